@@ -1,0 +1,41 @@
+// One error class for everything an operator may read: what failed, on what, and the way out.
+
+/** Values that survive JSON and a thread border. */
+export type ErrorDetails = Readonly<Record<string, string | number | boolean | readonly string[]>>;
+
+/** Shape of an error on the wire and across threads. */
+export interface SerializedError {
+  readonly code: string;
+  readonly message: string;
+  readonly details?: ErrorDetails;
+}
+
+/**
+ * An expected failure with a stable `code` (upper snake case, listed in `docs/errors.md`), a message
+ * that names the thing and the way out, and typed details.
+ */
+export class UnderstudyError extends Error {
+  override readonly name = 'UnderstudyError';
+  readonly code: string;
+  readonly details: ErrorDetails;
+
+  constructor(code: string, message: string, options: { details?: ErrorDetails; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.details = options.details ?? {};
+  }
+
+  serialize(): SerializedError {
+    return { code: this.code, message: this.message, details: this.details };
+  }
+
+  static from(serialized: SerializedError): UnderstudyError {
+    const options = serialized.details === undefined ? {} : { details: serialized.details };
+    return new UnderstudyError(serialized.code, serialized.message, options);
+  }
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

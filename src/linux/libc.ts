@@ -1,0 +1,93 @@
+// System calls through koffi, called synchronously only.
+//
+// Every function returns a value >= 0, or a negative errno as the kernel itself does. Pointer
+// parameters take a typed array or an address as a number (`addressOf(bytes) + offset`), which
+// spares the hot paths an allocation per call. Names are bytes: `cstring('latin1 text')`.
+import koffi from 'koffi';
+
+const libc = koffi.load('libc.so.6');
+
+/** A typed array, or an address obtained from {@link addressOf}. */
+export type Pointer = Uint8Array | number;
+
+type Native = (...args: readonly (Pointer | null)[]) => number;
+
+function define(signature: string): Native {
+  const native = libc.func(signature) as Native;
+  return (...args) => {
+    const result = native(...args);
+    return result < 0 ? -koffi.errno() : result;
+  };
+}
+
+/** Address of the first byte of `bytes`; stable as long as its buffer lives. */
+export function addressOf(bytes: Uint8Array): number {
+  return Number(koffi.address(bytes));
+}
+
+/** NUL-terminated bytes of a name in which each character stands for one byte. */
+export function cstring(latin1: string): Buffer {
+  return Buffer.from(`${latin1}\0`, 'latin1');
+}
+
+export const sys = {
+  openat: define('int openat(int dirfd, const void *path, int flags, uint32_t mode)'),
+  close: define('int close(int fd)'),
+  read: define('int64_t read(int fd, void *buffer, size_t count)'),
+  write: define('int64_t write(int fd, const void *buffer, size_t count)'),
+  pread: define('int64_t pread(int fd, void *buffer, size_t count, int64_t offset)'),
+  pwrite: define('int64_t pwrite(int fd, const void *buffer, size_t count, int64_t offset)'),
+  preadv2: define('int64_t preadv2(int fd, const void *iov, int count, int64_t offset, int flags)'),
+  lseek: define('int64_t lseek(int fd, int64_t offset, int whence)'),
+  fsync: define('int fsync(int fd)'),
+  fdatasync: define('int fdatasync(int fd)'),
+  syncfs: define('int syncfs(int fd)'),
+  ftruncate: define('int ftruncate(int fd, int64_t length)'),
+  fallocate: define('int fallocate(int fd, int mode, int64_t offset, int64_t length)'),
+  copyFileRange: define(
+    'int64_t copy_file_range(int in, void *inOffset, int out, void *outOffset, size_t length, unsigned flags)',
+  ),
+  statx: define('int statx(int dirfd, const void *path, int flags, unsigned mask, void *statx)'),
+  fchmod: define('int fchmod(int fd, uint32_t mode)'),
+  fchmodat: define('int fchmodat(int dirfd, const void *path, uint32_t mode, int flags)'),
+  fchownat: define('int fchownat(int dirfd, const void *path, uint32_t uid, uint32_t gid, int flags)'),
+  utimensat: define('int utimensat(int dirfd, const void *path, const void *times, int flags)'),
+  mkdirat: define('int mkdirat(int dirfd, const void *path, uint32_t mode)'),
+  mknodat: define('int mknodat(int dirfd, const void *path, uint32_t mode, uint64_t dev)'),
+  symlinkat: define('int symlinkat(const void *target, int dirfd, const void *path)'),
+  linkat: define('int linkat(int olddir, const void *oldpath, int newdir, const void *newpath, int flags)'),
+  renameat2: define(
+    'int renameat2(int olddir, const void *oldpath, int newdir, const void *newpath, unsigned flags)',
+  ),
+  unlinkat: define('int unlinkat(int dirfd, const void *path, int flags)'),
+  readlinkat: define('int64_t readlinkat(int dirfd, const void *path, void *buffer, size_t size)'),
+  getdents64: define('int64_t getdents64(int fd, void *buffer, size_t size)'),
+  fgetxattr: define('int64_t fgetxattr(int fd, const void *name, void *value, size_t size)'),
+  fsetxattr: define('int fsetxattr(int fd, const void *name, const void *value, size_t size, int flags)'),
+  flistxattr: define('int64_t flistxattr(int fd, void *list, size_t size)'),
+  fremovexattr: define('int fremovexattr(int fd, const void *name)'),
+  /** On a `/proc/self/fd/N` path: the way to the attributes of an O_PATH descriptor. */
+  getxattr: define('int64_t getxattr(const void *path, const void *name, void *value, size_t size)'),
+  setxattr: define('int setxattr(const void *path, const void *name, const void *value, size_t size, int flags)'),
+  listxattr: define('int64_t listxattr(const void *path, void *list, size_t size)'),
+  removexattr: define('int removexattr(const void *path, const void *name)'),
+  lgetxattr: define('int64_t lgetxattr(const void *path, const void *name, void *value, size_t size)'),
+  llistxattr: define('int64_t llistxattr(const void *path, void *list, size_t size)'),
+  statfs: define('int fstatfs(int fd, void *statfs)'),
+  nameToHandleAt: define(
+    'int name_to_handle_at(int dirfd, const void *path, void *handle, void *mountId, int flags)',
+  ),
+  openByHandleAt: define('int open_by_handle_at(int mountfd, const void *handle, int flags)'),
+  mount: define(
+    'int mount(const void *source, const void *target, const void *type, uint64_t flags, const void *data)',
+  ),
+  umount2: define('int umount2(const void *target, int flags)'),
+  ioctl: define('int ioctl(int fd, uint64_t request, void *argument)'),
+  poll: define('int poll(void *fds, uint64_t count, int timeoutMs)'),
+  eventfd: define('int eventfd(unsigned initial, int flags)'),
+  umask: define('uint32_t umask(uint32_t mask)'),
+  fcntl: define('int fcntl(int fd, int command, int64_t argument)'),
+  prctl: define('int prctl(int option, uint64_t a, uint64_t b, uint64_t c, uint64_t d)'),
+  setpriority: define('int setpriority(int which, uint32_t who, int priority)'),
+  kill: define('int kill(int pid, int signal)'),
+} as const;

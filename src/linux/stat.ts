@@ -1,0 +1,67 @@
+// struct statx, which has one layout on every architecture (uapi/linux/stat.h).
+import { assert } from '../core/assert.ts';
+import { AT } from './constants.ts';
+import { addressOf, cstring, type Pointer, sys } from './libc.ts';
+
+const STATX_BYTES = 256;
+/** STATX_BASIC_STATS | STATX_BTIME is not needed: basic only. */
+const STATX_BASIC_STATS = 0x7ff;
+
+/**
+ * A reusable statx result. Fields are read from the buffer on demand, so a call allocates nothing.
+ * Times are seconds and nanoseconds; sizes are bytes and fit 53 bits (asserted).
+ */
+export class Stat {
+  readonly #bytes = new Uint8Array(new ArrayBuffer(STATX_BYTES));
+  readonly view = new DataView(this.#bytes.buffer);
+  readonly address = addressOf(this.#bytes);
+
+  /** statx(2) of `path` below `dirfd`, not following a symbolic link. Returns 0 or a negative errno. */
+  at(dirfd: number, path: Pointer): number {
+    return sys.statx(dirfd, path, AT.SYMLINK_NOFOLLOW | AT.NO_AUTOMOUNT, STATX_BASIC_STATS, this.address);
+  }
+
+  /** statx(2) of an open descriptor. Returns 0 or a negative errno. */
+  fd(fd: number): number {
+    return sys.statx(fd, EMPTY_ADDRESS, AT.EMPTY_PATH, STATX_BASIC_STATS, this.address);
+  }
+
+  get nlink(): number { return this.view.getUint32(16, true); }
+  get uid(): number { return this.view.getUint32(20, true); }
+  get gid(): number { return this.view.getUint32(24, true); }
+  get mode(): number { return this.view.getUint16(28, true); }
+  get ino(): number { return this.#u53(32); }
+  get size(): number { return this.#u53(40); }
+  get blocks(): number { return this.#u53(48); }
+  get blksize(): number { return this.view.getUint32(4, true); }
+  get atimeSec(): number { return this.#i53(64); }
+  get atimeNsec(): number { return this.view.getUint32(72, true); }
+  get ctimeSec(): number { return this.#i53(96); }
+  get ctimeNsec(): number { return this.view.getUint32(104, true); }
+  get mtimeSec(): number { return this.#i53(112); }
+  get mtimeNsec(): number { return this.view.getUint32(120, true); }
+  get rdevMajor(): number { return this.view.getUint32(128, true); }
+  get rdevMinor(): number { return this.view.getUint32(132, true); }
+  get devMajor(): number { return this.view.getUint32(136, true); }
+  get devMinor(): number { return this.view.getUint32(140, true); }
+
+  #u53(at: number): number {
+    const high = this.view.getUint32(at + 4, true);
+    assert(high < 0x20_0000, 'a 64-bit file attribute fits 53 bits');
+    return high * 0x1_0000_0000 + this.view.getUint32(at, true);
+  }
+
+  #i53(at: number): number {
+    return this.view.getInt32(at + 4, true) * 0x1_0000_0000 + this.view.getUint32(at, true);
+  }
+}
+
+const EMPTY = cstring('');
+const EMPTY_ADDRESS = addressOf(EMPTY);
+
+/** Device number as mknod(2) takes it (glibc makedev). */
+export function makedev(major: number, minor: number): bigint {
+  const a = BigInt(major);
+  const b = BigInt(minor);
+  return ((a & 0xfffff000n) << 32n) | ((a & 0xfffn) << 8n) | ((b & 0xffffff00n) << 12n) | (b & 0xffn);
+}
