@@ -19,7 +19,11 @@ export class UnderstudyError extends Error {
   readonly code: string;
   readonly details: ErrorDetails;
 
-  constructor(code: string, message: string, options: { details?: ErrorDetails; cause?: unknown } = {}) {
+  constructor(
+    code: string,
+    message: string,
+    options: { details?: ErrorDetails; cause?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.details = options.details ?? {};

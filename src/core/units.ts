@@ -6,12 +6,28 @@ export const MiB = 1024 * KiB;
 export const GiB = 1024 * MiB;
 
 const SIZE_UNITS: Readonly<Record<string, number>> = {
-  b: 1, k: KiB, kb: 1000, kib: KiB, m: MiB, mb: 1e6, mib: MiB, g: GiB, gb: 1e9, gib: GiB,
-  t: 1024 * GiB, tb: 1e12, tib: 1024 * GiB,
+  b: 1,
+  k: KiB,
+  kb: 1000,
+  kib: KiB,
+  m: MiB,
+  mb: 1e6,
+  mib: MiB,
+  g: GiB,
+  gb: 1e9,
+  gib: GiB,
+  t: 1024 * GiB,
+  tb: 1e12,
+  tib: 1024 * GiB,
 };
 
 const DURATION_UNITS_MS: Readonly<Record<string, number>> = {
-  ms: 1, s: 1000, m: 60_000, min: 60_000, h: 3_600_000, d: 86_400_000,
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  min: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
 };
 
 /** Parses `64 MiB`, `10GB`, `4096` into bytes. */
@@ -19,7 +35,10 @@ export function parseBytes(text: string): number {
   const match = /^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$/i.exec(text);
   const unit = SIZE_UNITS[(match?.[2] ?? '').toLowerCase() || 'b'];
   if (match === null || unit === undefined) {
-    throw new UnderstudyError('SIZE_INVALID', `"${text}" is not a size: write for example "64 MiB"`);
+    throw new UnderstudyError(
+      'SIZE_INVALID',
+      `"${text}" is not a size: write for example "64 MiB"`,
+    );
   }
   return Math.round(Number(match[1]) * unit);
 }
@@ -29,7 +48,10 @@ export function parseDurationMs(text: string): number {
   const match = /^\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*$/i.exec(text);
   const unit = DURATION_UNITS_MS[(match?.[2] ?? '').toLowerCase()];
   if (match === null || unit === undefined) {
-    throw new UnderstudyError('DURATION_INVALID', `"${text}" is not a duration: write for example "2s"`);
+    throw new UnderstudyError(
+      'DURATION_INVALID',
+      `"${text}" is not a duration: write for example "2s"`,
+    );
   }
   return Math.round(Number(match[1]) * unit);
 }

@@ -45,9 +45,25 @@ export const RECORD_BYTES_MAX = HEADER_BYTES + PAYLOAD_BYTES_MAX + 2 * PATH_BYTE
 export const NO_TIME = 0xffffffff;
 
 export const field = {
-  magic: 0, version: 4, type: 5, flags: 6, directory: 7, epoch: 8, pathLength: 12,
-  path2Length: 14, sequence: 16, payloadLength: 24, aux: 28, offset: 32, length: 40,
-  mtimeSec: 48, mtimeNsec: 56, reserved: 60, capturedAt: 64, bodyChecksum: 72, headerChecksum: 76,
+  magic: 0,
+  version: 4,
+  type: 5,
+  flags: 6,
+  directory: 7,
+  epoch: 8,
+  pathLength: 12,
+  path2Length: 14,
+  sequence: 16,
+  payloadLength: 24,
+  aux: 28,
+  offset: 32,
+  length: 40,
+  mtimeSec: 48,
+  mtimeNsec: 56,
+  reserved: 60,
+  capturedAt: 64,
+  bodyChecksum: 72,
+  headerChecksum: 76,
 } as const;
 assert(field.headerChecksum + 4 === HEADER_BYTES, 'record header fields add up');
 
@@ -126,8 +142,19 @@ export const ATTR_BYTES = 48;
  */
 export const NAMESPACE_BYTES = 72;
 export const attrField = {
-  mode: 0, uid: 4, gid: 8, rdev: 12, atimeSec: 16, mtimeSec: 24, atimeNsec: 32, mtimeNsec: 36,
-  size: 40, parentSec: 48, parentNsec: 56, parent2Nsec: 60, parent2Sec: 64,
+  mode: 0,
+  uid: 4,
+  gid: 8,
+  rdev: 12,
+  atimeSec: 16,
+  mtimeSec: 24,
+  atimeNsec: 32,
+  mtimeNsec: 36,
+  size: 40,
+  parentSec: 48,
+  parentNsec: 56,
+  parent2Nsec: 60,
+  parent2Sec: 64,
 } as const;
 assert(attrField.size + 8 === ATTR_BYTES, 'attribute block fields add up');
 assert(attrField.parent2Sec + 8 === NAMESPACE_BYTES, 'namespace block fields add up');
@@ -166,7 +193,13 @@ export function writeI53(view: DataView, at: number, value: number): void {
 
 /** Why bytes are not a record. `short` means that more bytes may make it one. */
 export type RecordFault =
-  | 'short' | 'magic' | 'version' | 'type' | 'header-checksum' | 'body-checksum' | 'length'
+  | 'short'
+  | 'magic'
+  | 'version'
+  | 'type'
+  | 'header-checksum'
+  | 'body-checksum'
+  | 'length'
   | 'path';
 
 /** Total bytes of the record whose header starts at `at`, padding included. The header must be valid. */
@@ -192,7 +225,12 @@ export function sealRecord(bytes: Uint8Array, view: DataView, at: number): void 
  * Checks the record at `at`, of which `available` bytes are there. Returns its padded length, or
  * why it is not a record. Never throws and never reads past `at + available`.
  */
-export function checkRecord(bytes: Uint8Array, view: DataView, at: number, available: number): number | RecordFault {
+export function checkRecord(
+  bytes: Uint8Array,
+  view: DataView,
+  at: number,
+  available: number,
+): number | RecordFault {
   if (available < HEADER_BYTES) return 'short';
   if (view.getUint32(at + field.magic, true) !== RECORD_MAGIC) return 'magic';
   const header = bytes.subarray(at, at + field.headerChecksum);
@@ -208,11 +246,13 @@ export function checkRecord(bytes: Uint8Array, view: DataView, at: number, avail
   if (available < total) return 'short';
   const body = at + HEADER_BYTES;
   const end = body + bodyLength(view, at);
-  if (view.getUint32(at + field.bodyChecksum, true) !== crc32(bytes.subarray(body, end))) return 'body-checksum';
+  if (view.getUint32(at + field.bodyChecksum, true) !== crc32(bytes.subarray(body, end)))
+    return 'body-checksum';
   const path = body + view.getUint32(at + field.payloadLength, true);
   if (!isSafePath(bytes, path, pathLength)) return 'path';
   const type = view.getUint8(at + field.type);
-  const path2IsPath = type === recordType.link || type === recordType.rename || type === recordType.scanLink;
+  const path2IsPath =
+    type === recordType.link || type === recordType.rename || type === recordType.scanLink;
   if (path2IsPath && !isSafePath(bytes, path + pathLength, path2Length)) return 'path';
   return total;
 }
@@ -268,7 +308,7 @@ export function decodeXattrs(bytes: Uint8Array): Map<string, Buffer> | undefined
     const valueLength = input.readUInt32LE(at + 2);
     at += 6;
     if (nameLength === 0 || at + nameLength + valueLength > input.length) return undefined;
-    const name = input.latin1Slice(at, at + nameLength);
+    const name = input.toString('latin1', at, at + nameLength);
     xattrs.set(name, Buffer.from(input.subarray(at + nameLength, at + nameLength + valueLength)));
     at += nameLength + valueLength;
   }

@@ -50,12 +50,16 @@ export const sys = {
   statx: define('int statx(int dirfd, const void *path, int flags, unsigned mask, void *statx)'),
   fchmod: define('int fchmod(int fd, uint32_t mode)'),
   fchmodat: define('int fchmodat(int dirfd, const void *path, uint32_t mode, int flags)'),
-  fchownat: define('int fchownat(int dirfd, const void *path, uint32_t uid, uint32_t gid, int flags)'),
+  fchownat: define(
+    'int fchownat(int dirfd, const void *path, uint32_t uid, uint32_t gid, int flags)',
+  ),
   utimensat: define('int utimensat(int dirfd, const void *path, const void *times, int flags)'),
   mkdirat: define('int mkdirat(int dirfd, const void *path, uint32_t mode)'),
   mknodat: define('int mknodat(int dirfd, const void *path, uint32_t mode, uint64_t dev)'),
   symlinkat: define('int symlinkat(const void *target, int dirfd, const void *path)'),
-  linkat: define('int linkat(int olddir, const void *oldpath, int newdir, const void *newpath, int flags)'),
+  linkat: define(
+    'int linkat(int olddir, const void *oldpath, int newdir, const void *newpath, int flags)',
+  ),
   renameat2: define(
     'int renameat2(int olddir, const void *oldpath, int newdir, const void *newpath, unsigned flags)',
   ),
@@ -63,15 +67,23 @@ export const sys = {
   readlinkat: define('int64_t readlinkat(int dirfd, const void *path, void *buffer, size_t size)'),
   getdents64: define('int64_t getdents64(int fd, void *buffer, size_t size)'),
   fgetxattr: define('int64_t fgetxattr(int fd, const void *name, void *value, size_t size)'),
-  fsetxattr: define('int fsetxattr(int fd, const void *name, const void *value, size_t size, int flags)'),
+  fsetxattr: define(
+    'int fsetxattr(int fd, const void *name, const void *value, size_t size, int flags)',
+  ),
   flistxattr: define('int64_t flistxattr(int fd, void *list, size_t size)'),
   fremovexattr: define('int fremovexattr(int fd, const void *name)'),
   /** On a `/proc/self/fd/N` path: the way to the attributes of an O_PATH descriptor. */
-  getxattr: define('int64_t getxattr(const void *path, const void *name, void *value, size_t size)'),
-  setxattr: define('int setxattr(const void *path, const void *name, const void *value, size_t size, int flags)'),
+  getxattr: define(
+    'int64_t getxattr(const void *path, const void *name, void *value, size_t size)',
+  ),
+  setxattr: define(
+    'int setxattr(const void *path, const void *name, const void *value, size_t size, int flags)',
+  ),
   listxattr: define('int64_t listxattr(const void *path, void *list, size_t size)'),
   removexattr: define('int removexattr(const void *path, const void *name)'),
-  lgetxattr: define('int64_t lgetxattr(const void *path, const void *name, void *value, size_t size)'),
+  lgetxattr: define(
+    'int64_t lgetxattr(const void *path, const void *name, void *value, size_t size)',
+  ),
   llistxattr: define('int64_t llistxattr(const void *path, void *list, size_t size)'),
   statfs: define('int fstatfs(int fd, void *statfs)'),
   nameToHandleAt: define(

@@ -18,7 +18,13 @@ export class Stat {
 
   /** statx(2) of `path` below `dirfd`, not following a symbolic link. Returns 0 or a negative errno. */
   at(dirfd: number, path: Pointer): number {
-    return sys.statx(dirfd, path, AT.SYMLINK_NOFOLLOW | AT.NO_AUTOMOUNT, STATX_BASIC_STATS, this.address);
+    return sys.statx(
+      dirfd,
+      path,
+      AT.SYMLINK_NOFOLLOW | AT.NO_AUTOMOUNT,
+      STATX_BASIC_STATS,
+      this.address,
+    );
   }
 
   /** statx(2) of an open descriptor. Returns 0 or a negative errno. */
@@ -26,24 +32,60 @@ export class Stat {
     return sys.statx(fd, EMPTY_ADDRESS, AT.EMPTY_PATH, STATX_BASIC_STATS, this.address);
   }
 
-  get nlink(): number { return this.view.getUint32(16, true); }
-  get uid(): number { return this.view.getUint32(20, true); }
-  get gid(): number { return this.view.getUint32(24, true); }
-  get mode(): number { return this.view.getUint16(28, true); }
-  get ino(): number { return this.#u53(32); }
-  get size(): number { return this.#u53(40); }
-  get blocks(): number { return this.#u53(48); }
-  get blksize(): number { return this.view.getUint32(4, true); }
-  get atimeSec(): number { return this.#i53(64); }
-  get atimeNsec(): number { return this.view.getUint32(72, true); }
-  get ctimeSec(): number { return this.#i53(96); }
-  get ctimeNsec(): number { return this.view.getUint32(104, true); }
-  get mtimeSec(): number { return this.#i53(112); }
-  get mtimeNsec(): number { return this.view.getUint32(120, true); }
-  get rdevMajor(): number { return this.view.getUint32(128, true); }
-  get rdevMinor(): number { return this.view.getUint32(132, true); }
-  get devMajor(): number { return this.view.getUint32(136, true); }
-  get devMinor(): number { return this.view.getUint32(140, true); }
+  get nlink(): number {
+    return this.view.getUint32(16, true);
+  }
+  get uid(): number {
+    return this.view.getUint32(20, true);
+  }
+  get gid(): number {
+    return this.view.getUint32(24, true);
+  }
+  get mode(): number {
+    return this.view.getUint16(28, true);
+  }
+  get ino(): number {
+    return this.#u53(32);
+  }
+  get size(): number {
+    return this.#u53(40);
+  }
+  get blocks(): number {
+    return this.#u53(48);
+  }
+  get blksize(): number {
+    return this.view.getUint32(4, true);
+  }
+  get atimeSec(): number {
+    return this.#i53(64);
+  }
+  get atimeNsec(): number {
+    return this.view.getUint32(72, true);
+  }
+  get ctimeSec(): number {
+    return this.#i53(96);
+  }
+  get ctimeNsec(): number {
+    return this.view.getUint32(104, true);
+  }
+  get mtimeSec(): number {
+    return this.#i53(112);
+  }
+  get mtimeNsec(): number {
+    return this.view.getUint32(120, true);
+  }
+  get rdevMajor(): number {
+    return this.view.getUint32(128, true);
+  }
+  get rdevMinor(): number {
+    return this.view.getUint32(132, true);
+  }
+  get devMajor(): number {
+    return this.view.getUint32(136, true);
+  }
+  get devMinor(): number {
+    return this.view.getUint32(140, true);
+  }
 
   #u53(at: number): number {
     const high = this.view.getUint32(at + 4, true);
@@ -63,5 +105,7 @@ const EMPTY_ADDRESS = addressOf(EMPTY);
 export function makedev(major: number, minor: number): bigint {
   const a = BigInt(major);
   const b = BigInt(minor);
-  return ((a & 0xfffff000n) << 32n) | ((a & 0xfffn) << 8n) | ((b & 0xffffff00n) << 12n) | (b & 0xffn);
+  return (
+    ((a & 0xfffff000n) << 32n) | ((a & 0xfffn) << 8n) | ((b & 0xffffff00n) << 12n) | (b & 0xffn)
+  );
 }
