@@ -1,0 +1,395 @@
+// Control channel: JSON lines over a Unix socket, between the service and its group processes and
+// between the command line and the service.
+//
+//   client → server   {"id":1,"method":"status","params":{}}
+//   server → client   {"id":1,"result":…}   or   {"id":1,"error":{"code","message","details"}}
+//   server → client   {"event":{"at","level","code","message","details"}}      at any time
+//
+// Rules: a line is at most LINE_BYTES_MAX long, longer ones end the connection; the socket file has
+// mode 0600, so only root speaks; a client that does not read is cut off instead of buffered for.
+import { once } from 'node:events';
+import { chmodSync, lstatSync, rmSync } from 'node:fs';
+import { createConnection, createServer, type Server, type Socket } from 'node:net';
+import { z } from 'zod';
+import { messageOf, UnderstudyError } from '../core/errors.ts';
+
+export const LINE_BYTES_MAX = 1024 * 1024;
+export const EVENTS_KEPT = 200;
+/** A client whose unread output grows beyond this is cut off. */
+const OUTPUT_BYTES_MAX = 8 * LINE_BYTES_MAX;
+const CONNECTIONS_MAX = 64;
+const PENDING_CALLS_MAX = 256;
+
+const detailsSchema = z.record(
+  z.string(),
+  z.union([z.string(), z.number(), z.boolean(), z.array(z.string())]),
+);
+
+export const eventSchema = z.object({
+  /** ISO 8601 time. */
+  at: z.string(),
+  level: z.enum(['info', 'warning', 'error']),
+  code: z.string(),
+  message: z.string(),
+  details: detailsSchema,
+});
+/** Something an operator may want to know; `code` is stable, `message` is a sentence. */
+export type ControlEvent = z.infer<typeof eventSchema>;
+
+const requestSchema = z.object({
+  id: z.int(),
+  method: z.string().max(64),
+  params: z.record(z.string(), z.unknown()).default({}),
+});
+
+const answerSchema = z.object({
+  id: z.int().optional(),
+  result: z.unknown().optional(),
+  error: z
+    .object({ code: z.string(), message: z.string(), details: detailsSchema.optional() })
+    .optional(),
+  event: eventSchema.optional(),
+});
+
+export type ControlParams = Readonly<Record<string, unknown>>;
+/** Answers one method; throws UnderstudyError for expected failures. */
+export type ControlHandler = (params: ControlParams) => unknown;
+
+/** Builds an event with the present time. */
+export function makeEvent(
+  level: ControlEvent['level'],
+  code: string,
+  message: string,
+  details: ControlEvent['details'] = {},
+): ControlEvent {
+  return { at: new Date().toISOString(), level, code, message, details };
+}
+
+/** Cuts a byte stream into lines of bounded length. */
+class LineSplitter {
+  readonly #onLine: (line: string) => void;
+  #parts: Buffer[] = [];
+  #bytes = 0;
+
+  constructor(onLine: (line: string) => void) {
+    this.#onLine = onLine;
+  }
+
+  /** Returns false when a line exceeded the bound: the connection is to be closed. */
+  push(chunk: Buffer): boolean {
+    let start = 0;
+    for (;;) {
+      const end = chunk.indexOf(10, start);
+      const piece = end < 0 ? chunk.subarray(start) : chunk.subarray(start, end);
+      if (this.#bytes + piece.length > LINE_BYTES_MAX) return false;
+      if (piece.length > 0) this.#parts.push(piece);
+      this.#bytes += piece.length;
+      if (end < 0) return true;
+      const line = Buffer.concat(this.#parts, this.#bytes).toString('utf8');
+      this.#parts = [];
+      this.#bytes = 0;
+      start = end + 1;
+      if (line.length > 0) this.#onLine(line);
+    }
+  }
+}
+
+function encodeLine(message: unknown): string {
+  const line = JSON.stringify(message);
+  if (Buffer.byteLength(line) <= LINE_BYTES_MAX) return `${line}\n`;
+  throw new UnderstudyError(
+    'MESSAGE_TOO_LONG',
+    `a control message of ${line.length} characters exceeds the limit of ${LINE_BYTES_MAX} bytes`,
+  );
+}
+
+/** JSON.parse that answers undefined instead of throwing. */
+function parseJson(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The serving end: answers methods and tells events to everyone connected. */
+export class ControlServer {
+  readonly #path: string;
+  readonly #handlers: Readonly<Record<string, ControlHandler>>;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  readonly #events: ControlEvent[] = [];
+
+  /**
+   * `handlers` maps method names to functions. A handler may return a promise; what it throws
+   * becomes the `error` of the answer (INTERNAL when it is not an UnderstudyError).
+   */
+  constructor(path: string, handlers: Readonly<Record<string, ControlHandler>>) {
+    this.#path = path;
+    this.#handlers = handlers;
+    this.#server = createServer((socket) => this.#accept(socket));
+  }
+
+  /**
+   * Starts to listen. A socket file that nobody answers on is removed first.
+   * Errors: CONTROL_SOCKET_IN_USE when another process answers there.
+   */
+  async listen(): Promise<void> {
+    await removeStaleSocket(this.#path);
+    const listening = once(this.#server, 'listening');
+    // Node binds synchronously inside listen(), so nothing else runs under this mask.
+    const mask = process.umask(0o177);
+    this.#server.listen(this.#path);
+    process.umask(mask);
+    await listening;
+    chmodSync(this.#path, 0o600);
+  }
+
+  /** Sends an event to all connected clients and keeps it for later ones. */
+  broadcast(event: ControlEvent): void {
+    this.#events.push(event);
+    if (this.#events.length > EVENTS_KEPT) this.#events.shift();
+    const line = encodeLine({ event });
+    for (const socket of this.#sockets) send(socket, line);
+  }
+
+  /** The last events, oldest first. */
+  get events(): readonly ControlEvent[] {
+    return this.#events;
+  }
+
+  /** Stops listening, lets answers already written drain, and closes all connections. */
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+    });
+    for (const socket of this.#sockets) socket.end();
+    const reaper = setTimeout(() => {
+      for (const socket of this.#sockets) socket.destroy();
+    }, 500);
+    await closed;
+    clearTimeout(reaper);
+  }
+
+  #accept(socket: Socket): void {
+    if (this.#sockets.size >= CONNECTIONS_MAX) {
+      socket.destroy();
+      return;
+    }
+    this.#sockets.add(socket);
+    let pending = 0;
+    const splitter = new LineSplitter((line) => {
+      if (pending >= PENDING_CALLS_MAX) {
+        socket.destroy();
+        return;
+      }
+      pending += 1;
+      void this.#answer(socket, line).finally(() => {
+        pending -= 1;
+      });
+    });
+    socket.on('data', (chunk: Buffer) => {
+      if (!splitter.push(chunk)) socket.destroy();
+    });
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => this.#sockets.delete(socket));
+    for (const event of this.#events) send(socket, encodeLine({ event }));
+  }
+
+  async #answer(socket: Socket, line: string): Promise<void> {
+    const request = requestSchema.safeParse(parseJson(line));
+    if (!request.success) {
+      socket.destroy();
+      return;
+    }
+    const { id, method, params } = request.data;
+    let answer: string;
+    try {
+      const handler = Object.hasOwn(this.#handlers, method) ? this.#handlers[method] : undefined;
+      if (handler === undefined) {
+        throw new UnderstudyError('METHOD_UNKNOWN', `the control method "${method}" is unknown`);
+      }
+      const result: unknown = await handler(params);
+      answer = encodeLine({ id, result: result ?? null });
+    } catch (thrown) {
+      const error =
+        thrown instanceof UnderstudyError
+          ? thrown
+          : new UnderstudyError('INTERNAL', `${method} failed: ${messageOf(thrown)}`);
+      answer = encodeLine({ id, error: error.serialize() });
+    }
+    send(socket, answer);
+  }
+}
+
+function send(socket: Socket, line: string): void {
+  if (socket.destroyed || !socket.writable) return;
+  if (socket.writableLength > OUTPUT_BYTES_MAX) socket.destroy();
+  else socket.write(line);
+}
+
+async function removeStaleSocket(path: string): Promise<void> {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return;
+  if (!stat.isSocket()) {
+    throw new UnderstudyError(
+      'CONTROL_SOCKET_IN_USE',
+      `${path} exists and is not a socket: move it away`,
+    );
+  }
+  const answered = await new Promise<boolean>((resolve) => {
+    const probe = createConnection(path);
+    probe.once('connect', () => resolve(true));
+    probe.once('error', () => resolve(false));
+    probe.once('close', () => probe.destroy());
+    setTimeout(() => probe.destroy(), 1000).unref();
+  }).catch(() => false);
+  if (answered) {
+    throw new UnderstudyError(
+      'CONTROL_SOCKET_IN_USE',
+      `another process already answers on ${path}: stop it first`,
+    );
+  }
+  rmSync(path, { force: true });
+}
+
+interface PendingCall {
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: Error) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
+/** The calling end. One connection; calls may overlap. */
+export class ControlClient {
+  readonly #path: string;
+  readonly #socket: Socket;
+  readonly #pending = new Map<number, PendingCall>();
+  readonly #eventListeners: ((event: ControlEvent) => void)[] = [];
+  readonly #closeListeners: (() => void)[] = [];
+  /** Events that came before anyone listened. */
+  #early: ControlEvent[] = [];
+  #nextId = 1;
+
+  private constructor(path: string, socket: Socket) {
+    this.#path = path;
+    this.#socket = socket;
+    const splitter = new LineSplitter((line) => this.#receive(line));
+    socket.on('data', (chunk: Buffer) => {
+      if (!splitter.push(chunk)) socket.destroy();
+    });
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => this.#closed());
+  }
+
+  /** Connects. Errors: CONTROL_UNREACHABLE when nobody answers within `timeoutMs`. */
+  static async connect(path: string, timeoutMs = 2000): Promise<ControlClient> {
+    const socket = createConnection(path);
+    await new Promise<void>((resolve, reject) => {
+      const fail = (why: string, cause?: unknown): void => {
+        clearTimeout(timer);
+        socket.destroy();
+        reject(
+          new UnderstudyError('CONTROL_UNREACHABLE', `nobody answers on ${path}: ${why}`, {
+            cause,
+          }),
+        );
+      };
+      const timer = setTimeout(() => fail(`no answer within ${timeoutMs} ms`), timeoutMs);
+      socket.once('error', (error) => fail(error.message, error));
+      socket.once('connect', () => {
+        clearTimeout(timer);
+        socket.removeAllListeners('error');
+        resolve();
+      });
+    });
+    return new ControlClient(path, socket);
+  }
+
+  get isClosed(): boolean {
+    return this.#socket.destroyed;
+  }
+
+  /**
+   * Calls a method. Throws the UnderstudyError of the other side, CONTROL_TIMEOUT after
+   * `timeoutMs`, or CONTROL_CLOSED when the connection ends before the answer.
+   */
+  async call(method: string, params: ControlParams = {}, timeoutMs = 5000): Promise<unknown> {
+    if (this.#socket.destroyed) throw this.#closedError(method);
+    const id = this.#nextId;
+    this.#nextId += 1;
+    const line = encodeLine({ id, method, params });
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#pending.delete(id);
+        const why = `no answer to "${method}" on ${this.#path} within ${timeoutMs} ms`;
+        reject(new UnderstudyError('CONTROL_TIMEOUT', why));
+      }, timeoutMs);
+      this.#pending.set(id, { resolve, reject, timer });
+      this.#socket.write(line);
+    });
+  }
+
+  /** Calls `listener` for every event, the ones kept by the server first. */
+  onEvent(listener: (event: ControlEvent) => void): void {
+    this.#eventListeners.push(listener);
+    const early = this.#early;
+    this.#early = [];
+    for (const event of early) listener(event);
+  }
+
+  /** Calls `listener` once when the connection has ended, whoever ended it. */
+  onClose(listener: () => void): void {
+    if (this.#socket.destroyed) listener();
+    else this.#closeListeners.push(listener);
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  #receive(line: string): void {
+    const parsed = answerSchema.safeParse(parseJson(line));
+    if (!parsed.success) {
+      this.#socket.destroy();
+      return;
+    }
+    const { id, result, error, event } = parsed.data;
+    if (event !== undefined) this.#tell(event);
+    const call = id === undefined ? undefined : this.#pending.get(id);
+    if (id === undefined || call === undefined) return;
+    this.#pending.delete(id);
+    clearTimeout(call.timer);
+    if (error === undefined) {
+      call.resolve(result);
+      return;
+    }
+    const { code, message, details } = error;
+    call.reject(new UnderstudyError(code, message, details === undefined ? {} : { details }));
+  }
+
+  #tell(event: ControlEvent): void {
+    if (this.#eventListeners.length > 0) {
+      for (const listener of this.#eventListeners) listener(event);
+      return;
+    }
+    this.#early.push(event);
+    if (this.#early.length > EVENTS_KEPT) this.#early.shift();
+  }
+
+  #closed(): void {
+    const calls = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const call of calls) {
+      clearTimeout(call.timer);
+      call.reject(this.#closedError('a call'));
+    }
+    for (const listener of this.#closeListeners.splice(0)) listener();
+  }
+
+  #closedError(what: string): UnderstudyError {
+    return new UnderstudyError(
+      'CONTROL_CLOSED',
+      `the connection to ${this.#path} ended before ${what} was answered`,
+    );
+  }
+}
