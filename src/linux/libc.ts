@@ -45,9 +45,9 @@ export const sys = {
   ftruncate: define('int ftruncate(int fd, int64_t length)'),
   fallocate: define('int fallocate(int fd, int mode, int64_t offset, int64_t length)'),
   copyFileRange: define(
-    'int64_t copy_file_range(int in, void *inOffset, int out, void *outOffset, size_t length, unsigned flags)',
+    'int64_t copy_file_range(int in, void *inOffset, int out, void *outOffset, size_t length, uint32_t flags)',
   ),
-  statx: define('int statx(int dirfd, const void *path, int flags, unsigned mask, void *statx)'),
+  statx: define('int statx(int dirfd, const void *path, int flags, uint32_t mask, void *statx)'),
   fchmod: define('int fchmod(int fd, uint32_t mode)'),
   fchmodat: define('int fchmodat(int dirfd, const void *path, uint32_t mode, int flags)'),
   fchownat: define(
@@ -61,7 +61,7 @@ export const sys = {
     'int linkat(int olddir, const void *oldpath, int newdir, const void *newpath, int flags)',
   ),
   renameat2: define(
-    'int renameat2(int olddir, const void *oldpath, int newdir, const void *newpath, unsigned flags)',
+    'int renameat2(int olddir, const void *oldpath, int newdir, const void *newpath, uint32_t flags)',
   ),
   unlinkat: define('int unlinkat(int dirfd, const void *path, int flags)'),
   readlinkat: define('int64_t readlinkat(int dirfd, const void *path, void *buffer, size_t size)'),
@@ -96,7 +96,15 @@ export const sys = {
   umount2: define('int umount2(const void *target, int flags)'),
   ioctl: define('int ioctl(int fd, uint64_t request, void *argument)'),
   poll: define('int poll(void *fds, uint64_t count, int timeoutMs)'),
-  eventfd: define('int eventfd(unsigned initial, int flags)'),
+  eventfd: define('int eventfd(uint32_t initial, int flags)'),
+  /** For calls that libc has no function for, such as openat2 (437). */
+  syscall: define(
+    'int64_t syscall(int64_t number, int64_t a, const void *b, const void *c, uint64_t d)',
+  ),
+  lremovexattr: define('int lremovexattr(const void *path, const void *name)'),
+  lsetxattr: define(
+    'int lsetxattr(const void *path, const void *name, const void *value, size_t size, int flags)',
+  ),
   umask: define('uint32_t umask(uint32_t mask)'),
   fcntl: define('int fcntl(int fd, int command, int64_t argument)'),
   prctl: define('int prctl(int option, uint64_t a, uint64_t b, uint64_t c, uint64_t d)'),
