@@ -104,6 +104,13 @@ export const groupProcessSpecSchema = z
     start: z
       .strictObject({ firstSequence: z.int().min(1), base: positionSchema.nullable() })
       .optional(),
+    /**
+     * Standby only: where the data underneath is known to stand, because this node was a primary
+     * that handed over cleanly at this position. It counts only while `stateDirectory` holds no
+     * state of a standby yet (every change of role gets a fresh, empty `stateDirectory`). With
+     * neither, nothing is known about the data and the primary has to scan.
+     */
+    holds: positionSchema.nullable().optional(),
   })
   .refine((spec) => spec.role === 'standby' || spec.start !== undefined, {
     message: 'a primary needs "start"',
