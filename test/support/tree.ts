@@ -1,7 +1,7 @@
 // A whole directory tree as data: everything that a copy has to have in common with its original.
 //
 // Not recorded, because a copy may differ in it: atime, ctime, inode numbers, sizes and link counts
-// of directories, `trusted.understudy.*` attributes, and `.understudy` at the root.
+// of directories, `trusted.understudy.*` and `trusted.SGI_ACL_*` attributes, and `.understudy` at the root.
 import { xxh3 } from '@node-rs/xxhash';
 
 import { AT, O, S, SEEK, errno, errnoName } from '../../src/linux/constants.ts';
@@ -13,7 +13,8 @@ const { Xxh3 } = xxh3;
 const BLOCK_BYTES = 64 * 1024;
 const HOLE_GRAIN_BYTES = 4096;
 const ZEROS = Buffer.alloc(BLOCK_BYTES);
-const OWN_XATTR_PREFIX = 'trusted.understudy.';
+/** Our own, and the second form in which XFS shows POSIX ACLs. */
+const IGNORED_XATTRS = /^trusted\.(understudy\.|SGI_ACL_)/;
 const OWN_DIRECTORY = '.understudy';
 
 /** One object. `xattrs` and `data` are text so that they compare with `===`. */
@@ -155,7 +156,7 @@ function describeXattrs({ fd, name, path }: Place): string {
   const xattrs = readXattrs(`/proc/self/fd/${fd}/${name}`);
   if (typeof xattrs === 'number') throw failure(xattrs, path, 'read extended attributes');
   return [...xattrs]
-    .filter(([key]) => !key.startsWith(OWN_XATTR_PREFIX))
+    .filter(([key]) => !IGNORED_XATTRS.test(key))
     .map(([key, value]) => `${key}=${value.toString('hex')}`)
     .sort()
     .join('\n');
