@@ -100,7 +100,7 @@ export function symlink(world: World): void {
     '../n2',
     '/etc/passwd',
     '\xe9',
-    'y'.repeat(1 + world.random.below(2000)),
+    'y'.repeat(1 + world.random.below(1000)),
   ]);
   world.log(`symlink ${show(world.pathOf(dentry))} -> ${show(target.slice(0, 40))}`);
   const result = sys.symlinkat(cstring(target), world.rootFd, world.cpath(dentry));
