@@ -39,8 +39,8 @@ export const patternSchema = z.string().min(1).max(1024);
 /** One protected directory; its index in the list is the record field `directory`. */
 export const specDirectorySchema = z.strictObject({
   dir: absolutePathSchema,
-  /** picomatch patterns (dot: true) of paths relative to `dir`; empty means everything. */
-  include: z.array(patternSchema).max(PATTERNS_MAX),
+  /** picomatch patterns (dot: true) of paths relative to `dir`; `**` is everything. */
+  include: z.array(patternSchema).min(1).max(PATTERNS_MAX),
   exclude: z.array(patternSchema).max(PATTERNS_MAX),
   /** Data that was already on the standby was accepted as a base for the first copy. */
   seed: z.boolean(),

@@ -1,0 +1,84 @@
+// Small files that must be whole after a power cut: write aside, fsync, rename, fsync the directory.
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import type { z } from 'zod';
+import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { describeFault } from './strict-config.ts';
+
+const FILE_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Creates a directory (mode 0700) with its parents and makes the name durable. */
+export function makePrivateDirectory(path: string): void {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  syncDirectory(dirname(path));
+}
+
+/** Makes names created in, or removed from, `path` durable. */
+export function syncDirectory(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Replaces `path` as a whole; afterwards it survives a power cut. */
+export function writeDurably(path: string, content: string, mode = 0o600): void {
+  const aside = `${path}.new`;
+  rmSync(aside, { force: true });
+  const fd = openSync(aside, 'wx', mode);
+  try {
+    writeSync(fd, content);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  renameSync(aside, path);
+  syncDirectory(dirname(path));
+}
+
+export function writeJsonDurably(path: string, value: unknown): void {
+  writeDurably(path, `${JSON.stringify(value, null, 2)}\n`);
+}
+
+/**
+ * Reads and checks a JSON file of this service; `undefined` when it does not exist.
+ * Errors: STATE_FILE_INVALID naming the file and the fault.
+ */
+export function readJsonFile<T>(path: string, schema: z.ZodType<T>): T | undefined {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw invalidFile(path, messageOf(thrown), thrown);
+  }
+  if (text.length > FILE_BYTES_MAX) throw invalidFile(path, `it has ${text.length} characters`);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (thrown) {
+    throw invalidFile(path, messageOf(thrown), thrown);
+  }
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw invalidFile(path, describeFault(schema, parsed.error), parsed.error);
+}
+
+function invalidFile(path: string, why: string, cause?: unknown): UnderstudyError {
+  return new UnderstudyError(
+    'STATE_FILE_INVALID',
+    `${path} cannot be used: ${why}. Restore it from a backup, or move it away to start without it`,
+    { cause },
+  );
+}

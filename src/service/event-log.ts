@@ -1,0 +1,52 @@
+// What happened on this node, for people: JSON lines, bounded by keeping one older file.
+import { appendFileSync, existsSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { type ControlEvent, eventSchema } from './control-channel.ts';
+
+const FILE_BYTES_MAX = 2 * 1024 * 1024;
+
+export class EventLog {
+  readonly #path: string;
+  readonly #listeners: ((event: ControlEvent) => void)[] = [];
+  #bytes: number;
+
+  constructor(path: string) {
+    this.#path = path;
+    this.#bytes = existsSync(path) ? statSync(path).size : 0;
+  }
+
+  /** Keeps the event and tells it to all listeners. */
+  add(event: ControlEvent): void {
+    const line = `${JSON.stringify(event)}\n`;
+    if (this.#bytes > FILE_BYTES_MAX) {
+      renameSync(this.#path, `${this.#path}.1`);
+      this.#bytes = 0;
+    }
+    appendFileSync(this.#path, line, { mode: 0o600 });
+    this.#bytes += Buffer.byteLength(line);
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  onEvent(listener: (event: ControlEvent) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** The last `count` events, oldest first. A line torn by a power cut is left out. */
+  last(count: number): ControlEvent[] {
+    const lines = [`${this.#path}.1`, this.#path].flatMap((path) =>
+      existsSync(path) ? readFileSync(path, 'utf8').split('\n') : [],
+    );
+    return lines
+      .slice(-count - 1)
+      .flatMap(parseLine)
+      .slice(-count);
+  }
+}
+
+function parseLine(line: string): ControlEvent[] {
+  try {
+    const parsed = eventSchema.safeParse(JSON.parse(line));
+    return parsed.success ? [parsed.data] : [];
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,218 @@
+// What a group is: as people write it (GroupInput, YAML or flags) and as nodes keep it
+// (GroupDefinition, JSON, the same on both nodes but for the point of view of the directories).
+import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import { UnderstudyError } from '../core/errors.ts';
+import { GiB, MiB, parseBytes, parseDurationMs } from '../core/units.ts';
+import {
+  absolutePathSchema,
+  DIRECTORIES_MAX,
+  id128Schema,
+  nameSchema,
+  nodeIdSchema,
+  patternSchema,
+  PATTERNS_MAX,
+  portSchema,
+  replicationModeSchema,
+  specReplicationSchema,
+} from './group-spec.ts';
+import { parseStrictly } from './strict-config.ts';
+
+const AGENTS_MAX = 32;
+const COMMAND_LENGTH_MAX = 4096;
+export const AGENT_TIMEOUT_MS_DEFAULT = 60_000;
+
+/** Runs `start` when this node becomes primary and `stop` before it ceases to be. */
+export const agentDefinitionSchema = z.strictObject({
+  use: z.literal('command'),
+  name: z.string().min(1).max(64),
+  start: z.string().min(1).max(COMMAND_LENGTH_MAX).nullable(),
+  stop: z.string().min(1).max(COMMAND_LENGTH_MAX).nullable(),
+  timeoutMs: z.int().min(100).max(3_600_000),
+});
+export type AgentDefinition = z.infer<typeof agentDefinitionSchema>;
+
+export const groupDefinitionSchema = z.strictObject({
+  name: nameSchema,
+  groupId: id128Schema,
+  createdAt: z.string().max(40),
+  /** Node id of the other node. */
+  peerId: nodeIdSchema,
+  directories: z
+    .array(
+      z.strictObject({
+        dir: absolutePathSchema,
+        /** The same directory on the other node. */
+        peerDir: absolutePathSchema,
+        include: z.array(patternSchema).min(1).max(PATTERNS_MAX),
+        exclude: z.array(patternSchema).max(PATTERNS_MAX),
+        seed: z.boolean(),
+      }),
+    )
+    .min(1)
+    .max(DIRECTORIES_MAX),
+  replication: specReplicationSchema,
+  replicationPort: portSchema,
+  agents: z.array(agentDefinitionSchema).max(AGENTS_MAX),
+});
+export type GroupDefinition = z.infer<typeof groupDefinitionSchema>;
+
+/** The definition as the other node keeps it. */
+export function mirroredDefinition(definition: GroupDefinition, ownId: string): GroupDefinition {
+  return {
+    ...definition,
+    peerId: ownId,
+    directories: definition.directories.map(({ dir, peerDir, ...rest }) => ({
+      ...rest,
+      dir: peerDir,
+      peerDir: dir,
+    })),
+  };
+}
+
+const textSize = z.union([z.int().min(0), z.string().max(40)]);
+const textDuration = z.string().max(40);
+
+const groupInputSchema = z.strictObject({
+  name: nameSchema,
+  paths: z
+    .array(
+      z.strictObject({
+        dir: z.string().max(4096),
+        standbyDir: z.string().max(4096).optional(),
+        include: z.array(patternSchema).min(1).max(PATTERNS_MAX).optional(),
+        exclude: z.array(patternSchema).max(PATTERNS_MAX).optional(),
+      }),
+    )
+    .min(1)
+    .max(DIRECTORIES_MAX),
+  /** Accept data on the standby as a base. */
+  seed: z.boolean().optional(),
+  /** Name of the other node; needed only to be sure. */
+  peer: nameSchema.optional(),
+  replication: z
+    .strictObject({
+      mode: replicationModeSchema.optional(),
+      syncTimeout: textDuration.optional(),
+      onStandbyLoss: z.enum(['continue', 'block']).optional(),
+      linkTimeout: textDuration.optional(),
+      port: portSchema.optional(),
+      ring: textSize.optional(),
+      backlog: textSize.optional(),
+      journal: textSize.optional(),
+      bandwidth: z.unknown().optional(),
+      compression: z.unknown().optional(),
+    })
+    .optional(),
+  agents: z
+    .array(z.looseObject({ use: z.string().max(64) }))
+    .max(AGENTS_MAX)
+    .optional(),
+  addresses: z.array(z.unknown()).max(64).optional(),
+  failover: z.looseObject({ automatic: z.boolean().optional() }).optional(),
+});
+/** A group as a person writes it. */
+export type GroupInput = z.infer<typeof groupInputSchema>;
+
+const commandAgentInputSchema = z.strictObject({
+  use: z.literal('command'),
+  name: z.string().min(1).max(64).optional(),
+  start: z.string().min(1).max(COMMAND_LENGTH_MAX).optional(),
+  stop: z.string().min(1).max(COMMAND_LENGTH_MAX).optional(),
+  timeout: textDuration.optional(),
+});
+
+/** Checks a group as a person wrote it. Errors: GROUP_INVALID, NOT_AVAILABLE_YET. */
+export function parseGroupInput(value: unknown, origin: string): GroupInput {
+  const input = parseStrictly(groupInputSchema, value, { code: 'GROUP_INVALID', origin });
+  const wanted: readonly [string, boolean][] = [
+    ['addresses', (input.addresses?.length ?? 0) > 0],
+    ['failover.automatic', input.failover?.automatic === true],
+    ['failover.arbiter', input.failover !== undefined && 'arbiter' in input.failover],
+    ['replication.bandwidth', input.replication?.bandwidth !== undefined],
+    ['replication.compression', input.replication?.compression !== undefined],
+  ];
+  for (const [key, present] of wanted) if (present) throw notAvailable(origin, `"${key}"`);
+  for (const agent of input.agents ?? []) {
+    if (agent.use !== 'command') throw notAvailable(origin, `the agent "${agent.use}"`);
+  }
+  return input;
+}
+
+function notAvailable(origin: string, what: string): UnderstudyError {
+  return new UnderstudyError(
+    'NOT_AVAILABLE_YET',
+    `${origin}: ${what} is not available in this version: leave it out (to start an application, use an agent with "use: command")`,
+  );
+}
+
+/** Fills in defaults. `port` is the replication port when the input names none. */
+export function defineGroup(
+  input: GroupInput,
+  options: { peerId: string; port: number; origin: string },
+): GroupDefinition {
+  const seed = input.seed ?? false;
+  return {
+    name: input.name,
+    groupId: randomBytes(16).toString('hex'),
+    createdAt: new Date().toISOString(),
+    peerId: options.peerId,
+    directories: input.paths.map(({ dir, standbyDir, include, exclude }) => ({
+      dir: checkPath(dir),
+      peerDir: checkPath(standbyDir ?? dir),
+      include: include ?? ['**'],
+      exclude: exclude ?? [],
+      seed,
+    })),
+    replication: defineReplication(input.replication ?? {}, options.origin),
+    replicationPort: input.replication?.port ?? options.port,
+    agents: (input.agents ?? []).map((agent, index) => defineAgent(agent, index, options.origin)),
+  };
+}
+
+function checkPath(path: string): string {
+  const parsed = absolutePathSchema.safeParse(path);
+  if (parsed.success) return path;
+  throw new UnderstudyError(
+    'DIRECTORY_NOT_ABSOLUTE',
+    `"${path}" cannot be protected: write ${parsed.error.issues[0]?.message ?? 'an absolute path'}`,
+  );
+}
+
+function defineReplication(
+  input: NonNullable<GroupInput['replication']>,
+  origin: string,
+): GroupDefinition['replication'] {
+  const replication = {
+    mode: input.mode ?? 'sync',
+    syncTimeoutMs: parseDurationMs(input.syncTimeout ?? '2s'),
+    onStandbyLoss: input.onStandbyLoss ?? 'continue',
+    linkTimeoutMs: parseDurationMs(input.linkTimeout ?? '2s'),
+    ringBytes: sizeOr(input.ring, 32 * MiB),
+    backlogBytesMax: sizeOr(input.backlog, 8 * GiB),
+    journalBytesMax: sizeOr(input.journal, 4 * GiB),
+  };
+  return parseStrictly(specReplicationSchema, replication, {
+    code: 'GROUP_INVALID',
+    origin: `${origin}, replication`,
+  });
+}
+
+function sizeOr(value: string | number | undefined, otherwise: number): number {
+  return value === undefined ? otherwise : parseBytes(String(value));
+}
+
+function defineAgent(agent: unknown, index: number, origin: string): AgentDefinition {
+  const parsed = parseStrictly(commandAgentInputSchema, agent, {
+    code: 'GROUP_INVALID',
+    origin: `${origin}, agents[${index}]`,
+  });
+  return {
+    use: 'command',
+    name: parsed.name ?? `command ${index + 1}`,
+    start: parsed.start ?? null,
+    stop: parsed.stop ?? null,
+    timeoutMs:
+      parsed.timeout === undefined ? AGENT_TIMEOUT_MS_DEFAULT : parseDurationMs(parsed.timeout),
+  };
+}

@@ -1,0 +1,73 @@
+// `/etc/understudy/node.yaml`: who this node is and where others reach it. Written by `init`, edited
+// by people, read at the start of the service.
+import { existsSync, readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { parseDocument, stringify } from 'yaml';
+import { z } from 'zod';
+import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { makePrivateDirectory, writeDurably } from './durable-file.ts';
+import { nameSchema, portSchema } from './group-spec.ts';
+import type { ServicePaths } from './service-paths.ts';
+import { parseStrictly } from './strict-config.ts';
+
+export const API_PORT_DEFAULT = 7440;
+
+/** A host name (RFC 1123) or an IP address, without port. */
+export const hostSchema = z
+  .string()
+  .max(253)
+  .refine(
+    (host) => isIP(host) !== 0 || /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(host),
+    'must be a host name or an IP address',
+  );
+
+export const nodeConfigSchema = z.strictObject({
+  /** Unique within the pair. */
+  name: nameSchema,
+  /** Where the other node reaches this one: API, and replication unless given apart. */
+  address: hostSchema,
+  port: portSchema.default(API_PORT_DEFAULT),
+  /** Another address of this node for the replication stream (a network of its own). */
+  replicationAddress: hostSchema.optional(),
+});
+export type NodeConfig = z.infer<typeof nodeConfigSchema>;
+
+/** Reads node.yaml. Errors: NOT_INITIALISED, CONFIG_INVALID. */
+export function readNodeConfig(paths: ServicePaths): NodeConfig {
+  if (!existsSync(paths.nodeConfig)) {
+    throw new UnderstudyError(
+      'NOT_INITIALISED',
+      `${paths.nodeConfig} does not exist: run "understudy init --name NAME --address ADDRESS"`,
+    );
+  }
+  const value = parseYaml(readFileSync(paths.nodeConfig, 'utf8'), paths.nodeConfig);
+  return parseStrictly(nodeConfigSchema, value, {
+    code: 'CONFIG_INVALID',
+    origin: paths.nodeConfig,
+  });
+}
+
+/** Writes node.yaml. Errors: ALREADY_INITIALISED. */
+export function writeNodeConfig(paths: ServicePaths, config: NodeConfig): void {
+  if (existsSync(paths.nodeConfig)) {
+    throw new UnderstudyError(
+      'ALREADY_INITIALISED',
+      `${paths.nodeConfig} exists already: edit it and restart the service, or remove it to begin anew`,
+    );
+  }
+  makePrivateDirectory(paths.etc);
+  writeDurably(paths.nodeConfig, stringify(config));
+}
+
+/** YAML as a plain value, without aliases that could expand. Errors: CONFIG_INVALID. */
+export function parseYaml(text: string, origin: string): unknown {
+  try {
+    const document = parseDocument(text);
+    const [fault] = document.errors;
+    if (fault !== undefined) throw fault;
+    return document.toJS({ maxAliasCount: 0 });
+  } catch (cause) {
+    const why = messageOf(cause);
+    throw new UnderstudyError('CONFIG_INVALID', `${origin} is not valid YAML: ${why}`, { cause });
+  }
+}

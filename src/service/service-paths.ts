@@ -1,0 +1,73 @@
+// Where a node keeps its things. The three roots can be moved by the environment, so that several
+// nodes can live on one machine (tests, lab).
+import { join } from 'node:path';
+
+export interface ServicePaths {
+  /** Configuration: `/etc/understudy`. */
+  readonly etc: string;
+  /** Identity, groups, journals, events: `/var/lib/understudy`. */
+  readonly state: string;
+  /** Sockets and locks, gone after a reboot: `/run/understudy`. */
+  readonly run: string;
+  readonly nodeConfig: string;
+  readonly adminSocket: string;
+  readonly daemonLock: string;
+  readonly identity: string;
+  readonly certificate: string;
+  readonly key: string;
+  readonly peers: string;
+  readonly invitations: string;
+  readonly events: string;
+  readonly groups: string;
+  readonly logs: string;
+}
+
+/** Paths from UNDERSTUDY_ETC, UNDERSTUDY_STATE and UNDERSTUDY_RUN, or the usual places. */
+export function servicePaths(env: NodeJS.ProcessEnv): ServicePaths {
+  const etc = env['UNDERSTUDY_ETC'] ?? '/etc/understudy';
+  const state = env['UNDERSTUDY_STATE'] ?? '/var/lib/understudy';
+  const run = env['UNDERSTUDY_RUN'] ?? '/run/understudy';
+  return {
+    etc,
+    state,
+    run,
+    nodeConfig: join(etc, 'node.yaml'),
+    adminSocket: join(run, 'understudyd.sock'),
+    daemonLock: join(run, 'understudyd.lock'),
+    identity: join(state, 'identity'),
+    certificate: join(state, 'identity', 'certificate.pem'),
+    key: join(state, 'identity', 'key.pem'),
+    peers: join(state, 'peers.json'),
+    invitations: join(state, 'invitations.json'),
+    events: join(state, 'events.jsonl'),
+    groups: join(state, 'groups'),
+    logs: join(state, 'log'),
+  };
+}
+
+/** Files of one group on this node. */
+export interface GroupPaths {
+  readonly directory: string;
+  readonly definition: string;
+  readonly state: string;
+  readonly spec: string;
+  readonly controlSocket: string;
+  readonly lock: string;
+  readonly log: string;
+  /** State of the group process; every change of role starts with a fresh one. */
+  readonly process: (generation: number) => string;
+}
+
+export function groupPaths(paths: ServicePaths, group: string): GroupPaths {
+  const directory = join(paths.groups, group);
+  return {
+    directory,
+    definition: join(directory, 'definition.json'),
+    state: join(directory, 'state.json'),
+    spec: join(directory, 'spec.json'),
+    controlSocket: join(paths.run, `${group}.sock`),
+    lock: join(paths.run, `${group}.lock`),
+    log: join(paths.logs, `${group}.log`),
+    process: (generation) => join(directory, `process-${generation}`),
+  };
+}

@@ -1,0 +1,69 @@
+// Configuration written by people: every fault is one sentence that names the key and, for a key
+// that does not exist, the keys that do.
+import { z } from 'zod';
+import { UnderstudyError } from '../core/errors.ts';
+
+/** Checks `value`; throws an UnderstudyError with `code`, naming `origin` and each fault. */
+export function parseStrictly<T>(
+  schema: z.ZodType<T>,
+  value: unknown,
+  options: { code: string; origin: string },
+): T {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const why = describeFault(schema, parsed.error);
+  throw new UnderstudyError(options.code, `${options.origin}: ${why}`, { cause: parsed.error });
+}
+
+/** One sentence per issue, joined by "; ". */
+export function describeFault(schema: z.ZodType, error: z.ZodError): string {
+  return error.issues
+    .slice(0, 8)
+    .map((issue) => describeIssue(schema, issue))
+    .join('; ');
+}
+
+function describeIssue(schema: z.ZodType, issue: z.core.$ZodIssue): string {
+  const where = issue.path.length === 0 ? '' : ` in "${formatPath(issue.path)}"`;
+  if (issue.code === 'unrecognized_keys') {
+    const unknown = issue.keys.map((key) => `"${key}"`).join(', ');
+    const allowed = allowedKeys(schema, issue.path);
+    const hint = allowed.length === 0 ? '' : ` (allowed: ${allowed.join(', ')})`;
+    return `unknown key ${unknown}${where}${hint}`;
+  }
+  return `${issue.message}${where}`;
+}
+
+function formatPath(path: readonly PropertyKey[]): string {
+  return path
+    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`))
+    .join('')
+    .replace(/^\./, '');
+}
+
+/** Keys of the object schema at `path`, through optionals, defaults, arrays and refinements. */
+function allowedKeys(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
+  let current: z.core.$ZodType | undefined = unwrap(schema);
+  for (const part of path) {
+    if (current instanceof z.ZodObject) current = current.shape[String(part)] as z.core.$ZodType;
+    else if (current instanceof z.ZodArray) current = current.element;
+    else if (current instanceof z.ZodRecord) current = current.valueType;
+    else return [];
+    current = unwrap(current);
+  }
+  return current instanceof z.ZodObject ? Object.keys(current.shape) : [];
+}
+
+function unwrap(schema: z.core.$ZodType | undefined): z.core.$ZodType | undefined {
+  let current = schema;
+  while (
+    current instanceof z.ZodOptional ||
+    current instanceof z.ZodNullable ||
+    current instanceof z.ZodDefault ||
+    current instanceof z.ZodPrefault ||
+    current instanceof z.ZodPipe
+  ) {
+    current = current instanceof z.ZodPipe ? current.in : current.unwrap();
+  }
+  return current;
+}
