@@ -29,7 +29,7 @@ export const DT = {
  * latin1 strings (one character per byte). Returns a negative errno when the directory is unreadable.
  */
 export function readDirectory(fd: number): DirectoryEntry[] | number {
-  const buffer = Buffer.alloc(BUFFER_BYTES);
+  const buffer = Buffer.allocUnsafe(BUFFER_BYTES);
   const entries: DirectoryEntry[] = [];
   for (;;) {
     const bytes = sys.getdents64(fd, buffer, BUFFER_BYTES);
@@ -52,6 +52,9 @@ export function readDirectory(fd: number): DirectoryEntry[] | number {
 /** Largest value and largest list of names that Linux allows (XATTR_SIZE_MAX, XATTR_LIST_MAX). */
 export const XATTR_BYTES_MAX = 64 * 1024;
 
+const list = Buffer.alloc(XATTR_BYTES_MAX);
+const value = Buffer.alloc(XATTR_BYTES_MAX);
+
 /**
  * Extended attributes of the object at `path` (latin1, absolute or from the working directory), not
  * following a symbolic link in the last component. A negative errno when they cannot be read; empty
@@ -59,12 +62,10 @@ export const XATTR_BYTES_MAX = 64 * 1024;
  */
 export function readXattrs(path: string): Map<string, Buffer> | number {
   const cpath = cstring(path);
-  const list = Buffer.alloc(XATTR_BYTES_MAX);
   const bytes = sys.llistxattr(cpath, list, list.length);
   if (bytes === -errno.EOPNOTSUPP) return new Map();
   if (bytes < 0) return bytes;
   const xattrs = new Map<string, Buffer>();
-  const value = Buffer.alloc(XATTR_BYTES_MAX);
   for (const name of list.toString('latin1', 0, bytes).split('\0')) {
     if (name === '') continue;
     const length = sys.lgetxattr(cpath, cstring(name), value, value.length);

@@ -13,6 +13,8 @@ const STATX_BASIC_STATS = 0x7ff;
  */
 export class Stat {
   readonly #bytes = new Uint8Array(new ArrayBuffer(STATX_BYTES));
+  /** Only a reference keeps the memory behind an address from being collected and reused. */
+  readonly #empty = EMPTY;
   readonly view = new DataView(this.#bytes.buffer);
   readonly address = addressOf(this.#bytes);
 
@@ -29,7 +31,7 @@ export class Stat {
 
   /** statx(2) of an open descriptor. Returns 0 or a negative errno. */
   fd(fd: number): number {
-    return sys.statx(fd, EMPTY_ADDRESS, AT.EMPTY_PATH, STATX_BASIC_STATS, this.address);
+    return sys.statx(fd, this.#empty, AT.EMPTY_PATH, STATX_BASIC_STATS, this.address);
   }
 
   get nlink(): number {
@@ -99,8 +101,6 @@ export class Stat {
 }
 
 const EMPTY = cstring('');
-const EMPTY_ADDRESS = addressOf(EMPTY);
-
 /** Device number as mknod(2) takes it (glibc makedev). */
 export function makedev(major: number, minor: number): bigint {
   const a = BigInt(major);
@@ -108,4 +108,15 @@ export function makedev(major: number, minor: number): bigint {
   return (
     ((a & 0xfffff000n) << 32n) | ((a & 0xfffn) << 8n) | ((b & 0xffffff00n) << 12n) | (b & 0xffn)
   );
+}
+
+/** The kernel's 32-bit device number (new_encode_dev): 12 bits major, 20 bits minor. */
+export function packDevice(stat: Stat): number {
+  const minor = stat.rdevMinor;
+  return ((minor & 0xff) | (stat.rdevMajor << 8) | ((minor & ~0xff) << 12)) >>> 0;
+}
+
+/** Reverse of {@link packDevice}, as mknod(2) takes it. */
+export function unpackDevice(packed: number): bigint {
+  return makedev((packed >>> 8) & 0xfff, (packed & 0xff) | ((packed >>> 12) & ~0xff));
 }

@@ -219,11 +219,12 @@ function describeRanges(ranges: readonly Range[], size: number): string {
   return merged.map(({ from, to }) => `${from}-${to}`).join(',');
 }
 
+const block = Buffer.alloc(BLOCK_BYTES);
+const position = Buffer.alloc(8);
+
 /** Blocks that are all zero do not count, so a hole and written zeros have the same hash. */
 function hashContents(file: number, ranges: readonly Range[], path: string): string {
   const hash = Xxh3.withSeed();
-  const block = Buffer.alloc(BLOCK_BYTES);
-  const position = Buffer.alloc(8);
   let next = 0;
   for (const range of ranges) {
     let at = Math.max(next, Math.floor(range.from / BLOCK_BYTES) * BLOCK_BYTES);
