@@ -20,13 +20,20 @@ function define(signature: string): Native {
   };
 }
 
-/** Address of the first byte of `bytes`; stable as long as its buffer lives. */
+/**
+ * Address of the first byte of `bytes`. Valid as long as something refers to `bytes` itself (or its
+ * buffer); a constant of a module that is not used any more does not count.
+ */
 export function addressOf(bytes: Uint8Array): number {
   return Number(koffi.address(bytes));
 }
 
+/** Kept for ever: callers hold its address, and an address does not keep memory alive. */
+const EMPTY = Buffer.alloc(8);
+
 /** NUL-terminated bytes of a name in which each character stands for one byte. */
 export function cstring(latin1: string): Buffer {
+  if (latin1 === '') return EMPTY;
   return Buffer.from(`${latin1}\0`, 'latin1');
 }
 
@@ -41,6 +48,7 @@ export const sys = {
   lseek: define('int64_t lseek(int fd, int64_t offset, int whence)'),
   fsync: define('int fsync(int fd)'),
   fdatasync: define('int fdatasync(int fd)'),
+  flock: define('int flock(int fd, int operation)'),
   syncfs: define('int syncfs(int fd)'),
   ftruncate: define('int ftruncate(int fd, int64_t length)'),
   fallocate: define('int fallocate(int fd, int mode, int64_t offset, int64_t length)'),
