@@ -1,0 +1,75 @@
+// From what the service knows of a group to what its process is told.
+import type { ControlEvent } from './control-channel.ts';
+import type { GroupDefinition } from './group-definition.ts';
+import type { GroupPrograms } from './group-process.ts';
+import { groupProcessSpecSchema, type GroupProcessSpec, type Position } from './group-spec.ts';
+import { firstSequenceAfter, type GroupState } from './group-state.ts';
+import type { Identity } from './identity.ts';
+import type { NodeConfig } from './node-config.ts';
+import type { GroupView } from './node-protocol.ts';
+import type { PeerStore } from './peer-store.ts';
+import type { GroupPaths, ServicePaths } from './service-paths.ts';
+
+/** What the runtime of a group needs from the service around it. */
+export interface RuntimeContext {
+  readonly config: NodeConfig;
+  readonly identity: Identity;
+  readonly paths: ServicePaths;
+  readonly peers: PeerStore;
+  readonly programs: GroupPrograms;
+  readonly onEvent: (event: ControlEvent) => void;
+  /** The peer's view of a group; undefined when it does not know it. */
+  readonly askPeer: (group: string) => Promise<GroupView | 'unreachable' | undefined>;
+}
+
+export interface SpecInput {
+  readonly definition: GroupDefinition;
+  readonly state: GroupState;
+  readonly context: RuntimeContext;
+  readonly files: GroupPaths;
+  /** Counts for a primary only. */
+  readonly start: { readonly base: Position | null; readonly lastSequence: number };
+}
+
+export function buildSpec(input: SpecInput): GroupProcessSpec {
+  const { definition, state, context, files, start } = input;
+  const { config, identity, paths, peers } = context;
+  const peer = peers.peer?.id === definition.peerId ? peers.peer : undefined;
+  const spec = {
+    group: definition.name,
+    groupId: definition.groupId,
+    role: state.role,
+    epoch: state.epoch,
+    node: { id: identity.id, name: config.name },
+    peer:
+      peer === undefined
+        ? null
+        : {
+            id: peer.id,
+            name: peer.name,
+            host: peer.replicationHost,
+            certificate: peer.certificate,
+          },
+    identity: { certificatePath: paths.certificate, keyPath: paths.key },
+    replicationHost: config.replicationAddress ?? config.address,
+    replicationPort: definition.replicationPort,
+    controlSocket: files.controlSocket,
+    stateDirectory: files.process(state.generation),
+    directories: definition.directories.map(({ dir, include, exclude, seed }) => ({
+      dir,
+      include,
+      exclude,
+      seed,
+    })),
+    replication: definition.replication,
+    ...(state.role === 'primary'
+      ? {
+          start: {
+            firstSequence: firstSequenceAfter(start.base, start.lastSequence),
+            base: start.base,
+          },
+        }
+      : { holds: state.position }),
+  };
+  return groupProcessSpecSchema.parse(spec);
+}

@@ -1,0 +1,49 @@
+// What this node remembers of a group across restarts of the service and of the machine.
+import { z } from 'zod';
+import { epochSchema, type Position, positionSchema, sequenceSchema } from './group-spec.ts';
+import { roleSchema } from './node-protocol.ts';
+
+/** Sequences skipped after an unclean end, so that no sequence can ever be used twice. */
+const SEQUENCE_GAP = 10_000_000;
+
+export const groupStateSchema = z.strictObject({
+  role: roleSchema,
+  epoch: epochSchema,
+  /** Counts changes of role and starts of a primary here; each has a fresh state directory. */
+  generation: z.int().min(1),
+  /**
+   * Where the data here is known to stand: a clean end of a stream. For a primary it is forgotten
+   * as soon as its process is started, since from then on the data moves on.
+   */
+  position: positionSchema.nullable(),
+  /** Highest sequence seen in the status of the group process; it may have gone further. */
+  lastSequence: sequenceSchema,
+  /**
+   * A primary that handed over and does not know yet whether the other node took it: it must not
+   * start again on its own before it has asked.
+   */
+  handedOverTo: epochSchema.nullable(),
+  /** The agents were started since this node became primary. */
+  agentsStarted: z.boolean(),
+});
+/** See the schema. */
+export type GroupState = z.infer<typeof groupStateSchema>;
+
+export function initialState(role: GroupState['role'], epoch: number): GroupState {
+  return {
+    role,
+    epoch,
+    generation: 1,
+    position: null,
+    lastSequence: 0,
+    handedOverTo: null,
+    agentsStarted: false,
+  };
+}
+
+/** First sequence of a new stream, given what is known of the last one. */
+export function firstSequenceAfter(base: Position | null, lastSequence: number): number {
+  if (base !== null) return base.sequence + 1;
+  if (lastSequence === 0) return 1;
+  return (Math.floor(lastSequence / SEQUENCE_GAP) + 1) * SEQUENCE_GAP + 1;
+}
