@@ -1,7 +1,6 @@
 // Reading a directory (struct linux_dirent64, getdents64(2)) and extended attributes in whole.
-import { assert } from '../core/assert.ts';
-import { errno } from './constants.ts';
-import { cstring, sys } from './libc.ts';
+import { errno, O, SEEK } from './constants.ts';
+import { addressOf, cstring, sys } from './libc.ts';
 
 const BUFFER_BYTES = 64 * 1024;
 const HEAD_BYTES = 19;
@@ -24,28 +23,67 @@ export const DT = {
   SOCK: 12,
 } as const;
 
+/** Reads a directory piece by piece; `.` and `..` are left out. Owns its descriptor. */
+export class DirectoryReader {
+  readonly fd: number;
+  readonly #buffer = Buffer.alloc(BUFFER_BYTES);
+  readonly #address = addressOf(this.#buffer);
+  #length = 0;
+  #at = 0;
+  #ended = false;
+
+  /** Takes over `fd`, an open directory. */
+  constructor(fd: number) {
+    this.fd = fd;
+    sys.lseek(fd, 0, SEEK.SET);
+  }
+
+  /** The next entry, undefined at the end, or a negative errno. */
+  next(): DirectoryEntry | undefined | number {
+    for (;;) {
+      if (this.#at >= this.#length) {
+        if (this.#ended) return undefined;
+        const read = sys.getdents64(this.fd, this.#address, BUFFER_BYTES);
+        if (read === -errno.ENOENT) return undefined;
+        if (read < 0) return read;
+        this.#ended = read === 0;
+        this.#length = read;
+        this.#at = 0;
+        continue;
+      }
+      const start = this.#at;
+      this.#at += this.#buffer.readUInt16LE(start + 16);
+      const end = this.#buffer.indexOf(0, start + HEAD_BYTES);
+      const name = this.#buffer.toString('latin1', start + HEAD_BYTES, end);
+      if (name !== '.' && name !== '..') {
+        const ino = Number(this.#buffer.readBigUInt64LE(start));
+        return { name, ino, type: this.#buffer[start + 18] ?? 0 };
+      }
+    }
+  }
+
+  close(): void {
+    sys.close(this.fd);
+  }
+}
+
+/** Opens directory `name` below `dirfd` for reading; negative errno on failure. */
+export function openDirectory(dirfd: number, name: string): number {
+  return sys.openat(dirfd, cstring(name), O.RDONLY | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC, 0);
+}
+
 /**
- * Names in the open directory `fd` from its present position on, without `.` and `..`. Names are
- * latin1 strings (one character per byte). Returns a negative errno when the directory is unreadable.
+ * Names in the open directory `fd`, without `.` and `..`. Names are latin1 strings (one character per
+ * byte). Returns a negative errno when the directory is unreadable. `fd` stays open.
  */
 export function readDirectory(fd: number): DirectoryEntry[] | number {
-  const buffer = Buffer.allocUnsafe(BUFFER_BYTES);
+  const reader = new DirectoryReader(fd);
   const entries: DirectoryEntry[] = [];
   for (;;) {
-    const bytes = sys.getdents64(fd, buffer, BUFFER_BYTES);
-    if (bytes < 0) return bytes;
-    if (bytes === 0) return entries;
-    for (let at = 0; at < bytes;) {
-      const length = buffer.readUInt16LE(at + 16);
-      assert(length > HEAD_BYTES && at + length <= bytes, 'directory entries fill the buffer');
-      const end = buffer.indexOf(0, at + HEAD_BYTES);
-      const name = buffer.toString('latin1', at + HEAD_BYTES, end);
-      if (name !== '.' && name !== '..') {
-        const ino = Number(buffer.readBigUInt64LE(at));
-        entries.push({ name, ino, type: buffer.readUInt8(at + 18) });
-      }
-      at += length;
-    }
+    const entry = reader.next();
+    if (typeof entry === 'number') return entry;
+    if (entry === undefined) return entries;
+    entries.push(entry);
   }
 }
 

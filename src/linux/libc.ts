@@ -28,8 +28,18 @@ export function addressOf(bytes: Uint8Array): number {
   return Number(koffi.address(bytes));
 }
 
-/** Kept for ever: callers hold its address, and an address does not keep memory alive. */
+const pinned: Uint8Array[] = [];
+
+/** Address of memory that is kept for ever: for buffers that belong to a module. */
+export function pin(bytes: Uint8Array): number {
+  pinned.push(bytes);
+  return addressOf(bytes);
+}
+
 const EMPTY = Buffer.alloc(8);
+
+/** Address of the empty name: with AT_EMPTY_PATH a call is about the descriptor itself. */
+export const EMPTY_NAME = pin(EMPTY);
 
 /** NUL-terminated bytes of a name in which each character stands for one byte. */
 export function cstring(latin1: string): Buffer {

@@ -1,7 +1,7 @@
 // struct statx, which has one layout on every architecture (uapi/linux/stat.h).
 import { assert } from '../core/assert.ts';
 import { AT } from './constants.ts';
-import { addressOf, cstring, type Pointer, sys } from './libc.ts';
+import { addressOf, EMPTY_NAME, type Pointer, sys } from './libc.ts';
 
 const STATX_BYTES = 256;
 /** STATX_BASIC_STATS | STATX_BTIME is not needed: basic only. */
@@ -13,8 +13,6 @@ const STATX_BASIC_STATS = 0x7ff;
  */
 export class Stat {
   readonly #bytes = new Uint8Array(new ArrayBuffer(STATX_BYTES));
-  /** Only a reference keeps the memory behind an address from being collected and reused. */
-  readonly #empty = EMPTY;
   readonly view = new DataView(this.#bytes.buffer);
   readonly address = addressOf(this.#bytes);
 
@@ -31,7 +29,7 @@ export class Stat {
 
   /** statx(2) of an open descriptor. Returns 0 or a negative errno. */
   fd(fd: number): number {
-    return sys.statx(fd, this.#empty, AT.EMPTY_PATH, STATX_BASIC_STATS, this.address);
+    return sys.statx(fd, EMPTY_NAME, AT.EMPTY_PATH, STATX_BASIC_STATS, this.address);
   }
 
   get nlink(): number {
@@ -100,7 +98,6 @@ export class Stat {
   }
 }
 
-const EMPTY = cstring('');
 /** Device number as mknod(2) takes it (glibc makedev). */
 export function makedev(major: number, minor: number): bigint {
   const a = BigInt(major);

@@ -1,0 +1,182 @@
+// Entry of the capture thread. It never returns to its event loop while directories are mounted;
+// messages from the main thread are taken between requests.
+import {
+  parentPort,
+  receiveMessageOnPort,
+  workerData,
+  type MessagePort,
+} from 'node:worker_threads';
+import { present } from '../core/assert.ts';
+import { type RingMemory, RingProducer } from '../core/byte-ring.ts';
+import { messageOf } from '../core/errors.ts';
+import { Capture } from './capture.ts';
+import { CommitGate } from './commit-gate.ts';
+import { Driver } from './driver.ts';
+import { InodeTable } from './inode-table.ts';
+import { Mount } from './mount.ts';
+import { Patterns } from './patterns.ts';
+import { type NeededRange, type ScanMode, type ScanProgress, Scanner } from './scanner.ts';
+
+/** Descriptors that a capture thread keeps for objects nobody has open. */
+const DESCRIPTORS_MAX = 4096;
+const SLEEP_MS = 1000;
+const SCAN_SLICE_MS = 2;
+const SCAN_PAUSE_MS = 2;
+const PROGRESS_INTERVAL_MS = 250;
+
+export interface CaptureDirectory {
+  readonly directory: string;
+  readonly rootFd: number;
+  readonly fuseFd: number;
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+}
+
+export interface CaptureThreadData {
+  readonly directories: readonly CaptureDirectory[];
+  readonly ring: RingMemory;
+  readonly gate: SharedArrayBuffer;
+  readonly epoch: number;
+  readonly firstSequence: number;
+  /** Capture from the start: the standby continues without a first copy. */
+  readonly enabled: boolean;
+  /** Word 0: the main thread has sent a message. */
+  readonly doorbell: SharedArrayBuffer;
+  readonly wakeFd: number;
+  readonly spinMicroseconds: number;
+}
+
+/** Main thread → capture thread. */
+export type CaptureCommand =
+  | { readonly type: 'scan'; readonly mode: ScanMode }
+  | { readonly type: 'need'; readonly ranges: readonly NeededRange[] }
+  | { readonly type: 'applied'; readonly sequence: number }
+  /** Stop recording: the standby is lost and will need a scan. */
+  | { readonly type: 'disable' };
+
+/** Capture thread → main thread. */
+export type CaptureReport =
+  | { readonly type: 'ready' }
+  | { readonly type: 'scan'; readonly progress: ScanProgress; readonly finished: boolean }
+  /** Every directory has been unmounted; `sequence` is the last record's. */
+  | { readonly type: 'ended'; readonly sequence: number }
+  | { readonly type: 'failed'; readonly message: string };
+
+class CaptureThread {
+  readonly #port: MessagePort;
+  readonly #doorbell: Int32Array;
+  readonly #mounts: readonly Mount[];
+  readonly #capture: Capture;
+  readonly #driver: Driver;
+  #scanner: Scanner | undefined;
+  #nextScanStepMs = 0;
+  #nextProgressMs = 0;
+
+  constructor(data: CaptureThreadData, port: MessagePort) {
+    this.#port = port;
+    this.#doorbell = new Int32Array(data.doorbell);
+    this.#capture = new Capture(new RingProducer(data.ring), data.epoch, data.firstSequence);
+    this.#capture.enabled = data.enabled;
+    const gate = new CommitGate(data.gate);
+    this.#mounts = data.directories.map(
+      (entry, index) =>
+        new Mount({
+          index,
+          directory: entry.directory,
+          fuseFd: entry.fuseFd,
+          inodes: new InodeTable(
+            entry.rootFd,
+            new Patterns(entry.include, entry.exclude),
+            DESCRIPTORS_MAX,
+          ),
+          capture: this.#capture,
+          gate,
+        }),
+    );
+    this.#driver = new Driver({
+      mounts: this.#mounts,
+      capture: this.#capture,
+      wakeFd: data.wakeFd,
+      spinMicroseconds: data.spinMicroseconds,
+    });
+  }
+
+  run(): void {
+    this.#report({ type: 'ready' });
+    while (this.#driver.alive) {
+      const served = this.#driver.serve(64);
+      if (Atomics.exchange(this.#doorbell, 0, 0) !== 0) this.#takeMessages();
+      const scanned = this.#scanStep();
+      if (served === 0 && !scanned)
+        this.#driver.idle(this.#scanner === undefined ? SLEEP_MS : SCAN_PAUSE_MS);
+    }
+    this.#scanner?.abort();
+    for (const mount of this.#mounts) mount.close();
+    this.#capture.ring.wake();
+    this.#report({ type: 'ended', sequence: this.#capture.sequence });
+  }
+
+  #takeMessages(): void {
+    for (
+      let next = receiveMessageOnPort(this.#port);
+      next !== undefined;
+      next = receiveMessageOnPort(this.#port)
+    ) {
+      this.#obey(next.message as CaptureCommand);
+    }
+  }
+
+  #obey(command: CaptureCommand): void {
+    switch (command.type) {
+      case 'scan':
+        this.#scanner?.abort();
+        this.#scanner = new Scanner(command.mode, this.#mounts, this.#capture);
+        this.#capture.ring.wake();
+        return;
+      case 'need':
+        this.#scanner?.need(command.ranges);
+        return;
+      case 'applied':
+        this.#scanner?.applied(command.sequence);
+        return;
+      case 'disable':
+        this.#scanner?.abort();
+        this.#scanner = undefined;
+        this.#capture.enabled = false;
+    }
+  }
+
+  /** Gives the scan its share of time: slices with pauses, so that requests wait little. */
+  #scanStep(): boolean {
+    const scanner = this.#scanner;
+    if (scanner === undefined) return false;
+    const now = performance.now();
+    if (now < this.#nextScanStepMs) return false;
+    const worked = scanner.step(now + SCAN_SLICE_MS);
+    this.#capture.ring.wake();
+    if (scanner.finished) this.#scanner = undefined;
+    if (scanner.finished || now >= this.#nextProgressMs) {
+      this.#nextProgressMs = now + PROGRESS_INTERVAL_MS;
+      this.#report({ type: 'scan', progress: scanner.progress, finished: scanner.finished });
+    }
+    // A pause only when applications are being served: otherwise the scan has the thread to itself.
+    this.#nextScanStepMs =
+      worked && this.#driver.serve(1) > 0 ? performance.now() + SCAN_PAUSE_MS : 0;
+    return worked;
+  }
+
+  #report(report: CaptureReport): void {
+    this.#port.postMessage(report);
+  }
+}
+
+const port = present(parentPort, 'the port of the capture thread');
+try {
+  new CaptureThread(workerData as CaptureThreadData, port).run();
+} catch (thrown) {
+  port.postMessage({
+    type: 'failed',
+    message: thrown instanceof Error ? (thrown.stack ?? thrown.message) : messageOf(thrown),
+  } satisfies CaptureReport);
+  throw thrown;
+}

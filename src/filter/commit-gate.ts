@@ -1,0 +1,292 @@
+// Calls that may take long leave the capture thread here: fsync, and reads that must go to disk.
+//
+// A call is a slot in shared memory. A helper thread does the local part (sync, read). For a commit
+// that the standby must confirm, the sender does the remote part. Each sets its bit; whoever sets
+// the second bit answers the kernel and frees the slot.
+//
+//   capture ──slot──▶ queue ──▶ helper: fdatasync ──▶ LOCAL_DONE ─┐
+//        └──slot──▶ waiting ──▶ sender: acknowledged ─▶ REMOTE_DONE ┴─▶ reply
+import { assert } from '../core/assert.ts';
+import { recordType } from '../journal/record.ts';
+import { errno } from '../linux/constants.ts';
+import { addressOf, sys } from '../linux/libc.ts';
+import type { FuseChannel, Request } from './channel.ts';
+import type { Mount } from './mount.ts';
+
+const SLOTS = 256;
+const SLOT_WORDS = 16;
+const slot = {
+  used: 0,
+  kind: 1,
+  fd: 2,
+  fuseFd: 3,
+  uniqueLow: 4,
+  uniqueHigh: 5,
+  done: 6,
+  result: 7,
+  size: 8,
+  offsetLow: 9,
+  offsetHigh: 10,
+  sequenceLow: 11,
+  sequenceHigh: 12,
+  since: 13,
+} as const;
+const kind = { fsync: 1, fdatasync: 2, read: 3 } as const;
+const LOCAL_DONE = 1;
+const REMOTE_DONE = 2;
+
+const QUEUE_HEAD = 0;
+const QUEUE_TAIL = 1;
+const STOP = 2;
+const WAITING_HEAD = 3;
+const WAITING_TAIL = 4;
+const CLOSED = 5;
+const FREED = 6;
+const CONTROL_WORDS = 16;
+const QUEUE_AT = CONTROL_WORDS;
+const WAITING_AT = QUEUE_AT + SLOTS;
+const SLOTS_AT = WAITING_AT + SLOTS;
+
+/** Shared memory of a gate. */
+export function createGateMemory(): SharedArrayBuffer {
+  return new SharedArrayBuffer((SLOTS_AT + SLOTS * SLOT_WORDS) * 4);
+}
+
+const base = (index: number): number => SLOTS_AT + index * SLOT_WORDS;
+
+/** The capture thread's side. */
+export class CommitGate {
+  readonly #words: Int32Array;
+  #cursor = 0;
+
+  constructor(memory: SharedArrayBuffer) {
+    this.#words = new Int32Array(memory);
+  }
+
+  /**
+   * Starts an fsync. `recorded`: the file is mirrored, so a commit record goes into the stream and,
+   * while the gate is closed, the answer waits for the standby as well.
+   */
+  commit(
+    channel: FuseChannel,
+    request: Request,
+    call: { fd: number; dataOnly: boolean; recorded: boolean; mount: Mount },
+  ): void {
+    const { capture } = call.mount;
+    const index = this.#allocate(
+      channel,
+      request,
+      call.dataOnly ? kind.fdatasync : kind.fsync,
+      call.fd,
+    );
+    const at = base(index);
+    const gated = call.recorded && Atomics.load(this.#words, CLOSED) === 1;
+    Atomics.store(this.#words, at + slot.done, gated ? 0 : REMOTE_DONE);
+    if (gated) this.#await(index, capture.sequence + 1);
+    if (call.recorded) {
+      capture.draft(recordType.commit, call.mount.index, '');
+      capture.publishBare();
+      capture.ring.wake();
+    }
+    this.#enqueue(index);
+  }
+
+  /** Hands a read over that would block; false when no slot is free and the caller must do it. */
+  read(
+    fuseFd: number,
+    request: Request,
+    fd: number,
+    range: { size: number; offset: number },
+  ): boolean {
+    const index = this.#find();
+    if (index < 0) return false;
+    this.#fill(index, { fuseFd, request, kind: kind.read, fd });
+    const at = base(index);
+    this.#words[at + slot.size] = range.size;
+    this.#words[at + slot.offsetLow] = range.offset | 0;
+    this.#words[at + slot.offsetHigh] = Math.floor(range.offset / 0x1_0000_0000);
+    Atomics.store(this.#words, at + slot.done, REMOTE_DONE);
+    this.#enqueue(index);
+    return true;
+  }
+
+  #allocate(channel: FuseChannel, request: Request, what: number, fd: number): number {
+    let index = this.#find();
+    while (index < 0) {
+      const freed = Atomics.load(this.#words, FREED);
+      index = this.#find();
+      if (index < 0) Atomics.wait(this.#words, FREED, freed, 100);
+    }
+    this.#fill(index, { fuseFd: channel.fd, request, kind: what, fd });
+    return index;
+  }
+
+  #find(): number {
+    for (let i = 0; i < SLOTS; i += 1) {
+      this.#cursor = (this.#cursor + 1) % SLOTS;
+      if (Atomics.load(this.#words, base(this.#cursor) + slot.used) === 0) return this.#cursor;
+    }
+    return -1;
+  }
+
+  #fill(index: number, call: { fuseFd: number; request: Request; kind: number; fd: number }): void {
+    const at = base(index);
+    this.#words[at + slot.kind] = call.kind;
+    this.#words[at + slot.fd] = call.fd;
+    this.#words[at + slot.fuseFd] = call.fuseFd;
+    this.#words[at + slot.uniqueLow] = call.request.uniqueLow | 0;
+    this.#words[at + slot.uniqueHigh] = call.request.uniqueHigh | 0;
+    this.#words[at + slot.result] = 0;
+    this.#words[at + slot.since] = Math.floor(performance.timeOrigin + performance.now()) | 0;
+    Atomics.store(this.#words, at + slot.used, 1);
+  }
+
+  /** Before the commit record is published, so that no acknowledgement can come first. */
+  #await(index: number, sequence: number): void {
+    this.#words[base(index) + slot.sequenceLow] = sequence | 0;
+    this.#words[base(index) + slot.sequenceHigh] = Math.floor(sequence / 0x1_0000_0000);
+    const head = Atomics.load(this.#words, WAITING_HEAD);
+    Atomics.store(this.#words, WAITING_AT + (head & (SLOTS - 1)), index);
+    Atomics.store(this.#words, WAITING_HEAD, (head + 1) | 0);
+  }
+
+  #enqueue(index: number): void {
+    const head = Atomics.load(this.#words, QUEUE_HEAD);
+    Atomics.store(this.#words, QUEUE_AT + (head & (SLOTS - 1)), index);
+    Atomics.store(this.#words, QUEUE_HEAD, (head + 1) | 0);
+    Atomics.notify(this.#words, QUEUE_HEAD, 1);
+  }
+}
+
+/** Writes replies of finished slots; each thread has its own. */
+class SlotReplier {
+  readonly #words: Int32Array;
+  readonly #reply: Uint8Array;
+  readonly #view: DataView;
+  readonly address: number;
+
+  constructor(words: Int32Array, bodyBytes: number) {
+    this.#words = words;
+    this.#reply = new Uint8Array(new ArrayBuffer(16 + bodyBytes));
+    this.#view = new DataView(this.#reply.buffer);
+    this.address = addressOf(this.#reply);
+  }
+
+  /** Marks one part of the slot done; answers when it was the last. */
+  done(index: number, part: number): void {
+    const old = Atomics.or(this.#words, base(index) + slot.done, part);
+    if ((old | part) === (LOCAL_DONE | REMOTE_DONE) && old !== (LOCAL_DONE | REMOTE_DONE))
+      this.finish(index, 0);
+  }
+
+  /** Answers the kernel with the slot's result and `bodyBytes` of body, and frees the slot. */
+  finish(index: number, bodyBytes: number): void {
+    const at = base(index);
+    this.#view.setUint32(0, 16 + bodyBytes, true);
+    this.#view.setInt32(4, this.#words[at + slot.result] ?? 0, true);
+    this.#view.setInt32(8, this.#words[at + slot.uniqueLow] ?? 0, true);
+    this.#view.setInt32(12, this.#words[at + slot.uniqueHigh] ?? 0, true);
+    const fuseFd = this.#words[at + slot.fuseFd] ?? -1;
+    Atomics.store(this.#words, at + slot.used, 0);
+    Atomics.add(this.#words, FREED, 1);
+    Atomics.notify(this.#words, FREED);
+    const written = sys.write(fuseFd, this.address, 16 + bodyBytes);
+    assert(
+      written >= 0 ||
+        written === -errno.ENOENT ||
+        written === -errno.ENODEV ||
+        written === -errno.EBADF,
+      `the kernel takes a deferred reply (${written})`,
+    );
+  }
+}
+
+/** A helper thread's loop: blocks until {@link CommitReleaser.stop}. `readBytesMax`: largest read. */
+export function serveSlots(memory: SharedArrayBuffer, readBytesMax: number): void {
+  const words = new Int32Array(memory);
+  const replier = new SlotReplier(words, readBytesMax);
+  while (Atomics.load(words, STOP) === 0) {
+    const tail = Atomics.load(words, QUEUE_TAIL);
+    const head = Atomics.load(words, QUEUE_HEAD);
+    if (tail === head) {
+      Atomics.wait(words, QUEUE_HEAD, head, 5000);
+      continue;
+    }
+    const index = Atomics.load(words, QUEUE_AT + (tail & (SLOTS - 1)));
+    if (Atomics.compareExchange(words, QUEUE_TAIL, tail, (tail + 1) | 0) !== tail) continue;
+    serveSlot(words, replier, index);
+  }
+}
+
+function serveSlot(words: Int32Array, replier: SlotReplier, index: number): void {
+  const at = base(index);
+  const fd = words[at + slot.fd] ?? -1;
+  const what = words[at + slot.kind];
+  if (what === kind.read) {
+    const offset =
+      (words[at + slot.offsetHigh] ?? 0) * 0x1_0000_0000 +
+      ((words[at + slot.offsetLow] ?? 0) >>> 0);
+    const result = sys.pread(fd, replier.address + 16, words[at + slot.size] ?? 0, offset);
+    words[at + slot.result] = Math.min(result, 0);
+    replier.finish(index, Math.max(result, 0));
+    return;
+  }
+  words[at + slot.result] = what === kind.fdatasync ? sys.fdatasync(fd) : sys.fsync(fd);
+  replier.done(index, LOCAL_DONE);
+}
+
+/** The sender's side: confirms commits, opens and closes the gate. */
+export class CommitReleaser {
+  readonly #words: Int32Array;
+  readonly #replier: SlotReplier;
+
+  constructor(memory: SharedArrayBuffer) {
+    this.#words = new Int32Array(memory);
+    this.#replier = new SlotReplier(this.#words, 0);
+  }
+
+  /** While closed, commits wait for the standby. Opening lets the waiting ones go. */
+  setClosed(closed: boolean): void {
+    Atomics.store(this.#words, CLOSED, closed ? 1 : 0);
+    if (!closed) this.release(Infinity);
+  }
+
+  get closed(): boolean {
+    return Atomics.load(this.#words, CLOSED) === 1;
+  }
+
+  /** Commits up to `sequence` are safe on the standby. */
+  release(sequence: number): void {
+    for (;;) {
+      const index = this.#oldest();
+      if (index < 0) return;
+      const at = base(index);
+      const high = this.#words[at + slot.sequenceHigh] ?? 0;
+      if (high * 0x1_0000_0000 + ((this.#words[at + slot.sequenceLow] ?? 0) >>> 0) > sequence)
+        return;
+      Atomics.add(this.#words, WAITING_TAIL, 1);
+      this.#replier.done(index, REMOTE_DONE);
+    }
+  }
+
+  /** How long the oldest commit has been waiting for the standby, ms; 0 when none is. */
+  oldestWaitMs(): number {
+    const index = this.#oldest();
+    if (index < 0) return 0;
+    const now = Math.floor(performance.timeOrigin + performance.now()) | 0;
+    return (now - (this.#words[base(index) + slot.since] ?? now)) | 0;
+  }
+
+  /** Ends the helper threads. */
+  stop(): void {
+    Atomics.store(this.#words, STOP, 1);
+    Atomics.add(this.#words, QUEUE_HEAD, 0);
+    Atomics.notify(this.#words, QUEUE_HEAD);
+  }
+
+  #oldest(): number {
+    const tail = Atomics.load(this.#words, WAITING_TAIL);
+    if (tail === Atomics.load(this.#words, WAITING_HEAD)) return -1;
+    return Atomics.load(this.#words, WAITING_AT + (tail & (SLOTS - 1)));
+  }
+}

@@ -1,0 +1,177 @@
+// The capture thread's loop: reads requests of all mounts of a group and serves them one by one.
+//
+// Requests are read straight into the ring, so that data written by applications is already where
+// its record belongs. When the ring is full, requests are read into a spare buffer instead: reads
+// and other calls that change nothing go on, writes wait for room.
+import { assert } from '../core/assert.ts';
+import { PATH_BYTES_MAX } from '../journal/record.ts';
+import { errno, POLLIN } from '../linux/constants.ts';
+import { addressOf, sys } from '../linux/libc.ts';
+import type { Capture } from './capture.ts';
+import { Request } from './channel.ts';
+import { MAX_WRITE_BYTES, op } from './fuse-protocol.ts';
+import type { Mount } from './mount.ts';
+import * as attributes from './operations/attributes.ts';
+import * as directory from './operations/directory.ts';
+import * as filesystem from './operations/filesystem.ts';
+import * as io from './operations/io.ts';
+import * as lookup from './operations/lookup.ts';
+import * as namespace from './operations/namespace.ts';
+import * as open from './operations/open.ts';
+import { rename } from './operations/rename.ts';
+import * as xattr from './operations/xattr.ts';
+
+const REQUEST_BYTES = MAX_WRITE_BYTES + 4096;
+/** Room for a request and for the paths behind the data of a write. */
+const RESERVE_BYTES = REQUEST_BYTES + 2 * PATH_BYTES_MAX + 8;
+const ENOTTY = 25;
+
+type Operation = (mount: Mount, request: Request) => void;
+
+const operations = new Map<number, Operation>([
+  [op.LOOKUP, lookup.lookup],
+  [op.FORGET, lookup.forget],
+  [op.BATCH_FORGET, lookup.batchForget],
+  [op.GETATTR, attributes.getattr],
+  [op.SETATTR, attributes.setattr],
+  [op.READLINK, namespace.readlink],
+  [op.SYMLINK, namespace.symlink],
+  [op.MKNOD, namespace.mknod],
+  [op.MKDIR, namespace.mkdir],
+  [op.UNLINK, namespace.unlink],
+  [op.RMDIR, namespace.rmdir],
+  [op.RENAME, rename],
+  [op.RENAME2, rename],
+  [op.LINK, namespace.link],
+  [op.OPEN, open.open],
+  [op.CREATE, open.create],
+  [op.TMPFILE, open.tmpfile],
+  [op.RELEASE, open.release],
+  [op.READ, io.read],
+  [op.WRITE, io.write],
+  [op.FSYNC, io.fsync],
+  [op.FALLOCATE, io.fallocate],
+  [op.LSEEK, io.lseek],
+  [op.COPY_FILE_RANGE, io.copyFileRange],
+  [op.OPENDIR, directory.opendir],
+  [op.READDIR, directory.readdir],
+  [op.READDIRPLUS, directory.readdirplus],
+  [op.RELEASEDIR, directory.releasedir],
+  [op.FSYNCDIR, directory.fsyncdir],
+  [op.SETXATTR, xattr.setxattr],
+  [op.GETXATTR, xattr.getxattr],
+  [op.LISTXATTR, xattr.listxattr],
+  [op.REMOVEXATTR, xattr.removexattr],
+  [op.STATFS, filesystem.statfs],
+  [op.INIT, filesystem.init],
+  [op.IOCTL, (mount, request) => mount.channel.result(request, -ENOTTY)],
+  [op.DESTROY, (mount, request) => mount.channel.result(request, 0)],
+]);
+const table: (Operation | undefined)[] = Array.from({ length: 64 }, (_, opcode) =>
+  operations.get(opcode),
+);
+
+export interface DriverOptions {
+  readonly mounts: readonly Mount[];
+  readonly capture: Capture;
+  /** Descriptor that ends a sleep when another thread has a message. */
+  readonly wakeFd: number;
+  /** How long to look for the next request before going to sleep, µs. */
+  readonly spinMicroseconds: number;
+}
+
+export class Driver {
+  readonly #live: Mount[];
+  readonly #capture: Capture;
+  readonly #inRing: Request;
+  readonly #spare: Request;
+  readonly #spinMs: number;
+  readonly #pollFds: Uint8Array;
+  readonly #pollAddress: number;
+  readonly #wakeFd: number;
+  readonly #drain = Buffer.alloc(8);
+
+  constructor(options: DriverOptions) {
+    this.#live = [...options.mounts];
+    this.#capture = options.capture;
+    this.#inRing = new Request(options.capture.ring.bytes, options.capture.ring.view);
+    const spare = new Uint8Array(new ArrayBuffer(REQUEST_BYTES));
+    this.#spare = new Request(spare, new DataView(spare.buffer));
+    this.#spinMs = options.spinMicroseconds / 1000;
+    this.#wakeFd = options.wakeFd;
+    this.#pollFds = new Uint8Array(new ArrayBuffer(8 * (options.mounts.length + 1)));
+    this.#pollAddress = addressOf(this.#pollFds);
+  }
+
+  /** False when every directory has been unmounted. */
+  get alive(): boolean {
+    return this.#live.length > 0;
+  }
+
+  /** Serves what is there, at most `limit` requests; the number served. */
+  serve(limit: number): number {
+    let served = 0;
+    for (let i = this.#live.length - 1; i >= 0; i -= 1) {
+      const mount = this.#live[i];
+      if (mount === undefined) continue;
+      for (let n = 0; n < limit; n += 1) {
+        const result = this.#serveOne(mount);
+        if (result === 0) break;
+        if (result < 0) {
+          this.#live.splice(i, 1);
+          break;
+        }
+        served += 1;
+      }
+    }
+    return served;
+  }
+
+  /** 1 when a request was served, 0 when there was none, -1 when the mount is gone. */
+  #serveOne(mount: Mount): number {
+    const at = this.#capture.ring.reserve(RESERVE_BYTES);
+    const request = at >= 0 ? this.#inRing : this.#spare;
+    const from = Math.max(at, 0);
+    const length = sys.read(mount.channel.fd, request.addressAt(from), REQUEST_BYTES);
+    if (length > 0) {
+      request.load(from, length);
+      this.#dispatch(mount, request);
+      return 1;
+    }
+    if (length === -errno.EAGAIN || length === -errno.EINTR || length === -errno.ENOENT) return 0;
+    assert(
+      length === -errno.ENODEV || length === 0,
+      `requests can be read from the kernel (${length})`,
+    );
+    return -1;
+  }
+
+  #dispatch(mount: Mount, request: Request): void {
+    const operation = table[request.opcode];
+    if (operation === undefined) mount.channel.result(request, -errno.ENOSYS);
+    else operation(mount, request);
+  }
+
+  /** Waits for a request or a wake-up, at most `timeoutMs`; looks for a while before sleeping. */
+  idle(timeoutMs: number): void {
+    this.#capture.ring.wake();
+    const spinUntil = performance.now() + this.#spinMs;
+    while (performance.now() < spinUntil) {
+      if (this.serve(1) > 0) return;
+    }
+    this.#sleep(timeoutMs);
+  }
+
+  #sleep(timeoutMs: number): void {
+    const view = new DataView(this.#pollFds.buffer);
+    this.#live.forEach((mount, index) => {
+      view.setInt32(index * 8, mount.channel.fd, true);
+      view.setInt16(index * 8 + 4, POLLIN, true);
+    });
+    const last = this.#live.length * 8;
+    view.setInt32(last, this.#wakeFd, true);
+    view.setInt16(last + 4, POLLIN, true);
+    sys.poll(this.#pollAddress, this.#live.length + 1, timeoutMs);
+    if (view.getInt16(last + 6, true) !== 0) sys.read(this.#wakeFd, this.#drain, 8);
+  }
+}

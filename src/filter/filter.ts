@@ -1,0 +1,248 @@
+// The filter driver as the rest of the process sees it: mounts over the protected directories, runs
+// the capture thread and its helpers, unmounts.
+import { Worker } from 'node:worker_threads';
+import { createRing, type RingMemory } from '../core/byte-ring.ts';
+import { UnderstudyError } from '../core/errors.ts';
+import { AT, errno, errnoName, MNT, MS, O } from '../linux/constants.ts';
+import { addressOf, cstring, sys } from '../linux/libc.ts';
+import { Stat } from '../linux/stat.ts';
+import type {
+  CaptureCommand,
+  CaptureDirectory,
+  CaptureReport,
+  CaptureThreadData,
+} from './capture-thread.ts';
+import { CommitReleaser, createGateMemory } from './commit-gate.ts';
+import type { NeededRange, ScanMode, ScanProgress } from './scanner.ts';
+
+const EFD_NONBLOCK_CLOEXEC = 0o2004000;
+const ST_NOSUID = 2;
+const ST_NODEV = 4;
+const ST_NOEXEC = 8;
+
+export interface FilterDirectory {
+  /** Absolute path. */
+  readonly dir: string;
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+}
+
+export interface FilterOptions {
+  /** Name of the group; shown as the source of the mounts. */
+  readonly group: string;
+  readonly directories: readonly FilterDirectory[];
+  readonly epoch: number;
+  readonly firstSequence: number;
+  /** The standby continues without a first copy: capture from the first request on. */
+  readonly captureFromStart: boolean;
+  /** Capacity of the ring between capture and sender, bytes, a power of two. */
+  readonly ringBytes: number;
+  readonly helperThreads: number;
+  readonly spinMicroseconds: number;
+}
+
+export interface FilterListener {
+  onScan(progress: ScanProgress, finished: boolean): void;
+  /** Every directory was unmounted. */
+  onEnded(lastSequence: number): void;
+  /** The capture thread broke; the process must end. */
+  onFailed(message: string): void;
+}
+
+export class Filter {
+  readonly ring: RingMemory;
+  readonly commits: CommitReleaser;
+  readonly #options: FilterOptions;
+  readonly #gate = createGateMemory();
+  readonly #doorbell = new Int32Array(new SharedArrayBuffer(4));
+  readonly #wakeFd: number;
+  readonly #one = new Uint8Array(new ArrayBuffer(8));
+  readonly #directories: CaptureDirectory[] = [];
+  readonly #mounted = new Set<string>();
+  #capture: Worker | undefined;
+  readonly #helpers: Worker[] = [];
+
+  constructor(options: FilterOptions) {
+    this.#options = options;
+    this.ring = createRing(options.ringBytes);
+    this.commits = new CommitReleaser(this.#gate);
+    this.#wakeFd = sys.eventfd(0, EFD_NONBLOCK_CLOEXEC);
+    this.#one[0] = 1;
+  }
+
+  /**
+   * Mounts over every directory and starts serving. Resolves when requests are served.
+   * On failure nothing stays mounted. Errors: MOUNT_FAILED, FUSE_UNAVAILABLE, DIRECTORY_UNREADABLE.
+   */
+  async start(listener: FilterListener): Promise<void> {
+    try {
+      for (const directory of this.#options.directories)
+        this.#directories.push(this.#mount(directory));
+    } catch (thrown) {
+      this.detach();
+      throw thrown;
+    }
+    await this.#startThreads(listener);
+  }
+
+  #mount(directory: FilterDirectory): CaptureDirectory {
+    const rootFd = sys.openat(
+      AT.FDCWD,
+      cstring(toLatin1(directory.dir)),
+      O.RDONLY | O.DIRECTORY | O.CLOEXEC,
+      0,
+    );
+    if (rootFd < 0) {
+      throw new UnderstudyError(
+        'DIRECTORY_UNREADABLE',
+        `${directory.dir} cannot be opened (${errnoName(rootFd)}): check that it exists and is a directory`,
+      );
+    }
+    const fuseFd = sys.openat(AT.FDCWD, cstring('/dev/fuse'), O.RDWR | O.CLOEXEC | O.NONBLOCK, 0);
+    if (fuseFd < 0) {
+      throw new UnderstudyError(
+        'FUSE_UNAVAILABLE',
+        `/dev/fuse cannot be opened (${errnoName(fuseFd)}): load the kernel module with "modprobe fuse"`,
+      );
+    }
+    const stat = new Stat();
+    stat.fd(rootFd);
+    const options = `fd=${fuseFd},rootmode=${stat.mode.toString(8)},user_id=0,group_id=0,default_permissions,allow_other`;
+    const source = cstring(`understudy:${this.#options.group}`);
+    const target = cstring(toLatin1(directory.dir));
+    const result = sys.mount(
+      source,
+      target,
+      cstring('fuse.understudy'),
+      flagsOf(rootFd),
+      cstring(options),
+    );
+    if (result < 0) {
+      throw new UnderstudyError(
+        'MOUNT_FAILED',
+        `the filter cannot be mounted over ${directory.dir} (${errnoName(result)}): run "understudy doctor"`,
+      );
+    }
+    this.#mounted.add(directory.dir);
+    return {
+      directory: directory.dir,
+      rootFd,
+      fuseFd,
+      include: directory.include,
+      exclude: directory.exclude,
+    };
+  }
+
+  async #startThreads(listener: FilterListener): Promise<void> {
+    const workerData: CaptureThreadData = {
+      directories: this.#directories,
+      ring: this.ring,
+      gate: this.#gate,
+      epoch: this.#options.epoch,
+      firstSequence: this.#options.firstSequence,
+      enabled: this.#options.captureFromStart,
+      doorbell: this.#doorbell.buffer as SharedArrayBuffer,
+      wakeFd: this.#wakeFd,
+      spinMicroseconds: this.#options.spinMicroseconds,
+    };
+    for (let i = 0; i < this.#options.helperThreads; i += 1) {
+      const helper = new Worker(new URL('helper-thread.ts', import.meta.url), {
+        workerData: { gate: this.#gate },
+      });
+      helper.on('error', (thrown) => listener.onFailed(`helper thread: ${thrown.message}`));
+      this.#helpers.push(helper);
+    }
+    const capture = new Worker(new URL('capture-thread.ts', import.meta.url), { workerData });
+    this.#capture = capture;
+    await new Promise<void>((resolve, reject) => {
+      capture.on('error', reject);
+      capture.on('error', (thrown) => listener.onFailed(thrown.message));
+      capture.on('message', (report: CaptureReport) => {
+        if (report.type === 'ready') resolve();
+        else dispatch(report, listener);
+      });
+    });
+  }
+
+  /** Sends a first copy or resync through the stream; a scan under way is given up. */
+  scan(mode: ScanMode): void {
+    this.#command({ type: 'scan', mode });
+  }
+
+  need(ranges: readonly NeededRange[]): void {
+    this.#command({ type: 'need', ranges });
+  }
+
+  applied(sequence: number): void {
+    this.#command({ type: 'applied', sequence });
+  }
+
+  /** Stops recording until the next {@link scan}. */
+  disable(): void {
+    this.#command({ type: 'disable' });
+  }
+
+  #command(command: CaptureCommand): void {
+    this.#capture?.postMessage(command);
+    Atomics.store(this.#doorbell, 0, 1);
+    sys.write(this.#wakeFd, this.#one, 8);
+  }
+
+  /** Directories that are under the filter now. */
+  get mounted(): readonly string[] {
+    return [...this.#mounted];
+  }
+
+  /**
+   * Unmounts every directory; the first one in use stops it and is returned, those before it are
+   * back under the filter only after a restart. The capture thread ends when all are unmounted.
+   */
+  unmount(): { readonly busy: string } | undefined {
+    for (const dir of this.#mounted) {
+      const result = sys.umount2(cstring(toLatin1(dir)), 0);
+      if (result === -errno.EBUSY) return { busy: dir };
+      this.#mounted.delete(dir);
+    }
+    return undefined;
+  }
+
+  /** Takes every directory out of sight at once; files that are open stay usable until closed. */
+  detach(): void {
+    for (const dir of this.#mounted) sys.umount2(cstring(toLatin1(dir)), MNT.DETACH);
+    this.#mounted.clear();
+  }
+
+  /** Ends helper threads and closes descriptors. Only after the capture thread has ended. */
+  async close(): Promise<void> {
+    this.commits.stop();
+    await Promise.all(this.#helpers.map((helper) => helper.terminate()));
+    await this.#capture?.terminate();
+    for (const { rootFd, fuseFd } of this.#directories) {
+      sys.close(fuseFd);
+      sys.close(rootFd);
+    }
+    sys.close(this.#wakeFd);
+  }
+}
+
+function dispatch(report: CaptureReport, listener: FilterListener): void {
+  if (report.type === 'scan') listener.onScan(report.progress, report.finished);
+  else if (report.type === 'ended') listener.onEnded(report.sequence);
+  else if (report.type === 'failed') listener.onFailed(report.message);
+}
+
+/** Paths from configuration are text; system calls take bytes. */
+function toLatin1(text: string): string {
+  return Buffer.from(text, 'utf8').toString('latin1');
+}
+
+/** The mount over a directory forbids what the mount underneath forbids. */
+function flagsOf(fd: number): number {
+  const bytes = new Uint8Array(new ArrayBuffer(256));
+  if (sys.statfs(fd, addressOf(bytes)) < 0) return 0;
+  const flags = new DataView(bytes.buffer).getUint32(80, true);
+  const noexec = (flags & ST_NOEXEC) === 0 ? 0 : 8;
+  return (
+    ((flags & ST_NOSUID) === 0 ? 0 : MS.NOSUID) | ((flags & ST_NODEV) === 0 ? 0 : MS.NODEV) | noexec
+  );
+}

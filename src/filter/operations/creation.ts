@@ -1,0 +1,94 @@
+// What every new object goes through: the caller's umask and ownership, registration, its record.
+import { ORPHAN_DIRECTORY, recordType, type RecordType } from '../../journal/record.ts';
+import { AT, errno, S } from '../../linux/constants.ts';
+import { EMPTY_NAME, sys } from '../../linux/libc.ts';
+import type { Request } from '../channel.ts';
+import type { Node } from '../inode-table.ts';
+import type { Mount } from '../mount.ts';
+import { changeMode } from './attributes.ts';
+import { defaultAclOf, recordAcls } from './xattr.ts';
+
+const UNCHANGED = 0xffffffff;
+
+let currentUmask = -1;
+
+/** The caller's umask, which the file system underneath applies unless an inherited ACL overrides it. */
+export function setUmask(mask: number): void {
+  if (mask === currentUmask) return;
+  sys.umask(mask & 0o777);
+  currentUmask = mask;
+}
+
+/** What was just created: by name in its directory, or a descriptor when it has no name. */
+interface Created {
+  readonly mode: number;
+  readonly name?: string;
+  readonly nameAddress?: number;
+  readonly fd?: number;
+}
+
+/**
+ * Gives a new object to its creator and registers it. Objects are created as root; ownership follows
+ * before the kernel hears of the object, so nobody can see it owned by root. `stat` is filled.
+ * Returns a negative errno after removing the object when that fails (for example over quota).
+ */
+export function adopt(
+  mount: Mount,
+  request: Request,
+  parent: Node,
+  created: Created,
+): Node | number {
+  const parentFd = mount.inodes.descriptor(parent);
+  const at = created.fd ?? parentFd;
+  const path = created.nameAddress ?? EMPTY_NAME;
+  if (request.uid !== 0 || request.gid !== 0) {
+    const inherits = mount.parentStat.fd(parentFd) === 0 && (mount.parentStat.mode & S.ISGID) !== 0;
+    const gid = inherits ? UNCHANGED : request.gid;
+    const flags = AT.SYMLINK_NOFOLLOW | (created.fd === undefined ? 0 : AT.EMPTY_PATH);
+    const result = sys.fchownat(at, path, request.uid, gid, flags);
+    if (result < 0) return discard(parentFd, created, result);
+  }
+  const node =
+    created.fd === undefined
+      ? mount.inodes.lookup(parent, path, created.name ?? '')
+      : mount.inodes.admitNameless(created.fd);
+  if (typeof node === 'number') return discard(parentFd, created, node);
+  const lost = created.mode & (S.ISUID | S.ISGID) & ~mount.stat.mode;
+  if (lost !== 0 && !node.isDirectory) {
+    if (created.fd !== undefined) node.openFd = created.fd;
+    changeMode(mount, node, mount.stat.mode | lost);
+    mount.inodes.refresh(node);
+  }
+  return node;
+}
+
+function discard(parentFd: number, created: Created, result: number): number {
+  if (created.nameAddress === undefined) return result;
+  const removed = sys.unlinkat(parentFd, created.nameAddress, 0);
+  if (removed === -errno.EISDIR) sys.unlinkat(parentFd, created.nameAddress, AT.REMOVEDIR);
+  return result;
+}
+
+/** Records a new object whose attributes are in `stat`, with the ACLs that it inherited. */
+export function recordCreation(
+  mount: Mount,
+  parent: Node,
+  node: Node,
+  type: RecordType,
+  target?: string,
+): void {
+  if (!mount.records(node)) return;
+  const draft = mount.capture.draft(type, mount.index, mount.inodes.pathOf(node) ?? '');
+  if (target !== undefined) draft.path2 = target;
+  mount.capture.publishNamespace(mount.stat, mount.refreshParent(parent, mount.parentStat));
+  if (type !== recordType.symlink && defaultAclOf(mount, parent)) recordAcls(mount, node);
+}
+
+/** Gives a nameless node its path in the orphan directory. */
+export function makeOrphan(mount: Mount, node: Node): string {
+  const path = `${ORPHAN_DIRECTORY}/${node.nodeid.toString(16)}-${node.generation.toString(16)}`;
+  mount.inodes.unsetName(node);
+  node.orphanPath = path;
+  mount.orphans.set(node, path);
+  return path;
+}

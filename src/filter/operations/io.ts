@@ -1,0 +1,200 @@
+// READ, WRITE, FSYNC, FALLOCATE, LSEEK, COPY_FILE_RANGE: contents of files.
+import { recordType, writeU53 } from '../../journal/record.ts';
+import { errno, O, RWF, SEEK } from '../../linux/constants.ts';
+import { pin, sys } from '../../linux/libc.ts';
+import type { Request } from '../channel.ts';
+import {
+  copyFileRangeIn,
+  fallocateIn,
+  FSYNC_FDATASYNC,
+  fsyncIn,
+  lseekIn,
+  OUT_HEADER_BYTES,
+  readIn,
+  WRITE_IN_BYTES,
+  WRITE_KILL_SUIDGID,
+  writeIn,
+} from '../fuse-protocol.ts';
+import type { Handle } from '../handle-table.ts';
+import type { Mount } from '../mount.ts';
+import { killPrivileges } from './attributes.ts';
+import { captureRange } from './subtree.ts';
+
+/** One COPY_FILE_RANGE request copies at most this much; the caller goes on with the rest. */
+const COPY_BYTES_MAX = 16 * 1024 * 1024;
+
+const iov = new Uint8Array(new ArrayBuffer(16));
+const iovView = new DataView(iov.buffer);
+const iovAddress = pin(iov);
+const copyOffsets = new Uint8Array(new ArrayBuffer(16));
+const copyView = new DataView(copyOffsets.buffer);
+const copyAddress = pin(copyOffsets);
+
+function handleOf(mount: Mount, request: Request, fh: number): Handle | undefined {
+  const handle = mount.handles.get(fh);
+  if (handle === undefined) mount.channel.result(request, -errno.EBADF);
+  return handle;
+}
+
+export function read(mount: Mount, request: Request): void {
+  const handle = handleOf(mount, request, request.u64(readIn.fh));
+  if (handle === undefined) return;
+  const offset = request.u64(readIn.offset);
+  if (offset === Infinity) return mount.channel.result(request, -errno.EINVAL);
+  const size = request.u32(readIn.size);
+  const result = readCached(mount, handle.fd, size, offset);
+  if (result === -errno.EAGAIN) {
+    if (mount.gate.read(mount.channel.fd, request, handle.fd, { size, offset })) return;
+    const blocking = sys.pread(handle.fd, mount.channel.bodyAddress(0), size, offset);
+    return blocking < 0
+      ? mount.channel.result(request, blocking)
+      : mount.channel.success(request, blocking);
+  }
+  if (result < 0) mount.channel.result(request, result);
+  else mount.channel.success(request, result);
+}
+
+/** Reads what is in the page cache underneath; EAGAIN when some of it would have to come from disk. */
+function readCached(mount: Mount, fd: number, size: number, offset: number): number {
+  const first = readNow(mount, fd, 0, { size, offset });
+  if (first === size || first === 0) return first;
+  if (first === -errno.EOPNOTSUPP) return sys.pread(fd, mount.channel.bodyAddress(0), size, offset);
+  if (first < 0) return first;
+  // Short: the end of the file, or the first page that is not in memory.
+  const more = readNow(mount, fd, first, { size: size - first, offset: offset + first });
+  if (more === 0) return first;
+  return more === size - first ? size : -errno.EAGAIN;
+}
+
+function readNow(
+  mount: Mount,
+  fd: number,
+  at: number,
+  range: { size: number; offset: number },
+): number {
+  writeU53(iovView, 0, mount.channel.bodyAddress(at));
+  writeU53(iovView, 8, range.size);
+  return sys.preadv2(fd, iovAddress, 1, range.offset, RWF.NOWAIT);
+}
+
+export function write(mount: Mount, request: Request): void {
+  const handle = handleOf(mount, request, request.u64(writeIn.fh));
+  if (handle === undefined) return;
+  const offset = request.u64(writeIn.offset);
+  if (offset === Infinity) return mount.channel.result(request, -errno.EFBIG);
+  const size = request.u32(writeIn.size);
+  const killsPrivileges = (request.u32(writeIn.writeFlags) & WRITE_KILL_SUIDGID) !== 0;
+  const written = sys.pwrite(handle.fd, request.address(WRITE_IN_BYTES), size, offset);
+  if (written < 0) return mount.channel.result(request, written);
+  if (written > 0 && mount.records(handle.node))
+    recordWrite(mount, request, handle, { offset, written });
+  if (killsPrivileges) killPrivileges(mount, handle.node);
+  mount.channel.body.setUint32(OUT_HEADER_BYTES, written, true);
+  mount.channel.body.setUint32(OUT_HEADER_BYTES + 4, 0, true);
+  mount.channel.success(request, 8);
+}
+
+/** The data already lies in the ring, right where the record's payload belongs. */
+function recordWrite(
+  mount: Mount,
+  request: Request,
+  handle: Handle,
+  what: { offset: number; written: number },
+): void {
+  const { capture, stat } = mount;
+  const from = request.body + WRITE_IN_BYTES;
+  const inRing = request.bytes === capture.ring.bytes;
+  const payloadAt = inRing ? from : capture.room(what.written);
+  if (!inRing) capture.ring.bytes.set(request.bytes.subarray(from, from + what.written), payloadAt);
+  stat.fd(handle.fd);
+  const draft = capture.draft(
+    recordType.write,
+    mount.index,
+    mount.inodes.pathOf(handle.node) ?? '',
+  );
+  draft.offset = what.offset;
+  draft.mtimeSec = stat.mtimeSec;
+  draft.mtimeNsec = stat.mtimeNsec;
+  draft.payloadLength = what.written;
+  capture.publish(payloadAt);
+}
+
+/**
+ * Durability is not waited for here: a helper thread syncs underneath, the standby acknowledges, and
+ * whoever is last answers the kernel.
+ */
+export function fsync(mount: Mount, request: Request): void {
+  const handle = handleOf(mount, request, request.u64(fsyncIn.fh));
+  if (handle === undefined) return;
+  const dataOnly = (request.u32(fsyncIn.flags) & FSYNC_FDATASYNC) !== 0;
+  const recorded = mount.records(handle.node);
+  mount.gate.commit(mount.channel, request, { fd: handle.fd, dataOnly, recorded, mount });
+}
+
+export function fallocate(mount: Mount, request: Request): void {
+  const handle = handleOf(mount, request, request.u64(fallocateIn.fh));
+  if (handle === undefined) return;
+  const offset = request.u64(fallocateIn.offset);
+  const length = request.u64(fallocateIn.length);
+  if (offset + length >= Number.MAX_SAFE_INTEGER)
+    return mount.channel.result(request, -errno.EFBIG);
+  const mode = request.u32(fallocateIn.mode);
+  const result = sys.fallocate(handle.fd, mode, offset, length);
+  if (result >= 0 && mount.records(handle.node)) {
+    mount.stat.fd(handle.fd);
+    const draft = mount.capture.draft(
+      recordType.fallocate,
+      mount.index,
+      mount.inodes.pathOf(handle.node) ?? '',
+    );
+    draft.aux = mode;
+    draft.offset = offset;
+    draft.length = length;
+    draft.mtimeSec = mount.stat.mtimeSec;
+    draft.mtimeNsec = mount.stat.mtimeNsec;
+    mount.capture.publishBare();
+  }
+  mount.channel.result(request, result);
+}
+
+export function lseek(mount: Mount, request: Request): void {
+  const handle = handleOf(mount, request, request.u64(lseekIn.fh));
+  if (handle === undefined) return;
+  const whence = request.u32(lseekIn.whence);
+  if (whence !== SEEK.DATA && whence !== SEEK.HOLE)
+    return mount.channel.result(request, -errno.EINVAL);
+  const offset = request.u64(lseekIn.offset);
+  if (offset === Infinity) return mount.channel.result(request, -errno.ENXIO);
+  const result = sys.lseek(handle.fd, offset, whence);
+  if (result < 0) return mount.channel.result(request, result);
+  writeU53(mount.channel.body, OUT_HEADER_BYTES, result);
+  mount.channel.success(request, 8);
+}
+
+export function copyFileRange(mount: Mount, request: Request): void {
+  const from = handleOf(mount, request, request.u64(copyFileRangeIn.fhIn));
+  if (from === undefined) return;
+  const to = handleOf(mount, request, request.u64(copyFileRangeIn.fhOut));
+  if (to === undefined) return;
+  const offIn = request.u64(copyFileRangeIn.offIn);
+  const offOut = request.u64(copyFileRangeIn.offOut);
+  if (offIn === Infinity || offOut === Infinity) return mount.channel.result(request, -errno.EFBIG);
+  const length = Math.min(request.u64(copyFileRangeIn.len), COPY_BYTES_MAX);
+  writeU53(copyView, 0, offIn);
+  writeU53(copyView, 8, offOut);
+  const copied = sys.copyFileRange(from.fd, copyAddress, to.fd, copyAddress + 8, length, 0);
+  if (copied < 0) return mount.channel.result(request, copied);
+  if (copied > 0 && mount.records(to.node)) recordCopy(mount, to, offOut, offOut + copied);
+  mount.channel.body.setUint32(OUT_HEADER_BYTES, copied, true);
+  mount.channel.body.setUint32(OUT_HEADER_BYTES + 4, 0, true);
+  mount.channel.success(request, 8);
+}
+
+/** Records what a copy within the kernel left in the target: its data as writes, zeros elsewhere. */
+function recordCopy(mount: Mount, to: Handle, from: number, end: number): void {
+  const path = mount.inodes.pathOf(to.node) ?? '';
+  const fd = mount.inodes.open(to.node, O.RDONLY | O.CLOEXEC);
+  if (fd < 0) return;
+  captureRange(mount, path, fd, { from, to: end });
+  sys.close(fd);
+}

@@ -1,0 +1,212 @@
+// MKDIR, MKNOD, SYMLINK, LINK, UNLINK, RMDIR, READLINK: what exists under which name.
+// RENAME is in `rename.ts`.
+import { recordType, type RecordType } from '../../journal/record.ts';
+import { AT, errno, S } from '../../linux/constants.ts';
+import { EMPTY_NAME, sys } from '../../linux/libc.ts';
+import { unpackDevice } from '../../linux/stat.ts';
+import type { Request } from '../channel.ts';
+import { linkIn, mkdirIn, mknodIn } from '../fuse-protocol.ts';
+import type { Node } from '../inode-table.ts';
+import type { Mount } from '../mount.ts';
+import { adopt, makeOrphan, recordCreation, setUmask } from './creation.ts';
+import { isReserved } from './lookup.ts';
+import { captureSubtree } from './subtree.ts';
+
+/** Shared course of MKDIR, MKNOD and SYMLINK: make, adopt, record, answer. */
+interface Creation {
+  readonly name: string;
+  readonly nameAddress: number;
+  readonly mode: number;
+  readonly type: RecordType;
+  readonly target?: string;
+  readonly make: (parentFd: number) => number;
+}
+
+function createNamed(mount: Mount, request: Request, parent: Node, creation: Creation): void {
+  if (isReserved(mount, request.nodeid, creation.name))
+    return mount.channel.result(request, -errno.EPERM);
+  const parentFd = mount.inodes.descriptor(parent);
+  if (parentFd < 0) return mount.channel.result(request, parentFd);
+  const made = creation.make(parentFd);
+  if (made < 0) return mount.channel.result(request, made);
+  const node = adopt(mount, request, parent, creation);
+  if (typeof node === 'number') return mount.channel.result(request, node);
+  recordCreation(mount, parent, node, creation.type, creation.target);
+  mount.replyEntry(request, node);
+}
+
+export function mkdir(mount: Mount, request: Request): void {
+  const parent = mount.node(request);
+  if (parent === undefined) return;
+  const mode = request.u32(mkdirIn.mode) & 0o7777;
+  const nameAddress = request.address(mkdirIn.bytes);
+  setUmask(request.u32(mkdirIn.umask));
+  createNamed(mount, request, parent, {
+    name: request.name(mkdirIn.bytes),
+    nameAddress,
+    mode,
+    type: recordType.mkdir,
+    make: (parentFd) => sys.mkdirat(parentFd, nameAddress, mode),
+  });
+}
+
+export function mknod(mount: Mount, request: Request): void {
+  const parent = mount.node(request);
+  if (parent === undefined) return;
+  const mode = request.u32(mknodIn.mode);
+  const nameAddress = request.address(mknodIn.bytes);
+  const device = Number(unpackDevice(request.u32(mknodIn.rdev)));
+  setUmask(request.u32(mknodIn.umask));
+  createNamed(mount, request, parent, {
+    name: request.name(mknodIn.bytes),
+    nameAddress,
+    mode,
+    type: (mode & S.IFMT) === S.IFREG ? recordType.create : recordType.mknod,
+    make: (parentFd) => sys.mknodat(parentFd, nameAddress, mode, device),
+  });
+}
+
+export function symlink(mount: Mount, request: Request): void {
+  const parent = mount.node(request);
+  if (parent === undefined) return;
+  const name = request.name(0);
+  const targetOffset = name.length + 1;
+  const nameAddress = request.address(0);
+  const targetAddress = request.address(targetOffset);
+  createNamed(mount, request, parent, {
+    name,
+    nameAddress,
+    mode: 0,
+    type: recordType.symlink,
+    target: request.name(targetOffset),
+    make: (parentFd) => sys.symlinkat(targetAddress, parentFd, nameAddress),
+  });
+}
+
+export function readlink(mount: Mount, request: Request): void {
+  const node = mount.node(request);
+  if (node === undefined) return;
+  const fd = mount.inodes.descriptor(node);
+  const result = fd < 0 ? fd : sys.readlinkat(fd, EMPTY_NAME, mount.channel.bodyAddress(0), 4096);
+  if (result < 0) mount.channel.result(request, result);
+  else mount.channel.success(request, result);
+}
+
+export function link(mount: Mount, request: Request): void {
+  const parent = mount.node(request);
+  const node = mount.inodes.get(request.u64(linkIn.oldNodeid));
+  if (parent === undefined) return;
+  if (node === undefined) return mount.channel.result(request, -errno.ESTALE);
+  const name = request.name(linkIn.bytes);
+  if (isReserved(mount, request.nodeid, name)) return mount.channel.result(request, -errno.EPERM);
+  const before = describeBefore(mount, node);
+  const to = mount.inodes.childPath(parent, name, false);
+  // A file that the kernel writes by itself cannot become a mirrored one: the caller is told to copy.
+  if (node.passthroughOpens > 0 && to.captured) return mount.channel.result(request, -errno.EXDEV);
+  const fd = mount.inodes.descriptor(node);
+  const parentFd = mount.inodes.descriptor(parent);
+  const nameAddress = request.address(linkIn.bytes);
+  const result =
+    fd < 0
+      ? fd
+      : parentFd < 0
+        ? parentFd
+        : sys.linkat(fd, EMPTY_NAME, parentFd, nameAddress, AT.EMPTY_PATH);
+  if (result < 0) return mount.channel.result(request, result);
+  const linked = mount.inodes.lookup(parent, nameAddress, name);
+  if (typeof linked === 'number') return mount.channel.result(request, linked);
+  if (mount.capture.enabled && to.captured)
+    recordLink(mount, parent, linked, { before, path: to.path });
+  mount.inodes.refresh(linked);
+  mount.replyEntry(request, linked);
+}
+
+/** How the standby knows the file so far: by a path, as an orphan, or not at all. */
+interface Before {
+  readonly path: string | undefined;
+  readonly orphan: boolean;
+}
+
+function describeBefore(mount: Mount, node: Node): Before {
+  const known = mount.inodes.isCaptured(node);
+  return {
+    path: known ? mount.inodes.pathOf(node) : undefined,
+    orphan: node.orphanPath !== undefined,
+  };
+}
+
+function recordLink(
+  mount: Mount,
+  parent: Node,
+  node: Node,
+  made: { before: Before; path: string },
+): void {
+  if (made.before.path === undefined) return captureSubtree(mount, node, parent);
+  const type = made.before.orphan ? recordType.rename : recordType.link;
+  if (made.before.orphan) mount.orphans.delete(node);
+  const draft = mount.capture.draft(type, mount.index, made.before.path);
+  draft.path2 = made.path;
+  const parentStat = mount.refreshParent(parent, mount.parent2Stat);
+  mount.capture.publishNamespace(mount.stat, undefined, parentStat);
+  mount.scanner?.revisit(mount, node);
+}
+
+export function unlink(mount: Mount, request: Request): void {
+  removeName(mount, request, 0);
+}
+
+export function rmdir(mount: Mount, request: Request): void {
+  removeName(mount, request, AT.REMOVEDIR);
+}
+
+function removeName(mount: Mount, request: Request, flags: number): void {
+  const parent = mount.node(request);
+  if (parent === undefined) return;
+  const name = request.name(0);
+  if (isReserved(mount, request.nodeid, name)) return mount.channel.result(request, -errno.ENOENT);
+  const parentFd = mount.inodes.descriptor(parent);
+  if (parentFd < 0) return mount.channel.result(request, parentFd);
+  const found = mount.inodes.lookup(parent, request.address(0), name);
+  if (typeof found === 'number') return mount.channel.result(request, found);
+  const isDirectory = flags !== 0;
+  const lastName = isDirectory || mount.stat.nlink === 1;
+  const path = mount.records(found) ? mount.inodes.pathOf(found) : undefined;
+  const result = sys.unlinkat(parentFd, request.address(0), flags);
+  if (result < 0) return mount.channel.result(request, result);
+  nameGone(mount, { node: found, parent, lastName, path, isDirectory });
+  mount.inodes.collect(found);
+  mount.channel.result(request, 0);
+}
+
+/** A name that was removed, by unlinking it or by renaming something over it. */
+export interface GoneName {
+  readonly node: Node;
+  readonly parent: Node;
+  readonly lastName: boolean;
+  /** Path to record, undefined when the removal is not to be recorded. */
+  readonly path: string | undefined;
+  readonly isDirectory: boolean;
+}
+
+/** Records the removal and settles what becomes of the node. */
+export function nameGone(mount: Mount, gone: GoneName): void {
+  const { node } = gone;
+  const staysOpen = !gone.lastName && node.opens > 0 && gone.path !== undefined;
+  if (gone.lastName) {
+    mount.inodes.unsetName(node);
+    node.deleted = true;
+  } else if (staysOpen) {
+    makeOrphan(mount, node);
+  } else {
+    mount.inodes.unsetName(node);
+  }
+  if (gone.path === undefined) return;
+  const type = gone.isDirectory
+    ? recordType.rmdir
+    : staysOpen
+      ? recordType.rename
+      : recordType.unlink;
+  const draft = mount.capture.draft(type, mount.index, gone.path);
+  if (staysOpen) draft.path2 = node.orphanPath ?? '';
+  mount.capture.publishNamespace(undefined, mount.refreshParent(gone.parent, mount.parentStat));
+}

@@ -1,0 +1,61 @@
+// Which paths of a protected directory are mirrored.
+//
+// A path is mirrored when its parent directory is, no exclude pattern matches it, and, unless it is
+// a directory, some include pattern matches it. `cache/**` excludes what is in `cache` and keeps the
+// empty directory (applications expect their directories to exist); `cache` excludes both.
+import picomatch from 'picomatch';
+import { UnderstudyError } from '../core/errors.ts';
+
+type Matcher = (path: string) => boolean;
+
+const never: Matcher = () => false;
+
+/** Include and exclude wildcards of one protected directory (picomatch, leading dots match). */
+export class Patterns {
+  /** True when every path is mirrored: lets the hot paths skip matching. */
+  readonly everything: boolean;
+  readonly #included: Matcher;
+  readonly #excluded: Matcher;
+  readonly #directoryExcluded: Matcher;
+
+  constructor(include: readonly string[], exclude: readonly string[]) {
+    this.everything = exclude.length === 0 && include.some((pattern) => pattern === '**');
+    this.#included = compile(include);
+    this.#excluded = compile(exclude);
+    this.#directoryExcluded = compile(exclude.filter((pattern) => !pattern.endsWith('/**')));
+  }
+
+  /**
+   * Whether the object at `path` (relative, latin1, not the root) is mirrored, given that its parent
+   * directory is.
+   */
+  matches(path: string, isDirectory: boolean): boolean {
+    if (this.everything) return true;
+    const text = asText(path);
+    if (isDirectory) return !this.#directoryExcluded(text);
+    return this.#included(text) && !this.#excluded(text);
+  }
+}
+
+/** Names are bytes; patterns are text. Valid UTF-8 is matched as text, anything else byte by byte. */
+function asText(latin1: string): string {
+  // eslint-disable-next-line no-control-regex
+  if (/^[\x00-\x7f]*$/.test(latin1)) return latin1;
+  const bytes = Buffer.from(latin1, 'latin1');
+  const text = bytes.toString('utf8');
+  return Buffer.from(text, 'utf8').equals(bytes) ? text : latin1;
+}
+
+function compile(patterns: readonly string[]): Matcher {
+  if (patterns.length === 0) return never;
+  const matchers = patterns.map((pattern) => {
+    if (pattern === '' || pattern.startsWith('/') || pattern.split('/').includes('..')) {
+      throw new UnderstudyError(
+        'PATTERN_INVALID',
+        `pattern "${pattern}" cannot match: write it relative to the protected directory, without leading "/" or ".."`,
+      );
+    }
+    return picomatch(pattern, { dot: true, nonegate: true });
+  });
+  return (path) => matchers.some((matches) => matches(path));
+}

@@ -1,0 +1,437 @@
+// First copy and resync: walks the mirrored trees and puts what it finds into the stream.
+//
+// The scanner runs in the capture thread, in small steps between requests. Hence what it reads and
+// what applications change have one order, and nothing needs to be locked or compared afterwards:
+// a chunk is as of its place in the stream, and every later change comes behind it.
+//
+//   scanBegin → per directory: scanDirBegin, scanObject/scanLink…, contents, scanDirEnd → … → scanEnd
+//
+// In mode `hash` the standby has data already: contents are announced by their hashes, and only the
+// blocks it then asks for are sent. A directory or file that is renamed during the scan is visited
+// again, since its new place may have been passed already.
+import { xxh3 } from '@node-rs/xxhash';
+import {
+  attrMask,
+  encodeXattrs,
+  HASH_BLOCK_BYTES,
+  HASH_BYTES,
+  NAMESPACE_BYTES,
+  PAYLOAD_BYTES_MAX,
+  recordType,
+} from '../journal/record.ts';
+import { O, S, SEEK } from '../linux/constants.ts';
+import { DirectoryReader } from '../linux/dirents.ts';
+import { addressOf, cstring, EMPTY_NAME, sys } from '../linux/libc.ts';
+import type { Capture } from './capture.ts';
+import type { Node } from './inode-table.ts';
+import type { Mount } from './mount.ts';
+import { recordAttributes } from './operations/attributes.ts';
+import { ringAddress } from './operations/subtree.ts';
+import { readXattrs } from './operations/xattr.ts';
+
+export type ScanMode = 'full' | 'hash';
+
+/** A range whose contents the standby lacks. Bytes; `path` as it was when the hash was recorded. */
+export interface NeededRange {
+  readonly directory: number;
+  readonly path: string;
+  readonly offset: number;
+  readonly length: number;
+}
+
+export interface ScanProgress {
+  readonly files: number;
+  /** Bytes of contents passed, whether sent or found equal. */
+  readonly bytes: number;
+  readonly sentBytes: number;
+}
+
+/** Bytes of file contents handled at a time; a multiple of the hash block. */
+const CHUNK_BYTES = 1024 * 1024;
+/** Extended attributes beyond this go as records of their own. */
+const XATTR_TAIL_BYTES_MAX = PAYLOAD_BYTES_MAX - NAMESPACE_BYTES - 4096;
+
+interface PendingDirectory {
+  readonly mount: Mount;
+  readonly node: Node;
+}
+
+interface OpenDirectory extends PendingDirectory {
+  readonly reader: DirectoryReader;
+}
+
+interface OpenFile extends PendingDirectory {
+  readonly fd: number;
+  at: number;
+}
+
+interface HashedFile {
+  readonly node: Node;
+  sequence: number;
+}
+
+export class Scanner {
+  readonly mode: ScanMode;
+  readonly #mounts: readonly Mount[];
+  readonly #capture: Capture;
+  readonly #directories: PendingDirectory[] = [];
+  #directory: OpenDirectory | undefined;
+  #file: OpenFile | undefined;
+  readonly #revisits: PendingDirectory[] = [];
+  readonly #needs: NeededRange[] = [];
+  /** Per mount: first scanned path of files with several names, by inode number. */
+  readonly #linked: Map<number, string>[];
+  /** Per mount: files announced by hash, by the path they had then. */
+  readonly #hashed: Map<string, HashedFile>[];
+  #lastHashSequence = 0;
+  #appliedSequence = 0;
+  #files = 0;
+  #bytes = 0;
+  #sentBytes = 0;
+  readonly #chunk = Buffer.alloc(CHUNK_BYTES);
+  readonly #chunkAddress = addressOf(this.#chunk);
+  readonly #target = Buffer.alloc(4096);
+  finished = false;
+
+  constructor(mode: ScanMode, mounts: readonly Mount[], capture: Capture) {
+    this.mode = mode;
+    this.#mounts = mounts;
+    this.#capture = capture;
+    this.#linked = mounts.map(() => new Map<number, string>());
+    this.#hashed = mounts.map(() => new Map<string, HashedFile>());
+    capture.enabled = true;
+    capture.duringScan = true;
+    capture.draft(recordType.scanBegin, 0, '');
+    capture.publishBare();
+    for (const mount of mounts) {
+      mount.scanner = this;
+      this.#object(mount, mount.inodes.root);
+    }
+  }
+
+  get progress(): ScanProgress {
+    return { files: this.#files, bytes: this.#bytes, sentBytes: this.#sentBytes };
+  }
+
+  /** A mirrored object got another place: what the standby has there may be incomplete. */
+  revisit(mount: Mount, node: Node): void {
+    this.#pin(node);
+    this.#revisits.push({ mount, node });
+  }
+
+  /** The standby lacks these ranges. */
+  need(ranges: readonly NeededRange[]): void {
+    this.#needs.push(...ranges);
+  }
+
+  /** The standby has applied everything up to `sequence`: it will ask for nothing before that. */
+  applied(sequence: number): void {
+    this.#appliedSequence = sequence;
+    if (this.#needs.length > 0) return;
+    this.#hashed.forEach((files, index) => {
+      const mount = this.#mounts[index];
+      for (const [path, file] of files) {
+        if (file.sequence > sequence || mount === undefined) continue;
+        files.delete(path);
+        this.#unpin(mount, file.node);
+      }
+    });
+  }
+
+  /** Works until `deadlineMs` (performance.now) or until the ring is half full. True when it did something. */
+  step(deadlineMs: number): boolean {
+    let worked = false;
+    while (!this.finished && performance.now() < deadlineMs) {
+      if (this.#capture.ring.usedBytes > this.#capture.ring.capacity / 2) return worked;
+      if (!this.#advance()) return worked;
+      worked = true;
+    }
+    return worked;
+  }
+
+  /** Gives up: the standby has gone or another scan starts. */
+  abort(): void {
+    this.#closeDirectory();
+    this.#closeFile();
+    for (const { mount, node } of [...this.#directories, ...this.#revisits])
+      this.#unpin(mount, node);
+    this.#leave();
+  }
+
+  #leave(): void {
+    this.#hashed.forEach((files, index) => {
+      const mount = this.#mounts[index];
+      if (mount !== undefined) for (const file of files.values()) this.#unpin(mount, file.node);
+    });
+    this.finished = true;
+    this.#capture.duringScan = false;
+    for (const mount of this.#mounts) mount.scanner = undefined;
+  }
+
+  /** One small piece of work; false when there is nothing to do but wait for the standby. */
+  #advance(): boolean {
+    const need = this.#needs.shift();
+    if (need !== undefined) this.#sendNeeded(need);
+    else if (this.#file !== undefined) this.#continueFile(this.#file);
+    else if (this.#directory !== undefined) this.#continueDirectory(this.#directory);
+    else if (this.#directories.length > 0) this.#openDirectory();
+    else if (this.#revisits.length > 0) this.#openRevisit();
+    else if (this.mode === 'hash' && this.#appliedSequence < this.#lastHashSequence) return false;
+    else this.#finish();
+    return true;
+  }
+
+  #finish(): void {
+    this.#capture.draft(recordType.scanEnd, 0, '');
+    this.#leave();
+    this.#capture.publishBare();
+    this.#capture.ring.wake();
+  }
+
+  #pin(node: Node): void {
+    node.opens += 1;
+  }
+
+  #unpin(mount: Mount, node: Node): void {
+    node.opens -= 1;
+    mount.inodes.collect(node);
+  }
+
+  #openRevisit(): void {
+    const next = this.#revisits.shift();
+    if (next === undefined) return;
+    if (next.mount.inodes.isCaptured(next.node)) this.#object(next.mount, next.node);
+    this.#unpin(next.mount, next.node);
+  }
+
+  #openDirectory(): void {
+    const next = this.#directories.pop();
+    if (next === undefined) return;
+    const { mount, node } = next;
+    const fd = mount.inodes.isCaptured(node)
+      ? mount.inodes.open(node, O.RDONLY | O.DIRECTORY | O.CLOEXEC)
+      : -1;
+    if (fd < 0) return this.#unpin(mount, node);
+    this.#directory = { mount, node, reader: new DirectoryReader(fd) };
+    this.#capture.draft(recordType.scanDirBegin, mount.index, mount.inodes.pathOf(node) ?? '');
+    this.#capture.publishBare();
+  }
+
+  #continueDirectory(open: OpenDirectory): void {
+    const { mount, node } = open;
+    const entry = open.reader.next();
+    if (typeof entry !== 'object' || !mount.inodes.isCaptured(node))
+      return this.#endDirectory(open);
+    const child = mount.inodes.lookup(node, cstring(entry.name), entry.name);
+    if (typeof child === 'number') return;
+    if (mount.inodes.isCaptured(child)) this.#object(mount, child);
+    mount.inodes.collect(child);
+  }
+
+  #endDirectory({ mount, node }: OpenDirectory): void {
+    if (mount.inodes.isCaptured(node) && mount.inodes.refresh(node) === 0) {
+      this.#capture.draft(recordType.scanDirEnd, mount.index, mount.inodes.pathOf(node) ?? '');
+      this.#capture.publishNamespace(mount.stat, undefined);
+    }
+    this.#closeDirectory();
+  }
+
+  #closeDirectory(): void {
+    if (this.#directory === undefined) return;
+    this.#directory.reader.close();
+    this.#unpin(this.#directory.mount, this.#directory.node);
+    this.#directory = undefined;
+  }
+
+  /** Records one object; its contents or entries are queued. */
+  #object(mount: Mount, node: Node): void {
+    if (mount.inodes.refresh(node) < 0) return;
+    const path = mount.inodes.pathOf(node) ?? '';
+    if (!node.isDirectory && mount.stat.nlink > 1 && this.#isOtherName(mount, node, path)) return;
+    const xattrs = readXattrs(mount, mount.inodes.descriptor(node));
+    mount.inodes.refresh(node);
+    const tail = encodeXattrs(xattrs);
+    const inline = tail.length <= XATTR_TAIL_BYTES_MAX;
+    const draft = this.#capture.draft(recordType.scanObject, mount.index, path);
+    if (node.type === S.IFREG) draft.offset = mount.stat.size;
+    if (node.type === S.IFLNK) draft.path2 = this.#readTarget(mount, node);
+    this.#capture.publishNamespace(mount.stat, undefined, undefined, inline ? tail : undefined);
+    if (!inline) for (const [name, value] of xattrs) this.#xattr(mount, node, name, value);
+    this.#files += 1;
+    if (node.isDirectory) this.#queueDirectory(mount, node);
+    else if (node.type === S.IFREG) this.#openFile(mount, node);
+  }
+
+  #queueDirectory(mount: Mount, node: Node): void {
+    this.#pin(node);
+    this.#directories.push({ mount, node });
+  }
+
+  /** Records a further name of a file that was scanned already; false when it is the first name. */
+  #isOtherName(mount: Mount, node: Node, path: string): boolean {
+    const linked = this.#linked[mount.index];
+    const first = linked?.get(node.nodeid);
+    if (first !== undefined && first !== path) {
+      const still =
+        mount.stat.at(mount.inodes.rootFd, cstring(first)) === 0 && mount.stat.ino === node.nodeid;
+      mount.inodes.refresh(node);
+      if (still) {
+        const draft = this.#capture.draft(recordType.scanLink, mount.index, first);
+        draft.path2 = path;
+        this.#capture.publishBare();
+        return true;
+      }
+    }
+    linked?.set(node.nodeid, path);
+    return false;
+  }
+
+  #readTarget(mount: Mount, node: Node): string {
+    const length = sys.readlinkat(
+      mount.inodes.descriptor(node),
+      EMPTY_NAME,
+      this.#target,
+      this.#target.length,
+    );
+    return this.#target.toString('latin1', 0, Math.max(0, length));
+  }
+
+  #xattr(mount: Mount, node: Node, name: string, value: Uint8Array): void {
+    const draft = this.#capture.draft(
+      recordType.setxattr,
+      mount.index,
+      mount.inodes.pathOf(node) ?? '',
+    );
+    draft.path2 = name;
+    this.#capture.publishPayload(value);
+  }
+
+  #openFile(mount: Mount, node: Node): void {
+    const fd = mount.stat.size === 0 ? -1 : mount.inodes.open(node, O.RDONLY | O.CLOEXEC);
+    if (fd < 0) return this.#endFile(mount, node);
+    this.#pin(node);
+    this.#file = { mount, node, fd, at: 0 };
+  }
+
+  #continueFile(file: OpenFile): void {
+    const { mount, node, fd } = file;
+    const gone = !mount.inodes.isCaptured(node) || mount.stat.fd(fd) < 0;
+    const size = gone ? 0 : mount.stat.size;
+    const from = file.at >= size ? -1 : sys.lseek(fd, file.at, SEEK.DATA);
+    const dataFrom = from < 0 ? size : Math.min(from, size);
+    if (dataFrom > file.at) this.#hole(file, dataFrom);
+    if (dataFrom >= size) {
+      if (!gone) this.#endFile(mount, node);
+      return this.#closeFile();
+    }
+    const hole = sys.lseek(fd, dataFrom, SEEK.HOLE);
+    const to = Math.min(hole < 0 ? size : hole, size, dataFrom + CHUNK_BYTES);
+    const done =
+      this.mode === 'full'
+        ? this.#data(mount, node, fd, { offset: dataFrom, length: to - dataFrom })
+        : this.#hash(file, dataFrom, to);
+    file.at = done === 0 ? size : dataFrom + done;
+  }
+
+  #hole(file: OpenFile, to: number): void {
+    if (this.mode === 'hash') {
+      const path = file.mount.inodes.pathOf(file.node) ?? '';
+      const draft = this.#capture.draft(recordType.scanHole, file.mount.index, path);
+      draft.offset = file.at;
+      draft.length = to - file.at;
+      this.#capture.publishBare();
+    }
+    this.#bytes += to - file.at;
+    file.at = to;
+  }
+
+  /** Sends contents; the number of bytes that were there. */
+  #data(mount: Mount, node: Node, fd: number, range: { offset: number; length: number }): number {
+    const payloadAt = this.#capture.room(range.length);
+    const read = sys.pread(fd, ringAddress(mount) + payloadAt, range.length, range.offset);
+    if (read <= 0) return 0;
+    const draft = this.#capture.draft(
+      recordType.scanData,
+      mount.index,
+      mount.inodes.pathOf(node) ?? '',
+    );
+    draft.offset = range.offset;
+    draft.payloadLength = read;
+    this.#capture.publish(payloadAt);
+    this.#bytes += read;
+    this.#sentBytes += read;
+    return read;
+  }
+
+  /** Announces contents by hash; the number of bytes that were there. */
+  #hash(file: OpenFile, from: number, to: number): number {
+    const { mount, node } = file;
+    const read = sys.pread(file.fd, this.#chunkAddress, to - from, from);
+    if (read <= 0) return 0;
+    const path = mount.inodes.pathOf(node) ?? '';
+    const draft = this.#capture.draft(recordType.scanHash, mount.index, path);
+    draft.offset = from;
+    draft.length = read;
+    this.#capture.publishPayload(hashBlocks(this.#chunk.subarray(0, read)));
+    this.#lastHashSequence = this.#capture.sequence;
+    this.#remember(mount, node, path);
+    this.#bytes += read;
+    return read;
+  }
+
+  #remember(mount: Mount, node: Node, path: string): void {
+    const files = this.#hashed[mount.index];
+    const known = files?.get(path);
+    if (known?.node === node) {
+      known.sequence = this.#capture.sequence;
+      return;
+    }
+    if (known !== undefined) this.#unpin(mount, known.node);
+    this.#pin(node);
+    files?.set(path, { node, sequence: this.#capture.sequence });
+  }
+
+  #sendNeeded(need: NeededRange): void {
+    const mount = this.#mounts[need.directory];
+    const node = this.#hashed[need.directory]?.get(need.path)?.node;
+    if (mount === undefined || node === undefined || !mount.inodes.isCaptured(node)) return;
+    const fd = mount.inodes.open(node, O.RDONLY | O.CLOEXEC);
+    if (fd < 0) return;
+    for (let at = need.offset; at < need.offset + need.length;) {
+      const length = Math.min(CHUNK_BYTES, need.offset + need.length - at);
+      const sent = this.#data(mount, node, fd, { offset: at, length });
+      this.#bytes -= sent;
+      if (sent === 0) break;
+      at += sent;
+    }
+    sys.close(fd);
+    this.#endFile(mount, node);
+  }
+
+  /** After contents: what writing them on the standby has disturbed. */
+  #endFile(mount: Mount, node: Node): void {
+    const capability = readXattrs(mount, mount.inodes.descriptor(node)).get('security.capability');
+    if (capability !== undefined) this.#xattr(mount, node, 'security.capability', capability);
+    if (mount.inodes.refresh(node) < 0) return;
+    recordAttributes(mount, node, attrMask.mode | attrMask.atime | attrMask.mtime);
+  }
+
+  #closeFile(): void {
+    if (this.#file === undefined) return;
+    sys.close(this.#file.fd);
+    this.#unpin(this.#file.mount, this.#file.node);
+    this.#file = undefined;
+  }
+}
+
+/** XXH3-128 of each block of HASH_BLOCK_BYTES, little endian, one after another. */
+export function hashBlocks(bytes: Buffer): Buffer {
+  const count = Math.ceil(bytes.length / HASH_BLOCK_BYTES);
+  const hashes = Buffer.alloc(count * HASH_BYTES);
+  for (let i = 0; i < count; i += 1) {
+    const hash = xxh3.xxh128(bytes.subarray(i * HASH_BLOCK_BYTES, (i + 1) * HASH_BLOCK_BYTES));
+    hashes.writeBigUInt64LE(hash & 0xffff_ffff_ffff_ffffn, i * HASH_BYTES);
+    hashes.writeBigUInt64LE(hash >> 64n, i * HASH_BYTES + 8);
+  }
+  return hashes;
+}
