@@ -1,0 +1,234 @@
+// The primary's end of the link: connects, again and again, introduces itself, and watches that the
+// other side is alive. What is sent and why is the sender's business.
+//
+//   waiting ──time──► connecting ──TLS, pin──► greeting ──welcome──► up
+//      ▲                  │                       │ refuse           │ silence, error, end
+//      └──────────────────┴───────────────────────┴──────────────────┘
+import { connect, type TLSSocket } from 'node:tls';
+import type { Clock } from '../../core/clock.ts';
+import { messageOf } from '../../core/errors.ts';
+import type { Logger } from '../../core/logger.ts';
+import { type Ack, decodeAck, FrameParser, frameType, standbyFrames } from './frame.ts';
+import {
+  decodeMessage,
+  encodeMessage,
+  type Hello,
+  type Need,
+  needSchema,
+  type Ping,
+  type Refuse,
+  refuseSchema,
+  type Welcome,
+  welcomeSchema,
+} from './messages.ts';
+import { fingerprintOf, isPinned, type LinkIdentity, tlsOptions } from './tls.ts';
+
+export type LinkState = 'connecting' | 'connected' | 'refused';
+
+export interface LinkClientOptions {
+  readonly host: string;
+  readonly port: number;
+  /** PEM of the only certificate that is accepted. */
+  readonly peerCertificate: string;
+  readonly identity: LinkIdentity;
+  /** Without a byte from the peer for so long, the link counts as dead. */
+  readonly linkTimeoutMs: number;
+}
+
+/** What the link asks its owner and tells it. */
+export interface LinkClientHandlers {
+  /** The introduction, as things stand now. */
+  hello(): Hello;
+  ping(): Ping;
+  /** The link is up. False: the welcome makes no sense, drop the link. */
+  onWelcome(welcome: Welcome): boolean;
+  onAck(ack: Ack): void;
+  onNeed(need: Need): void;
+  /** The link is not up any more, or could not come up. Once per attempt. */
+  onDown(state: 'connecting' | 'refused', reason: string): void;
+}
+
+export const RETRY_MIN_MS = 100;
+export const RETRY_MAX_MS = 2000;
+const CONNECT_TIMEOUT_MS = 5000;
+const PING_INTERVAL_MS = 500;
+
+export class LinkClient {
+  readonly #options: LinkClientOptions;
+  readonly #handlers: LinkClientHandlers;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #fingerprint: Buffer;
+  #socket: TLSSocket | undefined;
+  #isUp = false;
+  #stopped = false;
+  #retryMs = RETRY_MIN_MS;
+  #retryTimer: NodeJS.Timeout | undefined;
+  #watchTimer: NodeJS.Timeout | undefined;
+  #lastByteAt = 0;
+  #lastTickAt = 0;
+  #attemptSince = 0;
+
+  constructor(
+    options: LinkClientOptions,
+    handlers: LinkClientHandlers,
+    { clock, logger }: { clock: Clock; logger: Logger },
+  ) {
+    this.#options = options;
+    this.#handlers = handlers;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#fingerprint = fingerprintOf(options.peerCertificate);
+  }
+
+  /** True between welcome and the end of the connection. */
+  get isUp(): boolean {
+    return this.#isUp;
+  }
+
+  start(): void {
+    this.#connect();
+    this.#watchTimer = setInterval(() => this.#tick(), PING_INTERVAL_MS);
+  }
+
+  /** Ends for good; the last bytes written are still delivered when `flush` is set. */
+  stop(flush: boolean): void {
+    this.#stopped = true;
+    clearInterval(this.#watchTimer);
+    clearTimeout(this.#retryTimer);
+    const socket = this.#socket;
+    this.#socket = undefined;
+    this.#isUp = false;
+    if (flush) socket?.end(() => socket.destroy());
+    else socket?.destroy();
+  }
+
+  /** Writes one frame; `done` is called when it is with the kernel, or never when the link ends. */
+  write(frame: Buffer, done: () => void): void {
+    const socket = this.#socket;
+    socket?.write(frame, (error) => {
+      if (error === undefined || error === null) done();
+    });
+  }
+
+  /** Ends this connection; another attempt follows. */
+  reset(reason: string): void {
+    if (this.#socket !== undefined) this.#down(this.#socket, 'connecting', reason);
+  }
+
+  #connect(): void {
+    if (this.#stopped) return;
+    const { host, port, identity } = this.#options;
+    this.#attemptSince = this.#clock.monotonicMs();
+    const socket = connect({
+      ...tlsOptions(identity),
+      host,
+      port,
+      checkServerIdentity: () => undefined,
+      ALPNProtocols: [],
+    });
+    this.#socket = socket;
+    socket.setNoDelay(true);
+    const parser = new FrameParser(standbyFrames, (type, body) =>
+      this.#receive(socket, type, body),
+    );
+    socket.on('secureConnect', () => this.#introduce(socket));
+    socket.on('data', (chunk: Buffer) => {
+      this.#lastByteAt = this.#clock.monotonicMs();
+      const fault = socket === this.#socket ? parser.push(chunk) : undefined;
+      if (fault !== undefined) this.#down(socket, 'connecting', `the standby sent ${fault}`);
+    });
+    socket.on('error', (error) => this.#down(socket, 'connecting', messageOf(error)));
+    socket.on('close', () => this.#down(socket, 'connecting', 'the connection was closed'));
+  }
+
+  #introduce(socket: TLSSocket): void {
+    if (socket !== this.#socket) return;
+    if (!isPinned(socket, this.#fingerprint)) {
+      this.#down(socket, 'refused', 'the other end does not have the certificate of the peer');
+      return;
+    }
+    this.#lastByteAt = this.#clock.monotonicMs();
+    socket.write(encodeMessage(frameType.hello, this.#handlers.hello()));
+  }
+
+  /** Handles one frame; false stops the parser. */
+  #receive(socket: TLSSocket, type: number, body: Buffer): boolean {
+    const fault = this.#isUp
+      ? this.#receiveUp(type, body)
+      : this.#receiveGreeting(socket, type, body);
+    if (fault !== undefined) this.#down(socket, 'connecting', fault);
+    return socket === this.#socket;
+  }
+
+  #receiveGreeting(socket: TLSSocket, type: number, body: Buffer): string | undefined {
+    if (type === frameType.refuse) {
+      const refuse: Refuse | undefined = decodeMessage(refuseSchema, body);
+      const reason = refuse === undefined ? 'no reason given' : `${refuse.code}: ${refuse.message}`;
+      this.#down(socket, 'refused', reason);
+      return undefined;
+    }
+    if (type === frameType.pong) return undefined;
+    if (type !== frameType.welcome) return `the standby sent a frame of type ${type} too early`;
+    const welcome = decodeMessage(welcomeSchema, body);
+    if (welcome === undefined) return 'the standby sent a malformed welcome';
+    this.#isUp = true;
+    this.#retryMs = RETRY_MIN_MS;
+    if (!this.#handlers.onWelcome(welcome))
+      return 'the standby asked for what is not held any more';
+    return undefined;
+  }
+
+  #receiveUp(type: number, body: Buffer): string | undefined {
+    if (type === frameType.pong) return undefined;
+    if (type === frameType.ack) {
+      const ack = decodeAck(body);
+      if (ack === undefined) return 'the standby sent a malformed acknowledgement';
+      this.#handlers.onAck(ack);
+      return undefined;
+    }
+    if (type === frameType.need) {
+      const need = decodeMessage(needSchema, body);
+      if (need === undefined) return 'the standby sent a malformed need';
+      this.#handlers.onNeed(need);
+      return undefined;
+    }
+    return `the standby sent an unexpected frame of type ${type}`;
+  }
+
+  #tick(): void {
+    const now = this.#clock.monotonicMs();
+    // When this thread itself was held up, what the peer sent waits in the kernel: look first.
+    const late = this.#lastTickAt !== 0 && now - this.#lastTickAt > 2 * PING_INTERVAL_MS;
+    this.#lastTickAt = now;
+    const socket = this.#socket;
+    if (socket === undefined) return;
+    if (late) this.#lastByteAt = now;
+    if (!this.#isUp) {
+      if (now - this.#attemptSince > CONNECT_TIMEOUT_MS) {
+        this.#down(socket, 'connecting', `no answer within ${CONNECT_TIMEOUT_MS} ms`);
+      }
+      return;
+    }
+    if (now - this.#lastByteAt > this.#options.linkTimeoutMs) {
+      this.#down(socket, 'connecting', `silence for ${this.#options.linkTimeoutMs} ms`);
+      return;
+    }
+    // A ping behind a frame that is stuck would only take memory.
+    if (socket.writableLength > 0) return;
+    socket.write(encodeMessage(frameType.ping, this.#handlers.ping()));
+  }
+
+  #down(socket: TLSSocket, state: 'connecting' | 'refused', reason: string): void {
+    if (socket !== this.#socket) return;
+    this.#socket = undefined;
+    this.#isUp = false;
+    socket.destroy();
+    const delayMs =
+      (state === 'refused' ? RETRY_MAX_MS : this.#retryMs) * (0.5 + Math.random() / 2);
+    this.#retryMs = Math.min(RETRY_MAX_MS, this.#retryMs * 2);
+    this.#logger.debug({ state, reason, delayMs }, 'link down');
+    this.#retryTimer = setTimeout(() => this.#connect(), delayMs);
+    this.#handlers.onDown(state, reason);
+  }
+}

@@ -1,0 +1,109 @@
+// Control messages of the link: JSON bodies, checked against a schema before anything is believed.
+import { z } from 'zod';
+import { PATH_BYTES_MAX } from '../../journal/record.ts';
+import { CONTROL_BODY_BYTES_MAX, COPY_STATES, encodeFrame } from './frame.ts';
+
+const id128 = z.string().regex(/^[0-9a-f]{32}$/);
+const epoch = z.int().min(1).max(0xffff_ffff);
+const sequence = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
+const position = z.strictObject({ streamId: id128, sequence });
+
+/** A point in a stream: everything up to `sequence`. */
+export type StreamPosition = z.infer<typeof position>;
+
+export const helloSchema = z.strictObject({
+  protocol: z.int(),
+  group: z.string().max(64),
+  groupId: id128,
+  node: z.strictObject({ id: z.string().max(64), name: z.string().max(64) }),
+  epoch,
+  streamId: id128,
+  /** First record of the stream. */
+  firstSequence: z.int().min(1).max(Number.MAX_SAFE_INTEGER),
+  /** Where the stream before this one ended cleanly, when this one carries on from there. */
+  base: position.nullable(),
+  /** Last record captured so far. */
+  headSequence: sequence,
+  /** Oldest record that can still be sent; `headSequence + 1` when none. */
+  tailSequence: sequence,
+  /** Acknowledge what is in memory at once (mode `memory`), not only what is durable. */
+  ackReceived: z.boolean(),
+  /** The standby process last spoken to (`life` of its welcome), and its needs received so far. */
+  life: id128.nullable(),
+  needsReceived: z.int().min(0),
+});
+export type Hello = z.infer<typeof helloSchema>;
+
+export const welcomeSchema = z.strictObject({
+  epoch,
+  /** Changes whenever the standby process starts: numbers of needs begin anew. */
+  life: id128,
+  position: z
+    .strictObject({
+      streamId: id128,
+      receivedSequence: sequence,
+      durableSequence: sequence,
+      appliedSequence: sequence,
+    })
+    .nullable(),
+  copy: z.enum(COPY_STATES),
+  action: z.discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('resume'), from: sequence }),
+    z.strictObject({ kind: z.literal('scan'), mode: z.enum(['full', 'hash']) }),
+  ]),
+});
+export type Welcome = z.infer<typeof welcomeSchema>;
+export type ScanMode = 'full' | 'hash';
+
+export const refuseSchema = z.strictObject({
+  code: z.string().max(64),
+  message: z.string().max(2048),
+});
+export type Refuse = z.infer<typeof refuseSchema>;
+
+/** A range whose contents differ. The path has one character per byte. */
+export const needRangeSchema = z.strictObject({
+  directory: z.int().min(0).max(255),
+  path: z
+    .string()
+    .max(PATH_BYTES_MAX)
+    // oxlint-disable-next-line no-control-regex -- a name may have any byte but NUL
+    .regex(/^[\x01-\xff]*$/),
+  offset: sequence,
+  length: sequence,
+});
+export type NeedRange = z.infer<typeof needRangeSchema>;
+
+export const needSchema = z.strictObject({
+  /** Number of the first range; the others follow. */
+  first: z.int().min(0),
+  ranges: z.array(needRangeSchema).max(4096),
+});
+export type Need = z.infer<typeof needSchema>;
+
+export const pingSchema = z.strictObject({
+  headSequence: sequence,
+  needsReceived: z.int().min(0),
+});
+export type Ping = z.infer<typeof pingSchema>;
+
+/** The stream ended cleanly: no record follows `sequence`. */
+export const closeSchema = z.strictObject({ sequence });
+
+/** Parses a control body; undefined when it is not what the schema says. */
+export function decodeMessage<T>(schema: z.ZodType<T>, body: Buffer): T | undefined {
+  if (body.length > CONTROL_BODY_BYTES_MAX) return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(body.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+  const parsed = schema.safeParse(value);
+  return parsed.success ? parsed.data : undefined;
+}
+
+/** A frame with a JSON body. */
+export function encodeMessage(type: number, message: object): Buffer {
+  return encodeFrame(type, Buffer.from(JSON.stringify(message)));
+}

@@ -1,0 +1,417 @@
+// The sender: brings the records of the shared ring to the standby, in order, as soon as they come.
+//
+// It lives on a thread with an event loop. One frame is under way at a time; meanwhile records
+// gather and make up the next frame, so batches grow with the load and a single record does not
+// wait. Nothing is allocated per record.
+import { RingProducer, type RingMemory } from '../core/byte-ring.ts';
+import { type Clock, systemClock } from '../core/clock.ts';
+import { UnderstudyError } from '../core/errors.ts';
+import { type Logger, silentLogger } from '../core/logger.ts';
+import { KiB } from '../core/units.ts';
+import {
+  type Ack,
+  type CopyState,
+  FRAME_HEADER_BYTES,
+  frameType,
+  LINK_VERSION,
+  RECORDS_BODY_BYTES_MAX,
+  writeFrameHeader,
+} from './link/frame.ts';
+import { LinkClient, type LinkState } from './link/link-client.ts';
+import {
+  encodeMessage,
+  type Hello,
+  type Need,
+  type NeedRange,
+  type ScanMode,
+  type StreamPosition,
+  type Welcome,
+} from './link/messages.ts';
+import type { LinkIdentity } from './link/tls.ts';
+import { Backlog } from './sender-backlog.ts';
+
+export interface SenderOptions {
+  readonly ring: RingMemory;
+  /** The standby's address and its pinned certificate (PEM). */
+  readonly peer: { readonly host: string; readonly port: number; readonly certificate: string };
+  readonly identity: LinkIdentity;
+  readonly group: string;
+  readonly groupId: string;
+  readonly node: { readonly id: string; readonly name: string };
+  readonly epoch: number;
+  readonly streamId: string;
+  /** Sequence of the first record that will be in the ring. */
+  readonly firstSequence: number;
+  /** The clean end of another stream from which this one carries on; its sequence is one lower. */
+  readonly base: StreamPosition | null;
+  /** Emptied at the start. */
+  readonly spillDirectory: string;
+  readonly spillBytesMax: number;
+  /** The standby is to acknowledge what it has in memory at once (mode `memory`). */
+  readonly ackReceived: boolean;
+  readonly linkTimeoutMs: number;
+}
+
+export interface SenderHandlers {
+  /** The standby has come so far. On every welcome too. */
+  onAck(ack: Ack): void;
+  /** Contents of these ranges differ: read them and put them into the stream as `scanData`. */
+  onNeed(ranges: readonly NeedRange[]): void;
+  /** The standby needs a (new) scan: put a `scanBegin` record into the ring as soon as possible. */
+  onScanWanted(mode: ScanMode): void;
+  onLink(state: LinkState, reason: string): void;
+  /** Records had to be let go: the standby will need a scan. */
+  onOverflow(reason: string): void;
+}
+
+/** Frames are about so long when there is much to send. */
+const FRAME_BYTES_TARGET = 256 * KiB;
+/** Looks at the ring this often after it was empty before sleeping. */
+const SPINS = 20;
+
+interface Waiter {
+  readonly sequence: number;
+  readonly level: 'durableSequence' | 'appliedSequence';
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
+export class Sender {
+  readonly #options: SenderOptions;
+  readonly #handlers: SenderHandlers;
+  readonly #logger: Logger;
+  readonly #clock: Clock;
+  readonly #backlog: Backlog;
+  readonly #link: LinkClient;
+  readonly #frame = Buffer.from(new ArrayBuffer(FRAME_HEADER_BYTES + RECORDS_BODY_BYTES_MAX));
+  /** Where a chunk from disk is read to. */
+  readonly #body = this.#frame.subarray(FRAME_HEADER_BYTES);
+  #linkState: LinkState = 'connecting';
+  #linkReason = 'not tried yet';
+  /** A frame is being written to the socket; one is being read from disk. */
+  #isSending = false;
+  #isReading = false;
+  /** Grows with each connection, so that the end of a write of an old one is not mistaken. */
+  #connection = 0;
+  #stopped = false;
+  #acked: Ack | undefined;
+  #life: string | null = null;
+  #needsReceived = 0;
+  #waiters: Waiter[] = [];
+  #sentBytes = 0;
+
+  constructor(
+    options: SenderOptions,
+    handlers: SenderHandlers,
+    { clock, logger }: { clock: Clock; logger: Logger } = {
+      clock: systemClock,
+      logger: silentLogger,
+    },
+  ) {
+    this.#options = options;
+    this.#handlers = handlers;
+    this.#logger = logger;
+    this.#clock = clock;
+    const { ring, firstSequence, spillDirectory, spillBytesMax } = options;
+    const onLost = (reason: string): void => this.#lost(reason);
+    // Without a base no standby can make use of what comes before its scan.
+    const mode = options.base === null ? 'dropping' : 'holding';
+    const backlogOptions = { ring, firstSequence, spillDirectory, spillBytesMax, onLost };
+    this.#backlog = new Backlog(backlogOptions, mode);
+    this.#link = new LinkClient(
+      {
+        host: options.peer.host,
+        port: options.peer.port,
+        peerCertificate: options.peer.certificate,
+        identity: options.identity,
+        linkTimeoutMs: options.linkTimeoutMs,
+      },
+      {
+        hello: () => this.#hello(),
+        ping: () => ({
+          headSequence: this.#backlog.headSequence,
+          needsReceived: this.#needsReceived,
+        }),
+        onWelcome: (welcome) => this.#welcome(welcome),
+        onAck: (ack) => this.#ack(ack),
+        onNeed: (need) => this.#need(need),
+        onDown: (state, reason) => this.#setLink(state, reason),
+      },
+      { clock, logger },
+    );
+  }
+
+  /** Begins to connect and to take records out of the ring. */
+  start(): void {
+    this.#link.start();
+    void this.#watchRing();
+  }
+
+  get link(): { readonly state: LinkState; readonly reason: string } {
+    return { state: this.#linkState, reason: this.#linkReason };
+  }
+  /** What the standby said last about this stream; undefined before it has taken any part of it. */
+  get acked(): Ack | undefined {
+    return this.#acked;
+  }
+  get copy(): CopyState | undefined {
+    return this.#acked?.copy;
+  }
+  /** Last record seen in the ring. */
+  get headSequence(): number {
+    return this.#backlog.headSequence;
+  }
+  /** False while nobody can use what is captured: no standby, or it needs a scan first. */
+  get isHolding(): boolean {
+    return this.#backlog.mode === 'holding';
+  }
+  /** Bytes that the standby does not have on disk yet. */
+  get backlogBytes(): number {
+    return this.#backlog.heldBytes;
+  }
+  /** Part of {@link backlogBytes} that is on this node's disk. */
+  get spilledBytes(): number {
+    return this.#backlog.spilledBytes;
+  }
+  /** Records and their bytes taken from the ring, and bytes of records sent, since the start. */
+  get totals(): { readonly records: number; readonly bytes: number; readonly sentBytes: number } {
+    const { records, bytes } = this.#backlog;
+    return { records, bytes, sentBytes: this.#sentBytes };
+  }
+  /** Age of the oldest record that the standby does not have on disk. */
+  get lagMs(): number {
+    const capturedAt = this.#backlog.oldestCapturedAt;
+    return capturedAt === 0 ? 0 : Math.max(0, this.#clock.wallMs() - capturedAt / 1000);
+  }
+
+  /**
+   * Resolves when the standby has everything up to `sequence` on disk, or applied.
+   * Errors: DRAIN_TIMEOUT, DRAIN_STOPPED.
+   */
+  async drain(sequence: number, level: 'durable' | 'applied', timeoutMs: number): Promise<void> {
+    const field = level === 'durable' ? 'durableSequence' : 'appliedSequence';
+    if (this.#acked !== undefined && this.#acked[field] >= sequence) return;
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#waiters = this.#waiters.filter((waiter) => waiter.timer !== timer);
+        const reached = this.#acked?.[field] ?? 0;
+        reject(
+          new UnderstudyError(
+            'DRAIN_TIMEOUT',
+            `the standby of group ${this.#options.group} has ${level} ${reached} of ${sequence} ` +
+              `after ${timeoutMs} ms (link: ${this.#linkState}, ${this.#linkReason})`,
+          ),
+        );
+      }, timeoutMs);
+      this.#waiters.push({ sequence, level: field, resolve, reject, timer });
+    });
+  }
+
+  /** After a drain: tells the standby that the stream ends here, cleanly, and stops. */
+  close(): void {
+    if (this.#link.isUp) {
+      const sequence = this.#backlog.headSequence;
+      this.#link.write(encodeMessage(frameType.close, { sequence }), () => undefined);
+    }
+    this.#stop(true);
+  }
+
+  /** Stops at once. */
+  destroy(): void {
+    this.#stop(false);
+  }
+
+  #stop(flush: boolean): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#link.stop(flush);
+    this.#backlog.close();
+    // Lets the loop over the ring see that it is over.
+    new RingProducer(this.#options.ring).wake();
+    const { group } = this.#options;
+    for (const waiter of this.#waiters.splice(0)) {
+      clearTimeout(waiter.timer);
+      waiter.reject(new UnderstudyError('DRAIN_STOPPED', `the sender of group ${group} stopped`));
+    }
+  }
+
+  async #watchRing(): Promise<void> {
+    const { ring } = this.#backlog;
+    while (!this.#stopped) {
+      const seen = ring.head;
+      if (this.#pump()) await immediate();
+      else if (!(await this.#spin(seen))) await ring.waitForItem(seen, FOREVER_MS);
+    }
+  }
+
+  /**
+   * Looks a few times whether something came after `seen` before it is worth sleeping: in a stream
+   * of commits this spares most of the wake-ups.
+   */
+  async #spin(seen: number): Promise<boolean> {
+    for (let spin = 0; spin < SPINS; spin += 1) {
+      if (this.#backlog.ring.head !== seen || this.#stopped) return true;
+      await immediate();
+    }
+    return false;
+  }
+
+  /** Does what can be done now; true when the ring has more than was looked at. */
+  #pump(): boolean {
+    if (this.#stopped) return false;
+    const more = this.#backlog.advance();
+    if (this.#backlog.isCrowded) void this.#spill();
+    this.#send();
+    return more;
+  }
+
+  async #spill(): Promise<void> {
+    if (await this.#backlog.spillSome()) this.#pump();
+  }
+
+  #send(): void {
+    const backlog = this.#backlog;
+    if (this.#isSending || this.#isReading || !this.#link.isUp || !backlog.hasNext) return;
+    if (backlog.nextChunk !== undefined) {
+      void this.#sendSpilled();
+      return;
+    }
+    let length = 0;
+    while (length < FRAME_BYTES_TARGET && backlog.hasNext && backlog.nextChunk === undefined) {
+      const room = FRAME_BYTES_TARGET - length;
+      length += backlog.take(this.#frame, FRAME_HEADER_BYTES + length, room);
+    }
+    this.#write(this.#frame, length);
+  }
+
+  async #sendSpilled(): Promise<void> {
+    const connection = this.#connection;
+    this.#isReading = true;
+    const range = await this.#backlog.takeSpilled(this.#body);
+    this.#isReading = false;
+    if (this.#stopped) return;
+    if (range === undefined || connection !== this.#connection || !this.#link.isUp) {
+      this.#pump();
+      return;
+    }
+    // The header goes right before the records, which may begin within what was read.
+    this.#write(this.#frame.subarray(range.from), range.to - range.from);
+  }
+
+  /** Sends `length` bytes of records that lie behind room for a header in `frame`. */
+  #write(frame: Buffer, length: number): void {
+    const connection = this.#connection;
+    this.#isSending = true;
+    this.#sentBytes += length;
+    writeFrameHeader(frame, frameType.records, length);
+    this.#link.write(frame.subarray(0, FRAME_HEADER_BYTES + length), () => {
+      if (connection !== this.#connection) return;
+      this.#isSending = false;
+      this.#pump();
+    });
+  }
+
+  #hello(): Hello {
+    const { group, groupId, node, epoch, streamId, firstSequence, base, ackReceived } =
+      this.#options;
+    this.#backlog.advance();
+    return {
+      protocol: LINK_VERSION,
+      group,
+      groupId,
+      node,
+      epoch,
+      streamId,
+      firstSequence,
+      base,
+      headSequence: this.#backlog.headSequence,
+      tailSequence: this.#backlog.tailSequence,
+      ackReceived,
+      life: this.#life,
+      needsReceived: this.#needsReceived,
+    };
+  }
+
+  #welcome(welcome: Welcome): boolean {
+    if (welcome.life !== this.#life) {
+      this.#life = welcome.life;
+      this.#needsReceived = 0;
+    }
+    const { action, position, copy } = welcome;
+    if (action.kind === 'scan') {
+      this.#acked = undefined;
+      this.#backlog.awaitScan();
+      this.#setLink('connected', `scan wanted (${action.mode})`);
+      this.#handlers.onScanWanted(action.mode);
+      return true;
+    }
+    if (!this.#backlog.rewind(action.from)) return false;
+    this.#setLink('connected', `resumed at record ${action.from}`);
+    if (position !== null) this.#ack({ ...position, copy });
+    this.#pump();
+    return true;
+  }
+
+  #ack(ack: Ack): void {
+    // Until the scan that was asked for begins, the standby may speak of another stream.
+    if (!this.isHolding) return;
+    if (ack.receivedSequence >= this.#backlog.nextSequence) {
+      this.#link.reset('the standby acknowledged what was never sent');
+      return;
+    }
+    this.#acked = ack;
+    this.#backlog.acknowledge(ack.durableSequence);
+    this.#handlers.onAck(ack);
+    if (this.#waiters.length > 0) this.#wakeWaiters(ack);
+  }
+
+  #wakeWaiters(ack: Ack): void {
+    const reached = this.#waiters.filter((waiter) => ack[waiter.level] >= waiter.sequence);
+    if (reached.length === 0) return;
+    this.#waiters = this.#waiters.filter((waiter) => !reached.includes(waiter));
+    for (const waiter of reached) {
+      clearTimeout(waiter.timer);
+      waiter.resolve();
+    }
+  }
+
+  #need(need: Need): void {
+    if (need.first > this.#needsReceived) {
+      this.#link.reset('the standby left out a need');
+      return;
+    }
+    const ranges = need.ranges.slice(this.#needsReceived - need.first);
+    this.#needsReceived += ranges.length;
+    if (ranges.length > 0) this.#handlers.onNeed(ranges);
+  }
+
+  #lost(reason: string): void {
+    this.#acked = undefined;
+    this.#logger.warn({ group: this.#options.group, reason }, 'backlog let go');
+    this.#handlers.onOverflow(reason);
+    this.#link.reset(`a scan is needed: ${reason}`);
+  }
+
+  #setLink(state: LinkState, reason: string): void {
+    this.#connection += 1;
+    this.#isSending = false;
+    const changed = state !== this.#linkState || reason !== this.#linkReason;
+    if (state !== this.#linkState) {
+      const { group } = this.#options;
+      this.#logger.info({ group, from: this.#linkState, to: state, reason }, 'link');
+    }
+    this.#linkState = state;
+    this.#linkReason = reason;
+    if (changed) this.#handlers.onLink(state, reason);
+  }
+}
+
+/** No limit: a wait without a timer. */
+const FOREVER_MS = Number.POSITIVE_INFINITY;
+
+async function immediate(): Promise<void> {
+  await new Promise<void>((resolve) => {
+    setImmediate(resolve);
+  });
+}
