@@ -6,6 +6,7 @@
 import {
   closeSync,
   existsSync,
+  fstatSync,
   ftruncateSync,
   openSync,
   readdirSync,
@@ -17,7 +18,6 @@ import { join } from 'node:path';
 import { UnderstudyError } from '../src/core/errors.ts';
 import { errno, errnoName } from '../src/linux/constants.ts';
 import { sys } from '../src/linux/libc.ts';
-import { Stat } from '../src/linux/stat.ts';
 import { must, run, waitUntil } from './run.ts';
 
 /** `_IOR('X', 125, __u32)`, shared by ext4, XFS and F2FS. */
@@ -64,8 +64,8 @@ export function cutDiskPower(path: string): boolean {
 }
 
 function isOnLoopDevice(fd: number): boolean {
-  const stat = new Stat();
-  return stat.fd(fd) === 0 && stat.devMajor === LOOP_MAJOR;
+  // Linux's layout of dev_t: the lower 12 bits of the major number are bits 8 to 19.
+  return ((fstatSync(fd).dev >> 8) & 0xfff) === LOOP_MAJOR;
 }
 
 /** Loop devices whose image lies below `directory`. */

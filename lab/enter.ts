@@ -1,6 +1,8 @@
 // Argument vectors that run a program inside namespaces. Pure but for the names of files.
+import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { UnderstudyError } from '../src/core/errors.ts';
 import type { ControlGroup } from './cgroup.ts';
 
 /** This checkout. */
@@ -30,6 +32,19 @@ export function joinArguments(group: ControlGroup): string[] {
   return ['sh', '-c', 'echo 0 > "$0" && exec "$@"', group.joinFile];
 }
 
+function identityArguments(user: string): string[] {
+  const entry = readFileSync('/etc/passwd', 'utf8')
+    .split('\n')
+    .map((line) => line.split(':'))
+    .find(([name]) => name === user);
+  if (entry === undefined) {
+    throw new UnderstudyError('LAB_USER_UNKNOWN', `this machine has no user "${user}"`);
+  }
+  const [, , uid = '', gid = '', , home = '/'] = entry;
+  const identity = ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--init-groups', '--'];
+  return [...identity, 'env', `HOME=${home}`];
+}
+
 /** The whole command line that runs `argv` in a host. */
 export function execArguments(options: {
   pid: number;
@@ -46,10 +61,7 @@ export function execArguments(options: {
     ...env,
   };
   const assignments = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
-  const identity =
-    user === undefined
-      ? []
-      : ['setpriv', `--reuid=${user}`, `--regid=${user}`, '--init-groups', '--'];
+  const identity = user === undefined ? [] : identityArguments(user);
   return [
     ...joinArguments(options.group),
     ...namespaceArguments(options.pid, ['mount', 'uts', 'ipc', 'net', 'pid']),
