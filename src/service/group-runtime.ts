@@ -46,6 +46,8 @@ export class GroupRuntime {
   #state: GroupState;
   #phase: Phase = 'stopped';
   #queue: Promise<unknown> = Promise.resolve();
+  /** Calls of `exclusive` that have not ended. */
+  #pending = 0;
   #expectExit = false;
   #closed = false;
   #failures = 0;
@@ -102,14 +104,17 @@ export class GroupRuntime {
 
   /** Runs `work` alone: no other change of role, restart or boot happens meanwhile. */
   async exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const run = this.#queue.then(work);
+    this.#pending += 1;
+    const run = this.#queue.then(work).finally(() => {
+      this.#pending -= 1;
+    });
     this.#queue = run.catch(() => undefined);
     return run;
   }
 
   /** Finds or starts the group's process. Failures are events, and tried again later. */
   async boot(patienceMs = PEER_PATIENCE_BOOT_MS): Promise<void> {
-    this.#poll ??= setInterval(() => void this.#pollStatus(), STATUS_INTERVAL_MS);
+    this.watch();
     await this.exclusive(async () => {
       if (this.#closed || this.#phase === 'running') return;
       await this.#attempt(async () => {
@@ -117,6 +122,11 @@ export class GroupRuntime {
         await this.#startInRole(patienceMs);
       });
     });
+  }
+
+  /** Starts to ask the process for its status regularly. */
+  watch(): void {
+    this.#poll ??= setInterval(() => void this.#pollStatus(), STATUS_INTERVAL_MS);
   }
 
   /** Stops watching; the process goes on running. */
@@ -145,6 +155,7 @@ export class GroupRuntime {
       role: this.#state.role,
       epoch: this.#state.epoch,
       process: this.#phase,
+      changing: this.#pending > 0,
       position: this.#state.position,
       status: this.#status === undefined ? null : { ...this.#status.value },
       trouble: this.#troubles.size === 0 ? null : [...this.#troubles.values()].join('; '),
@@ -261,6 +272,12 @@ export class GroupRuntime {
     }
   }
 
+  /** An operation gave the process up for now: nothing starts it until the peer is heard of. */
+  wait(sentence: string): void {
+    this.#phase = 'waiting';
+    this.setTrouble('handover', sentence);
+  }
+
   /** Tries to start again after an operation left the group without a process. */
   async resume(): Promise<void> {
     await this.#attempt(async () => {
@@ -280,7 +297,7 @@ export class GroupRuntime {
     }
     this.setTrouble('peer', null);
     if (other.role === 'primary') this.#onPeerPrimary(view.node.name, other);
-    else if (this.#phase === 'waiting') void this.boot();
+    else if (this.#phase === 'waiting' && this.#pending === 0) void this.boot();
     else this.setTrouble('conflict', null);
   }
 
@@ -290,10 +307,8 @@ export class GroupRuntime {
       this.setTrouble('conflict', null);
       return;
     }
-    if (this.#phase === 'waiting' || this.#phase === 'failed') {
-      void this.boot();
-      return;
-    }
+    const isIdle = this.#phase === 'waiting' || this.#phase === 'failed';
+    if (isIdle && this.#pending === 0 && other.epoch > this.#state.epoch) void this.boot();
     if (this.#phase !== 'running' || this.#troubles.has('conflict')) return;
     const newer = other.epoch > this.#state.epoch ? node : this.#context.config.name;
     const older = newer === node ? this.#context.config.name : node;

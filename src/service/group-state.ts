@@ -25,6 +25,8 @@ export const groupStateSchema = z.strictObject({
   handedOverTo: epochSchema.nullable(),
   /** The agents were started since this node became primary. */
   agentsStarted: z.boolean(),
+  /** Directories that were made for this group here; removed with it when they are empty. */
+  createdDirectories: z.array(z.string()).max(64),
 });
 /** See the schema. */
 export type GroupState = z.infer<typeof groupStateSchema>;
@@ -38,6 +40,7 @@ export function initialState(role: GroupState['role'], epoch: number): GroupStat
     lastSequence: 0,
     handedOverTo: null,
     agentsStarted: false,
+    createdDirectories: [],
   };
 }
 

@@ -3,7 +3,8 @@
 import type { TLSSocket } from 'node:tls';
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { Agent, buildConnector, request } from 'undici';
-import type { z } from 'zod';
+import { z } from 'zod';
+import { present } from '../core/assert.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import type { Identity } from './identity.ts';
 import { BODY_BYTES_MAX, errorReplySchema } from './node-protocol.ts';
@@ -31,11 +32,13 @@ export interface NodeCall<T> {
 export class NodeClient {
   readonly endpoint: Endpoint;
   readonly #agent: Agent;
+  readonly #connect: buildConnector.connector;
 
   constructor(identity: Identity, endpoint: Endpoint) {
     this.endpoint = endpoint;
+    this.#connect = pinnedConnector(identity, endpoint);
     this.#agent = new Agent({
-      connect: pinnedConnector(identity, endpoint),
+      connect: this.#connect,
       connections: 4,
       keepAliveTimeout: 10_000,
       maxResponseSize: 4 * BODY_BYTES_MAX,
@@ -68,18 +71,46 @@ export class NodeClient {
       statusCode = response.statusCode;
       body = await response.body.json();
     } catch (cause) {
-      if (cause instanceof UnderstudyError) throw cause;
-      const why = messageOf(cause);
-      throw new UnderstudyError(
-        'NODE_UNREACHABLE',
-        `${where} cannot be reached (${why}): check that understudyd runs there and that the port is open`,
-        { cause, details: { node: name } },
-      );
+      throw this.#connectionError(cause);
     }
     if (statusCode >= 400) throw replyError(where, statusCode, body);
     const parsed = call.reply.safeParse(body);
     if (parsed.success) return parsed.data;
     throw invalidReply(where, parsed.error);
+  }
+
+  #connectionError(cause: unknown): UnderstudyError {
+    if (cause instanceof UnderstudyError) return cause;
+    const { name, host, port } = this.endpoint;
+    return new UnderstudyError(
+      'NODE_UNREACHABLE',
+      `node "${name}" (${host}:${port}) cannot be reached (${messageOf(cause)}): check that understudyd runs there and that the port is open`,
+      { cause, details: { node: name } },
+    );
+  }
+
+  /** Whether the other node answers at all. Errors: as {@link call}. */
+  async ping(): Promise<void> {
+    await this.call({ method: 'GET', path: '/v1/node', reply: z.looseObject({}), timeoutMs: 5000 });
+  }
+
+  /** The certificate (PEM) that the endpoint shows, which is the expected one. */
+  async peerCertificate(): Promise<string> {
+    const { host, port } = this.endpoint;
+    const socket = await new Promise<TLSSocket>((resolve, reject) => {
+      this.#connect(
+        { hostname: host, host, port: String(port), protocol: 'https:' },
+        (...[error, connected]) => {
+          if (error === null) resolve(connected as TLSSocket);
+          else reject(error);
+        },
+      );
+    }).catch((thrown: unknown) => {
+      throw this.#connectionError(thrown);
+    });
+    const certificate = socket.getPeerX509Certificate();
+    socket.destroy();
+    return present(certificate, 'a certificate was shown').toString();
   }
 
   async close(): Promise<void> {

@@ -43,6 +43,8 @@ export const groupViewSchema = z.object({
   epoch: epochSchema,
   /** State of the group process. */
   process: z.enum(['stopped', 'starting', 'running', 'failed', 'waiting']),
+  /** A change of role, a start or a removal is going on. */
+  changing: z.boolean(),
   position: positionSchema.nullable(),
   /** `status` of the group process, unchanged; null while it does not answer. */
   status: z.record(z.string(), z.unknown()).nullable(),

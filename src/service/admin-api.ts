@@ -1,0 +1,88 @@
+// Methods of the admin socket `/run/understudy/understudyd.sock`: what the command line calls. The
+// socket has mode 0600, so the caller is root of this node.
+import { z } from 'zod';
+import { ControlServer, type ControlParams } from './control-channel.ts';
+import { createGroup, deleteGroup } from './group-creation.ts';
+import { parseGroupInput } from './group-definition.ts';
+import { nameSchema } from './group-spec.ts';
+import type { NodeService } from './node-service.ts';
+import { invite, join, unpair } from './pairing.ts';
+import { switchover, takeover, yieldByHand } from './role-changes.ts';
+import { collectStatus } from './status.ts';
+import { parseStrictly } from './strict-config.ts';
+
+const EVENTS_MAX = 10_000;
+
+const groupOnly = z.strictObject({ group: nameSchema });
+const forced = z.strictObject({ group: nameSchema, force: z.boolean().default(false) });
+
+/** Builds the admin server; every event of the node goes to all its clients. */
+export function buildAdminApi(service: NodeService): ControlServer {
+  const server = new ControlServer(service.paths.adminSocket, {
+    status: async () => collectStatus(service),
+    events: (params) => {
+      const { count } = check(
+        z.strictObject({ count: z.int().min(1).max(EVENTS_MAX).default(50) }),
+        params,
+      );
+      return service.events.last(count);
+    },
+    invite: (params) => {
+      const { validMs } = check(z.strictObject({ validMs: z.number().optional() }), params);
+      return invite(service, validMs);
+    },
+    join: async (params) => {
+      const { token } = check(z.strictObject({ token: z.string().max(1024) }), params);
+      const { id, name, host } = await join(service, token);
+      return { id, name, host };
+    },
+    unpair: () => {
+      const { id, name } = unpair(service);
+      return { id, name };
+    },
+    'group-create': async (params) => {
+      const schema = z.strictObject({
+        input: z.unknown(),
+        origin: z.string().max(4096),
+        allowEmptyMatch: z.boolean().default(false),
+      });
+      const { input, origin, allowEmptyMatch } = check(schema, params);
+      const parsed = parseGroupInput(input, origin);
+      return createGroup(service, parsed, { origin, allowEmptyMatch });
+    },
+    'group-list': async () => (await collectStatus(service)).groups,
+    'group-show': async (params) => {
+      const runtime = service.group(check(groupOnly, params).group);
+      const { definition, state } = runtime;
+      return { definition, state, log: runtime.logFile, view: await runtime.view() };
+    },
+    'group-delete': async (params) => {
+      const { group, force } = check(forced, params);
+      await deleteGroup(service, group, { force });
+    },
+    switchover: async (params) => {
+      const schema = z.strictObject({ group: nameSchema, to: nameSchema.optional() });
+      const { group, to } = check(schema, params);
+      return switchover(service, group, to);
+    },
+    takeover: async (params) => {
+      const schema = z.strictObject({
+        group: nameSchema,
+        force: z.boolean().default(false),
+        acceptIncomplete: z.boolean().default(false),
+      });
+      const { group, ...options } = check(schema, params);
+      return takeover(service, group, options);
+    },
+    yield: async (params) => {
+      const { group, force } = check(forced, params);
+      return yieldByHand(service, group, { force });
+    },
+  });
+  service.events.onEvent((event) => server.broadcast(event));
+  return server;
+}
+
+function check<T>(schema: z.ZodType<T>, params: ControlParams): T {
+  return parseStrictly(schema, params, { code: 'REQUEST_INVALID', origin: 'the request' });
+}

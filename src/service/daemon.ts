@@ -1,0 +1,74 @@
+// Composition root of understudyd: node service, node API, admin API.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { systemClock } from '../core/clock.ts';
+import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { buildAdminApi } from './admin-api.ts';
+import { makePrivateDirectory } from './durable-file.ts';
+import type { GroupPrograms } from './group-process.ts';
+import { buildNodeApi } from './node-api.ts';
+import { INSTALLATION, NodeService } from './node-service.ts';
+import { lockOwner, tryLock } from './process-lock.ts';
+import type { ServicePaths } from './service-paths.ts';
+
+/** The group processes of this installation. */
+export const programs: GroupPrograms = {
+  primary: join(import.meta.dirname, 'primary-main.ts'),
+  standby: join(import.meta.dirname, 'standby-main.ts'),
+};
+
+export interface Daemon {
+  readonly service: NodeService;
+  /** Stops the service; group processes go on. */
+  readonly stop: () => Promise<void>;
+}
+
+/** Version of this installation, from package.json. */
+export function installedVersion(): string {
+  const text = readFileSync(join(INSTALLATION, 'package.json'), 'utf8');
+  return z.object({ version: z.string() }).parse(JSON.parse(text)).version;
+}
+
+/** Starts the service. Errors: DAEMON_RUNNING, NOT_INITIALISED, API_PORT_UNAVAILABLE, … */
+export async function startDaemon(
+  paths: ServicePaths,
+  groupPrograms: GroupPrograms = programs,
+): Promise<Daemon> {
+  makePrivateDirectory(paths.run);
+  const lock = tryLock(paths.daemonLock);
+  if (lock === undefined) {
+    throw new UnderstudyError(
+      'DAEMON_RUNNING',
+      `understudyd runs already (pid ${lockOwner(paths.daemonLock) ?? '?'})`,
+    );
+  }
+  lock.note(process.pid);
+  const options = { paths, programs: groupPrograms, version: installedVersion() };
+  const service = new NodeService(options, { clock: systemClock });
+  const nodeApi = buildNodeApi(service);
+  const adminApi = buildAdminApi(service);
+  const { address, port } = service.config;
+  try {
+    await nodeApi.listen({ host: address, port });
+  } catch (cause) {
+    lock.release();
+    throw new UnderstudyError(
+      'API_PORT_UNAVAILABLE',
+      `cannot listen on ${address}:${port} (${messageOf(cause)}): correct "address" and "port" in ${paths.nodeConfig}`,
+      { cause },
+    );
+  }
+  await adminApi.listen();
+  service.emit('info', 'SERVICE_STARTED', `understudyd ${options.version} started`);
+  service.start();
+  return {
+    service,
+    stop: async () => {
+      await adminApi.close();
+      await nodeApi.close();
+      await service.stop();
+      lock.release();
+    },
+  };
+}

@@ -1,0 +1,193 @@
+// The node API: HTTPS with mutual TLS on 7440/tcp. A caller is known by the certificate it proved to
+// own in the handshake; only `/v1/pairing/join` is open to unknown ones, and needs a secret.
+//
+// Everything is bounded: body, headers, times, connections. Errors are
+// {"error":{"code","message","details"}}.
+import { createHash, X509Certificate } from 'node:crypto';
+import type { TLSSocket } from 'node:tls';
+import fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify';
+import {
+  serializerCompiler,
+  validatorCompiler,
+  type ZodTypeProvider,
+} from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { checkStandby, createStandby, deleteGroup, deleteStandby } from './group-creation.ts';
+import { nameSchema } from './group-spec.ts';
+import {
+  BODY_BYTES_MAX,
+  checkReplySchema,
+  emptyReplySchema,
+  groupRefSchema,
+  joinReplySchema,
+  joinRequestSchema,
+  nodeViewSchema,
+  outcomeSchema,
+  promoteRequestSchema,
+  standbyRequestSchema,
+  yieldRequestSchema,
+} from './node-protocol.ts';
+import type { NodeService } from './node-service.ts';
+import { acceptJoin } from './pairing.ts';
+import { promote, switchover, yieldTo } from './role-changes.ts';
+
+const CONNECTIONS_MAX = 64;
+const HANDSHAKE_TIMEOUT_MS = 5000;
+const REQUEST_TIMEOUT_MS = 15_000;
+const JOIN_PATH = '/v1/pairing/join';
+
+const groupParams = z.object({ group: nameSchema });
+
+/** Builds the server; `listen` it on the node's port. */
+export function buildNodeApi(service: NodeService): FastifyInstance {
+  const { certificate, key } = service.identity;
+  const server = fastify({
+    https: {
+      cert: certificate,
+      key,
+      minVersion: 'TLSv1.3',
+      requestCert: true,
+      // Certificates are self-signed: who is trusted is decided below, by the pinned ones.
+      rejectUnauthorized: false,
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+    },
+    bodyLimit: BODY_BYTES_MAX,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionTimeout: 0,
+    keepAliveTimeout: 30_000,
+    forceCloseConnections: true,
+    logger: false,
+  });
+  server.server.maxConnections = CONNECTIONS_MAX;
+  server.server.headersTimeout = REQUEST_TIMEOUT_MS;
+  server.setValidatorCompiler(validatorCompiler);
+  server.setSerializerCompiler(serializerCompiler);
+  server.addHook('onRequest', async (request) => {
+    if (request.routeOptions.url !== JOIN_PATH) requirePeer(service, request);
+  });
+  server.setErrorHandler(async (error: FastifyError, _request, reply) => {
+    const known = asUnderstudyError(error);
+    await reply.status(known.code === 'NOT_TRUSTED' ? 403 : 409).send({ error: known.serialize() });
+  });
+  server.setNotFoundHandler(async (_request, reply) => {
+    const error = new UnderstudyError('METHOD_UNKNOWN', 'the node API has no such method');
+    await reply.status(404).send({ error: error.serialize() });
+  });
+  addRoutes(server.withTypeProvider<ZodTypeProvider>() as unknown as FastifyInstance, service);
+  return server as unknown as FastifyInstance;
+}
+
+function addRoutes(untyped: FastifyInstance, service: NodeService): void {
+  const server = untyped.withTypeProvider<ZodTypeProvider>();
+  server.post(
+    JOIN_PATH,
+    { schema: { body: joinRequestSchema, response: { 200: joinReplySchema } } },
+    async (request) => ({
+      node: await acceptJoin(service, request.body, callerCertificate(request)),
+    }),
+  );
+  server.get('/v1/node', { schema: { response: { 200: nodeViewSchema } } }, async () =>
+    service.view(),
+  );
+  addGroupRoutes(untyped, service);
+}
+
+function addGroupRoutes(untyped: FastifyInstance, service: NodeService): void {
+  const server = untyped.withTypeProvider<ZodTypeProvider>();
+  server.post(
+    '/v1/groups/check',
+    { schema: { body: standbyRequestSchema, response: { 200: checkReplySchema } } },
+    async ({ body }) => checkStandby(service, body),
+  );
+  server.put(
+    '/v1/groups/:group',
+    {
+      schema: {
+        params: groupParams,
+        body: standbyRequestSchema,
+        response: { 200: emptyReplySchema },
+      },
+    },
+    async ({ body }) => {
+      await createStandby(service, body);
+      return {};
+    },
+  );
+  const byId = { params: groupParams, body: groupRefSchema };
+  server.delete(
+    '/v1/groups/:group',
+    { schema: { ...byId, response: { 200: emptyReplySchema } } },
+    async ({ params, body }) => {
+      await deleteStandby(service, service.groupById(params.group, body.groupId));
+      return {};
+    },
+  );
+  server.post(
+    '/v1/groups/:group/delete',
+    { schema: { ...byId, response: { 200: emptyReplySchema } } },
+    async ({ params, body }) => {
+      service.groupById(params.group, body.groupId);
+      await deleteGroup(service, params.group, { force: false });
+      return {};
+    },
+  );
+  server.post(
+    '/v1/groups/:group/switchover',
+    { schema: { ...byId, response: { 200: outcomeSchema } } },
+    async ({ params, body }) => {
+      service.groupById(params.group, body.groupId);
+      return switchover(service, params.group, service.peers.requirePeer().name);
+    },
+  );
+  server.post(
+    '/v1/groups/:group/promote',
+    {
+      schema: {
+        params: groupParams,
+        body: promoteRequestSchema,
+        response: { 200: outcomeSchema },
+      },
+    },
+    async ({ params, body }) => promote(service.groupById(params.group, body.groupId), body),
+  );
+  server.post(
+    '/v1/groups/:group/yield',
+    {
+      schema: { params: groupParams, body: yieldRequestSchema, response: { 200: outcomeSchema } },
+    },
+    async ({ params, body }) => yieldTo(service.groupById(params.group, body.groupId), body.epoch),
+  );
+}
+
+function requirePeer(service: NodeService, request: FastifyRequest): void {
+  const raw = peerCertificateOf(request);
+  const fingerprint = createHash('sha256')
+    .update(raw ?? '')
+    .digest('hex');
+  if (raw !== undefined && service.peers.byFingerprint(fingerprint) !== undefined) return;
+  throw new UnderstudyError(
+    'NOT_TRUSTED',
+    `node "${service.config.name}" does not know the caller: pair the nodes with "understudy invite" and "understudy join"`,
+  );
+}
+
+/** DER of the certificate that the caller proved to own. */
+function peerCertificateOf(request: FastifyRequest): Buffer | undefined {
+  return (request.raw.socket as TLSSocket).getPeerCertificate().raw;
+}
+
+function callerCertificate(request: FastifyRequest): string {
+  const raw = peerCertificateOf(request);
+  if (raw === undefined) {
+    throw new UnderstudyError('NOT_TRUSTED', 'the joining node showed no certificate');
+  }
+  return new X509Certificate(raw).toString();
+}
+
+function asUnderstudyError(error: FastifyError): UnderstudyError {
+  if (error instanceof UnderstudyError) return error;
+  const isFault = error.statusCode !== undefined && error.statusCode < 500;
+  const code = isFault ? 'REQUEST_INVALID' : 'INTERNAL';
+  return new UnderstudyError(code, messageOf(error).slice(0, 2000), { cause: error });
+}

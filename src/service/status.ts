@@ -1,0 +1,127 @@
+// What "understudy status" shows: this node, its partner, and every group from both points of view.
+import type { GroupDefinition } from './group-definition.ts';
+import type { ProcessStatus } from './group-process.ts';
+import type { GroupView, NodeInfo, NodeView } from './node-protocol.ts';
+import type { NodeService } from './node-service.ts';
+
+export interface PeerStatus {
+  readonly name: string;
+  readonly host: string;
+  readonly reachable: boolean;
+  readonly fault: string | null;
+}
+
+export interface GroupStatus {
+  readonly name: string;
+  readonly groupId: string;
+  /** Role of the node that was asked. */
+  readonly role: GroupView['role'];
+  /** Names of the nodes; null when it is not known or there is none. */
+  readonly primary: string | null;
+  readonly standby: string | null;
+  readonly epoch: number;
+  readonly mode: GroupDefinition['replication']['mode'];
+  /** `up-to-date`, `catching-up`, `syncing`, `diverged`, `empty`, or `unknown`. */
+  readonly copy: string;
+  readonly link: string;
+  readonly linkReason: string | null;
+  readonly alone: boolean;
+  readonly backlogBytes: number | null;
+  readonly lagMs: number | null;
+  readonly scan: unknown;
+  readonly directories: readonly string[];
+  readonly troubles: readonly string[];
+  readonly local: GroupView;
+  readonly remote: GroupView | null;
+}
+
+export interface ServiceStatus {
+  readonly node: NodeInfo;
+  readonly peer: PeerStatus | null;
+  readonly groups: readonly GroupStatus[];
+}
+
+export async function collectStatus(service: NodeService): Promise<ServiceStatus> {
+  const peer = service.peers.peer;
+  const [local, remote] = await Promise.all([service.view(), service.link.poll()]);
+  return {
+    node: service.info,
+    peer:
+      peer === undefined
+        ? null
+        : {
+            name: peer.name,
+            host: peer.host,
+            reachable: remote !== undefined,
+            fault: service.link.fault,
+          },
+    groups: local.groups.map((view) => groupStatus(service, view, remote)),
+  };
+}
+
+function groupStatus(
+  service: NodeService,
+  local: GroupView,
+  peerView: NodeView | undefined,
+): GroupStatus {
+  const { definition } = service.group(local.name);
+  const remote = peerView?.groups.find(({ groupId }) => groupId === local.groupId) ?? null;
+  const names = { local: service.config.name, remote: service.peers.peer?.name ?? null };
+  const primary = statusOf('primary', local, remote);
+  const standby = statusOf('standby', local, remote);
+  const seen = (primary?.['standby'] ?? null) as ProcessStatus | null;
+  const peerTrouble = remote?.trouble ?? null;
+  return {
+    name: local.name,
+    groupId: local.groupId,
+    role: local.role,
+    primary: nodeIn('primary', local, remote, names),
+    standby: nodeIn('standby', local, remote, names),
+    epoch: Math.max(local.epoch, remote?.epoch ?? 0),
+    mode: definition.replication.mode,
+    copy: String(standby?.['copy'] ?? seen?.['copy'] ?? 'unknown'),
+    link: String(primary?.['link'] ?? standby?.['link'] ?? 'unknown'),
+    linkReason: textOrNull(primary?.['linkReason']),
+    alone: primary?.['alone'] === true,
+    backlogBytes: numberOrNull(primary?.['backlogBytes']),
+    lagMs: numberOrNull(primary?.['lagMs']),
+    scan: primary?.['scan'] ?? standby?.['scan'] ?? null,
+    directories: definition.directories.map(({ dir }) => dir),
+    troubles: [
+      ...(local.trouble === null ? [] : [`${names.local}: ${local.trouble}`]),
+      ...(peerTrouble === null ? [] : [`${names.remote ?? '?'}: ${peerTrouble}`]),
+    ],
+    local,
+    remote,
+  };
+}
+
+function statusOf(
+  role: GroupView['role'],
+  local: GroupView,
+  remote: GroupView | null,
+): ProcessStatus | null {
+  if (local.role === role) return local.status;
+  return remote?.role === role ? remote.status : null;
+}
+
+function nodeIn(
+  role: GroupView['role'],
+  local: GroupView,
+  remote: GroupView | null,
+  names: { local: string; remote: string | null },
+): string | null {
+  // With a split brain the later one leads.
+  if (local.role === role && (remote?.role !== role || local.epoch >= remote.epoch)) {
+    return names.local;
+  }
+  return remote?.role === role ? names.remote : null;
+}
+
+function textOrNull(value: unknown): string | null {
+  return typeof value === 'string' ? value : null;
+}
+
+function numberOrNull(value: unknown): number | null {
+  return typeof value === 'number' ? value : null;
+}
