@@ -1,0 +1,231 @@
+// Commands about groups: group create|list|show|delete, switchover, takeover, yield.
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Command } from 'commander';
+import { messageOf, UnderstudyError } from '../core/errors.ts';
+import type { GroupDefinition } from '../service/group-definition.ts';
+import { parseYaml } from '../service/node-config.ts';
+import type { Outcome } from '../service/node-protocol.ts';
+import type { GroupStatus, ServiceStatus } from '../service/status.ts';
+import { callAdmin, LONG_TIMEOUT_MS } from './admin.ts';
+import { exitCode, print } from './output.ts';
+import { groupsText, scanOf, scanText } from './status-text.ts';
+
+const WAIT_INTERVAL_MS = 500;
+const CREATE_TIMEOUT_MS = 300_000;
+
+interface Json {
+  readonly json?: boolean;
+}
+
+interface CreateOptions extends Json {
+  readonly file?: string;
+  readonly name?: string;
+  readonly dir?: readonly string[];
+  readonly standbyDir?: readonly string[];
+  readonly include?: readonly string[];
+  readonly exclude?: readonly string[];
+  readonly mode?: string;
+  readonly peer?: string;
+  readonly seed?: boolean;
+  readonly wait?: boolean;
+  readonly allowEmptyMatch?: boolean;
+}
+
+function collect(value: string, before: readonly string[] = []): string[] {
+  return [...before, value];
+}
+
+export function addGroupCommands(program: Command): void {
+  const group = program.command('group').description('create, show and delete protection groups');
+  addCreate(group);
+  group
+    .command('list')
+    .description('show all groups')
+    .option('--json', 'print JSON')
+    .action(async ({ json = false }: Json) => {
+      print(json, await callAdmin<GroupStatus[]>('group-list'), groupsText);
+    });
+  group
+    .command('show')
+    .description('show all about one group')
+    .argument('<group>')
+    .option('--json', 'print JSON')
+    .action(async (name: string, { json = false }: Json) => {
+      const shown = await callAdmin('group-show', { group: name });
+      print(json, shown, (value) => JSON.stringify(value, null, 2));
+    });
+  group
+    .command('delete')
+    .description('end the protection; the data stays on both nodes')
+    .argument('<group>')
+    .option('--force', 'also when the other node does not answer')
+    .option('--json', 'print JSON')
+    .action(async (name: string, { json = false, force = false }: Json & { force?: boolean }) => {
+      await callAdmin('group-delete', { group: name, force }, CREATE_TIMEOUT_MS);
+      print(json, { deleted: name }, () => `group "${name}" is deleted; its data is where it was`);
+    });
+  addRoleCommands(program);
+}
+
+function addCreate(group: Command): void {
+  group
+    .command('create')
+    .description('protect directories of this node')
+    .option('--file <yaml>', 'the group as YAML ("-" reads standard input)')
+    .option('--name <name>', 'name of the group')
+    .option('--dir <path>', 'directory to protect (may be repeated)', collect)
+    .option('--standby-dir <path>', 'the same directory on the other node, if elsewhere', collect)
+    .option('--include <pattern>', 'only files that match (may be repeated)', collect)
+    .option('--exclude <pattern>', 'not what matches (may be repeated)', collect)
+    .option('--mode <mode>', 'sync, memory or async')
+    .option('--peer <node>', 'name of the other node')
+    .option('--seed', 'use data that is on the other node already as a base')
+    .option('--allow-empty-match', 'accept include patterns that match nothing yet')
+    .option('--wait', 'wait until the copy is complete')
+    .option('--json', 'print JSON')
+    .action(create);
+}
+
+function addRoleCommands(program: Command): void {
+  program
+    .command('switchover')
+    .description('make the other node the primary; nothing is lost')
+    .argument('<group>')
+    .option('--to <node>', 'the node that is to be primary')
+    .option('--json', 'print JSON')
+    .action(async (name: string, { to, json = false }: Json & { to?: string }) => {
+      const params = { group: name, ...(to === undefined ? {} : { to }) };
+      const outcome = await callAdmin<Outcome>('switchover', params, LONG_TIMEOUT_MS);
+      report(json, `group "${name}" is switched over`, outcome);
+    });
+  program
+    .command('takeover')
+    .description('make this node the primary without the other one')
+    .argument('<group>')
+    .option('--force', 'the other node is off or does not serve, I am sure')
+    .option('--accept-incomplete', 'also with a copy that was never complete')
+    .option('--json', 'print JSON')
+    .action(takeover);
+  program
+    .command('yield')
+    .description('end a split brain: give up the data of this node for that of the other')
+    .argument('<group>')
+    .option('--force', 'what was written here since the takeover may be overwritten')
+    .option('--json', 'print JSON')
+    .action(async (name: string, { force = false, json = false }: Json & { force?: boolean }) => {
+      const outcome = await callAdmin<Outcome>('yield', { group: name, force }, LONG_TIMEOUT_MS);
+      report(json, `this node is now the standby of group "${name}"`, outcome);
+    });
+}
+
+async function takeover(
+  name: string,
+  options: Json & { force?: boolean; acceptIncomplete?: boolean },
+): Promise<void> {
+  const { force = false, acceptIncomplete = false, json = false } = options;
+  const params = { group: name, force, acceptIncomplete };
+  const outcome = await callAdmin<Outcome>('takeover', params, LONG_TIMEOUT_MS);
+  report(json, `this node is now the primary of group "${name}"`, outcome);
+}
+
+/** An outcome with warnings was done, but not all of it: exit code 1. */
+function report(json: boolean, sentence: string, outcome: Outcome): void {
+  print(json, outcome, ({ epoch }) => `${sentence} (epoch ${epoch})`);
+  warn(json, outcome.warnings);
+  if (outcome.warnings.length > 0) process.exitCode = exitCode.failed;
+}
+
+function warn(json: boolean, warnings: readonly string[]): void {
+  if (json) return;
+  for (const warning of warnings) console.error(`warning: ${warning}`);
+}
+
+async function create(options: CreateOptions): Promise<void> {
+  const { json = false, wait = false } = options;
+  const { input, origin } = inputFrom(options);
+  const params = { input, origin, allowEmptyMatch: options.allowEmptyMatch ?? false };
+  const created = await callAdmin<{ definition: GroupDefinition; warnings: string[] }>(
+    'group-create',
+    params,
+    CREATE_TIMEOUT_MS,
+  );
+  const { name } = created.definition;
+  if (!json) {
+    console.log(`group "${name}" is created; the first copy runs while you work`);
+    warn(json, created.warnings);
+  }
+  const group = wait ? await waitForCopy(name, json) : undefined;
+  if (json) print(true, { ...created, ...(group === undefined ? {} : { group }) }, () => '');
+}
+
+function inputFrom(options: CreateOptions): { input: unknown; origin: string } {
+  const base = options.file === undefined ? {} : readGroupFile(options.file);
+  const { name, mode, peer, seed } = options;
+  return {
+    input: {
+      ...base,
+      ...(name === undefined ? {} : { name }),
+      ...(peer === undefined ? {} : { peer }),
+      ...(seed === true ? { seed } : {}),
+      ...(mode === undefined
+        ? {}
+        : { replication: { ...(base['replication'] as object | undefined), mode } }),
+      ...pathsFrom(options),
+    },
+    origin: options.file ?? 'command line',
+  };
+}
+
+function pathsFrom(options: CreateOptions): object {
+  if (options.dir === undefined) return {};
+  const { dir, standbyDir = [], include, exclude } = options;
+  return {
+    paths: dir.map((path, index) => ({
+      // Relative ones are meant from here, not from where the service runs.
+      dir: resolve(path),
+      ...(standbyDir[index] === undefined ? {} : { standbyDir: standbyDir[index] }),
+      ...(include === undefined ? {} : { include }),
+      ...(exclude === undefined ? {} : { exclude }),
+    })),
+  };
+}
+
+function readGroupFile(file: string): Record<string, unknown> {
+  let text: string;
+  try {
+    text = readFileSync(file === '-' ? 0 : file, 'utf8');
+  } catch (cause) {
+    throw new UnderstudyError('FILE_UNREADABLE', `cannot read ${file}: ${messageOf(cause)}`, {
+      cause,
+    });
+  }
+  const value = parseYaml(text, file);
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    return value as Record<string, unknown>;
+  }
+  throw new UnderstudyError(
+    'GROUP_INVALID',
+    `${file} does not describe a group (keys: name, paths)`,
+  );
+}
+
+async function waitForCopy(name: string, json: boolean): Promise<GroupStatus> {
+  const isLive = !json && process.stderr.isTTY;
+  for (;;) {
+    const status = await callAdmin<ServiceStatus>('status');
+    const group = status.groups.find((candidate) => candidate.name === name);
+    if (group === undefined) {
+      throw new UnderstudyError('GROUP_UNKNOWN', `group "${name}" was deleted meanwhile`);
+    }
+    if (group.copy === 'up-to-date') {
+      if (isLive) process.stderr.write('\n');
+      if (!json) console.log(`the copy on "${group.standby ?? '?'}" is complete`);
+      return group;
+    }
+    const scan = scanOf(group);
+    if (isLive && scan !== null) process.stderr.write(`\r\x1b[K${scanText(scan)}`);
+    await sleep(WAIT_INTERVAL_MS);
+  }
+}

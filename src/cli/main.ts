@@ -1,0 +1,32 @@
+// The command `understudy`.
+import { Command, CommanderError } from 'commander';
+import { addDoctorCommand } from './doctor-command.ts';
+import { addGroupCommands } from './group-commands.ts';
+import { addNodeCommands } from './node-commands.ts';
+import { exitCode, fail } from './output.ts';
+
+/** Builds the command tree; nothing runs before `parseAsync`. */
+export function buildProgram(): Command {
+  const program = new Command('understudy')
+    .description('hot standby for Linux servers')
+    .showHelpAfterError('(see "understudy --help")')
+    .exitOverride();
+  addNodeCommands(program);
+  addGroupCommands(program);
+  addDoctorCommand(program);
+  return program;
+}
+
+async function main(argv: readonly string[]): Promise<void> {
+  try {
+    await buildProgram().parseAsync(argv);
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) {
+      process.exitCode = thrown.exitCode === 0 ? exitCode.done : exitCode.usage;
+      return;
+    }
+    fail(argv.includes('--json'), thrown);
+  }
+}
+
+if (import.meta.main) await main(process.argv);

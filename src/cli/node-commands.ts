@@ -1,0 +1,190 @@
+// Commands about this node: init, daemon, invite, join, unpair, status, events, doctor.
+import { hostname, networkInterfaces } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Command } from 'commander';
+import { UnderstudyError } from '../core/errors.ts';
+import { parseDurationMs } from '../core/units.ts';
+import type { ControlEvent } from '../service/control-channel.ts';
+import { NAME_PATTERN } from '../service/group-spec.ts';
+import { createIdentity } from '../service/identity.ts';
+import { API_PORT_DEFAULT, nodeConfigSchema, writeNodeConfig } from '../service/node-config.ts';
+import { servicePaths } from '../service/service-paths.ts';
+import type { ServiceStatus } from '../service/status.ts';
+import { parseStrictly } from '../service/strict-config.ts';
+import { callAdmin, connectAdmin } from './admin.ts';
+import { print } from './output.ts';
+import { statusText } from './status-text.ts';
+
+const WATCH_INTERVAL_MS = 1000;
+const JOIN_TIMEOUT_MS = 60_000;
+
+interface Json {
+  readonly json?: boolean;
+}
+
+interface InitOptions extends Json {
+  readonly name?: string;
+  readonly address?: string;
+  readonly port: string;
+  readonly replicationAddress?: string;
+}
+
+export function addNodeCommands(program: Command): void {
+  program
+    .command('init')
+    .description('give this node a name, an address and an identity')
+    .option('--name <name>', 'name of this node (default: the host name)')
+    .option('--address <address>', 'address at which the other node reaches this one')
+    .option('--port <port>', 'port of the node API', String(API_PORT_DEFAULT))
+    .option('--replication-address <address>', 'address for the replication stream, if another')
+    .option('--json', 'print JSON')
+    .action(init);
+  program.command('daemon').description('run the service in the foreground').action(daemon);
+  program
+    .command('invite')
+    .description('print a token with which another node can join this one')
+    .option('--valid <duration>', 'how long the token can be used', '1h')
+    .option('--json', 'print JSON')
+    .action(invite);
+  program
+    .command('join')
+    .description('pair this node with the one that printed the token')
+    .argument('<token>')
+    .option('--json', 'print JSON')
+    .action(join);
+  program
+    .command('unpair')
+    .description('no longer trust the other node')
+    .option('--json', 'print JSON')
+    .action(async ({ json = false }: Json) => {
+      const peer = await callAdmin<{ name: string }>('unpair');
+      print(json, peer, ({ name }) => `node "${name}" is no longer trusted here`);
+    });
+  program
+    .command('status')
+    .description('show this node, its partner and all groups')
+    .option('--watch', 'go on showing it')
+    .option('--json', 'print JSON (with --watch: one object per line)')
+    .action(status);
+  program
+    .command('events')
+    .description('show what happened on this node')
+    .option('--count <number>', 'how many', '50')
+    .option('--follow', 'go on showing new ones')
+    .option('--json', 'print JSON lines')
+    .action(events);
+}
+
+async function init(options: InitOptions): Promise<void> {
+  const paths = servicePaths(process.env);
+  const config = parseStrictly(
+    nodeConfigSchema,
+    {
+      name: options.name ?? defaultName(),
+      address: options.address ?? defaultAddress(),
+      port: Number(options.port),
+      ...(options.replicationAddress === undefined
+        ? {}
+        : { replicationAddress: options.replicationAddress }),
+    },
+    { code: 'CONFIG_INVALID', origin: 'init' },
+  );
+  writeNodeConfig(paths, config);
+  const { id, fingerprint } = await createIdentity(paths, config.name);
+  const result = { id, fingerprint, ...config, config: paths.nodeConfig };
+  print(
+    options.json ?? false,
+    result,
+    () =>
+      `node "${config.name}" (${id}) at ${config.address}:${config.port}, see ${paths.nodeConfig}\nnext: start the service (understudy daemon), then "understudy invite" or "understudy join TOKEN"`,
+  );
+}
+
+function defaultName(): string {
+  const name = (hostname().split('.')[0] ?? '').toLowerCase();
+  if (NAME_PATTERN.test(name)) return name;
+  throw new UnderstudyError(
+    'CONFIG_INVALID',
+    `the host name "${hostname()}" is no name for a node: give one with --name`,
+  );
+}
+
+/** The only address of this machine; with several, a person has to choose. */
+function defaultAddress(): string {
+  const addresses = Object.values(networkInterfaces())
+    .flatMap((list) => list ?? [])
+    .filter(({ internal, family }) => !internal && family === 'IPv4')
+    .map(({ address }) => address);
+  const [only] = addresses;
+  if (only !== undefined && addresses.length === 1) return only;
+  throw new UnderstudyError(
+    'ADDRESS_NEEDED',
+    `give the address at which the other node reaches this one with --address (this machine has: ${addresses.join(', ') || 'none'})`,
+  );
+}
+
+async function daemon(): Promise<void> {
+  // Loaded only here: the other commands start faster without the service.
+  const { startDaemon } = await import('../service/daemon.ts');
+  process.title = 'understudyd';
+  const running = await startDaemon(servicePaths(process.env));
+  running.service.events.onEvent((event) => console.log(JSON.stringify(event)));
+  const { name, address, port } = running.service.config;
+  console.log(JSON.stringify({ message: 'understudyd listens', name, address, port }));
+  await new Promise<void>((resolve) => {
+    process.once('SIGTERM', () => resolve());
+    process.once('SIGINT', () => resolve());
+  });
+  await running.stop();
+}
+
+async function invite({ valid, json = false }: Json & { valid: string }): Promise<void> {
+  const result = await callAdmin<{ token: string; expiresAt: string }>('invite', {
+    validMs: parseDurationMs(valid),
+  });
+  print(json, result, ({ token }) => token);
+  if (!json) console.error(`valid until ${result.expiresAt}, once`);
+}
+
+async function join(token: string, { json = false }: Json): Promise<void> {
+  const peer = await callAdmin<{ name: string; host: string }>('join', { token }, JOIN_TIMEOUT_MS);
+  print(json, peer, ({ name, host }) => `paired with node "${name}" (${host})`);
+}
+
+async function status(options: Json & { watch?: boolean }): Promise<void> {
+  const { json = false, watch = false } = options;
+  if (!watch) {
+    print(json, await callAdmin<ServiceStatus>('status'), statusText);
+    return;
+  }
+  for (;;) {
+    const now = await callAdmin<ServiceStatus>('status');
+    if (json) console.log(JSON.stringify(now));
+    else if (process.stdout.isTTY) console.log(`\x1b[2J\x1b[H${statusText(now)}`);
+    else console.log(`${new Date().toISOString()}\n${statusText(now)}\n`);
+    await sleep(WATCH_INTERVAL_MS);
+  }
+}
+
+async function events(options: Json & { count: string; follow?: boolean }): Promise<void> {
+  const { json = false, follow = false } = options;
+  const show = (event: ControlEvent): void =>
+    console.log(json ? JSON.stringify(event) : line(event));
+  const client = await connectAdmin();
+  const past = (await client.call('events', { count: Number(options.count) })) as ControlEvent[];
+  for (const event of past) show(event);
+  if (!follow) {
+    client.close();
+    return;
+  }
+  const last = past.at(-1)?.at ?? '';
+  client.onEvent((event) => {
+    if (event.at > last) show(event);
+  });
+  await new Promise<void>((resolve) => client.onClose(resolve));
+  throw new UnderstudyError('DAEMON_NOT_RUNNING', 'the service has stopped');
+}
+
+function line({ at, level, code, message }: ControlEvent): string {
+  return `${at}  ${level.toUpperCase().padEnd(7)}  ${code}  ${message}`;
+}

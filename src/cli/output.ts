@@ -1,0 +1,43 @@
+// How results reach people and programs: text or one JSON value on standard output, errors on
+// standard error, and the exit code: 0 done, 1 failed, 2 usage.
+import { UnderstudyError, messageOf } from '../core/errors.ts';
+
+export const exitCode = { done: 0, failed: 1, usage: 2 } as const;
+
+/** Prints `value` as JSON, or what `text` makes of it for people. */
+export function print<T>(json: boolean, value: T, text: (value: T) => string): void {
+  const output = json ? JSON.stringify(value, null, 2) : text(value);
+  if (output !== '') console.log(output);
+}
+
+/** Prints an error the way the caller asked for, and sets the exit code. */
+export function fail(json: boolean, thrown: unknown): void {
+  const isKnown = thrown instanceof UnderstudyError;
+  if (json) {
+    const error = isKnown ? thrown.serialize() : { code: 'INTERNAL', message: messageOf(thrown) };
+    console.log(JSON.stringify({ error }, null, 2));
+  } else if (isKnown) {
+    console.error(`understudy: ${thrown.message} [${thrown.code}]`);
+  } else {
+    console.error('understudy: unexpected failure:', thrown);
+  }
+  process.exitCode = exitCode.failed;
+}
+
+/** Columns padded to their widest cell; the first row is the heading. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = [];
+  for (const row of rows) {
+    row.forEach((cell, column) => {
+      widths[column] = Math.max(widths[column] ?? 0, cell.length);
+    });
+  }
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}

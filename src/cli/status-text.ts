@@ -1,0 +1,73 @@
+// The status as people read it.
+import { formatBytes, formatDurationMs } from '../core/units.ts';
+import type { GroupStatus, ServiceStatus } from '../service/status.ts';
+import { table } from './output.ts';
+
+const BAR_WIDTH = 30;
+
+/** Progress of a first copy, as the primary process reports it. */
+export interface ScanProgress {
+  readonly files: number;
+  readonly filesTotal: number;
+  readonly bytes: number;
+  readonly bytesTotal: number;
+  readonly rateBytesPerSecond: number;
+  readonly secondsLeft: number | null;
+}
+
+export function statusText(status: ServiceStatus): string {
+  const { node, peer } = status;
+  const partner =
+    peer === null
+      ? 'not paired'
+      : `partner ${peer.name} (${peer.host}): ${peer.reachable ? 'reachable' : 'NOT REACHABLE'}`;
+  const head = `node ${node.name} (${node.host}), ${partner}`;
+  if (status.groups.length === 0) return `${head}\nno groups`;
+  return `${head}\n\n${groupsText(status.groups)}`;
+}
+
+export function groupsText(groups: readonly GroupStatus[]): string {
+  if (groups.length === 0) return 'no groups';
+  const heading = ['GROUP', 'PRIMARY', 'STANDBY', 'MODE', 'COPY', 'LINK', 'LAG', 'BACKLOG'];
+  const rows = groups.map((group) => [
+    group.name,
+    group.primary ?? '-',
+    group.standby ?? '-',
+    group.mode,
+    group.copy,
+    group.link,
+    group.lagMs === null ? '-' : formatDurationMs(group.lagMs),
+    group.backlogBytes === null ? '-' : formatBytes(group.backlogBytes),
+  ]);
+  const notes = groups.flatMap(notesOf);
+  return [table([heading, ...rows]), ...notes].join('\n');
+}
+
+function notesOf(group: GroupStatus): string[] {
+  const notes = group.troubles.map((trouble) => `! ${group.name}: ${trouble}`);
+  if (group.alone) notes.push(`! ${group.name}: the primary runs alone, nothing is mirrored`);
+  if (group.linkReason !== null && group.link !== 'connected') {
+    notes.push(`! ${group.name}: link ${group.link}: ${group.linkReason}`);
+  }
+  const scan = scanOf(group);
+  if (scan !== null) notes.push(`  ${group.name}: ${scanText(scan)}`);
+  return notes;
+}
+
+export function scanOf(group: GroupStatus): ScanProgress | null {
+  return group.scan === null ? null : (group.scan as ScanProgress);
+}
+
+/** `[##########----------] 50 %  120/240 files  1.2 GiB of 2.4 GiB  96.0 MiB/s  13 s left`. */
+export function scanText(scan: ScanProgress): string {
+  const share = scan.bytesTotal > 0 ? Math.min(1, scan.bytes / scan.bytesTotal) : 0;
+  const filled = Math.round(share * BAR_WIDTH);
+  const left =
+    scan.secondsLeft === null ? '' : `  ${formatDurationMs(scan.secondsLeft * 1000)} left`;
+  return [
+    `[${'#'.repeat(filled)}${'-'.repeat(BAR_WIDTH - filled)}] ${Math.floor(share * 100)} %`,
+    `  ${scan.files}/${scan.filesTotal} files`,
+    `  ${formatBytes(scan.bytes)} of ${formatBytes(scan.bytesTotal)}`,
+    `  ${formatBytes(scan.rateBytesPerSecond)}/s${left}`,
+  ].join('');
+}

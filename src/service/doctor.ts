@@ -1,0 +1,202 @@
+// Checks of the machine. Each answers what it found and, when that is not enough, what to do.
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readFileSync,
+  statfsSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
+import { release } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { formatBytes, GiB } from '../core/units.ts';
+import { checkFileSystem } from './directory-checks.ts';
+import { readIdentity } from './identity.ts';
+import { readNodeConfig } from './node-config.ts';
+import { isLocked } from './process-lock.ts';
+import type { ServicePaths } from './service-paths.ts';
+
+export interface Finding {
+  readonly check: string;
+  readonly level: 'ok' | 'warning' | 'error';
+  readonly found: string;
+  readonly remedy: string | null;
+}
+
+const DESCRIPTORS_MIN = 4096;
+const DESCRIPTORS_GOOD = 20_000;
+const STATE_FREE_BYTES_MIN = 2 * GiB;
+/** A machine that was never set is at the epoch or at its build date. */
+const CLOCK_MIN_MS = Date.UTC(2025, 0, 1);
+
+/** Runs all checks. */
+export async function runDoctor(paths: ServicePaths): Promise<Finding[]> {
+  return [
+    checkRoot(),
+    checkKernel(),
+    checkFuse(),
+    checkFuseFeature('FUSE passthrough', 'reads go through the service instead of at native speed'),
+    checkFuseFeature('FUSE resend', 'calls in flight are lost when a group process is killed'),
+    checkDescriptors(),
+    ...checkPrograms(),
+    checkClock(),
+    checkStateDirectory(paths),
+    checkNode(paths),
+    ...(await checkPorts(paths)),
+  ];
+}
+
+function ok(check: string, found: string): Finding {
+  return { check, level: 'ok', found, remedy: null };
+}
+
+function bad(level: 'warning' | 'error', check: string, found: string, remedy: string): Finding {
+  return { check, level, found, remedy };
+}
+
+function checkRoot(): Finding {
+  const uid = process.getuid?.() ?? -1;
+  if (uid === 0) return ok('user', 'root');
+  return bad('error', 'user', `uid ${uid}`, 'run Understudy as root: it mounts file systems');
+}
+
+/** `6.9.3-arch1` → [6, 9]. */
+export function parseKernelVersion(text: string): [number, number] {
+  const match = /^(\d+)\.(\d+)/.exec(text);
+  return [Number(match?.[1] ?? 0), Number(match?.[2] ?? 0)];
+}
+
+function isKernelAtLeast(major: number, minor: number): boolean {
+  const [ownMajor, ownMinor] = parseKernelVersion(release());
+  return ownMajor > major || (ownMajor === major && ownMinor >= minor);
+}
+
+function checkKernel(): Finding {
+  if (isKernelAtLeast(5, 4)) return ok('kernel', release());
+  return bad('error', 'kernel', release(), 'install a kernel of version 5.4 or later');
+}
+
+function checkFuse(): Finding {
+  const remedy =
+    'load the module: "modprobe fuse" (and "echo fuse > /etc/modules-load.d/fuse.conf")';
+  if (!existsSync('/dev/fuse')) return bad('error', '/dev/fuse', 'missing', remedy);
+  try {
+    closeSync(openSync('/dev/fuse', 'r+'));
+    return ok('/dev/fuse', 'can be opened');
+  } catch (thrown) {
+    return bad('error', '/dev/fuse', messageOf(thrown), remedy);
+  }
+}
+
+function checkFuseFeature(name: string, without: string): Finding {
+  if (isKernelAtLeast(6, 9)) return ok(name, `kernel ${release()} has it`);
+  const remedy = `works without, but ${without}; for Debian 12: "apt install -t bookworm-backports linux-image-amd64"`;
+  return bad('warning', name, `needs kernel 6.9, this is ${release()}`, remedy);
+}
+
+function checkDescriptors(): Finding {
+  const line = readFileSync('/proc/self/limits', 'utf8')
+    .split('\n')
+    .find((text) => text.startsWith('Max open files'));
+  const hard = Number(line?.trim().split(/\s{2,}/)[2] ?? 0) || Number.MAX_SAFE_INTEGER;
+  const found = `hard limit ${hard}`;
+  const remedy = 'raise it: "LimitNOFILE=65536" in the unit understudyd.service';
+  if (hard < DESCRIPTORS_MIN) return bad('error', 'open files', found, remedy);
+  if (hard < DESCRIPTORS_GOOD) return bad('warning', 'open files', found, remedy);
+  return ok('open files', found);
+}
+
+const PROGRAMS: readonly { name: string; package: string }[] = [
+  { name: 'mount', package: 'mount' },
+  { name: 'umount', package: 'mount' },
+];
+
+function checkPrograms(): Finding[] {
+  return PROGRAMS.map(({ name, package: from }) => {
+    const path = findProgram(name);
+    if (path !== undefined) return ok(`program ${name}`, path);
+    return bad('error', `program ${name}`, 'not found', `install it: "apt install ${from}"`);
+  });
+}
+
+function findProgram(name: string): string | undefined {
+  const directories = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'];
+  return directories
+    .filter((directory) => directory !== '')
+    .map((directory) => join(directory, name))
+    .find((path) => {
+      try {
+        accessSync(path, constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+}
+
+function checkClock(): Finding {
+  const now = new Date();
+  if (now.getTime() < CLOCK_MIN_MS) {
+    const remedy = 'set it, and keep it: "apt install systemd-timesyncd"';
+    return bad('warning', 'clock', now.toISOString(), remedy);
+  }
+  return ok('clock', now.toISOString());
+}
+
+function checkStateDirectory(paths: ServicePaths): Finding {
+  const check = `state in ${paths.state}`;
+  if (!existsSync(paths.state)) {
+    return bad('warning', check, 'does not exist yet', 'run "understudy init"');
+  }
+  const { bavail, bsize } = statfsSync(paths.state);
+  const free = bavail * bsize;
+  try {
+    checkFileSystem(paths.state);
+  } catch (thrown) {
+    return bad('warning', check, messageOf(thrown), 'put the state on ext4, xfs or btrfs');
+  }
+  if (free < STATE_FREE_BYTES_MIN) {
+    const remedy = 'make room: journals and the backlog of an absent standby are kept there';
+    return bad('warning', check, `${formatBytes(free)} free`, remedy);
+  }
+  return ok(check, `${formatBytes(free)} free, file handles and extended attributes work`);
+}
+
+function checkNode(paths: ServicePaths): Finding {
+  try {
+    const { name } = readNodeConfig(paths);
+    return ok('node', `"${name}" (${readIdentity(paths).id})`);
+  } catch (thrown) {
+    const isNew = thrown instanceof UnderstudyError && thrown.code === 'NOT_INITIALISED';
+    const level = isNew ? 'warning' : 'error';
+    return bad(level, 'node', messageOf(thrown), 'run "understudy init" or correct the file named');
+  }
+}
+
+async function checkPorts(paths: ServicePaths): Promise<Finding[]> {
+  if (!existsSync(paths.nodeConfig) || !existsSync(paths.run)) return [];
+  if (isLocked(paths.daemonLock)) return [ok('service', 'understudyd runs')];
+  let config;
+  try {
+    config = readNodeConfig(paths);
+  } catch {
+    return [];
+  }
+  const { address, port } = config;
+  const check = `port ${port}/tcp on ${address}`;
+  const fault = await tryListen(address, port);
+  if (fault === undefined) return [ok(check, 'free')];
+  const remedy = `find who has it with "ss -ltnp", or correct "address" and "port" in ${paths.nodeConfig}`;
+  return [bad('error', check, fault, remedy)];
+}
+
+async function tryListen(host: string, port: number): Promise<string | undefined> {
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.once('error', (error) => resolve(error.message));
+    server.listen(port, host, () => server.close(() => resolve(undefined)));
+  });
+}
