@@ -31,6 +31,9 @@ function describeIssue(schema: z.ZodType, issue: z.core.$ZodIssue): string {
     const hint = allowed.length === 0 ? '' : ` (allowed: ${allowed.join(', ')})`;
     return `unknown key ${unknown}${where}${hint}`;
   }
+  if (issue.code === 'invalid_type' && issue.message.endsWith('received undefined')) {
+    return `"${formatPath(issue.path)}" is missing`;
+  }
   return `${issue.message}${where}`;
 }
 
