@@ -9,7 +9,7 @@ import { messageOf } from '../core/errors.ts';
 import { KiB, MiB } from '../core/units.ts';
 import { errnoName } from '../linux/constants.ts';
 import { addressOf, sys } from '../linux/libc.ts';
-import { checkRecord, field, RECORD_BYTES_MAX, recordBytes } from './record.ts';
+import { checkRecord, field, RECORD_BYTES_MAX } from './record.ts';
 import {
   decodeSegmentHeader,
   SEGMENT_HEADER_BYTES,
@@ -239,9 +239,4 @@ export class JournalReader {
     this.#why = `cannot ${what} of the journal in ${this.#directory}: ${errnoName(negative)}`;
     return 'io';
   }
-}
-
-/** Bytes of the record at the front of a batch; for loops over `batch.at … batch.end`. */
-export function nextRecord(batch: RecordBatch, at: number): number {
-  return at + recordBytes(batch.view, at);
 }

@@ -119,6 +119,10 @@ export const sys = {
   syscall: define(
     'int64_t syscall(int64_t number, int64_t a, const void *b, const void *c, uint64_t d)',
   ),
+  /** As `syscall`, for calls with five arguments; `c` and `d` take numbers and addresses alike. */
+  syscall5: define(
+    'int64_t syscall(int64_t number, int64_t a, const void *b, uint64_t c, uint64_t d, uint64_t e)',
+  ),
   lremovexattr: define('int lremovexattr(const void *path, const void *name)'),
   lsetxattr: define(
     'int lsetxattr(const void *path, const void *name, const void *value, size_t size, int flags)',

@@ -1,5 +1,10 @@
 // What the standby process and its applier thread agree on. How far to read and how far it has come
 // is in shared memory (journal/apply-control.ts); the rest goes in these messages.
+//
+// A scan is always applied by one thread from scanBegin to scanEnd: a standby that restarts in the
+// middle of one starts no applier and asks for a new scan, and the checkpoint of a complete copy is
+// never before its scanEnd. So an applier needs to keep nothing of a scan's course on disk, and a
+// redo after a crash meets no scan record.
 import type { NeedRange } from './link/messages.ts';
 
 /** `workerData` of `applier/applier-worker.ts`. */

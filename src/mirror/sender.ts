@@ -131,6 +131,7 @@ export class Sender {
         hello: () => this.#hello(),
         ping: () => ({
           headSequence: this.#backlog.headSequence,
+          isBehind: this.#backlog.nextChunk !== undefined,
           needsReceived: this.#needsReceived,
         }),
         onWelcome: (welcome) => this.#welcome(welcome),

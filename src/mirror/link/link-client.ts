@@ -61,6 +61,8 @@ export class LinkClient {
   readonly #fingerprint: Buffer;
   #socket: TLSSocket | undefined;
   #isUp = false;
+  /** The connection that has a ping under way. */
+  #pinging: TLSSocket | undefined;
   #stopped = false;
   #retryMs = RETRY_MIN_MS;
   #retryTimer: NodeJS.Timeout | undefined;
@@ -214,9 +216,12 @@ export class LinkClient {
       this.#down(socket, 'connecting', `silence for ${this.#options.linkTimeoutMs} ms`);
       return;
     }
-    // A ping behind a frame that is stuck would only take memory.
-    if (socket.writableLength > 0) return;
-    socket.write(encodeMessage(frameType.ping, this.#handlers.ping()));
+    // One behind a frame that is stuck is enough.
+    if (this.#pinging === socket) return;
+    this.#pinging = socket;
+    socket.write(encodeMessage(frameType.ping, this.#handlers.ping()), () => {
+      if (this.#pinging === socket) this.#pinging = undefined;
+    });
   }
 
   #down(socket: TLSSocket, state: 'connecting' | 'refused', reason: string): void {

@@ -82,7 +82,10 @@ export const needSchema = z.strictObject({
 export type Need = z.infer<typeof needSchema>;
 
 export const pingSchema = z.strictObject({
+  /** Last record captured so far. */
   headSequence: sequence,
+  /** There is so much before it that it went to disk. */
+  isBehind: z.boolean(),
   needsReceived: z.int().min(0),
 });
 export type Ping = z.infer<typeof pingSchema>;

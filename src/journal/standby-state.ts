@@ -1,0 +1,126 @@
+// What the standby remembers across restarts, apart from the records: one small file, replaced as a
+// whole and made durable each time.
+//
+//   copy        empty ──scanBegin──► syncing ──scanEnd applied──► complete ──► diverged
+//                                       ▲──────────scanBegin─────────┴────────────┘
+//
+// `checkpoint`: every record up to it is in the copy and on its disk; the journal is needed from the
+// next one on. With an empty copy it only says where the journal would begin.
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import { messageOf, UnderstudyError } from '../core/errors.ts';
+
+const id128 = z.string().regex(/^[0-9a-f]{32}$/);
+const sequence = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
+const schema = z.strictObject({
+  version: z.literal(1),
+  groupId: id128,
+  /** Highest epoch that the standby knows of. */
+  epoch: z.int().min(0).max(0xffff_ffff),
+  copy: z.enum(['empty', 'syncing', 'complete', 'diverged']),
+  checkpoint: z.strictObject({
+    streamId: id128,
+    epoch: z.int().min(0).max(0xffff_ffff),
+    sequence,
+  }),
+  /** Segments of the journal with lower numbers belong to a stream that was given up. */
+  firstSegment: z.int().min(1),
+  /** Where the primary closed the stream of the checkpoint or a later one cleanly. */
+  closed: z.strictObject({ streamId: id128, sequence }).nullable(),
+});
+
+export type StandbyStateData = Readonly<z.infer<typeof schema>>;
+export type PersistedCopy = StandbyStateData['copy'];
+
+export const STATE_FILE = 'standby.json';
+/** Stream id of a standby that holds none. */
+export const NO_STREAM = '0'.repeat(32);
+
+export class StandbyState {
+  readonly #directory: string;
+  #data: StandbyStateData;
+
+  private constructor(directory: string, data: StandbyStateData) {
+    this.#directory = directory;
+    this.#data = data;
+  }
+
+  /**
+   * Reads the state below `directory`; `initial` is what holds when there is none yet.
+   * Errors: STATE_UNREADABLE, STATE_OF_OTHER_GROUP, STATE_IO.
+   */
+  static open(directory: string, initial: StandbyStateData): StandbyState {
+    const path = join(directory, STATE_FILE);
+    const data = readState(path);
+    if (data === undefined) {
+      const state = new StandbyState(directory, initial);
+      state.update({});
+      return state;
+    }
+    if (data.groupId !== initial.groupId) {
+      throw new UnderstudyError(
+        'STATE_OF_OTHER_GROUP',
+        `${path} belongs to another group (${data.groupId}): use another state directory`,
+      );
+    }
+    return new StandbyState(directory, data);
+  }
+
+  get data(): StandbyStateData {
+    return this.#data;
+  }
+
+  /** Changes some fields; they are durable when this returns. Errors: STATE_IO. */
+  update(change: Partial<StandbyStateData>): void {
+    const data = { ...this.#data, ...change };
+    const path = join(this.#directory, STATE_FILE);
+    try {
+      const fd = openSync(`${path}.new`, 'w', 0o600);
+      try {
+        writeSync(fd, `${JSON.stringify(data)}\n`);
+        fsyncSync(fd);
+      } finally {
+        closeSync(fd);
+      }
+      renameSync(`${path}.new`, path);
+      syncDirectory(dirname(path));
+    } catch (cause) {
+      const why = `cannot write ${path}: ${messageOf(cause)}; check space and that disk`;
+      throw new UnderstudyError('STATE_IO', why, { cause });
+    }
+    this.#data = data;
+  }
+}
+
+function readState(path: string): StandbyStateData | undefined {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw unreadable(path, messageOf(cause), cause);
+  }
+  try {
+    return schema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw unreadable(path, messageOf(cause), cause);
+  }
+}
+
+function unreadable(path: string, why: string, cause: unknown): UnderstudyError {
+  return new UnderstudyError(
+    'STATE_UNREADABLE',
+    `cannot use ${path}: ${why}; remove it to have the group copied anew`,
+    { cause },
+  );
+}
+
+function syncDirectory(directory: string): void {
+  const fd = openSync(directory, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

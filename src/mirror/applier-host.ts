@@ -1,0 +1,124 @@
+// Keeps the applier thread: starts it, listens to it, ends it. One thread at a time.
+import { Worker } from 'node:worker_threads';
+import { assert } from '../core/assert.ts';
+import { messageOf } from '../core/errors.ts';
+import { ApplyControl } from '../journal/apply-control.ts';
+import type { ApplierMessage, ApplierWorkerData } from './applier-protocol.ts';
+import type { NeedRange } from './link/messages.ts';
+
+export interface ApplierHostOptions {
+  readonly journalDirectory: string;
+  readonly groupId: string;
+  readonly directories: ApplierWorkerData['directories'];
+}
+
+export interface ApplierHostHandlers {
+  onNeed(ranges: readonly NeedRange[]): void;
+  onDiverged(sequence: number, message: string): void;
+  onBlocked(sequence: number, message: string): void;
+  onUnblocked(sequence: number): void;
+  onProgress(files: number, bytes: number): void;
+  /** The thread ended by itself, which is a bug: the process has to restart. */
+  onDied(reason: string): void;
+}
+
+/** Where an applier begins. */
+export interface ApplierStart {
+  /** Last record that is in the copy already. */
+  readonly applied: number;
+  readonly segment: number;
+  /** See ApplierWorkerData. */
+  readonly trustMarker: boolean;
+}
+
+export class ApplierHost {
+  readonly #options: ApplierHostOptions;
+  readonly #handlers: ApplierHostHandlers;
+  #worker: Worker | undefined;
+  #control = ApplyControl.create(0, 1);
+  #needsSeen = 0;
+
+  constructor(options: ApplierHostOptions, handlers: ApplierHostHandlers) {
+    this.#options = options;
+    this.#handlers = handlers;
+  }
+
+  /** Shared words of the present thread, or of the last one. */
+  get control(): ApplyControl {
+    return this.#control;
+  }
+
+  get isRunning(): boolean {
+    return this.#worker !== undefined;
+  }
+
+  /** True when every need that the thread has counted has also arrived here as a message. */
+  get hasAllNeeds(): boolean {
+    return this.#control.needsPosted === this.#needsSeen;
+  }
+
+  start(at: ApplierStart): void {
+    assert(this.#worker === undefined, 'one applier at a time');
+    const control = ApplyControl.create(at.applied, at.segment);
+    this.#control = control;
+    this.#needsSeen = 0;
+    const workerData: ApplierWorkerData = {
+      control: control.memory,
+      journalDirectory: this.#options.journalDirectory,
+      groupId: this.#options.groupId,
+      start: { segment: at.segment, sequence: at.applied + 1 },
+      trustMarker: at.trustMarker,
+      directories: this.#options.directories,
+    };
+    const url = new URL('applier/applier-worker.ts', import.meta.url);
+    const worker = new Worker(url, { workerData, name: 'applier' });
+    this.#worker = worker;
+    worker.on('message', (message: ApplierMessage) => {
+      if (worker === this.#worker) this.#receive(message);
+    });
+    worker.on('error', (error) => this.#died(worker, messageOf(error)));
+    worker.on('exit', (code) => this.#died(worker, `it ended with code ${code}`));
+  }
+
+  /** Ends the thread after the batch it is at; what it posted before is handled first. */
+  async stop(): Promise<void> {
+    const worker = this.#worker;
+    if (worker === undefined) return;
+    const exited = new Promise<void>((resolve) => {
+      worker.once('exit', () => resolve());
+    });
+    this.#isStopping = true;
+    this.#control.requestStop();
+    await exited;
+    this.#isStopping = false;
+    this.#worker = undefined;
+  }
+
+  #isStopping = false;
+
+  #died(worker: Worker, reason: string): void {
+    if (worker !== this.#worker || this.#isStopping) return;
+    this.#worker = undefined;
+    this.#handlers.onDied(reason);
+  }
+
+  #receive(message: ApplierMessage): void {
+    switch (message.kind) {
+      case 'need':
+        this.#needsSeen = (this.#needsSeen + message.ranges.length) >>> 0;
+        this.#handlers.onNeed(message.ranges);
+        return;
+      case 'diverged':
+        this.#handlers.onDiverged(message.sequence, `${message.code}: ${message.message}`);
+        return;
+      case 'blocked':
+        this.#handlers.onBlocked(message.sequence, message.message);
+        return;
+      case 'unblocked':
+        this.#handlers.onUnblocked(message.sequence);
+        return;
+      case 'progress':
+        this.#handlers.onProgress(message.files, message.bytes);
+    }
+  }
+}

@@ -1,0 +1,88 @@
+// Group commit of the journal: decides when to flush. Never two flushes at once; what comes while
+// one runs waits for the next, and they all share it.
+//
+//   a commit waits            flush at once
+//   4 MiB not durable         flush at once
+//   anything not durable      flush, but not more often than every 5 ms
+import type { Clock } from '../core/clock.ts';
+import { MiB } from '../core/units.ts';
+import type { JournalWriter } from '../journal/journal-writer.ts';
+
+export const FLUSH_INTERVAL_MS = 5;
+export const FLUSH_BYTES = 4 * MiB;
+
+export interface GroupCommitHandlers {
+  /** Everything up to `sequence` is durable. */
+  onDurable(sequence: number): void;
+  /** A flush failed: what is on the disk is not known any more. */
+  onFatal(error: unknown): void;
+}
+
+export class GroupCommit {
+  readonly #journal: JournalWriter;
+  readonly #handlers: GroupCommitHandlers;
+  readonly #clock: Clock;
+  #startedAt = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> | undefined;
+  #isUrgent = false;
+  #hasFailed = false;
+
+  constructor(journal: JournalWriter, handlers: GroupCommitHandlers, clock: Clock) {
+    this.#journal = journal;
+    this.#handlers = handlers;
+    this.#clock = clock;
+  }
+
+  /** Something was appended; `urgent` when somebody waits for it. */
+  appended(urgent: boolean): void {
+    if (urgent) this.#isUrgent = true;
+    if (this.#running === undefined) this.#schedule();
+  }
+
+  /** Resolves when everything appended so far is durable. */
+  async settle(): Promise<void> {
+    while (this.#isBehind && !this.#hasFailed) {
+      if (this.#running === undefined) this.#begin();
+      await this.#running;
+    }
+  }
+
+  get #isBehind(): boolean {
+    return this.#journal.durableSequence < this.#journal.position.sequence;
+  }
+
+  #schedule(): void {
+    if (!this.#isBehind || this.#hasFailed) return;
+    const waitMs = this.#startedAt + FLUSH_INTERVAL_MS - this.#clock.monotonicMs();
+    if (this.#isUrgent || waitMs <= 0 || this.#journal.unflushedBytes >= FLUSH_BYTES) {
+      this.#begin();
+      return;
+    }
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      if (this.#running === undefined) this.#begin();
+    }, waitMs);
+  }
+
+  #begin(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#isUrgent = false;
+    this.#startedAt = this.#clock.monotonicMs();
+    this.#running = this.#flush();
+  }
+
+  async #flush(): Promise<void> {
+    try {
+      const sequence = await this.#journal.flush();
+      this.#handlers.onDurable(sequence);
+    } catch (error) {
+      this.#hasFailed = true;
+      this.#handlers.onFatal(error);
+    } finally {
+      this.#running = undefined;
+    }
+    this.#schedule();
+  }
+}

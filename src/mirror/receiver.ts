@@ -1,0 +1,480 @@
+// The receiver: takes records from the primary into the journal, tells the applier how far it may
+// go, and tells the primary how far everything has come.
+//
+//   frame → check every record → journal (page cache) → fdatasync, one for many → tail of the applier
+//             │ a fault, a gap or a repeat: nothing of the frame after it is kept, the link is reset
+//
+// Which stream it takes is decided once per connection, at the hello:
+//
+//   stream held, next record still there            resume
+//   another stream that carries on from ours        resume, in a new segment
+//   anything else                                   scan: nothing is taken until `scanBegin`
+import { randomBytes } from 'node:crypto';
+import type { Clock } from '../core/clock.ts';
+import { type ErrorDetails, UnderstudyError } from '../core/errors.ts';
+import type { Logger } from '../core/logger.ts';
+import { MiB } from '../core/units.ts';
+import type { JournalWriter } from '../journal/journal-writer.ts';
+import { checkRecord, field, recordType } from '../journal/record.ts';
+import { sequenceAt } from '../journal/segment.ts';
+import type { StandbyState } from '../journal/standby-state.ts';
+import type { ApplierHost } from './applier-host.ts';
+import { GroupCommit } from './group-commit.ts';
+import { type CopyState, encodeAck, frameType } from './link/frame.ts';
+import type { LinkServerHandlers, ServerLink } from './link/link-server.ts';
+import {
+  closeSchema,
+  decodeMessage,
+  encodeMessage,
+  type Hello,
+  type NeedRange,
+  pingSchema,
+  type Welcome,
+} from './link/messages.ts';
+import { NeedQueue } from './receiver-needs.ts';
+import { decideStream, type Decision, type StandbyView } from './stream-decision.ts';
+
+export interface ReceiverOptions {
+  readonly group: string;
+  readonly groupId: string;
+  /** Reading stops when the journal has this size, until a checkpoint frees some of it. */
+  readonly journalBytesMax: number;
+}
+
+export interface ReceiverParts {
+  readonly journal: JournalWriter;
+  readonly state: StandbyState;
+  readonly applier: ApplierHost;
+}
+
+export type EventLevel = 'info' | 'warning' | 'error';
+
+export interface ReceiverHandlers {
+  /** True when the protected directories have nothing in them: then hashes are of no use. */
+  isEmpty(): boolean;
+  /**
+   * A scan begins behind `sequence` of another stream or after a loss: end the applier and begin
+   * the journal, the state and the applier anew. Resolves when records may be appended.
+   */
+  onScanBegin(position: { streamId: string; epoch: number; sequence: number }): Promise<void>;
+  /** The end of a scan is applied: make the copy complete, unless another scan has begun. */
+  onScanApplied(): void;
+  /** The journal needs a checkpoint to be able to free something. */
+  onCheckpointWanted(): void;
+  onEvent(level: EventLevel, code: string, message: string, details: ErrorDetails): void;
+  /** The process cannot be trusted to go on. */
+  onFatal(error: unknown): void;
+}
+
+/** A copy that diverges again within this time after the last time is not scanned again at once. */
+const DIVERGED_RETRY_MS = 60_000;
+/** What a paused link may still deliver. */
+const HELD_BYTES_MAX = 16 * MiB;
+
+interface Session {
+  readonly link: ServerLink;
+  readonly hello: Hello;
+  /** `taking`: records are taken. `awaiting`: only a scanBegin. `beginning`: it is being dealt with. */
+  phase: 'taking' | 'awaiting' | 'beginning';
+  /** The copy is up to date when it has received this record. */
+  target: number;
+  /** Frames that came while a scan's beginning is dealt with. */
+  held: Buffer[];
+}
+
+export class Receiver implements LinkServerHandlers {
+  readonly #options: ReceiverOptions;
+  readonly #parts: ReceiverParts;
+  readonly #handlers: ReceiverHandlers;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #needs = new NeedQueue();
+  readonly #commit: GroupCommit;
+  #life = newLife();
+  #session: Session | undefined;
+  #isCaughtUp = false;
+  /** The copy is complete once this record, a scanEnd, is applied. */
+  #scanEnd: number | undefined;
+  /** A scan that began in another life of this process cannot be completed by this one. */
+  #scanIsOurs = false;
+  #scanCount = 0;
+  /** Last applied sequence whose needs are all with the primary. */
+  #appliedConfirmed: number;
+  #divergedAt = Number.NEGATIVE_INFINITY;
+  #noScanBefore = Number.NEGATIVE_INFINITY;
+  #isFull = false;
+  #isBeginning = false;
+  #stopped = false;
+  #receivedBytes = 0;
+
+  constructor(
+    options: ReceiverOptions,
+    parts: ReceiverParts,
+    handlers: ReceiverHandlers,
+    { clock, logger }: { clock: Clock; logger: Logger },
+  ) {
+    this.#options = options;
+    this.#parts = parts;
+    this.#handlers = handlers;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#appliedConfirmed = parts.state.data.checkpoint.sequence;
+    const onDurable = (sequence: number): void => this.#durable(sequence);
+    const onFatal = (error: unknown): void => handlers.onFatal(error);
+    this.#commit = new GroupCommit(parts.journal, { onDurable, onFatal }, clock);
+  }
+
+  /** Copy state as shown and acknowledged. */
+  get copy(): CopyState {
+    const { copy } = this.#parts.state.data;
+    if (copy !== 'complete') return copy;
+    return this.#isCaughtUp ? 'up-to-date' : 'catching-up';
+  }
+
+  get isConnected(): boolean {
+    return this.#session !== undefined;
+  }
+
+  /** Bytes of records received since the start. */
+  get receivedBytes(): number {
+    return this.#receivedBytes;
+  }
+
+  /** Scans begun so far. */
+  get scanCount(): number {
+    return this.#scanCount;
+  }
+
+  /** Everything received is durable when this resolves. Call it when nothing comes any more. */
+  async settle(): Promise<void> {
+    await this.#commit.settle();
+  }
+
+  /** Takes nothing more. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** The journal has freed something. */
+  roomMade(): void {
+    if (!this.#isFull || this.#parts.journal.bytes >= this.#options.journalBytesMax) return;
+    this.#isFull = false;
+    this.#handlers.onEvent('info', 'JOURNAL_HAS_ROOM', 'the journal has room again', {});
+    if (!this.#isBeginning) this.#session?.link.resume();
+  }
+
+  /** The applier found ranges that differ. */
+  needed(ranges: readonly NeedRange[]): void {
+    this.#needs.add(ranges);
+    if (this.#session?.phase === 'taking') this.#needs.send(this.#session.link);
+  }
+
+  /** The applier has come further (or its needs have arrived). */
+  applied(): void {
+    const { applier } = this.#parts;
+    const { applied } = applier.control;
+    const session = this.#session;
+    if (session?.phase === 'taking') this.#needs.send(session.link);
+    if (!applier.hasAllNeeds || !this.#needs.isSent) return;
+    this.#appliedConfirmed = applied;
+    if (this.#scanEnd !== undefined && applied >= this.#scanEnd) {
+      this.#scanEnd = undefined;
+      this.#handlers.onScanApplied();
+    }
+    this.#acknowledge();
+  }
+
+  /** The applier cannot apply record `sequence`: the copy does not fit the stream. */
+  diverged(sequence: number, message: string): void {
+    const { state } = this.#parts;
+    state.update({ copy: 'diverged' });
+    // Once, a scan repairs it by itself. Twice in a row means that a scan does not help.
+    const now = this.#clock.monotonicMs();
+    if (now - this.#divergedAt < DIVERGED_RETRY_MS) this.#noScanBefore = now + DIVERGED_RETRY_MS;
+    this.#divergedAt = now;
+    this.#isCaughtUp = false;
+    this.#scanEnd = undefined;
+    const { group } = this.#options;
+    const what = `the copy of ${group} does not fit the stream at record ${sequence}`;
+    this.#handlers.onEvent('error', 'COPY_DIVERGED', `${what}: ${message}`, { sequence });
+    this.#session?.link.drop('the copy has diverged');
+  }
+
+  onHello(link: ServerLink, hello: Hello): void {
+    const refusal = this.#refusal();
+    const decision = refusal ?? decideStream(hello, this.#view());
+    if (decision.kind === 'refuse') {
+      this.#logger.warn({ code: decision.code, reason: decision.message }, 'primary refused');
+      link.refuse(decision.code, decision.message);
+      return;
+    }
+    const { journal, state } = this.#parts;
+    if (hello.epoch > state.data.epoch) state.update({ epoch: hello.epoch });
+    if (decision.kind === 'continue') journal.continueAs(hello.streamId, hello.epoch);
+    const isScan = decision.kind === 'scan';
+    // Needs of this process that the primary has not confirmed go out again with the new link.
+    const sameLife = hello.life === this.#life && !isScan;
+    if (!sameLife || !this.#needs.rewind(hello.needsReceived)) this.#beginLife(isScan);
+    const phase = isScan ? 'awaiting' : 'taking';
+    this.#session = { link, hello, phase, target: hello.headSequence, held: [] };
+    this.#isCaughtUp = !isScan && journal.position.sequence >= hello.headSequence;
+    const welcome = this.#welcome(decision);
+    this.#logger.info(
+      { from: hello.node.name, decision, head: hello.headSequence },
+      'primary came',
+    );
+    link.write(encodeMessage(frameType.welcome, welcome));
+    if (this.#isFull) link.pause();
+    this.applied();
+  }
+
+  onFrame(link: ServerLink, type: number, body: Buffer): string | undefined {
+    const session = this.#session;
+    if (session?.link !== link) return undefined;
+    if (session.phase === 'beginning') return hold(session, type, body);
+    if (type === frameType.records) return this.#take(session, body);
+    if (type === frameType.ping) return this.#ping(session, body);
+    if (type === frameType.close) return this.#close(session, body);
+    return `a second introduction`;
+  }
+
+  onDown(link: ServerLink, reason: string): void {
+    if (this.#session?.link !== link) return;
+    this.#session = undefined;
+    this.#logger.info({ reason }, 'primary gone');
+  }
+
+  /** Names of copy and position in one line of `status`. */
+  #view(): StandbyView {
+    const { journal, state } = this.#parts;
+    const { copy, epoch } = state.data;
+    const { streamId, sequence } = journal.position;
+    const { group, groupId } = this.#options;
+    return {
+      group,
+      groupId,
+      epoch,
+      position: copy === 'empty' ? null : { streamId, sequence },
+      copy:
+        copy === 'complete'
+          ? 'usable'
+          : copy === 'syncing' && this.#scanIsOurs
+            ? 'scanning'
+            : 'broken',
+    };
+  }
+
+  #refusal(): Decision | undefined {
+    if (this.#stopped) return refuse('STANDBY_STOPPING', 'the standby is being stopped');
+    if (this.#isBeginning) return refuse('STANDBY_BUSY', 'the standby is preparing for a scan');
+    if (this.#clock.monotonicMs() >= this.#noScanBefore) return undefined;
+    return refuse('COPY_DIVERGED', 'the copy has diverged again soon after its last scan');
+  }
+
+  #welcome(decision: Exclude<Decision, { kind: 'refuse' }>): Welcome {
+    const { journal, state } = this.#parts;
+    const { epoch } = state.data;
+    const { streamId, sequence } = journal.position;
+    const position =
+      state.data.copy === 'empty'
+        ? null
+        : {
+            streamId,
+            receivedSequence: sequence,
+            durableSequence: journal.durableSequence,
+            appliedSequence: this.#appliedConfirmed,
+          };
+    const action: Welcome['action'] =
+      decision.kind === 'scan'
+        ? { kind: 'scan', mode: this.#handlers.isEmpty() ? 'full' : 'hash' }
+        : { kind: 'resume', from: decision.from };
+    return { epoch, life: this.#life, position, copy: this.copy, action };
+  }
+
+  /** Numbers of needs begin anew. What an earlier scan still needed matters only to that scan. */
+  #beginLife(isScan: boolean): void {
+    this.#life = newLife();
+    if (isScan) this.#needs.clear();
+    else this.#needs.renumber();
+  }
+
+  /** Takes the records of one frame, all or nothing. */
+  #take(session: Session, body: Buffer): string | undefined {
+    const view = new DataView(body.buffer, body.byteOffset, body.length);
+    if (session.phase === 'awaiting') return this.#takeScanBegin(session, body, view);
+    const { journal } = this.#parts;
+    const { epoch } = session.hello;
+    let sequence = journal.position.sequence;
+    let urgent = false;
+    let scanBegins = false;
+    let scanEnd = this.#scanEnd;
+    for (let at = 0; at < body.length;) {
+      const total = checkRecord(body, view, at, body.length - at);
+      if (typeof total !== 'number') return `a record with a fault: ${total}`;
+      const found = sequenceAt(view, at);
+      if (found !== sequence + 1) return `record ${found} instead of ${sequence + 1}`;
+      if (view.getUint32(at + field.epoch, true) !== epoch)
+        return `record ${found} of another epoch`;
+      sequence = found;
+      const type = view.getUint8(at + field.type);
+      if (type === recordType.commit) urgent = true;
+      if (type === recordType.scanEnd) scanEnd = found;
+      if (type === recordType.scanBegin) {
+        scanBegins = true;
+        scanEnd = undefined;
+      }
+      at += total;
+    }
+    if (scanBegins) this.#rescanBegins();
+    this.#scanEnd = scanEnd;
+    this.#append(session, body, view, urgent);
+    return undefined;
+  }
+
+  #append(session: Session, body: Buffer, view: DataView, urgent: boolean): void {
+    const { journal } = this.#parts;
+    try {
+      journal.append(body, view, 0, body.length);
+    } catch (error) {
+      this.#appendFailed(session, error);
+      return;
+    }
+    this.#receivedBytes += body.length;
+    if (!this.#isCaughtUp && journal.position.sequence >= session.target) this.#isCaughtUp = true;
+    if (urgent && session.hello.ackReceived) this.#acknowledge();
+    this.#commit.appended(urgent);
+    if (journal.bytes >= this.#options.journalBytesMax) this.#full(session);
+  }
+
+  #appendFailed(session: Session, error: unknown): void {
+    if (!(error instanceof UnderstudyError) || error.code !== 'JOURNAL_NO_SPACE') {
+      this.#handlers.onFatal(error);
+      return;
+    }
+    this.#handlers.onEvent('error', error.code, error.message, {});
+    this.#handlers.onCheckpointWanted();
+    session.link.refuse(error.code, error.message);
+  }
+
+  #full(session: Session): void {
+    session.link.pause();
+    this.#handlers.onCheckpointWanted();
+    if (this.#isFull) return;
+    this.#isFull = true;
+    const bytes = this.#options.journalBytesMax;
+    const message = `the journal has reached its limit of ${bytes} bytes: the primary has to wait`;
+    this.#handlers.onEvent('warning', 'JOURNAL_FULL', message, { bytes });
+  }
+
+  /** The primary scans again within the stream. */
+  #rescanBegins(): void {
+    this.#parts.state.update({ copy: 'syncing' });
+    this.#scanIsOurs = true;
+    this.#scanCount += 1;
+    this.#logger.info({ to: 'syncing', reason: 'the primary scans' }, 'copy');
+  }
+
+  #takeScanBegin(session: Session, body: Buffer, view: DataView): string | undefined {
+    const total = checkRecord(body, view, 0, body.length);
+    if (typeof total !== 'number') return `a record with a fault: ${total}`;
+    const sequence = sequenceAt(view, 0);
+    const { streamId, epoch, headSequence } = session.hello;
+    if (view.getUint8(field.type) !== recordType.scanBegin || sequence <= headSequence) {
+      return `record ${sequence} instead of the beginning of a scan`;
+    }
+    session.phase = 'beginning';
+    session.link.pause();
+    hold(session, frameType.records, body);
+    this.#isBeginning = true;
+    void this.#beginScan(session, { streamId, epoch, sequence: sequence - 1 });
+    return undefined;
+  }
+
+  async #beginScan(
+    session: Session,
+    position: { streamId: string; epoch: number; sequence: number },
+  ): Promise<void> {
+    try {
+      await this.#commit.settle();
+      await this.#handlers.onScanBegin(position);
+    } catch (error) {
+      this.#handlers.onFatal(error);
+      return;
+    } finally {
+      this.#isBeginning = false;
+    }
+    this.#appliedConfirmed = position.sequence;
+    this.#scanIsOurs = true;
+    this.#scanCount += 1;
+    this.#scanEnd = undefined;
+    if (session !== this.#session) return;
+    session.phase = 'taking';
+    for (const frame of session.held.splice(0)) {
+      const fault = this.onFrame(session.link, frame.readUInt8(0), frame.subarray(1));
+      if (fault !== undefined) {
+        session.link.drop(`the primary sent ${fault}`);
+        return;
+      }
+    }
+    if (session === this.#session && !this.#isFull) session.link.resume();
+  }
+
+  #ping(session: Session, body: Buffer): string | undefined {
+    const ping = decodeMessage(pingSchema, body);
+    if (ping === undefined) return 'a malformed ping';
+    if (session.phase !== 'taking') return undefined;
+    if (!this.#needs.confirm(ping.needsReceived)) return 'a confirmation of needs never sent';
+    if (ping.isBehind) {
+      session.target = ping.headSequence;
+      this.#isCaughtUp = this.#parts.journal.position.sequence >= ping.headSequence;
+    }
+    return undefined;
+  }
+
+  #close(session: Session, body: Buffer): string | undefined {
+    const close = decodeMessage(closeSchema, body);
+    if (close === undefined) return 'a malformed close';
+    const { streamId, sequence } = this.#parts.journal.position;
+    if (session.phase === 'taking' && close.sequence === sequence) {
+      this.#parts.state.update({ closed: { streamId, sequence } });
+      this.#handlers.onEvent('info', 'STREAM_CLOSED', 'the primary ended its stream cleanly', {
+        sequence,
+      });
+    }
+    session.link.drop('the primary ended its stream');
+    return undefined;
+  }
+
+  #durable(sequence: number): void {
+    this.#parts.applier.control.publishTail(sequence);
+    this.#acknowledge();
+  }
+
+  #acknowledge(): void {
+    if (this.#session?.phase !== 'taking') return;
+    const { journal } = this.#parts;
+    const ack = encodeAck({
+      receivedSequence: journal.position.sequence,
+      durableSequence: journal.durableSequence,
+      appliedSequence: this.#appliedConfirmed,
+      copy: this.copy,
+    });
+    this.#session.link.write(ack);
+  }
+}
+
+/** Keeps a frame for later: one byte of type, then the body. */
+function hold(session: Session, type: number, body: Buffer): string | undefined {
+  const bytes = session.held.reduce((sum, frame) => sum + frame.length, 0);
+  if (bytes > HELD_BYTES_MAX) return 'more than it may before it is let go on';
+  session.held.push(Buffer.concat([Buffer.from([type]), body]));
+  return undefined;
+}
+
+function refuse(code: string, message: string): Decision {
+  return { kind: 'refuse', code, message };
+}
+
+function newLife(): string {
+  return randomBytes(16).toString('hex');
+}

@@ -1,0 +1,391 @@
+// The standby of one group: puts listener, receiver, journal, applier and checkpoints together.
+//
+//   start ──► running ──finish──► finishing ──► finished
+//                └────stop────────────────────► stopped
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Clock } from '../core/clock.ts';
+import { type ErrorDetails, UnderstudyError } from '../core/errors.ts';
+import type { Logger } from '../core/logger.ts';
+import { MiB } from '../core/units.ts';
+import { JournalWriter } from '../journal/journal-writer.ts';
+import type { JournalPosition } from '../journal/journal-recovery.ts';
+import { ORPHAN_DIRECTORY } from '../journal/record.ts';
+import { NO_STREAM, StandbyState } from '../journal/standby-state.ts';
+import { removeMarker } from './applier/marker.ts';
+import { ApplierHost } from './applier-host.ts';
+import { Checkpointer } from './checkpointer.ts';
+import type { CopyState } from './link/frame.ts';
+import { LinkServer } from './link/link-server.ts';
+import type { StreamPosition } from './link/messages.ts';
+import type { LinkIdentity } from './link/tls.ts';
+import { type EventLevel, Receiver } from './receiver.ts';
+
+export interface StandbyOptions {
+  readonly group: string;
+  readonly groupId: string;
+  readonly epoch: number;
+  readonly host: string;
+  readonly port: number;
+  readonly peerCertificate: string;
+  readonly identity: LinkIdentity;
+  readonly linkTimeoutMs: number;
+  readonly stateDirectory: string;
+  /** Descriptors of the protected directories, by index in the group. */
+  readonly directories: readonly { readonly dir: string; readonly fd: number }[];
+  readonly journalBytesMax: number;
+  readonly segmentBytes?: number;
+  /** Where the data stands when `stateDirectory` has no state yet; null: nothing is known. */
+  readonly holds: StreamPosition | null;
+}
+
+export interface StandbyHandlers {
+  onEvent(level: EventLevel, code: string, message: string, details: ErrorDetails): void;
+  /** The process has to end; what it knows is on disk, a new one goes on from there. */
+  onFatal(error: unknown): void;
+}
+
+/** What `status` shows. */
+export interface StandbyStatus {
+  readonly epoch: number;
+  readonly copy: CopyState;
+  readonly streamId: string | null;
+  readonly receivedSequence: number;
+  readonly durableSequence: number;
+  readonly appliedSequence: number;
+  readonly checkpointSequence: number;
+  readonly link: 'connected' | 'waiting';
+  readonly journalBytes: number;
+  readonly receivedBytes: number;
+  /** Why nothing is applied at present; null when all is well. */
+  readonly blocked: string | null;
+  readonly scan: { readonly files: number; readonly bytes: number } | null;
+}
+
+/** What a finished standby leaves. */
+export interface FinishedStandby extends StreamPosition {
+  readonly copy: CopyState;
+  /** Records that were received but could not be applied. */
+  readonly journaledButLost: number;
+}
+
+const CHECKPOINT_INTERVAL_MS = 5000;
+const CHECKPOINT_BYTES = 256 * MiB;
+const HOUSEKEEPING_INTERVAL_MS = 1000;
+/** Between acknowledgements that only tell of applied records. */
+const APPLIED_INTERVAL_MS = 10;
+/** Without any progress for so long, finishing gives up. */
+const FINISH_STALL_MS = 60_000;
+const FOREVER_MS = Number.POSITIVE_INFINITY;
+
+export class Standby {
+  readonly #options: StandbyOptions;
+  readonly #handlers: StandbyHandlers;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #state: StandbyState;
+  readonly #journal: JournalWriter;
+  readonly #applier: ApplierHost;
+  readonly #receiver: Receiver;
+  readonly #server: LinkServer;
+  readonly #checkpointer: Checkpointer;
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+  #blocked: string | null = null;
+  #progress: { files: number; bytes: number } = { files: 0, bytes: 0 };
+  #checkpointAt = 0;
+  #checkpointBytes = 0;
+  #isCheckpointWanted = false;
+
+  /** Opens state and journal. Errors: those of StandbyState.open and JournalWriter. */
+  constructor(
+    options: StandbyOptions,
+    handlers: StandbyHandlers,
+    { clock, logger }: { clock: Clock; logger: Logger },
+  ) {
+    this.#options = options;
+    this.#handlers = handlers;
+    this.#clock = clock;
+    this.#logger = logger;
+    const { group, groupId, stateDirectory, directories, journalBytesMax } = options;
+    const journalDirectory = join(stateDirectory, 'journal');
+    this.#state = openState(options);
+    const { checkpoint, firstSegment } = this.#state.data;
+    const { segmentBytes } = options;
+    this.#journal = new JournalWriter({
+      directory: journalDirectory,
+      groupId,
+      checkpoint,
+      firstSegment,
+      ...(segmentBytes === undefined ? {} : { segmentBytes }),
+    });
+    this.#applier = new ApplierHost(
+      { journalDirectory, groupId, directories },
+      {
+        onNeed: (ranges) => {
+          this.#receiver.needed(ranges);
+          this.#receiver.applied();
+        },
+        onDiverged: (sequence, message) => this.#receiver.diverged(sequence, message),
+        onBlocked: (sequence, message) => this.#block(sequence, message),
+        onUnblocked: (sequence) => this.#unblock(sequence),
+        onProgress: (files, bytes) => {
+          this.#progress = { files, bytes };
+        },
+        onDied: (reason) => handlers.onFatal(new Error(`the applier thread ended: ${reason}`)),
+      },
+    );
+    this.#receiver = new Receiver(
+      { group, groupId, journalBytesMax },
+      { journal: this.#journal, state: this.#state, applier: this.#applier },
+      {
+        isEmpty: () => directories.every(({ fd }) => isEmptyDirectory(fd)),
+        onScanBegin: async (position) => this.#beginScan(position),
+        onScanApplied: () => void this.#completeScan(),
+        onCheckpointWanted: () => {
+          this.#isCheckpointWanted = true;
+          void this.#maybeCheckpoint();
+        },
+        onEvent: (level, code, message, details) => handlers.onEvent(level, code, message, details),
+        onFatal: (error) => handlers.onFatal(error),
+      },
+      { clock, logger },
+    );
+    const { host, port, peerCertificate, identity, linkTimeoutMs } = options;
+    const serverOptions = { host, port, peerCertificate, identity, linkTimeoutMs };
+    this.#server = new LinkServer(serverOptions, this.#receiver, { clock, logger });
+    this.#checkpointer = new Checkpointer(directories);
+  }
+
+  /** Applies what the journal holds and listens for the primary; resolves with the port. */
+  async start(): Promise<number> {
+    const { copy, checkpoint } = this.#state.data;
+    if (this.#journal.fault !== undefined) {
+      const { fault } = this.#journal;
+      this.#handlers.onEvent('warning', 'JOURNAL_CUT', `the journal was cut: ${fault}`, {});
+    }
+    // A scan that was cut short is not gone on with: only memory knew its course.
+    if (copy === 'complete') this.#startApplier(checkpoint.sequence, true);
+    this.#checkpointAt = this.#clock.monotonicMs();
+    this.#timer = setInterval(() => void this.#maybeCheckpoint(), HOUSEKEEPING_INTERVAL_MS);
+    return this.#server.listen();
+  }
+
+  get status(): StandbyStatus {
+    const { copy, checkpoint, epoch } = this.#state.data;
+    const { position } = this.#journal;
+    return {
+      epoch,
+      copy: this.#receiver.copy,
+      streamId: copy === 'empty' ? null : position.streamId,
+      receivedSequence: position.sequence,
+      durableSequence: this.#journal.durableSequence,
+      appliedSequence: this.#applied,
+      checkpointSequence: checkpoint.sequence,
+      link: this.#receiver.isConnected ? 'connected' : 'waiting',
+      journalBytes: this.#journal.bytes,
+      receivedBytes: this.#receiver.receivedBytes,
+      blocked: this.#blocked,
+      scan: copy === 'syncing' ? this.#progress : null,
+    };
+  }
+
+  /**
+   * Takes nothing more, applies everything that was received, brings it to the disk and ends.
+   * Errors: COPY_NOT_UP_TO_DATE without `force` (nothing has changed then), APPLY_BLOCKED.
+   */
+  async finish(force: boolean): Promise<FinishedStandby> {
+    const { copy } = this.#receiver;
+    const { group } = this.#options;
+    if (copy !== 'up-to-date' && !force) {
+      const why = `the copy of group ${group} is not up to date (${copy})`;
+      throw new UnderstudyError('COPY_NOT_UP_TO_DATE', `${why}: wait, or use force`, {
+        details: { copy },
+      });
+    }
+    this.#receiver.stop();
+    await this.#server.close();
+    await this.#receiver.settle();
+    const isDrained = await this.#drain();
+    if (!isDrained && !force) {
+      const why = this.#blocked ?? 'records cannot be applied';
+      throw new UnderstudyError(
+        'APPLY_BLOCKED',
+        `the copy of group ${group} is incomplete: ${why}`,
+      );
+    }
+    await this.#applier.stop();
+    const sequence = this.#applied;
+    await this.#checkpointer.sync();
+    const { streamId, epoch, sequence: received } = this.#journal.position;
+    this.#state.update({ checkpoint: { streamId, epoch, sequence } });
+    for (const { fd } of this.#options.directories) removeMarker(fd);
+    await this.#end();
+    return { streamId, sequence, copy, journaledButLost: received - sequence };
+  }
+
+  /** Ends; a new process goes on where this one was. */
+  async stop(): Promise<void> {
+    this.#receiver.stop();
+    await this.#server.close();
+    await this.#receiver.settle();
+    await this.#applier.stop();
+    await this.#end();
+  }
+
+  async #end(): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    await this.#checkpointer.close();
+    await this.#journal.close();
+  }
+
+  get #applied(): number {
+    return Math.max(this.#applier.control.applied, this.#state.data.checkpoint.sequence);
+  }
+
+  #startApplier(applied: number, trustMarker: boolean): void {
+    const segment = this.#journal.segmentOf(applied + 1);
+    this.#applier.start({ applied, segment, trustMarker });
+    this.#applier.control.publishTail(this.#journal.durableSequence);
+    void this.#followApplied();
+  }
+
+  async #followApplied(): Promise<void> {
+    const { control } = this.#applier;
+    let seen = control.applied;
+    while (!this.#stopped && control === this.#applier.control) {
+      await control.waitForApplied(seen, FOREVER_MS);
+      if (control !== this.#applier.control) return;
+      seen = control.applied;
+      this.#receiver.applied();
+      if (this.#isCheckpointWanted) void this.#maybeCheckpoint();
+      await sleep(APPLIED_INTERVAL_MS);
+    }
+  }
+
+  /** Waits until everything durable is applied; false when that does not come about. */
+  async #drain(): Promise<boolean> {
+    const { control } = this.#applier;
+    let seen = this.#applied;
+    let since = this.#clock.monotonicMs();
+    while (seen < this.#journal.durableSequence) {
+      if (!this.#applier.isRunning || this.#state.data.copy === 'diverged') return false;
+      if (this.#clock.monotonicMs() - since > FINISH_STALL_MS) return false;
+      await control.waitForApplied(seen, 500);
+      if (control.applied !== seen) since = this.#clock.monotonicMs();
+      seen = control.applied;
+    }
+    return true;
+  }
+
+  /**
+   * Another stream begins with a scan. What was received of the one before is applied first, so
+   * that no record is dropped that somebody could still have wanted from this copy.
+   */
+  async #beginScan(position: JournalPosition): Promise<void> {
+    const from = this.#state.data.copy;
+    const isDrained = from === 'complete' && (await this.#drain());
+    await this.#applier.stop();
+    // The scan compares with what is in memory now: after a power cut it must be on the disk too.
+    await this.#checkpointer.sync();
+    if (isDrained) this.#state.update({ checkpoint: this.#journal.position });
+    const firstSegment = await this.#journal.reset(position);
+    this.#state.update({ copy: 'syncing', checkpoint: position, firstSegment, closed: null });
+    this.#logger.info({ from, to: 'syncing', reason: 'the primary scans' }, 'copy');
+    this.#progress = { files: 0, bytes: 0 };
+    this.#blocked = null;
+    this.#startApplier(position.sequence, false);
+  }
+
+  async #maybeCheckpoint(): Promise<void> {
+    const applied = this.#applied;
+    const { checkpoint } = this.#state.data;
+    if (applied <= checkpoint.sequence || this.#checkpointer.isRunning || this.#stopped) return;
+    const received = this.#receiver.receivedBytes - this.#checkpointBytes;
+    const sinceMs = this.#clock.monotonicMs() - this.#checkpointAt;
+    const isDue = sinceMs >= CHECKPOINT_INTERVAL_MS || received >= CHECKPOINT_BYTES;
+    if (!isDue && !this.#isCheckpointWanted) return;
+    try {
+      await this.#checkpoint({});
+    } catch (error) {
+      // The kernel reports a failed write back once: what the checkpoint stands for is not sure.
+      this.#handlers.onFatal(error);
+    }
+  }
+
+  /** Brings what is applied now to the disk, and frees the journal up to there. */
+  async #checkpoint(change: { copy?: 'complete' }): Promise<void> {
+    this.#isCheckpointWanted = false;
+    this.#checkpointAt = this.#clock.monotonicMs();
+    this.#checkpointBytes = this.#receiver.receivedBytes;
+    const { control } = this.#applier;
+    const scans = this.#receiver.scanCount;
+    const sequence = this.#applied;
+    const { streamId, epoch } = this.#journal.position;
+    await this.#checkpointer.sync();
+    const isOver = this.#stopped || control !== this.#applier.control;
+    if (isOver || !this.#applier.isRunning || sequence < this.#state.data.checkpoint.sequence)
+      return;
+    const isSameScan = scans === this.#receiver.scanCount;
+    this.#state.update({
+      ...(isSameScan ? change : {}),
+      checkpoint: { streamId, epoch, sequence },
+    });
+    this.#journal.free(sequence, control.readerSegment);
+    this.#receiver.roomMade();
+  }
+
+  /**
+   * The end of a scan is applied. The checkpoint goes there together with the new copy state: a
+   * redo after a crash never begins within a scan, whose course the applier has only in memory.
+   */
+  async #completeScan(): Promise<void> {
+    try {
+      await this.#checkpoint({ copy: 'complete' });
+    } catch (error) {
+      this.#handlers.onFatal(error);
+      return;
+    }
+    if (this.#state.data.copy !== 'complete') return;
+    this.#logger.info({ from: 'syncing', to: 'complete', reason: 'scan applied' }, 'copy');
+    this.#handlers.onEvent('info', 'COPY_COMPLETE', 'the copy is complete', {});
+    this.#receiver.applied();
+  }
+
+  #block(sequence: number, message: string): void {
+    this.#blocked = message;
+    const what = `record ${sequence} cannot be applied for now: ${message}`;
+    this.#handlers.onEvent('error', 'APPLY_BLOCKED', what, { sequence });
+  }
+
+  #unblock(sequence: number): void {
+    this.#blocked = null;
+    this.#handlers.onEvent('info', 'APPLY_UNBLOCKED', 'records are applied again', { sequence });
+  }
+}
+
+function openState(options: StandbyOptions): StandbyState {
+  const { holds, groupId, epoch, stateDirectory } = options;
+  const state = StandbyState.open(stateDirectory, {
+    version: 1,
+    groupId,
+    epoch,
+    copy: holds === null ? 'empty' : 'complete',
+    checkpoint: { streamId: NO_STREAM, sequence: 0, ...holds, epoch },
+    firstSegment: 1,
+    closed: holds,
+  });
+  if (epoch > state.data.epoch) state.update({ epoch });
+  return state;
+}
+
+function isEmptyDirectory(fd: number): boolean {
+  return readdirSync(`/proc/self/fd/${fd}`).every((name) => name === ORPHAN_DIRECTORY);
+}
+
+async function sleep(ms: number): Promise<void> {
+  await new Promise<void>((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
