@@ -188,6 +188,11 @@ export class Filter {
     sys.write(this.#wakeFd, this.#one, 8);
   }
 
+  /** Paths that lead to the directories underneath the mounts, for this process only. */
+  get underneath(): readonly string[] {
+    return this.#directories.map(({ rootFd }) => `/proc/self/fd/${rootFd}`);
+  }
+
   /** Directories that are under the filter now. */
   get mounted(): readonly string[] {
     return [...this.#mounted];

@@ -1,0 +1,74 @@
+// Whether commits wait for the standby: the rule of the replication modes, and guarantee 3.
+//
+//            standby in step                     link lost, or no answer for syncTimeout
+//   alone ────────────────────▶ together ──────────────────────────────────────────────▶ alone
+//
+// `alone` is said loudly. With `onStandbyLoss: block` a group that was together stays so: commits
+// wait until the standby is back.
+import type { Ack } from '../mirror/link/frame.ts';
+
+export type CommitState = 'alone' | 'together';
+
+/** A standby counts as in step when it lacks less than this of what was captured. */
+const IN_STEP_BYTES = 1024 * 1024;
+
+export interface CommitPolicyOptions {
+  readonly mode: 'sync' | 'memory' | 'async';
+  readonly syncTimeoutMs: number;
+  readonly onStandbyLoss: 'continue' | 'block';
+}
+
+export interface CommitConditions {
+  readonly linkUp: boolean;
+  readonly ack: Ack | undefined;
+  readonly backlogBytes: number;
+  /** How long the oldest commit has been waiting for the standby. */
+  readonly oldestWaitMs: number;
+  /** How long the link has been down; 0 while it is up. */
+  readonly linkDownMs: number;
+}
+
+export interface CommitDecision {
+  readonly state: CommitState;
+  /** Why the state changed; undefined when it did not. */
+  readonly reason: string | undefined;
+}
+
+/** Pure: the next state from the present one. In mode `async` the state is always `alone`. */
+export function decideCommits(
+  state: CommitState,
+  options: CommitPolicyOptions,
+  now: CommitConditions,
+): CommitDecision {
+  if (options.mode === 'async') return { state: 'alone', reason: undefined };
+  if (state === 'alone') {
+    if (!isInStep(now)) return { state, reason: undefined };
+    return { state: 'together', reason: 'the standby is in step: commits wait for it again' };
+  }
+  const lost = lossReason(options, now);
+  if (lost === undefined || options.onStandbyLoss === 'block') return { state, reason: undefined };
+  return { state: 'alone', reason: lost };
+}
+
+function isInStep({ linkUp, ack, backlogBytes }: CommitConditions): boolean {
+  const usable = ack?.copy === 'up-to-date' || ack?.copy === 'catching-up';
+  return linkUp && usable && backlogBytes < IN_STEP_BYTES;
+}
+
+function lossReason(options: CommitPolicyOptions, now: CommitConditions): string | undefined {
+  const { syncTimeoutMs } = options;
+  if (now.oldestWaitMs >= syncTimeoutMs) {
+    return `the standby did not confirm a commit within ${syncTimeoutMs} ms: the group goes on alone`;
+  }
+  if (now.linkDownMs >= syncTimeoutMs) {
+    return `the standby has been unreachable for ${syncTimeoutMs} ms: the group goes on alone`;
+  }
+  if (
+    now.linkUp &&
+    now.ack !== undefined &&
+    (now.ack.copy === 'syncing' || now.ack.copy === 'diverged')
+  ) {
+    return `the copy is ${now.ack.copy}: the group goes on alone until it is complete`;
+  }
+  return undefined;
+}

@@ -1,0 +1,326 @@
+// The primary side of one group: filter, sender, and the rule by which commits wait.
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Logger } from '../core/logger.ts';
+import { systemClock } from '../core/clock.ts';
+import { UnderstudyError } from '../core/errors.ts';
+import { Filter } from '../filter/filter.ts';
+import type { ScanMode, ScanProgress } from '../filter/scanner.ts';
+import type { Ack } from '../mirror/link/frame.ts';
+import type { LinkState } from '../mirror/link/link-client.ts';
+import { Sender } from '../mirror/sender.ts';
+import { type CommitState, decideCommits } from './commit-policy.ts';
+import { type ControlEvent, makeEvent } from './control-channel.ts';
+import type { GroupProcessSpec } from './group-spec.ts';
+import { describeUser, findDirectoryUsers } from './open-files.ts';
+import { ScanEstimate } from './scan-estimate.ts';
+
+const POLICY_INTERVAL_MS = 20;
+const RATE_INTERVAL_MS = 1000;
+const HELPER_THREADS = 3;
+const SPIN_MICROSECONDS = 50;
+const HANDOVER_DRAIN_MS = 60_000;
+const SHUTDOWN_DRAIN_MS = 5000;
+
+export interface PrimaryGroupDependencies {
+  readonly logger: Logger;
+  readonly onEvent: (event: ControlEvent) => void;
+  /** The group cannot go on; the process is to end. */
+  readonly onFatal: (message: string) => void;
+}
+
+/** Position at which a stream ended cleanly. */
+export interface StreamEnd {
+  readonly streamId: string;
+  readonly sequence: number;
+}
+
+export class PrimaryGroup {
+  readonly #spec: GroupProcessSpec;
+  readonly #dependencies: PrimaryGroupDependencies;
+  readonly #streamId = randomBytes(16).toString('hex');
+  readonly #filter: Filter;
+  readonly #sender: Sender | undefined;
+  #commits: CommitState = 'alone';
+  #wasTogether = false;
+  #linkDownSinceMs = performance.now();
+  #scan: { readonly mode: ScanMode; progress: ScanProgress; estimate: ScanEstimate } | undefined;
+  #rates = { recordsPerSecond: 0, bytesPerSecond: 0 };
+  readonly #timers: NodeJS.Timeout[] = [];
+  #ended: ((lastSequence: number) => void) | undefined;
+  readonly #end: Promise<number>;
+
+  constructor(spec: GroupProcessSpec, dependencies: PrimaryGroupDependencies) {
+    this.#spec = spec;
+    this.#dependencies = dependencies;
+    const start = spec.start ?? { firstSequence: 1, base: null };
+    this.#filter = new Filter({
+      group: spec.group,
+      directories: spec.directories,
+      epoch: spec.epoch,
+      firstSequence: start.firstSequence,
+      captureFromStart: spec.peer !== null && start.base !== null,
+      ringBytes: spec.replication.ringBytes,
+      helperThreads: HELPER_THREADS,
+      spinMicroseconds: SPIN_MICROSECONDS,
+    });
+    this.#sender = spec.peer === null ? undefined : this.#makeSender(spec.peer, start);
+    this.#end = new Promise((resolve) => {
+      this.#ended = resolve;
+    });
+  }
+
+  #makeSender(
+    peer: NonNullable<GroupProcessSpec['peer']>,
+    start: NonNullable<GroupProcessSpec['start']>,
+  ): Sender {
+    const { identity, replication, group, groupId, node, epoch, stateDirectory } = this.#spec;
+    return new Sender(
+      {
+        ring: this.#filter.ring,
+        peer: { host: peer.host, port: this.#spec.replicationPort, certificate: peer.certificate },
+        identity: {
+          certificate: readFileSync(identity.certificatePath, 'utf8'),
+          key: readFileSync(identity.keyPath, 'utf8'),
+        },
+        group,
+        groupId,
+        node,
+        epoch,
+        streamId: this.#streamId,
+        firstSequence: start.firstSequence,
+        base: start.base,
+        spillDirectory: join(stateDirectory, 'spill'),
+        spillBytesMax: replication.backlogBytesMax,
+        ackReceived: replication.mode === 'memory',
+        linkTimeoutMs: replication.linkTimeoutMs,
+      },
+      {
+        onAck: (ack) => this.#onAck(ack),
+        onNeed: (ranges) => this.#filter.need(ranges),
+        onScanWanted: (mode) => this.#startScan(mode),
+        onLink: (state, reason) => this.#onLink(state, reason),
+        onOverflow: (reason) => this.#onOverflow(reason),
+      },
+      { clock: systemClock, logger: this.#dependencies.logger },
+    );
+  }
+
+  /** Mounts the filter and begins to replicate. Errors: those of {@link Filter.start}. */
+  async start(): Promise<void> {
+    await this.#filter.start({
+      onScan: (progress, finished) => this.#onScan(progress, finished),
+      onEnded: (lastSequence) => this.#ended?.(lastSequence),
+      onFailed: (message) => this.#dependencies.onFatal(message),
+    });
+    this.#sender?.start();
+    this.#timers.push(setInterval(() => this.#applyPolicy(), POLICY_INTERVAL_MS));
+    this.#measureRates();
+  }
+
+  #measureRates(): void {
+    let last = this.#sender?.totals;
+    const measure = (): void => {
+      const now = this.#sender?.totals;
+      if (now === undefined || last === undefined) return;
+      this.#rates = {
+        recordsPerSecond: now.records - last.records,
+        bytesPerSecond: now.sentBytes - last.sentBytes,
+      };
+      last = now;
+    };
+    this.#timers.push(setInterval(measure, RATE_INTERVAL_MS));
+  }
+
+  #onAck(ack: Ack): void {
+    const { mode } = this.#spec.replication;
+    this.#filter.commits.release(mode === 'memory' ? ack.receivedSequence : ack.durableSequence);
+    if (this.#scan !== undefined) this.#filter.applied(ack.appliedSequence);
+    if (this.#commits === 'alone') this.#applyPolicy();
+  }
+
+  #onLink(state: LinkState, reason: string): void {
+    if (state === 'connected') {
+      this.#linkDownSinceMs = 0;
+      this.#event('info', 'LINK_UP', `connected to the standby: ${reason}`);
+    } else if (this.#linkDownSinceMs === 0) {
+      this.#linkDownSinceMs = performance.now();
+      this.#event('warning', 'LINK_DOWN', `the link to the standby is down: ${reason}`);
+    }
+  }
+
+  #onOverflow(reason: string): void {
+    this.#filter.disable();
+    this.#scan = undefined;
+    this.#event(
+      'warning',
+      'BACKLOG_OVERFLOW',
+      `what the standby lacks is no longer kept (${reason}): it is resynchronised when it is back`,
+    );
+  }
+
+  #startScan(mode: ScanMode): void {
+    const estimate = new ScanEstimate(this.#filter.underneath);
+    this.#scan = { mode, progress: { files: 0, bytes: 0, sentBytes: 0 }, estimate };
+    this.#filter.scan(mode);
+    const what =
+      mode === 'full' ? 'the first copy begins' : 'both copies are compared, differences are sent';
+    this.#event('info', 'SCAN_STARTED', `the standby's copy is not complete: ${what}`);
+  }
+
+  #onScan(progress: ScanProgress, finished: boolean): void {
+    if (this.#scan === undefined) return;
+    this.#scan.progress = progress;
+    if (!finished) return;
+    const { files, bytes, sentBytes } = progress;
+    this.#scan.estimate.stop();
+    this.#scan = undefined;
+    this.#event(
+      'info',
+      'SCAN_SENT',
+      `first copy sent: ${files} objects, ${bytes} bytes, of which ${sentBytes} had to travel`,
+    );
+  }
+
+  #applyPolicy(): void {
+    const sender = this.#sender;
+    if (sender === undefined) return;
+    const linkUp = sender.link.state === 'connected';
+    const decision = decideCommits(this.#commits, this.#spec.replication, {
+      linkUp,
+      ack: sender.acked,
+      backlogBytes: sender.backlogBytes,
+      oldestWaitMs: this.#filter.commits.oldestWaitMs(),
+      linkDownMs: linkUp ? 0 : performance.now() - this.#linkDownSinceMs,
+    });
+    if (decision.state !== this.#commits)
+      this.#changeCommits(decision.state, decision.reason ?? '');
+    // A commit that began while the gate was being opened must not be left waiting.
+    if (this.#commits === 'alone') this.#filter.commits.release(Infinity);
+  }
+
+  #changeCommits(state: CommitState, reason: string): void {
+    this.#dependencies.logger.info({ from: this.#commits, to: state, reason }, 'commits');
+    this.#commits = state;
+    this.#filter.commits.setClosed(state === 'together');
+    if (state === 'together') this.#wasTogether = true;
+    this.#event(
+      state === 'alone' ? 'error' : 'info',
+      state === 'alone' ? 'GOES_ON_ALONE' : 'TOGETHER',
+      reason,
+    );
+  }
+
+  #event(level: ControlEvent['level'], code: string, message: string): void {
+    this.#dependencies.onEvent(makeEvent(level, code, message));
+  }
+
+  /** See the control channel's `status`. */
+  status(): Record<string, unknown> {
+    const sender = this.#sender;
+    const ack = sender?.acked;
+    return {
+      role: 'primary',
+      pid: process.pid,
+      epoch: this.#spec.epoch,
+      streamId: this.#streamId,
+      sequence: sender?.headSequence ?? 0,
+      link: sender?.link.state ?? 'none',
+      linkReason: sender?.link.reason ?? 'the group has no standby',
+      mode: this.#spec.replication.mode,
+      alone:
+        this.#spec.replication.mode === 'async'
+          ? sender?.link.state !== 'connected'
+          : this.#commits === 'alone',
+      wasTogether: this.#wasTogether,
+      standby: ack ?? null,
+      backlogBytes: sender?.backlogBytes ?? 0,
+      lagMs: Math.round(sender?.lagMs ?? 0),
+      scan: this.#scanStatus(),
+      rates: this.#rates,
+      directories: this.#spec.directories.map(({ dir }) => ({
+        dir,
+        mounted: this.#filter.mounted.includes(dir),
+      })),
+    };
+  }
+
+  #scanStatus(): Record<string, unknown> | null {
+    if (this.#scan === undefined) return null;
+    const { progress, estimate, mode } = this.#scan;
+    return { mode, ...progress, ...estimate.against(progress) };
+  }
+
+  /** Compares and completes the standby's copy once more. */
+  rescan(): void {
+    this.#startScan('hash');
+  }
+
+  /**
+   * Gives the directories back and ends the stream with everything applied on the standby.
+   * Errors: DIRECTORY_BUSY, COPY_NOT_UP_TO_DATE (nothing has changed); DRAIN_TIMEOUT (the
+   * directories are unmounted, the process should end).
+   */
+  async handover(): Promise<StreamEnd> {
+    const copy = this.#sender?.copy;
+    if (
+      this.#sender?.link.state !== 'connected' ||
+      (copy !== 'up-to-date' && copy !== 'catching-up')
+    ) {
+      throw new UnderstudyError(
+        'COPY_NOT_UP_TO_DATE',
+        `the standby of group ${this.#spec.group} is ${copy ?? 'unknown'} (link ${this.#sender?.link.state ?? 'none'}): wait until "understudy status" shows it up-to-date`,
+      );
+    }
+    const sequence = await this.#unmount();
+    await this.#sender.drain(sequence, 'applied', HANDOVER_DRAIN_MS);
+    return this.#close(sequence);
+  }
+
+  /** Gives the directories back, sends what can still be sent. Errors: DIRECTORY_BUSY. */
+  async shutdown(): Promise<StreamEnd> {
+    const sequence = await this.#unmount();
+    await this.#sender?.drain(sequence, 'durable', SHUTDOWN_DRAIN_MS).catch((thrown: unknown) => {
+      this.#dependencies.logger.warn({ reason: String(thrown) }, 'not everything was sent');
+    });
+    return this.#close(sequence);
+  }
+
+  /** Takes the directories out of sight at once, for an end that cannot be avoided. */
+  detach(): void {
+    this.#filter.detach();
+  }
+
+  async #unmount(): Promise<number> {
+    this.#refuseWhenBusy();
+    // The answers to commits must not be missing while the kernel waits for them to unmount.
+    const left = this.#filter.unmount();
+    if (left !== undefined) throw busy(this.#spec.group, left.busy, []);
+    return this.#end;
+  }
+
+  #refuseWhenBusy(): void {
+    for (const { dir } of this.#spec.directories) {
+      const users = findDirectoryUsers(dir).filter(({ pid }) => pid !== process.pid);
+      if (users.length > 0) throw busy(this.#spec.group, dir, users.map(describeUser));
+    }
+  }
+
+  async #close(sequence: number): Promise<StreamEnd> {
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#scan?.estimate.stop();
+    this.#sender?.close();
+    await this.#filter.close();
+    return { streamId: this.#streamId, sequence };
+  }
+}
+
+function busy(group: string, dir: string, processes: readonly string[]): UnderstudyError {
+  const who = processes.length === 0 ? 'a process' : processes.slice(0, 5).join(', ');
+  return new UnderstudyError(
+    'DIRECTORY_BUSY',
+    `${dir} of group ${group} is in use by ${who}: stop it first`,
+    { details: { directory: dir, processes } },
+  );
+}

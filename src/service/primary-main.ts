@@ -1,0 +1,90 @@
+// Program of a group process whose node is primary: `node primary-main.ts --spec FILE`.
+// Started by the service, outlives it, and is found again through its control socket.
+import { writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pino } from 'pino';
+import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { sys } from '../linux/libc.ts';
+import { ControlServer } from './control-channel.ts';
+import { readSpec } from './group-spec.ts';
+import { PrimaryGroup, type StreamEnd } from './primary-group.ts';
+
+const PR_SET_IO_FLUSHER = 57;
+const OOM_SCORE_ADJUSTMENT = '-900';
+const EXIT_DELAY_MS = 50;
+
+const spec = readSpec(process.argv.slice(2));
+const logger = pino({ base: { group: spec.group, role: 'primary', pid: process.pid } });
+
+protectFromMemoryPressure();
+
+const group = new PrimaryGroup(spec, {
+  logger,
+  onEvent: (event) => {
+    logger.info(event, 'event');
+    control.broadcast(event);
+  },
+  onFatal: (message) => {
+    logger.error({ message }, 'the filter broke');
+    group.detach();
+    process.exit(1);
+  },
+});
+
+const control = new ControlServer(spec.controlSocket, {
+  status: () => group.status(),
+  rescan: () => {
+    group.rescan();
+    return {};
+  },
+  handover: async () => endWith(async () => group.handover()),
+  shutdown: async () => endWith(async () => group.shutdown()),
+});
+
+/** Answers, then ends the process. A refusal that changed nothing leaves it running. */
+async function endWith(work: () => Promise<StreamEnd>): Promise<StreamEnd> {
+  try {
+    const end = await work();
+    void exitSoon(0);
+    return end;
+  } catch (thrown) {
+    const harmless =
+      thrown instanceof UnderstudyError &&
+      (thrown.code === 'DIRECTORY_BUSY' || thrown.code === 'COPY_NOT_UP_TO_DATE');
+    logger.error({ message: messageOf(thrown) }, 'not ended as asked');
+    if (!harmless) void exitSoon(1);
+    throw thrown;
+  }
+}
+
+async function exitSoon(code: number): Promise<void> {
+  await sleep(EXIT_DELAY_MS);
+  await control.close();
+  process.exit(code);
+}
+
+/** The kernel may need this process to get rid of dirty pages: it must neither be killed nor wait for that. */
+function protectFromMemoryPressure(): void {
+  sys.prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+  try {
+    writeFileSync('/proc/self/oom_score_adj', OOM_SCORE_ADJUSTMENT);
+  } catch (thrown) {
+    logger.warn({ message: messageOf(thrown) }, 'not protected from the out-of-memory killer');
+  }
+}
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.on(signal, () => {
+    endWith(async () => group.shutdown()).catch(() => undefined);
+  });
+}
+
+try {
+  await group.start();
+  await control.listen();
+  logger.info({ epoch: spec.epoch }, 'primary runs');
+} catch (thrown) {
+  logger.error({ message: messageOf(thrown) }, 'the primary cannot start');
+  group.detach();
+  process.exit(1);
+}
