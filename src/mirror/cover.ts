@@ -41,7 +41,9 @@ export function coverDirectories(
   stateDirectory: string,
 ): CoveredDirectory[] {
   uncoverDirectories(stateDirectory);
-  writeFileSync(join(stateDirectory, NOTE_FILE), JSON.stringify({ bootId: bootId(), dirs }));
+  writeFileSync(join(stateDirectory, NOTE_FILE), JSON.stringify({ bootId: bootId(), dirs }), {
+    mode: 0o600,
+  });
   const covered: CoveredDirectory[] = [];
   try {
     for (const dir of dirs) {

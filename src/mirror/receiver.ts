@@ -11,7 +11,7 @@
 //   anything else                                   scan: nothing is taken until `scanBegin`
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
-import { type ErrorDetails, UnderstudyError } from '../core/errors.ts';
+import { UnderstudyError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import { MiB } from '../core/units.ts';
 import type { JournalWriter } from '../journal/journal-writer.ts';
@@ -47,6 +47,7 @@ export interface ReceiverParts {
   readonly applier: ApplierHost;
 }
 
+export type EventDetails = Readonly<Record<string, string | number | boolean>>;
 export type EventLevel = 'info' | 'warning' | 'error';
 
 export interface ReceiverHandlers {
@@ -61,7 +62,7 @@ export interface ReceiverHandlers {
   onScanApplied(): void;
   /** The journal needs a checkpoint to be able to free something. */
   onCheckpointWanted(): void;
-  onEvent(level: EventLevel, code: string, message: string, details: ErrorDetails): void;
+  onEvent(level: EventLevel, code: string, message: string, details: EventDetails): void;
   /** The process cannot be trusted to go on. */
   onFatal(error: unknown): void;
 }

@@ -5,7 +5,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../core/clock.ts';
-import { type ErrorDetails, UnderstudyError } from '../core/errors.ts';
+import { UnderstudyError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import { MiB } from '../core/units.ts';
 import { JournalWriter } from '../journal/journal-writer.ts';
@@ -19,7 +19,7 @@ import type { CopyState } from './link/frame.ts';
 import { LinkServer } from './link/link-server.ts';
 import type { StreamPosition } from './link/messages.ts';
 import type { LinkIdentity } from './link/tls.ts';
-import { type EventLevel, Receiver } from './receiver.ts';
+import { type EventDetails, type EventLevel, Receiver } from './receiver.ts';
 
 export interface StandbyOptions {
   readonly group: string;
@@ -40,7 +40,7 @@ export interface StandbyOptions {
 }
 
 export interface StandbyHandlers {
-  onEvent(level: EventLevel, code: string, message: string, details: ErrorDetails): void;
+  onEvent(level: EventLevel, code: string, message: string, details: EventDetails): void;
   /** The process has to end; what it knows is on disk, a new one goes on from there. */
   onFatal(error: unknown): void;
 }

@@ -1,0 +1,122 @@
+// Program of a group process whose node is standby: `node standby-main.ts --spec FILE`.
+// Started by the service, outlives it, and is found again through its control socket.
+import { mkdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pino } from 'pino';
+import { systemClock } from '../core/clock.ts';
+import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { type CoveredDirectory, coverDirectories, uncoverDirectories } from '../mirror/cover.ts';
+import { Standby } from '../mirror/standby.ts';
+import { ControlServer, makeEvent } from './control-channel.ts';
+import { readSpec } from './group-spec.ts';
+
+const EXIT_DELAY_MS = 50;
+
+const spec = readSpec(process.argv.slice(2));
+const logger = pino({ base: { group: spec.group, role: 'standby', pid: process.pid } });
+let ending: Promise<unknown> | undefined;
+
+function makeStandby(directories: readonly CoveredDirectory[]): Standby {
+  const { peer, identity, replication } = spec;
+  if (peer === null) {
+    const why = `group ${spec.group} has no peer: a standby without a primary has nothing to do`;
+    throw new UnderstudyError('SPEC_INVALID', why);
+  }
+  const options = {
+    group: spec.group,
+    groupId: spec.groupId,
+    epoch: spec.epoch,
+    host: spec.replicationHost,
+    port: spec.replicationPort,
+    peerCertificate: peer.certificate,
+    identity: {
+      certificate: readFileSync(identity.certificatePath, 'utf8'),
+      key: readFileSync(identity.keyPath, 'utf8'),
+    },
+    linkTimeoutMs: replication.linkTimeoutMs,
+    stateDirectory: spec.stateDirectory,
+    directories,
+    journalBytesMax: replication.journalBytesMax,
+    holds: spec.holds ?? null,
+  };
+  return new Standby(
+    options,
+    {
+      onEvent: (level, code, message, details) => {
+        const event = makeEvent(level, code, message, details);
+        logger.info(event, 'event');
+        control.broadcast(event);
+      },
+      onFatal: (error) => fail('the standby cannot go on', error),
+    },
+    { clock: systemClock, logger },
+  );
+}
+
+const control = new ControlServer(spec.controlSocket, {
+  status: () => ({ role: 'standby', pid: process.pid, ...standby.status }),
+  finish: async ({ force }) => endWith(async () => standby.finish(force === true)),
+  shutdown: async () =>
+    endWith(async () => {
+      await standby.stop();
+      return {};
+    }),
+});
+
+/** Answers, then ends the process. A refusal that changed nothing leaves it running. */
+async function endWith<T>(work: () => Promise<T>): Promise<T> {
+  if (ending !== undefined) {
+    throw new UnderstudyError('STANDBY_STOPPING', `the standby of ${spec.group} already ends`);
+  }
+  const running = work();
+  ending = running;
+  try {
+    const result = await running;
+    uncoverDirectories(spec.stateDirectory);
+    void exitSoon(0);
+    return result;
+  } catch (thrown) {
+    logger.error({ message: messageOf(thrown) }, 'not ended as asked');
+    const harmless = thrown instanceof UnderstudyError && thrown.code === 'COPY_NOT_UP_TO_DATE';
+    if (harmless) ending = undefined;
+    else void exitSoon(1);
+    throw thrown;
+  }
+}
+
+async function exitSoon(code: number): Promise<void> {
+  await sleep(EXIT_DELAY_MS);
+  await control.close();
+  process.exit(code);
+}
+
+/** The cover stays: nobody may write the copy until a new process has gone on with it. */
+function fail(phrase: string, error: unknown): void {
+  const code = error instanceof UnderstudyError ? error.code : 'INTERNAL';
+  logger.error({ code, message: messageOf(error) }, phrase);
+  control.broadcast(makeEvent('error', code, messageOf(error)));
+  process.exit(1);
+}
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.on(signal, () => {
+    endWith(async () => standby.stop()).catch(() => undefined);
+  });
+}
+
+let standby: Standby;
+try {
+  process.umask(0);
+  mkdirSync(spec.stateDirectory, { recursive: true, mode: 0o700 });
+  const directories = coverDirectories(
+    spec.directories.map(({ dir }) => dir),
+    spec.stateDirectory,
+  );
+  standby = makeStandby(directories);
+  const port = await standby.start();
+  await control.listen();
+  logger.info({ epoch: spec.epoch, port, copy: standby.status.copy }, 'standby runs');
+} catch (thrown) {
+  uncoverDirectories(spec.stateDirectory);
+  fail('the standby cannot start', thrown);
+}
