@@ -94,19 +94,21 @@ const list = Buffer.alloc(XATTR_BYTES_MAX);
 const value = Buffer.alloc(XATTR_BYTES_MAX);
 
 /**
- * Extended attributes of the object at `path` (latin1, absolute or from the working directory), not
- * following a symbolic link in the last component. A negative errno when they cannot be read; empty
- * where the file system has none.
+ * Extended attributes of the object at `path` (latin1, absolute or from the working directory). A
+ * symbolic link in the last component is followed only when `follow` is given (as it has to be for
+ * `/proc/self/fd/N`). A negative errno when they cannot be read; empty where there are none.
  */
-export function readXattrs(path: string): Map<string, Buffer> | number {
+export function readXattrs(path: string, follow = false): Map<string, Buffer> | number {
   const cpath = cstring(path);
-  const bytes = sys.llistxattr(cpath, list, list.length);
+  const listNames = follow ? sys.listxattr : sys.llistxattr;
+  const getValue = follow ? sys.getxattr : sys.lgetxattr;
+  const bytes = listNames(cpath, list, list.length);
   if (bytes === -errno.EOPNOTSUPP) return new Map();
   if (bytes < 0) return bytes;
   const xattrs = new Map<string, Buffer>();
   for (const name of list.toString('latin1', 0, bytes).split('\0')) {
     if (name === '') continue;
-    const length = sys.lgetxattr(cpath, cstring(name), value, value.length);
+    const length = getValue(cpath, cstring(name), value, value.length);
     if (length === -errno.ENODATA) continue;
     if (length < 0) return length;
     xattrs.set(name, Buffer.from(value.subarray(0, length)));

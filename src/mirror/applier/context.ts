@@ -1,0 +1,27 @@
+// What the functions that apply one kind of record get to work with.
+import type { RecordView } from './record-view.ts';
+import type { ScanState } from './scan-state.ts';
+import type { Volume } from './volume.ts';
+
+/** A range of a file whose contents the primary has to send. */
+export interface Need {
+  readonly directory: number;
+  /** Latin1. */
+  readonly path: string;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** The record at hand and where it belongs. One object per protected directory, used again. */
+export interface ApplyContext {
+  readonly volume: Volume;
+  readonly record: RecordView;
+  readonly scan: ScanState;
+  readonly onNeed: (need: Need) => void;
+}
+
+/** Notes which record is about to change names: see `marker.ts`. Returns 0 or a negative errno. */
+export function mark(context: ApplyContext, sourceIno: number, targetIno: number): number {
+  const { epoch, sequence } = context.record;
+  return context.volume.mark({ epoch, sequence, sourceIno, targetIno });
+}

@@ -1,0 +1,175 @@
+// Contents of files: write, truncate, fallocate, and the contents that a scan sends.
+import { xxh3 } from '@node-rs/xxhash';
+import { HASH_BLOCK_BYTES, HASH_BYTES } from '../../journal/record.ts';
+import { FALLOC, SEEK, errno } from '../../linux/constants.ts';
+import { addressOf, sys } from '../../linux/libc.ts';
+import type { ApplyContext } from './context.ts';
+import { separate } from './hard-links.ts';
+import type { OpenObject } from './open-objects.ts';
+
+/** What applications can do through the filter; collapsing and inserting ranges is not among it. */
+const FALLOCATE_MODES = FALLOC.KEEP_SIZE | FALLOC.PUNCH_HOLE | FALLOC.ZERO_RANGE;
+
+const block = new Uint8Array(new ArrayBuffer(HASH_BLOCK_BYTES));
+const blockBuffer = Buffer.from(block.buffer);
+const blockAddress = addressOf(block);
+const zeros = Buffer.alloc(HASH_BLOCK_BYTES);
+
+/** The file to change, apart from files of old data that it must not share its contents with. */
+function fileToChange(context: ApplyContext, path: string): OpenObject | number {
+  const { volume, record, scan } = context;
+  const file = volume.file(path);
+  if (typeof file === 'number') return file;
+  if (!file.linked) return file;
+  if (record.duringScan && !scan.mayUse(file.ino, path)) {
+    const result = separate(context, path);
+    return result < 0 ? result : volume.file(path);
+  }
+  const result = volume.noteData(file);
+  return result < 0 ? result : file;
+}
+
+function noteTime(context: ApplyContext, file: OpenObject): void {
+  const { record, volume } = context;
+  volume.open.noteTime(file, record.mtimeSec, record.mtimeNsec);
+}
+
+/** Writes all of the payload at the record's offset. */
+export function applyWrite(context: ApplyContext, path: string): number {
+  const { record } = context;
+  const file = fileToChange(context, path);
+  if (typeof file === 'number') return file;
+  let done = 0;
+  while (done < record.payloadLength) {
+    const left = record.payloadLength - done;
+    const written = sys.pwrite(file.fd, record.payloadAddress + done, left, record.offset + done);
+    if (written < 0 && written !== -errno.EINTR) return written;
+    if (written === 0) return -errno.EIO;
+    done += Math.max(0, written);
+  }
+  noteTime(context, file);
+  return 0;
+}
+
+export function applyTruncate(context: ApplyContext, path: string): number {
+  const file = fileToChange(context, path);
+  if (typeof file === 'number') return file;
+  const result = sys.ftruncate(file.fd, context.record.offset);
+  if (result === 0) noteTime(context, file);
+  return result;
+}
+
+export function applyFallocate(context: ApplyContext, path: string): number {
+  const { record } = context;
+  if ((record.aux & ~FALLOCATE_MODES) !== 0) return -errno.EINVAL;
+  const file = fileToChange(context, path);
+  if (typeof file === 'number') return file;
+  let result = sys.fallocate(file.fd, record.aux, record.offset, record.length);
+  if (result === -errno.EOPNOTSUPP) result = emulate(context, file);
+  if (result === 0) noteTime(context, file);
+  return result;
+}
+
+/** What a range operation means for the contents, on a file system that does not have it. */
+function emulate({ record, volume }: ApplyContext, file: OpenObject): number {
+  let result = volume.stat.fd(file.fd);
+  if (result < 0) return result;
+  const end = record.offset + record.length;
+  const size = volume.stat.size;
+  if ((record.aux & (FALLOC.PUNCH_HOLE | FALLOC.ZERO_RANGE)) !== 0) {
+    result = writeZeros(file.fd, record.offset, Math.min(end, size) - record.offset);
+  }
+  const keep = (record.aux & FALLOC.KEEP_SIZE) !== 0;
+  return result < 0 || keep || size >= end ? result : sys.ftruncate(file.fd, end);
+}
+
+function writeZeros(fd: number, offset: number, length: number): number {
+  for (let done = 0; done < length;) {
+    const bytes = Math.min(zeros.length, length - done);
+    const written = sys.pwrite(fd, zeros, bytes, offset + done);
+    if (written <= 0) return written === 0 ? -errno.EIO : written;
+    done += written;
+  }
+  return 0;
+}
+
+/** `scanHole`: makes the range a hole unless it is one. */
+export function applyScanHole(context: ApplyContext, path: string): number {
+  const { record } = context;
+  const file = fileToChange(context, path);
+  if (typeof file === 'number') return file;
+  const data = sys.lseek(file.fd, record.offset, SEEK.DATA);
+  if (data === -errno.ENXIO || data >= record.offset + record.length) return 0;
+  const mode = FALLOC.PUNCH_HOLE | FALLOC.KEEP_SIZE;
+  const result = sys.fallocate(file.fd, mode, record.offset, record.length);
+  if (result === 0) noteTime(context, file);
+  if (result !== -errno.EOPNOTSUPP) return result;
+  return writeZeros(file.fd, record.offset, record.length);
+}
+
+/** `scanHash`: compares blocks with their hashes, and asks for the ranges that differ. */
+export function applyScanHash(context: ApplyContext, path: string): number {
+  const { record, volume } = context;
+  const file = volume.file(path);
+  if (typeof file === 'number') return file;
+  let from = -1;
+  const blocks = record.payloadLength / HASH_BYTES;
+  for (let index = 0; index < blocks; index += 1) {
+    const at = index * HASH_BLOCK_BYTES;
+    const length = Math.min(HASH_BLOCK_BYTES, record.length - at);
+    const equal = compareBlock(context, file.fd, { at, length });
+    if (equal < 0) return equal;
+    if (equal === 0 && from < 0) from = at;
+    if (equal === 1 && from >= 0) {
+      ask(context, path, from, at);
+      from = -1;
+    }
+  }
+  if (from >= 0) ask(context, path, from, record.length);
+  return 0;
+}
+
+function ask(context: ApplyContext, path: string, from: number, to: number): void {
+  const { record, onNeed, volume } = context;
+  onNeed({
+    directory: volume.index,
+    path,
+    offset: record.offset + from,
+    length: to - from,
+  });
+}
+
+interface Block {
+  /** Relative to the record's offset. */
+  readonly at: number;
+  readonly length: number;
+}
+
+/** 1 equal, 0 different, or a negative errno. */
+function compareBlock({ record }: ApplyContext, fd: number, { at, length }: Block): number {
+  const offset = record.offset + at;
+  let bytes = 0;
+  while (bytes < length) {
+    const got = sys.pread(fd, blockAddress + bytes, length - bytes, offset + bytes);
+    if (got < 0) return got;
+    if (got === 0) return 0;
+    bytes += got;
+  }
+  const present = length === HASH_BLOCK_BYTES ? blockBuffer : blockBuffer.subarray(0, length);
+  const wantedAt = record.payloadAt + (at / HASH_BLOCK_BYTES) * HASH_BYTES;
+  const hash = xxh3.xxh128(present);
+  const low = record.view.getBigUint64(wantedAt, true);
+  const high = record.view.getBigUint64(wantedAt + 8, true);
+  if (hash !== ((high << 64n) | low)) return 0;
+  return block[0] === 0 && zeros.subarray(0, length).equals(present)
+    ? fillHole(fd, offset, length)
+    : 1;
+}
+
+/** The primary has data here, though zeros; a hole would be equal only to the eye. */
+function fillHole(fd: number, offset: number, length: number): number {
+  const data = sys.lseek(fd, offset, SEEK.DATA);
+  if (data === offset) return 1;
+  const result = writeZeros(fd, offset, length);
+  return result < 0 ? result : 1;
+}

@@ -1,0 +1,282 @@
+// One protected directory as the applier works on it: below a descriptor, never by absolute path.
+import { assert } from '../../core/assert.ts';
+import { NO_TIME, ORPHAN_DIRECTORY } from '../../journal/record.ts';
+import { AT, S, errno } from '../../linux/constants.ts';
+import { readDirectory } from '../../linux/dirents.ts';
+import { cstring, sys } from '../../linux/libc.ts';
+import { Stat } from '../../linux/stat.ts';
+import { openDirectoryBeneath, openFileBeneath, openHandleBeneath } from './beneath.ts';
+import { isMissing } from './fault.ts';
+import { type Marker, MarkerWriter, removeMarker } from './marker.ts';
+import { OpenObject, OpenObjects, type Time, setTimes } from './open-objects.ts';
+
+const TREE_DEPTH_MAX = 4096;
+const ORPHAN_MODE = 0o700;
+/** Files with several names written since the last sync; more and the file system is synced. */
+const UNSYNCED_MAX = 10_000;
+const ORPHAN_PREFIX = `${ORPHAN_DIRECTORY}/`;
+
+/** Where a name is: in which open directory, and how it is called there. */
+export interface Place {
+  readonly parent: OpenObject;
+  readonly parentPath: string;
+  readonly name: Buffer;
+}
+
+export interface VolumeOptions {
+  readonly index: number;
+  /** Name of the protected directory for messages. */
+  readonly label: string;
+  /** Descriptor of the protected directory, opened before the read-only cover; stays the caller's. */
+  readonly fd: number;
+  /** Open files, and as many open directories, at most. */
+  readonly openMax: number;
+}
+
+export class Volume {
+  readonly index: number;
+  readonly label: string;
+  readonly root: OpenObject;
+  readonly open: OpenObjects;
+  readonly stat = new Stat();
+  /** For a second object at the same time. */
+  readonly stat2 = new Stat();
+  readonly #marker: MarkerWriter;
+  /** Inodes with several names that got data since the file system was synced. */
+  readonly #unsynced = new Set<number>();
+  #orphanDirectoryExists: boolean | undefined;
+  #tidyWanted = true;
+  #marked: Marker | undefined;
+  #markedBefore: Marker | undefined;
+
+  constructor(options: VolumeOptions) {
+    this.index = options.index;
+    this.label = options.label;
+    const result = this.stat.fd(options.fd);
+    assert(result === 0 && (this.stat.mode & S.IFMT) === S.IFDIR, 'a volume is an open directory');
+    this.root = new OpenObject(options.fd, this.stat.ino, false);
+    this.open = new OpenObjects(this.root, options.openMax);
+    this.#marker = new MarkerWriter(options.fd);
+  }
+
+  /** The regular file at `path`, open for reading and writing, or a negative errno. */
+  file(path: string): OpenObject | number {
+    const known = this.open.file(path);
+    if (known !== undefined) return known;
+    const fd = openFileBeneath(this.root.fd, path, this.stat);
+    if (fd < 0) return fd;
+    const file = new OpenObject(fd, this.stat.ino, this.stat.nlink > 1);
+    this.open.addFile(path, file);
+    return file;
+  }
+
+  /** The directory at `path`, open, or a negative errno. */
+  directory(path: string): OpenObject | number {
+    const known = this.open.directory(path);
+    if (known !== undefined) return known;
+    const fd = openDirectoryBeneath(this.root.fd, path);
+    if (fd < 0) return fd;
+    const result = this.stat.fd(fd);
+    if (result < 0) {
+      sys.close(fd);
+      return result;
+    }
+    const directory = new OpenObject(fd, this.stat.ino, false);
+    this.open.addDirectory(path, directory);
+    return directory;
+  }
+
+  /** The open directory that has the last name of `path`. The root has no place: EINVAL. */
+  place(path: string): Place | number {
+    if (path === '') return -errno.EINVAL;
+    const slash = path.lastIndexOf('/');
+    const parentPath = slash < 0 ? '' : path.slice(0, slash);
+    const parent = this.directory(parentPath);
+    if (typeof parent === 'number') return parent;
+    return { parent, parentPath, name: cstring(path.slice(slash + 1)) };
+  }
+
+  /** Calls `use` with a descriptor (perhaps O_PATH) of the object at `path`; `stat` is filled. */
+  withObject(path: string, use: (fd: number, known: OpenObject | undefined) => number): number {
+    const known = this.open.file(path) ?? this.open.directory(path);
+    const fd = known?.fd ?? openHandleBeneath(this.root.fd, path);
+    if (fd < 0) return fd;
+    const result = this.stat.fd(fd);
+    const outcome = result < 0 ? result : use(fd, known);
+    if (known === undefined) sys.close(fd);
+    return outcome;
+  }
+
+  /** statx(2) of a name, not following a link, into `stat`. */
+  statPlace(place: Place, stat: Stat): number {
+    return stat.at(place.parent.fd, place.name);
+  }
+
+  /** Notes the mtime of the directory at `path`, to be set at the end of the batch. */
+  noteDirectoryTime(path: string, sec: number, nsec: number): number {
+    if (nsec === NO_TIME) return 0;
+    const directory = this.directory(path);
+    if (typeof directory === 'number') return directory;
+    this.open.noteTime(directory, sec, nsec);
+    return 0;
+  }
+
+  /** Sets times of an object now, or at the end of the batch when it is kept open. */
+  setTimes(fd: number, known: OpenObject | undefined, atime: Time, mtime: Time): number {
+    if (atime.nsec === NO_TIME && mtime.nsec === NO_TIME) return 0;
+    if (known !== undefined) {
+      this.open.noteAccessTime(known, atime.sec, atime.nsec);
+      this.open.noteTime(known, mtime.sec, mtime.nsec);
+      return 0;
+    }
+    // Another name of this file may have an older time pending, which must not come later.
+    const result = this.stat.fd(fd);
+    if (result < 0) return result;
+    if ((this.stat.mode & S.IFMT) === S.IFREG && this.stat.nlink > 1) this.open.flushTimes();
+    return setTimes(fd, atime, mtime);
+  }
+
+  /** The change of names that was marked last. */
+  get marker(): Marker | undefined {
+    return this.#marked;
+  }
+
+  /** After a restart: the marker that was found on the directory. */
+  resume(marker: Marker | undefined): void {
+    this.#marked = marker;
+  }
+
+  mark(marker: Marker): number {
+    const result = this.#marker.write(marker);
+    if (result < 0) return result;
+    this.#markedBefore = this.#marked;
+    this.#marked = marker;
+    return 0;
+  }
+
+  /** The change that was marked could not be made: as if it had not been tried. */
+  unmark(): number {
+    this.#marked = this.#markedBefore;
+    if (this.#marked === undefined) return removeMarker(this.root.fd);
+    return this.#marker.write(this.#marked);
+  }
+
+  /** A file with several names got data: see {@link nameGoes}. */
+  noteData(file: OpenObject): number {
+    if (!file.linked) return 0;
+    if (this.#unsynced.size >= UNSYNCED_MAX) {
+      const result = this.#sync();
+      if (result < 0) return result;
+    }
+    this.#unsynced.add(file.ino);
+    return 0;
+  }
+
+  /**
+   * A name of a file is about to go while others stay. After a crash, data written under this name
+   * would have to be written again, but nobody could say under which name: so it is synced before.
+   */
+  nameGoes(ino: number, nlink: number): number {
+    if (nlink < 2 || !this.#unsynced.has(ino)) return 0;
+    return this.#sync();
+  }
+
+  #sync(): number {
+    const result = sys.syncfs(this.root.fd);
+    if (result === 0) this.#unsynced.clear();
+    return result;
+  }
+
+  /** Makes the orphan directory when `path` is in it. The root's mtime stays as it is. */
+  prepareOrphans(path: string): number {
+    if (!path.startsWith(ORPHAN_PREFIX) || this.#orphanDirectoryExists === true) return 0;
+    const result = this.#keepingRootTime(() =>
+      sys.mkdirat(this.root.fd, cstring(ORPHAN_DIRECTORY), ORPHAN_MODE),
+    );
+    if (result < 0 && result !== -errno.EEXIST) return result;
+    this.#orphanDirectoryExists = true;
+    return 0;
+  }
+
+  /** A name in the orphan directory (if `path` is one) goes: it may be empty then. */
+  orphanGoes(path: string): void {
+    if (path.startsWith(ORPHAN_PREFIX)) this.#tidyWanted = true;
+  }
+
+  /** Removes the orphan directory when it is empty. */
+  tidyOrphans(): number {
+    this.#tidyWanted = false;
+    if (this.#orphanDirectoryExists === false) return 0;
+    this.open.forget(ORPHAN_DIRECTORY);
+    const result = this.#keepingRootTime(() =>
+      sys.unlinkat(this.root.fd, cstring(ORPHAN_DIRECTORY), AT.REMOVEDIR),
+    );
+    this.#orphanDirectoryExists = result === -errno.ENOTEMPTY || result === -errno.EEXIST;
+    const settled = this.#orphanDirectoryExists || isMissing(result);
+    return settled ? 0 : result;
+  }
+
+  /** Removes all orphans: whoever had them open is gone. */
+  removeOrphans(): number {
+    this.open.forgetTree(ORPHAN_DIRECTORY);
+    this.#orphanDirectoryExists = false;
+    return this.#keepingRootTime(() => {
+      const result = this.removeTree(this.root.fd, cstring(ORPHAN_DIRECTORY), 0);
+      return result === -errno.ENOENT ? 0 : result;
+    });
+  }
+
+  #keepingRootTime(change: () => number): number {
+    const before = this.stat2.fd(this.root.fd);
+    if (before < 0) return before;
+    const result = change();
+    if (result === 0 && this.root.mtimeNsec === NO_TIME) {
+      this.open.noteTime(this.root, this.stat2.mtimeSec, this.stat2.mtimeNsec);
+    }
+    return result;
+  }
+
+  /** Removes whatever is at a place. Returns 0, also when nothing was there, or a negative errno. */
+  clear(place: Place, path: string): number {
+    if (this.#unsynced.size > 0) {
+      const synced = this.#sync();
+      if (synced < 0) return synced;
+    }
+    this.open.forgetTree(path);
+    const result = this.removeTree(place.parent.fd, place.name, 0);
+    return result === -errno.ENOENT ? 0 : result;
+  }
+
+  /**
+   * Removes a name with everything below it, never following a link and never crossing into another
+   * mount (EBUSY or EXDEV then). The caller forgets the open objects.
+   */
+  removeTree(parentFd: number, name: Buffer, depth: number): number {
+    const result = sys.unlinkat(parentFd, name, 0);
+    if (result !== -errno.EISDIR) return result;
+    if (depth >= TREE_DEPTH_MAX) return -errno.ELOOP;
+    const fd = openDirectoryBeneath(parentFd, name.toString('latin1', 0, name.length - 1));
+    if (fd < 0) return fd;
+    const entries = readDirectory(fd);
+    let failure = typeof entries === 'number' ? entries : 0;
+    for (const entry of typeof entries === 'number' ? [] : entries) {
+      const removed = this.removeTree(fd, cstring(entry.name), depth + 1);
+      if (removed < 0 && failure === 0) failure = removed;
+    }
+    sys.close(fd);
+    return failure < 0 ? failure : sys.unlinkat(parentFd, name, AT.REMOVEDIR);
+  }
+
+  /** Sets all times that are pending. */
+  endBatch(): number {
+    const result = this.#tidyWanted ? this.tidyOrphans() : 0;
+    return result < 0 ? result : this.open.flushTimes();
+  }
+
+  /** Sets what is pending and closes all descriptors except the root's, which is the caller's. */
+  close(): number {
+    const result = this.open.flushTimes();
+    this.open.close();
+    return result;
+  }
+}
