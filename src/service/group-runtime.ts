@@ -17,9 +17,8 @@ import { type ControlEvent, makeEvent } from './control-channel.ts';
 import { makePrivateDirectory, readJsonFile, writeJsonDurably } from './durable-file.ts';
 import type { GroupDefinition } from './group-definition.ts';
 import { GroupProcess, type ProcessExit, type ProcessStatus } from './group-process.ts';
-import type { Position } from './group-spec.ts';
-import { buildSpec, type RuntimeContext } from './group-spec-builder.ts';
-import { type GroupState, groupStateSchema } from './group-state.ts';
+import { buildSpec, type RuntimeContext, type SpecInput } from './group-spec-builder.ts';
+import { firstSequenceAfter, type GroupState, groupStateSchema } from './group-state.ts';
 import { removeLeftoverMounts } from './mount-cleanup.ts';
 import type { GroupView, NodeView } from './node-protocol.ts';
 import { type GroupPaths, groupPaths, type ServicePaths } from './service-paths.ts';
@@ -82,6 +81,11 @@ export class GroupRuntime {
 
   get state(): GroupState {
     return this.#state;
+  }
+
+  /** The service is stopping: operations are to end without deciding anything. */
+  get isClosed(): boolean {
+    return this.#closed;
   }
 
   get phase(): Phase {
@@ -178,7 +182,8 @@ export class GroupRuntime {
 
   /** Starts the process as primary, mounts, starts the agents. Agent failures are returned. */
   async startPrimary(): Promise<string[]> {
-    const { position, lastSequence, generation } = this.#state;
+    const { position, generation } = this.#state;
+    const firstSequence = firstSequenceAfter(position, this.#state.lastSequence);
     for (const { dir } of this.definition.directories) removeLeftoverMounts(dir, { covers: true });
     // From here on the data moves: what was known of its position is no longer true after a crash.
     this.saveState({
@@ -187,8 +192,9 @@ export class GroupRuntime {
       handedOverTo: null,
       generation: generation + 1,
       agentsStarted: false,
+      lastSequence: firstSequence,
     });
-    await this.#start({ base: position, lastSequence });
+    await this.#start({ base: position, firstSequence });
     await this.#waitForMounts();
     this.#setRunning();
     return this.startAgents();
@@ -197,7 +203,7 @@ export class GroupRuntime {
   /** Starts the process as standby in the persisted generation. */
   async startStandby(): Promise<void> {
     for (const { dir } of this.definition.directories) removeLeftoverMounts(dir, { covers: false });
-    await this.#start({ base: null, lastSequence: 0 });
+    await this.#start(null);
     this.#setRunning();
   }
 
@@ -371,7 +377,7 @@ export class GroupRuntime {
     }
   }
 
-  async #start(start: { base: Position | null; lastSequence: number }): Promise<void> {
+  async #start(start: SpecInput['start']): Promise<void> {
     this.#phase = 'starting';
     this.#makeProcessDirectory();
     const { definition } = this;

@@ -3,7 +3,7 @@ import type { ControlEvent } from './control-channel.ts';
 import type { GroupDefinition } from './group-definition.ts';
 import type { GroupPrograms } from './group-process.ts';
 import { groupProcessSpecSchema, type GroupProcessSpec, type Position } from './group-spec.ts';
-import { firstSequenceAfter, type GroupState } from './group-state.ts';
+import type { GroupState } from './group-state.ts';
 import type { Identity } from './identity.ts';
 import type { NodeConfig } from './node-config.ts';
 import type { GroupView } from './node-protocol.ts';
@@ -27,8 +27,8 @@ export interface SpecInput {
   readonly state: GroupState;
   readonly context: RuntimeContext;
   readonly files: GroupPaths;
-  /** Counts for a primary only. */
-  readonly start: { readonly base: Position | null; readonly lastSequence: number };
+  /** Where a primary begins its stream; null for a standby. */
+  readonly start: { readonly base: Position | null; readonly firstSequence: number } | null;
 }
 
 export function buildSpec(input: SpecInput): GroupProcessSpec {
@@ -62,14 +62,7 @@ export function buildSpec(input: SpecInput): GroupProcessSpec {
       seed,
     })),
     replication: definition.replication,
-    ...(state.role === 'primary'
-      ? {
-          start: {
-            firstSequence: firstSequenceAfter(start.base, start.lastSequence),
-            base: start.base,
-          },
-        }
-      : { holds: state.position }),
+    ...(start === null ? { holds: state.position } : { start }),
   };
   return groupProcessSpecSchema.parse(spec);
 }

@@ -158,11 +158,12 @@ async function decidePromotion(
     if (typeof other === 'object' && other.role === 'primary' && other.epoch >= epoch) {
       return { epoch, warnings: [`the answer of "${peer}" was lost: ${messageOf(thrown)}`] };
     }
+    // While the service stops nothing is decided: it is settled at the next start.
     const decided = other === undefined || (typeof other === 'object' && !other.changing);
-    if (decided) break;
+    if (decided && !runtime.isClosed) break;
     // Busy means that it is still at it: be patient as long as it answers.
     if (other !== 'unreachable') deadline = performance.now() + UNDECIDED_PATIENCE_MS;
-    if (performance.now() > deadline) {
+    if (performance.now() > deadline || runtime.isClosed) {
       const sentence = `group "${name}" was handed over to "${peer}", which does not answer any more: it is not known whether it took over. When it answers again this is settled; if it is lost, run "understudy takeover ${name} --force" here`;
       runtime.wait(sentence);
       throw new UnderstudyError('HANDOVER_UNDECIDED', sentence, { cause: thrown });
