@@ -7,7 +7,8 @@
 //
 // A lab brought up by a program dies with that program; what it leaves (files only) is removed by
 // the next `up`. With `keep: true` it stays until `down`.
-import { mkdirSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -60,7 +61,7 @@ export interface LabOptions {
   /** Default: one that is free, after the number of this process. */
   readonly name?: string;
   readonly hosts?: readonly HostName[];
-  /** Size of the disks of `a` and `b`; sparse. Default 2 GiB. */
+  /** Size of the disks of `a` and `b`; sparse. Default 16 GiB. */
   readonly diskBytes?: number;
   /** Boot services of `a` and `b`; default {@link UNDERSTUDYD}. */
   readonly services?: readonly ServiceSpec[];
@@ -97,7 +98,7 @@ export class Lab {
     await withLock('.all', async () => await reserve(name, owner, options));
     if (owner !== null) lab.#dieWithProcess();
     try {
-      await lab.#build(options.diskBytes ?? 2 * GiB);
+      await lab.#build(options.diskBytes ?? 16 * GiB);
       return lab;
     } catch (failure) {
       await lab.down();
@@ -203,6 +204,23 @@ export class Lab {
     return statusOf(Lab.#stateOf(this.name));
   }
 
+  /**
+   * Copies the logs of all hosts (of their boot services, and what `understudy` keeps itself) to a
+   * directory that outlives the lab, and returns its path.
+   */
+  async saveLogs(target = join(tmpdir(), `understudy-lab-${this.name}`)): Promise<string> {
+    for (const name of this.hostNames()) {
+      const host = this.host(name);
+      const own = '/var/lib/understudy/log';
+      mkdirSync(join(target, name), { recursive: true });
+      cpSync(host.logDirectory, join(target, name), { recursive: true });
+      if (!host.isRunning) continue;
+      const inside = host.pathFromOutside(own);
+      if (existsSync(inside)) cpSync(inside, join(target, name), { recursive: true });
+    }
+    return target;
+  }
+
   /** Takes everything down; may be called twice. */
   async down(): Promise<LabLeftovers> {
     const leftovers = await Lab.down(this.name);
@@ -218,7 +236,7 @@ export class Lab {
     await must([...inSwitch, 'ip', '-batch', '-'], { input: switchBatch(NETWORKS) });
     for (const host of Object.values(state.hosts)) {
       const directory = join(state.directory, host.name);
-      mkdirSync(directory, { recursive: true });
+      mkdirSync(join(directory, 'logs'), { recursive: true });
       if (host.hasDisk) await createDisk(join(directory, 'disk.img'), diskBytes);
     }
     writeState(state);

@@ -43,7 +43,7 @@ function command(program: Command, usage: string, description: string): Command 
 function addLifeCommands(program: Command): void {
   command(program, 'up', 'build a lab and boot its hosts')
     .option('--hosts <list>', 'comma separated', 'a,b,client,gateway')
-    .option('--disk-size <size>', 'size of the disks of a and b (sparse)', '2 GiB')
+    .option('--disk-size <size>', 'size of the disks of a and b (sparse)', '16 GiB')
     .action(async (options: Common & { hosts: string; diskSize: string }) => {
       const hosts = options.hosts.split(',') as HostName[];
       const diskBytes = parseBytes(options.diskSize);

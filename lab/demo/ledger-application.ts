@@ -1,0 +1,106 @@
+// The ledger of examples/ledger as the application of the demo.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Audit } from '../../examples/ledger/ledger.ts';
+import { CHECKOUT } from '../enter.ts';
+import type { LabHost, LabProcess } from '../host.ts';
+import {
+  type Acknowledgement,
+  type DemoApplication,
+  NODE,
+  readAcknowledgements,
+  spawnLogged,
+  type Verdict,
+  waitUntilServing,
+} from './application.ts';
+
+const PORT = 8080;
+const ACK_LOG = '/srv/acknowledged.jsonl';
+const SERVER = join(CHECKOUT, 'examples/ledger/main.ts');
+const CLIENT = join(CHECKOUT, 'examples/ledger/client.ts');
+
+export class LedgerApplication implements DemoApplication {
+  readonly name = 'ledger';
+  readonly directory = '/srv/ledger';
+  readonly commitName = 'transfers';
+  #server: LabProcess | undefined;
+  #client: LabProcess | undefined;
+
+  /** A used ledger has a past: a database with accounts, and some documents beside it. */
+  async prepare(host: LabHost): Promise<void> {
+    const documents = `mkdir -p "$1/documents" && cd "$1/documents" &&
+      head -c 16M /dev/urandom | split --bytes 64K --suffix-length 3 - receipt-`;
+    await host.must(['sh', '-c', documents, 'sh', this.directory]);
+    await this.start(host);
+    this.#server?.kill('SIGTERM');
+    await this.#server?.ended;
+  }
+
+  async start(host: LabHost): Promise<void> {
+    const argv = [NODE, SERVER, '--data', this.directory, '--port', String(PORT)];
+    this.#server = spawnLogged(host, 'ledger', argv);
+    await waitUntilServing(host, 'ledger', async () => await isHealthy(host));
+  }
+
+  async startLoad(client: LabHost, servers: readonly LabHost[]): Promise<void> {
+    const targets = servers.flatMap((server) => ['--target', urlOf(server)]);
+    const argv = [NODE, CLIENT, 'run', ...targets, '--log', ACK_LOG, '--workers', '4'];
+    this.#client = spawnLogged(client, 'ledger-client', argv);
+  }
+
+  /** Its client finds the new server by itself. */
+  async turnLoad(): Promise<void> {}
+
+  async stopLoad(): Promise<void> {
+    this.#client?.kill('SIGTERM');
+    await this.#client?.ended;
+  }
+
+  acknowledged(client: LabHost): Acknowledgement[] {
+    return readAcknowledgements(client, ACK_LOG);
+  }
+
+  async verify(host: LabHost, acknowledged: readonly Acknowledgement[]): Promise<Verdict> {
+    const audit = JSON.parse(await request(host, '/audit')) as Audit;
+    const log = '/run/acknowledged.jsonl';
+    const lines = acknowledged.map((entry) => `${JSON.stringify(entry)}\n`).join('');
+    await host.must(['tee', log], { input: lines });
+    const argv = [NODE, CLIENT, 'check', '--target', `http://127.0.0.1:${PORT}`, '--log', log];
+    const { missing } = JSON.parse(await host.must(argv, { timeoutMs: 600_000 })) as {
+      missing: Acknowledgement[];
+    };
+    return {
+      lost: missing,
+      integrity: findingsOf(audit),
+      details: { transfersInDatabase: audit.transfers, sumOfBalances: audit.total },
+    };
+  }
+}
+
+function findingsOf(audit: Audit): string {
+  const findings: string[] = [];
+  if (audit.integrity !== 'ok') findings.push(`integrity_check: ${audit.integrity}`);
+  if (!audit.isTotalRight) findings.push(`sum of balances is ${audit.total}`);
+  if (audit.wrongAccounts.length > 0) {
+    findings.push(`accounts ${audit.wrongAccounts.join(', ')} disagree with their transfers`);
+  }
+  return findings.length === 0 ? 'ok' : findings.join('; ');
+}
+
+function urlOf(host: LabHost): string {
+  return `http://${host.address('lan')}:${PORT}`;
+}
+
+async function isHealthy(host: LabHost): Promise<boolean> {
+  // Asking from this process would need the host's network: a listening socket is enough.
+  const table = readFileSync(host.pathFromOutside('/proc/1/net/tcp'), 'latin1');
+  return new RegExp(`:${PORT.toString(16).toUpperCase().padStart(4, '0')} 00000000:0000 0A`).test(
+    table,
+  );
+}
+
+async function request(host: LabHost, path: string): Promise<string> {
+  const script = `process.stdout.write(await (await fetch(process.argv[1])).text())`;
+  const url = `http://127.0.0.1:${PORT}${path}`;
+  return await host.must([NODE, '--input-type=module', '-e', script, url], { timeoutMs: 120_000 });
+}

@@ -1,0 +1,109 @@
+// npm run demo [-- --app ledger|postgresql] [--mode sync|memory|async] [--json]
+import { Command, CommanderError, Option } from 'commander';
+import { messageOf } from '../../src/core/errors.ts';
+import { formatDurationMs } from '../../src/core/units.ts';
+import { Lab } from '../lab.ts';
+import type { DemoApplication } from './application.ts';
+import { LedgerApplication } from './ledger-application.ts';
+import { PostgresqlApplication } from './postgresql-application.ts';
+import { type Mode, type Outcome, playScenario } from './scenario.ts';
+import { Timeline } from './timeline.ts';
+
+interface DemoOptions {
+  readonly app: 'ledger' | 'postgresql';
+  readonly mode: Mode;
+  readonly seconds: string;
+  readonly after: string;
+  readonly json?: boolean;
+  readonly keepLab?: boolean;
+}
+
+const program = new Command('demo')
+  .description(
+    'a server loses its power under load, another one goes on: what was acknowledged, what was lost',
+  )
+  .addOption(
+    new Option('--app <name>', 'what is protected')
+      .choices(['ledger', 'postgresql'])
+      .default('ledger'),
+  )
+  .addOption(
+    new Option('--mode <mode>', 'when a commit returns')
+      .choices(['sync', 'memory', 'async'])
+      .default('sync'),
+  )
+  .option('--seconds <n>', 'work before the power cut', '8')
+  .option('--after <n>', 'seconds of work on the second server', '4')
+  .option('--json', 'print the table as one JSON object on the last line')
+  .option('--keep-lab', 'leave the lab running (see: npm run lab -- status --name demo)')
+  .exitOverride();
+
+function table(outcome: Outcome): string {
+  const verdict = outcome.lostCommits === 0 ? 'none' : String(outcome.lostCommits);
+  const rows: [string, string | number][] = [
+    ['application, mode', `${outcome.app}, ${outcome.mode}`],
+    ['commits acknowledged before the cut', outcome.ackedCommits],
+    ['commits acknowledged after it', outcome.ackedAfterTakeover],
+    ['commits lost', verdict],
+    ['integrity of the data', outcome.integrity],
+    ['time without service', formatDurationMs(outcome.outageMs)],
+    ['of which takeover', formatDurationMs(outcome.takeoverMs)],
+    ['commits per second before the cut', outcome.commitsPerSecond],
+    ...Object.entries(outcome.details),
+  ];
+  if (outcome.lostCommits > 0) rows.push(['oldest lost commit', `${outcome.lostTailMs} ms old`]);
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return rows.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`).join('\n');
+}
+
+/** In `sync` mode nothing may be lost; in the others the data must at least be sound. */
+function isGood(outcome: Outcome): boolean {
+  return outcome.integrity === 'ok' && (outcome.mode !== 'sync' || outcome.lostCommits === 0);
+}
+
+/** Leaves through the exit handlers, which take the lab down. */
+function interrupted(): void {
+  process.exit(130);
+}
+
+async function demo(options: DemoOptions): Promise<boolean> {
+  const timeline = new Timeline((line) => console.error(line));
+  const application: DemoApplication =
+    options.app === 'postgresql' ? new PostgresqlApplication() : new LedgerApplication();
+  const keep = options.keepLab === true;
+  const lab = await Lab.up({
+    hosts: ['a', 'b', 'client'],
+    keep,
+    ...(keep ? { name: 'demo' } : {}),
+  });
+  process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
+  try {
+    timeline.note(`lab "${lab.name}": servers a and b, a client, two networks`);
+    const outcome = await playScenario(lab, application, timeline, {
+      mode: options.mode,
+      workMs: Number(options.seconds) * 1000,
+      afterMs: Number(options.after) * 1000,
+    });
+    console.error(`\n${table(outcome)}\n`);
+    if (options.json === true) console.log(JSON.stringify(outcome));
+    return isGood(outcome);
+  } catch (failure) {
+    timeline.note(`failed: ${messageOf(failure)}`);
+    const kept = await lab.saveLogs();
+    timeline.note(`logs of all hosts: ${kept}`);
+    throw failure;
+  } finally {
+    if (!keep) await lab.down();
+  }
+}
+
+try {
+  program.parse();
+  process.exitCode = (await demo(program.opts<DemoOptions>())) ? 0 : 1;
+} catch (thrown) {
+  if (thrown instanceof CommanderError) process.exitCode = thrown.exitCode === 0 ? 0 : 2;
+  else {
+    console.error(`demo: ${messageOf(thrown)}`);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,161 @@
+// PostgreSQL under pgbench as the application of the demo.
+//
+// pgbench cannot tell which of its transactions were acknowledged. So a second client makes the same
+// kind of transaction with ids of its own choice and writes down each that was; pgbench runs beside
+// it for load. After the takeover every written-down id must be there, the sums of all four
+// pgbench tables must agree, and pg_amcheck must find every row in every index.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { UnderstudyError } from '../../src/core/errors.ts';
+import { CHECKOUT } from '../enter.ts';
+import type { LabHost, LabProcess } from '../host.ts';
+import {
+  type Acknowledgement,
+  type DemoApplication,
+  NODE,
+  readAcknowledgements,
+  spawnLogged,
+  type Verdict,
+  waitUntilServing,
+} from './application.ts';
+import { DATABASE, TABLE, USER } from './postgresql-names.ts';
+
+const BIN = '/usr/lib/postgresql/15/bin';
+const ACK_LOG = '/srv/acknowledged.jsonl';
+const CLIENT = join(CHECKOUT, 'lab/demo/postgresql-client.ts');
+const SCALE = 5;
+const SOCKET = '/run/postgresql';
+
+const SETTINGS = `
+listen_addresses = '*'
+unix_socket_directories = '${SOCKET}'
+shared_buffers = 64MB
+max_wal_size = 256MB
+checkpoint_timeout = 30s
+`;
+
+export class PostgresqlApplication implements DemoApplication {
+  readonly name = 'postgresql';
+  readonly directory = '/srv/postgresql';
+  readonly commitName = 'transactions';
+  readonly #data = join(this.directory, 'data');
+  #server: LabProcess | undefined;
+  #client: LabProcess | undefined;
+  #pgbench: LabProcess | undefined;
+
+  async prepare(host: LabHost): Promise<void> {
+    if (!existsSync(join(BIN, 'postgres'))) {
+      throw new UnderstudyError(
+        'DEMO_POSTGRESQL_MISSING',
+        `there is no PostgreSQL 15 in ${BIN}: apt-get install postgresql-15`,
+      );
+    }
+    await host.must(['install', '-d', '-m', '700', '-o', USER, '-g', USER, this.directory]);
+    const initdb = [
+      join(BIN, 'initdb'),
+      '--pgdata',
+      this.#data,
+      '--data-checksums',
+      '--auth=trust',
+    ];
+    await host.must([...initdb, '--encoding=UTF8', '--locale=C'], { user: USER });
+    const append = 'cat >> "$1"';
+    await this.#write(host, append, 'postgresql.conf', SETTINGS);
+    await this.#write(host, append, 'pg_hba.conf', 'host all all 10.0.0.0/8 trust\n');
+    await this.start(host);
+    await host.must([join(BIN, 'createdb'), DATABASE], { user: USER });
+    const fill = [join(BIN, 'pgbench'), '--initialize', '--scale', String(SCALE), '--quiet'];
+    await host.must([...fill, DATABASE], { user: USER, timeoutMs: 120_000 });
+    await psql(host, `CREATE TABLE ${TABLE} (id text PRIMARY KEY, delta integer NOT NULL)`);
+    this.#server?.kill('SIGINT');
+    await this.#server?.ended;
+    // PostgreSQL syncs what it writes, not what was appended to its settings here.
+    await host.must(['sync', '-f', this.directory]);
+  }
+
+  async #write(host: LabHost, script: string, file: string, input: string): Promise<void> {
+    const argv = ['sh', '-c', script, 'sh', join(this.#data, file)];
+    await host.must(argv, { user: USER, input });
+  }
+
+  async start(host: LabHost): Promise<void> {
+    // Names a process of the server that lost its power: whoever takes over knows that it is gone.
+    await host.must(['rm', '-f', join(this.#data, 'postmaster.pid')]);
+    const argv = [join(BIN, 'postgres'), '-D', this.#data];
+    this.#server = spawnLogged(host, 'postgresql', argv, USER);
+    await waitUntilServing(
+      host,
+      'postgresql',
+      async () => (await host.exec([join(BIN, 'pg_isready'), '--quiet'])).code === 0,
+    );
+  }
+
+  async startLoad(client: LabHost, servers: readonly LabHost[]): Promise<void> {
+    const targets = servers.flatMap((server) => ['--target', server.address('lan')]);
+    const argv = [NODE, CLIENT, ...targets, '--log', ACK_LOG, '--workers', '3'];
+    this.#client = spawnLogged(client, 'postgresql-client', argv);
+    const [first] = servers;
+    if (first !== undefined) this.#startPgbench(client, first);
+  }
+
+  #startPgbench(client: LabHost, server: LabHost): void {
+    const argv = [join(BIN, 'pgbench'), '--host', server.address('lan'), '--username', USER];
+    const load = ['--client', '2', '--time', '100000', '--no-vacuum', DATABASE];
+    this.#pgbench = spawnLogged(client, 'pgbench', [...argv, ...load]);
+  }
+
+  async turnLoad(client: LabHost, server: LabHost): Promise<void> {
+    // It still waits for a server that will never answer.
+    this.#pgbench?.kill('SIGKILL');
+    await this.#pgbench?.ended;
+    this.#startPgbench(client, server);
+  }
+
+  async stopLoad(): Promise<void> {
+    this.#pgbench?.kill('SIGKILL');
+    this.#client?.kill('SIGTERM');
+    await this.#pgbench?.ended;
+    await this.#client?.ended;
+  }
+
+  acknowledged(client: LabHost): Acknowledgement[] {
+    return readAcknowledgements(client, ACK_LOG);
+  }
+
+  async verify(host: LabHost, acknowledged: readonly Acknowledgement[]): Promise<Verdict> {
+    const ids = new Set((await psql(host, `SELECT id FROM ${TABLE}`)).split('\n'));
+    const sums = (
+      await psql(
+        host,
+        `SELECT (SELECT sum(abalance) FROM pgbench_accounts), (SELECT sum(tbalance) FROM pgbench_tellers),
+                (SELECT sum(bbalance) FROM pgbench_branches),
+                (SELECT coalesce(sum(delta), 0) FROM pgbench_history)`,
+      )
+    )
+      .trim()
+      .split('|');
+    const check = [join(BIN, 'pg_amcheck'), '--install-missing', '--heapallindexed', DATABASE];
+    const amcheck = await host.exec(check, { user: USER, timeoutMs: 300_000 });
+    const findings: string[] = [];
+    if (new Set(sums).size !== 1) findings.push(`sums of pgbench differ: ${sums.join(', ')}`);
+    if (amcheck.code !== 0 || amcheck.stdout.trim() !== '') {
+      findings.push(`pg_amcheck: ${amcheck.stdout.trim() || amcheck.stderr.trim()}`);
+    }
+    return {
+      lost: acknowledged.filter(({ id }) => !ids.has(id)),
+      integrity: findings.length === 0 ? 'ok' : findings.join('; '),
+      details: {
+        transactionsInHistory: Number(await psql(host, 'SELECT count(*) FROM pgbench_history')),
+        sumOfBalances: sums[0] ?? '',
+      },
+    };
+  }
+}
+
+async function psql(host: LabHost, sql: string): Promise<string> {
+  const argv = [join(BIN, 'psql'), '--no-psqlrc', '--quiet', '--tuples-only', '--no-align'];
+  return await host.must([...argv, '--set=ON_ERROR_STOP=1', '--command', sql, DATABASE], {
+    user: USER,
+    timeoutMs: 120_000,
+  });
+}

@@ -1,0 +1,90 @@
+// Two hosts of a lab as a pair of nodes, by the command line only, as an operator would do it.
+import { UnderstudyError } from '../src/core/errors.ts';
+import type { LabHost } from './host.ts';
+import type { Lab } from './lab.ts';
+import { waitUntil } from './run.ts';
+
+const DAEMON_TIMEOUT_MS = 20_000;
+
+/** The part of `understudy status --json` that scripts need. */
+export interface GroupSummary {
+  readonly name: string;
+  readonly role: 'primary' | 'standby' | string;
+  readonly copy: string;
+  readonly link: string;
+  readonly alone: boolean;
+  readonly lagMs: number | null;
+}
+
+/** Runs `understudy … --json` on a host and returns what it printed. */
+export async function understudy(
+  host: LabHost,
+  argv: readonly string[],
+  options: { timeoutMs?: number; input?: string; acceptWarnings?: boolean } = {},
+): Promise<unknown> {
+  const { acceptWarnings = false, ...rest } = options;
+  const result = await host.exec(['understudy', ...argv, '--json'], rest);
+  const wasDone = result.code === 0 || (acceptWarnings && result.stdout.includes('"warnings"'));
+  if (wasDone) return JSON.parse(result.stdout) as unknown;
+  const said = [result.stderr.trim(), result.stdout.trim()].filter((text) => text !== '');
+  throw new UnderstudyError(
+    'LAB_UNDERSTUDY_FAILED',
+    `on ${host.name}: "understudy ${argv.join(' ')}" failed (${result.code ?? 'no end in time'}): ${said.join('; ')}`,
+  );
+}
+
+/** Makes `a` and `b` nodes that trust each other. */
+export async function pairNodes(lab: Lab): Promise<void> {
+  const hosts = [lab.host('a'), lab.host('b')] as const;
+  for (const host of hosts) {
+    await understudy(host, [
+      'init',
+      '--name',
+      host.name,
+      '--address',
+      host.address('lan'),
+      '--replication-address',
+      host.address('sync'),
+    ]);
+  }
+  for (const host of hosts) await waitForDaemon(host);
+  const { token } = (await understudy(hosts[0], ['invite'])) as { token: string };
+  await understudy(hosts[1], ['join', token]);
+}
+
+/** Waits until the service of a node answers. */
+export async function waitForDaemon(host: LabHost): Promise<void> {
+  const answers = async (): Promise<boolean> =>
+    (await host.exec(['understudy', 'status', '--json'], { timeoutMs: 10_000 })).code === 0;
+  if (await waitUntil(answers, DAEMON_TIMEOUT_MS, 200)) return;
+  throw new UnderstudyError(
+    'LAB_DAEMON_SILENT',
+    `understudyd on ${host.name} does not answer: see ${host.logDirectory}/understudyd.log`,
+  );
+}
+
+/** The group as a node sees it, or undefined. */
+export async function groupOn(host: LabHost, name: string): Promise<GroupSummary | undefined> {
+  const status = (await understudy(host, ['status'], { timeoutMs: 20_000 })) as {
+    groups: GroupSummary[];
+  };
+  return status.groups.find((group) => group.name === name);
+}
+
+/** Waits until the standby has a complete copy and follows the primary. */
+export async function waitForCopy(
+  primary: LabHost,
+  name: string,
+  timeoutMs: number,
+): Promise<GroupSummary> {
+  let last: GroupSummary | undefined;
+  const isComplete = async (): Promise<boolean> => {
+    last = await groupOn(primary, name);
+    return last?.copy === 'up-to-date' && last.link === 'connected' && !last.alone;
+  };
+  if ((await waitUntil(isComplete, timeoutMs, 300)) && last !== undefined) return last;
+  throw new UnderstudyError(
+    'LAB_COPY_INCOMPLETE',
+    `the copy of group "${name}" is not complete in time: ${JSON.stringify(last)}`,
+  );
+}
