@@ -204,6 +204,8 @@ export class GroupRuntime {
   async startStandby(): Promise<void> {
     for (const { dir } of this.definition.directories) removeLeftoverMounts(dir, { covers: false });
     await this.#start(null);
+    // From now on the process itself keeps where its data stands.
+    if (this.#state.position !== null) this.saveState({ position: null });
     this.#setRunning();
   }
 
@@ -240,10 +242,12 @@ export class GroupRuntime {
   /** Ends the process, by force when it does not end by itself. */
   async stopProcess(): Promise<void> {
     clearTimeout(this.#retry);
-    if (!this.process.isAlive) {
-      this.#phase = 'stopped';
-      return;
-    }
+    if (this.process.isAlive) await this.#endProcess();
+    this.#phase = 'stopped';
+    for (const { dir } of this.definition.directories) removeLeftoverMounts(dir, { covers: true });
+  }
+
+  async #endProcess(): Promise<void> {
     try {
       await this.callLast('shutdown', {}, 60_000);
     } catch (thrown) {
@@ -253,8 +257,6 @@ export class GroupRuntime {
       await this.process.waitForEnd(10_000);
       this.#expectExit = false;
     }
-    this.#phase = 'stopped';
-    for (const { dir } of this.definition.directories) removeLeftoverMounts(dir, { covers: true });
   }
 
   /** Stops the agents. Errors: AGENT_FAILED. */
