@@ -2,9 +2,8 @@
 import { xxh3 } from '@node-rs/xxhash';
 import { HASH_BLOCK_BYTES, HASH_BYTES } from '../../journal/record.ts';
 import { FALLOC, SEEK, errno } from '../../linux/constants.ts';
-import { addressOf, sys } from '../../linux/libc.ts';
+import { addressOf, cstring, sys } from '../../linux/libc.ts';
 import type { ApplyContext } from './context.ts';
-import { separate } from './hard-links.ts';
 import type { OpenObject } from './open-objects.ts';
 
 /** What applications can do through the filter; collapsing and inserting ranges is not among it. */
@@ -15,16 +14,9 @@ const blockBuffer = Buffer.from(block.buffer);
 const blockAddress = addressOf(block);
 const zeros = Buffer.alloc(HASH_BLOCK_BYTES);
 
-/** The file to change, apart from files of old data that it must not share its contents with. */
-function fileToChange(context: ApplyContext, path: string): OpenObject | number {
-  const { volume, record, scan } = context;
+function fileToChange({ volume }: ApplyContext, path: string): OpenObject | number {
   const file = volume.file(path);
   if (typeof file === 'number') return file;
-  if (!file.linked) return file;
-  if (record.duringScan && !scan.mayUse(file.ino, path)) {
-    const result = separate(context, path);
-    return result < 0 ? result : volume.file(path);
-  }
   const result = volume.noteData(file);
   return result < 0 ? result : file;
 }
@@ -93,6 +85,28 @@ function writeZeros(fd: number, offset: number, length: number): number {
   return 0;
 }
 
+const CAPABILITY = cstring('security.capability');
+const capability = new Uint8Array(new ArrayBuffer(64));
+
+/**
+ * Runs a change of contents that belongs to a scan. The kernel takes file capabilities away from a
+ * file that is written; those that the scan has just set have to stay.
+ */
+function keepingCapability(file: OpenObject, change: () => number): number {
+  const length = sys.fgetxattr(file.fd, CAPABILITY, capability, capability.length);
+  const result = change();
+  if (length <= 0 || result < 0) return result;
+  const restored = sys.fsetxattr(file.fd, CAPABILITY, capability, length, 0);
+  return restored < 0 ? restored : result;
+}
+
+/** `scanData`: contents at an offset. */
+export function applyScanData(context: ApplyContext, path: string): number {
+  const file = fileToChange(context, path);
+  if (typeof file === 'number') return file;
+  return keepingCapability(file, () => applyWrite(context, path));
+}
+
 /** `scanHole`: makes the range a hole unless it is one. */
 export function applyScanHole(context: ApplyContext, path: string): number {
   const { record } = context;
@@ -100,11 +114,14 @@ export function applyScanHole(context: ApplyContext, path: string): number {
   if (typeof file === 'number') return file;
   const data = sys.lseek(file.fd, record.offset, SEEK.DATA);
   if (data === -errno.ENXIO || data >= record.offset + record.length) return 0;
-  const mode = FALLOC.PUNCH_HOLE | FALLOC.KEEP_SIZE;
-  const result = sys.fallocate(file.fd, mode, record.offset, record.length);
+  const result = keepingCapability(file, () => {
+    const mode = FALLOC.PUNCH_HOLE | FALLOC.KEEP_SIZE;
+    const punched = sys.fallocate(file.fd, mode, record.offset, record.length);
+    if (punched !== -errno.EOPNOTSUPP) return punched;
+    return writeZeros(file.fd, record.offset, record.length);
+  });
   if (result === 0) noteTime(context, file);
-  if (result !== -errno.EOPNOTSUPP) return result;
-  return writeZeros(file.fd, record.offset, record.length);
+  return result;
 }
 
 /** `scanHash`: compares blocks with their hashes, and asks for the ranges that differ. */
@@ -117,7 +134,7 @@ export function applyScanHash(context: ApplyContext, path: string): number {
   for (let index = 0; index < blocks; index += 1) {
     const at = index * HASH_BLOCK_BYTES;
     const length = Math.min(HASH_BLOCK_BYTES, record.length - at);
-    const equal = compareBlock(context, file.fd, { at, length });
+    const equal = compareBlock(context, file, { at, length });
     if (equal < 0) return equal;
     if (equal === 0 && from < 0) from = at;
     if (equal === 1 && from >= 0) {
@@ -146,7 +163,8 @@ interface Block {
 }
 
 /** 1 equal, 0 different, or a negative errno. */
-function compareBlock({ record }: ApplyContext, fd: number, { at, length }: Block): number {
+function compareBlock({ record }: ApplyContext, file: OpenObject, { at, length }: Block): number {
+  const { fd } = file;
   const offset = record.offset + at;
   let bytes = 0;
   while (bytes < length) {
@@ -162,14 +180,13 @@ function compareBlock({ record }: ApplyContext, fd: number, { at, length }: Bloc
   const high = record.view.getBigUint64(wantedAt + 8, true);
   if (hash !== ((high << 64n) | low)) return 0;
   return block[0] === 0 && zeros.subarray(0, length).equals(present)
-    ? fillHole(fd, offset, length)
+    ? fillHole(file, offset, length)
     : 1;
 }
 
 /** The primary has data here, though zeros; a hole would be equal only to the eye. */
-function fillHole(fd: number, offset: number, length: number): number {
-  const data = sys.lseek(fd, offset, SEEK.DATA);
-  if (data === offset) return 1;
-  const result = writeZeros(fd, offset, length);
+function fillHole(file: OpenObject, offset: number, length: number): number {
+  if (sys.lseek(file.fd, offset, SEEK.DATA) === offset) return 1;
+  const result = keepingCapability(file, () => writeZeros(file.fd, offset, length));
   return result < 0 ? result : 1;
 }

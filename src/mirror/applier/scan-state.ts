@@ -60,6 +60,11 @@ export class ScanState {
     return this.#owned.get(ino)?.has(path) ?? true;
   }
 
+  /** Whether any file with several names was dealt with. */
+  get ownsAny(): boolean {
+    return this.#owned.size > 0;
+  }
+
   /** `path` is a right name of the inode (which has several). */
   own(ino: number, path: string): void {
     const paths = this.#owned.get(ino);
