@@ -1,0 +1,51 @@
+// The bed of the benches: a lab with a pair, a protected directory and an equal unprotected one on
+// the same disk image, so that native and ours differ by the product alone.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { LabHost } from '../lab/host.ts';
+import { Lab } from '../lab/lab.ts';
+import { pairNodes, understudy, waitForCopy } from '../lab/pair.ts';
+
+export const NATIVE = '/srv/native';
+export const PROTECTED = '/srv/protected';
+const GROUP = 'bench';
+const COPY_TIMEOUT_MS = 300_000;
+
+export type Mode = 'sync' | 'memory' | 'async';
+
+export class Bed {
+  readonly lab: Lab;
+  readonly a: LabHost;
+  readonly b: LabHost;
+
+  private constructor(lab: Lab) {
+    this.lab = lab;
+    this.a = lab.host('a');
+    this.b = lab.host('b');
+  }
+
+  /** Runs `work` on a fresh pair; the lab is removed whatever happens. */
+  static async with<T>(work: (bed: Bed) => Promise<T>): Promise<T> {
+    const lab = await Lab.up();
+    try {
+      const bed = new Bed(lab);
+      await pairNodes(lab);
+      for (const dir of [NATIVE, PROTECTED]) await bed.a.must(['mkdir', '-p', dir]);
+      return await work(bed);
+    } finally {
+      await lab.down();
+    }
+  }
+
+  /** Protects the directory and waits until the copy is complete. */
+  async protect(mode: Mode): Promise<void> {
+    const options = ['--name', GROUP, '--dir', PROTECTED, '--mode', mode, '--allow-empty-match'];
+    await understudy(this.a, ['group', 'create', ...options, '--seed'], { timeoutMs: 60_000 });
+    await waitForCopy(this.a, GROUP, COPY_TIMEOUT_MS);
+    await sleep(500);
+  }
+
+  /** Ends protection; the data stays where it is. */
+  async unprotect(): Promise<void> {
+    await understudy(this.a, ['group', 'delete', GROUP], { timeoutMs: 60_000 });
+  }
+}
