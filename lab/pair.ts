@@ -12,6 +12,7 @@ export interface GroupSummary {
   readonly role: 'primary' | 'standby' | string;
   readonly copy: string;
   readonly link: string;
+  readonly linkReason: string | null;
   readonly alone: boolean;
   readonly lagMs: number | null;
 }
@@ -85,6 +86,7 @@ export async function waitForCopy(
   if ((await waitUntil(isComplete, timeoutMs, 300)) && last !== undefined) return last;
   throw new UnderstudyError(
     'LAB_COPY_INCOMPLETE',
-    `the copy of group "${name}" is not complete in time: ${JSON.stringify(last)}`,
+    `the copy of group "${name}" is not complete in time: copy ${last?.copy}, link ${last?.link}` +
+      ` (${last?.linkReason ?? 'no reason given'}), alone ${last?.alone}`,
   );
 }

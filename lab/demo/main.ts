@@ -16,6 +16,9 @@ interface DemoOptions {
   readonly after: string;
   readonly json?: boolean;
   readonly keepLab?: boolean;
+  readonly rejoin?: boolean;
+  readonly rounds: string;
+  readonly checkpoints: 'never' | 'always' | 'alternate';
 }
 
 const program = new Command('demo')
@@ -35,6 +38,13 @@ const program = new Command('demo')
   .option('--seconds <n>', 'work before the power cut', '8')
   .option('--after <n>', 'seconds of work on the second server', '4')
   .option('--json', 'print the table as one JSON object on the last line')
+  .option('--rejoin', 'boot the first server again, as the standby')
+  .option('--rounds <n>', 'play it so often, each time in a new lab, and sum up', '1')
+  .addOption(
+    new Option('--checkpoints <when>', 'PostgreSQL: a CHECKPOINT every 2 s in which rounds')
+      .choices(['never', 'always', 'alternate'])
+      .default('never'),
+  )
   .option('--keep-lab', 'leave the lab running (see: npm run lab -- status --name demo)')
   .exitOverride();
 
@@ -66,35 +76,48 @@ function interrupted(): void {
   process.exit(130);
 }
 
-async function demo(options: DemoOptions): Promise<boolean> {
+async function playRound(options: DemoOptions, round: number): Promise<Outcome> {
   const timeline = new Timeline((line) => console.error(line));
+  const checkpoints =
+    options.checkpoints === 'always' || (options.checkpoints === 'alternate' && round % 2 === 1);
   const application: DemoApplication =
-    options.app === 'postgresql' ? new PostgresqlApplication() : new LedgerApplication();
+    options.app === 'postgresql'
+      ? new PostgresqlApplication({ checkpoints })
+      : new LedgerApplication();
   const keep = options.keepLab === true;
-  const lab = await Lab.up({
-    hosts: ['a', 'b', 'client'],
-    keep,
-    ...(keep ? { name: 'demo' } : {}),
-  });
-  process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
+  const name = keep ? { name: 'demo' } : {};
+  const lab = await Lab.up({ hosts: ['a', 'b', 'client'], keep, ...name });
   try {
     timeline.note(`lab "${lab.name}": servers a and b, a client, two networks`);
     const outcome = await playScenario(lab, application, timeline, {
       mode: options.mode,
       workMs: Number(options.seconds) * 1000,
       afterMs: Number(options.after) * 1000,
+      rejoin: options.rejoin === true,
     });
-    console.error(`\n${table(outcome)}\n`);
-    if (options.json === true) console.log(JSON.stringify(outcome));
-    return isGood(outcome);
+    if (!isGood(outcome)) timeline.note(`logs of all hosts: ${await lab.saveLogs()}`);
+    return outcome;
   } catch (failure) {
     timeline.note(`failed: ${messageOf(failure)}`);
-    const kept = await lab.saveLogs();
-    timeline.note(`logs of all hosts: ${kept}`);
+    timeline.note(`logs of all hosts: ${await lab.saveLogs()}`);
     throw failure;
   } finally {
     if (!keep) await lab.down();
   }
+}
+
+async function demo(options: DemoOptions): Promise<boolean> {
+  process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
+  const outcomes: Outcome[] = [];
+  for (let round = 0; round < Number(options.rounds); round += 1) {
+    const outcome = await playRound(options, round);
+    outcomes.push(outcome);
+    console.error(`\n${table(outcome)}\n`);
+    if (options.json === true) console.log(JSON.stringify(outcome));
+  }
+  const good = outcomes.filter((outcome) => isGood(outcome)).length;
+  if (outcomes.length > 1) console.error(`${good} of ${outcomes.length} rounds were good`);
+  return good === outcomes.length;
 }
 
 try {

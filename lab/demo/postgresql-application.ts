@@ -42,6 +42,12 @@ export class PostgresqlApplication implements DemoApplication {
   #server: LabProcess | undefined;
   #client: LabProcess | undefined;
   #pgbench: LabProcess | undefined;
+  readonly #checkpoints: boolean;
+
+  /** `checkpoints`: a CHECKPOINT every two seconds, which writes many old pages between commits. */
+  constructor(options: { checkpoints?: boolean } = {}) {
+    this.#checkpoints = options.checkpoints ?? false;
+  }
 
   async prepare(host: LabHost): Promise<void> {
     if (!existsSync(join(BIN, 'postgres'))) {
@@ -88,6 +94,9 @@ export class PostgresqlApplication implements DemoApplication {
       'postgresql',
       async () => (await host.exec([join(BIN, 'pg_isready'), '--quiet'])).code === 0,
     );
+    if (!this.#checkpoints) return;
+    const every = String.raw`echo 'CHECKPOINT \watch 2' | ${join(BIN, 'psql')} --quiet "$1"`;
+    spawnLogged(host, 'checkpoints', ['sh', '-c', every, 'sh', DATABASE], USER);
   }
 
   async startLoad(client: LabHost, servers: readonly LabHost[]): Promise<void> {

@@ -1,10 +1,11 @@
 // The story of the demo: protect, work, lose power, take over, go on, and count.
 import { setTimeout as sleep } from 'node:timers/promises';
+import { present } from '../../src/core/assert.ts';
 import { UnderstudyError } from '../../src/core/errors.ts';
 import { outagesIn } from '../../examples/ledger/client-log.ts';
 import type { LabHost } from '../host.ts';
 import type { Lab } from '../lab.ts';
-import { pairNodes, understudy, waitForCopy } from '../pair.ts';
+import { groupOn, pairNodes, understudy, waitForCopy, waitForDaemon } from '../pair.ts';
 import { waitUntil } from '../run.ts';
 import type { Acknowledgement, DemoApplication } from './application.ts';
 import type { Timeline } from './timeline.ts';
@@ -15,10 +16,12 @@ const TAKEOVER_TIMEOUT_MS = 60_000;
 
 export interface ScenarioOptions {
   readonly mode: Mode;
-  /** Work before the power cut, which comes within the second after it. */
+  /** Work before the power cut, which comes at a random moment of the second after it. */
   readonly workMs: number;
   /** Work on the second server. */
   readonly afterMs: number;
+  /** Boot the first server again and let it become the standby. */
+  readonly rejoin: boolean;
 }
 
 /** The closing table. */
@@ -55,9 +58,13 @@ export async function playScenario(
   await application.startLoad(client, [a, b]);
   await waitForWork(() => application.acknowledged(client).length, client);
   timeline.note('the client works');
-  await sleep(options.workMs + Math.random() * 1000);
-  const before = await waitForCopy(a, application.name, COPY_TIMEOUT_MS);
-  timeline.note(`copy on b: ${before.copy}, lag ${before.lagMs ?? 0} ms; now the power goes`);
+  await sleep(options.workMs);
+  const { copy, lagMs } =
+    options.mode === 'sync'
+      ? await waitForCopy(a, application.name, COPY_TIMEOUT_MS)
+      : present(await groupOn(a, application.name), 'group of the demo');
+  timeline.note(`copy on b: ${copy}, lag ${lagMs ?? 0} ms; the power will go any moment`);
+  await sleep(Math.random() * 1000);
 
   const cutAt = Date.now();
   await a.powerOff();
@@ -74,6 +81,7 @@ export async function playScenario(
 
   const verdict = await application.verify(b, application.acknowledged(client));
   timeline.note(`every acknowledged commit looked up on b, data checked: ${verdict.integrity}`);
+  if (options.rejoin) await rejoin(a, b, application, timeline);
   return outcomeOf(application, options.mode, {
     before: application.acknowledged(client).filter((entry) => !isFromB(entry)),
     after: application.acknowledged(client).filter(isFromB),
@@ -119,6 +127,19 @@ async function takeOver(
   await application.start(b);
   timeline.note(`${application.name} serves on b`);
   return takeoverMs;
+}
+
+async function rejoin(
+  a: LabHost,
+  b: LabHost,
+  application: DemoApplication,
+  timeline: Timeline,
+): Promise<void> {
+  await a.boot();
+  timeline.note('a has power again');
+  await waitForDaemon(a);
+  await waitForCopy(b, application.name, COPY_TIMEOUT_MS);
+  timeline.note('a is the standby of b, its copy is up to date');
 }
 
 async function waitForWork(acknowledged: () => number, client: LabHost): Promise<void> {
