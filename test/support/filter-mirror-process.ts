@@ -1,0 +1,212 @@
+// Process that runs the filter over one directory and applies its records to another, at once and
+// without network or journal in between: what the filter says is all that the copy gets.
+import { readdirSync } from 'node:fs';
+import { RingConsumer } from '../../src/core/byte-ring.ts';
+import { Filter } from '../../src/filter/filter.ts';
+import { checkRecord, field, readU53, recordType, sealRecord } from '../../src/journal/record.ts';
+import { AT, O } from '../../src/linux/constants.ts';
+import { cstring, sys } from '../../src/linux/libc.ts';
+import { Applier } from '../../src/mirror/applier/applier.ts';
+import { RecordView } from '../../src/mirror/applier/record-view.ts';
+import type {
+  MirrorCounters,
+  MirrorProcessOptions,
+  MirrorReply,
+  MirrorRequest,
+  SeenRecord,
+} from './filter-mirror-protocol.ts';
+import { unmountLazily } from './loop-image.ts';
+
+const TYPE_NAMES = new Map<number, string>(
+  Object.entries(recordType).map(([name, value]) => [value, name]),
+);
+const BATCH_BYTES = 4 * 1024 * 1024;
+
+class MirrorProcess {
+  readonly #options: MirrorProcessOptions;
+  readonly #filter: Filter;
+  readonly #applier: Applier;
+  readonly #consumer: RingConsumer;
+  #position: number;
+  #sequence = 0;
+  #held = false;
+  #ended = false;
+  #scanning = false;
+  #sentBytes = 0;
+  readonly #byType: Record<string, number> = {};
+  #records: SeenRecord[] = [];
+  readonly #seen = new RecordView();
+
+  constructor(options: MirrorProcessOptions) {
+    this.#options = options;
+    const { a, b, include, exclude } = options;
+    this.#filter = new Filter({
+      group: 'test',
+      directories: [{ dir: a, include, exclude }],
+      epoch: 1,
+      firstSequence: 1,
+      captureFromStart: options.captureFromStart,
+      ringBytes: options.ringBytes,
+      helperThreads: 2,
+      spinMicroseconds: 0,
+    });
+    const fd = sys.openat(AT.FDCWD, cstring(b), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
+    if (fd < 0) throw new Error(`cannot open ${b}`);
+    this.#applier = new Applier({
+      directories: [{ fd, label: b }],
+      onNeed: (need) => this.#filter.need([need]),
+    });
+    this.#consumer = new RingConsumer(this.#filter.ring);
+    this.#position = this.#consumer.released;
+  }
+
+  async run(): Promise<void> {
+    await this.#filter.start({
+      onScan: (progress, finished) => {
+        this.#sentBytes = progress.sentBytes;
+        if (finished) this.#scanning = false;
+      },
+      onEnded: () => {
+        this.#ended = true;
+      },
+      onFailed: (message) => this.fail(`filter: ${message}`),
+    });
+    say({ ready: true });
+    while (!this.#ended || this.#available() > 0) {
+      if (this.#held || this.#available() === 0) {
+        await this.#consumer.waitForItem(this.#held ? -1 : this.#position, this.#held ? 5 : 200);
+      } else this.#applySome();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await this.#filter.close();
+  }
+
+  #available(): number {
+    return this.#consumer.readable(this.#position).bytes;
+  }
+
+  #applySome(): void {
+    const { position, bytes } = this.#consumer.readable(this.#position);
+    const start = this.#consumer.offsetOf(position);
+    const { view } = this.#consumer;
+    let length = 0;
+    while (length < Math.min(bytes, BATCH_BYTES) && !this.#consumer.isSkipAt(start + length)) {
+      const at = start + length;
+      sealRecord(this.#consumer.bytes, view, at);
+      const total = checkRecord(this.#consumer.bytes, view, at, bytes - length);
+      if (typeof total === 'string') return this.fail(`record ${this.#sequence + 1}: ${total}`);
+      const sequence = readU53(view, at + field.sequence);
+      if (sequence !== this.#sequence + 1) return this.fail(`gap after ${this.#sequence}`);
+      this.#sequence = sequence;
+      this.#note(at);
+      const fault = this.#applier.apply(this.#consumer.bytes, view, at);
+      if (fault !== undefined) {
+        const last = this.#records.slice(-20).map((seen) => JSON.stringify(seen));
+        return this.fail(`applier: ${JSON.stringify(fault)}, after\n${last.join('\n')}`);
+      }
+      length += total;
+    }
+    const fault = this.#applier.endBatch();
+    if (fault !== undefined) return this.fail(`applier: ${JSON.stringify(fault)}`);
+    this.#position = (position + length) >>> 0;
+    this.#consumer.release(this.#position);
+    if (this.#scanning) this.#filter.applied(this.#sequence);
+  }
+
+  #note(at: number): void {
+    const record = this.#seen;
+    record.load(this.#consumer.bytes, this.#consumer.view, at);
+    const type = TYPE_NAMES.get(record.type) ?? String(record.type);
+    this.#byType[type] = (this.#byType[type] ?? 0) + 1;
+    if (record.type === recordType.scanEnd) this.#scanning = false;
+    if (this.#options.recordsKept === 0) return;
+    const { path, path2, offset, length, payloadLength } = record;
+    this.#records.push({ type, path, path2, offset, length, payloadBytes: payloadLength });
+    if (this.#records.length > this.#options.recordsKept) this.#records.shift();
+  }
+
+  async obey(request: MirrorRequest): Promise<MirrorCounters> {
+    let busy: string | undefined;
+    switch (request.type) {
+      case 'quiesce':
+        await this.#quiesce();
+        break;
+      case 'scan':
+        this.#scanning = true;
+        this.#filter.scan(request.mode);
+        break;
+      case 'hold':
+        this.#held = request.held;
+        break;
+      case 'disable':
+        this.#filter.disable();
+        break;
+      case 'unmount':
+        busy = this.#filter.unmount()?.busy;
+        break;
+      case 'counters':
+        break;
+    }
+    return this.#counters(busy);
+  }
+
+  /** Waits until everything that was captured before is applied, and a scan under way is complete. */
+  async #quiesce(): Promise<void> {
+    while (this.#available() > 0 || this.#scanning) {
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  }
+
+  #counters(busy: string | undefined): MirrorCounters {
+    const { rss, heapUsed } = process.memoryUsage();
+    const records = this.#records;
+    this.#records = [];
+    return {
+      byType: { ...this.#byType },
+      records,
+      descriptors: readdirSync('/proc/self/fd').length,
+      rssBytes: rss,
+      heapBytes: heapUsed,
+      sentBytes: this.#sentBytes,
+      ...(busy === undefined ? {} : { busy }),
+    };
+  }
+
+  fail(message: string): void {
+    say({ failed: message });
+    this.cleanUp();
+    // The message has to be on its way.
+    setTimeout(() => process.exit(1), 50);
+    this.#held = true;
+  }
+
+  cleanUp(): void {
+    this.#filter.detach();
+    for (const dir of this.#options.cleanUp) unmountLazily(dir);
+  }
+}
+
+function say(reply: MirrorReply): void {
+  process.send?.(reply);
+}
+
+const options = JSON.parse(process.argv[2] ?? '{}') as MirrorProcessOptions;
+const mirror = new MirrorProcess(options);
+process.on('message', (message: { id: number; request: MirrorRequest }) => {
+  mirror.obey(message.request).then(
+    (counters) => say({ id: message.id, counters }),
+    (thrown: unknown) => mirror.fail(String(thrown)),
+  );
+});
+process.on('disconnect', () => {
+  mirror.cleanUp();
+  process.exit(1);
+});
+setTimeout(() => {
+  say({ failed: 'the lifetime of the mirror process is over' });
+  mirror.cleanUp();
+  process.exit(1);
+}, options.lifetimeMs).unref();
+await mirror.run();
+process.disconnect();
+process.exit(0);

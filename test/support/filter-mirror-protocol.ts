@@ -1,0 +1,58 @@
+// What a test and the process that runs the filter for it say to each other.
+import type { ScanMode } from '../../src/filter/scanner.ts';
+
+/** First argument of the process, as JSON. */
+export interface MirrorProcessOptions {
+  /** The protected directory, and the directory that becomes its copy. */
+  readonly a: string;
+  readonly b: string;
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+  /** Record from the first request on; otherwise only after a scan was asked for. */
+  readonly captureFromStart: boolean;
+  readonly ringBytes: number;
+  /** Records are kept for {@link MirrorCounters.records} up to this many. */
+  readonly recordsKept: number;
+  /** Directories to be taken out of sight when the test process is gone. */
+  readonly cleanUp: readonly string[];
+  /** The process ends by itself after this, so that no test can hang on its mount for ever. */
+  readonly lifetimeMs: number;
+}
+
+/** A record as tests look at it. */
+export interface SeenRecord {
+  readonly type: string;
+  readonly path: string;
+  readonly path2: string;
+  readonly offset: number;
+  readonly length: number;
+  readonly payloadBytes: number;
+}
+
+export type MirrorRequest =
+  | { readonly type: 'quiesce' }
+  | { readonly type: 'scan'; readonly mode: ScanMode }
+  /** Stop or go on applying; the ring fills meanwhile. */
+  | { readonly type: 'hold'; readonly held: boolean }
+  | { readonly type: 'counters' }
+  | { readonly type: 'disable' }
+  | { readonly type: 'unmount' };
+
+export interface MirrorCounters {
+  /** Number of records per type name since the start. */
+  readonly byType: Readonly<Record<string, number>>;
+  /** The last records, oldest first; asking empties the list. */
+  readonly records: readonly SeenRecord[];
+  readonly descriptors: number;
+  readonly rssBytes: number;
+  readonly heapBytes: number;
+  /** Contents that a scan sent, bytes. */
+  readonly sentBytes: number;
+  readonly busy?: string;
+}
+
+/** Process → test: an answer to the request of this number, or bad news. */
+export type MirrorReply =
+  | { readonly id: number; readonly counters: MirrorCounters }
+  | { readonly ready: true }
+  | { readonly failed: string };
