@@ -114,14 +114,8 @@ export class JournalReader {
     for (;;) {
       const opened = this.#ensureOpen();
       if (opened !== 'open') return opened;
-      if (this.#collect(bytesMax, sequenceMax)) return 'records';
-      // Near the tail a small read is enough and quick; a large record needs the whole buffer.
-      for (let bytes = this.#fillBytes; ; bytes = this.#buffer.length) {
-        const filled = this.#fill(bytes);
-        if (filled < 0) return this.#io(`read ${segmentName(this.#segment)}`, filled);
-        if (this.#collect(bytesMax, sequenceMax)) return 'records';
-        if (bytes === this.#buffer.length) break;
-      }
+      const found = this.#readOn(bytesMax, sequenceMax);
+      if (found !== 'end') return found;
       const moved = this.#nextSegment();
       if (moved !== 'open') return moved;
     }
@@ -132,33 +126,54 @@ export class JournalReader {
     this.#fd = -1;
   }
 
+  /** Looks for the wanted record in the buffer, then in the rest of the segment. */
+  #readOn(bytesMax: number, sequenceMax: number): 'records' | 'end' | 'io' {
+    // Near the tail a small read is enough and quick; a large record needs the whole buffer.
+    let bytes = this.#fillBytes;
+    for (;;) {
+      if (this.#collect(bytesMax, sequenceMax)) return 'records';
+      const filled = this.#fill(bytes);
+      if (filled < 0) return this.#io(`read ${segmentName(this.#segment)}`, filled);
+      const before = this.#offset;
+      this.#skipEarlier();
+      if (this.#collect(bytesMax, sequenceMax)) return 'records';
+      if (this.#offset !== before) continue;
+      if (bytes === this.#buffer.length) return 'end';
+      bytes = this.#buffer.length;
+    }
+  }
+
+  /** Passes over records of the segment that come before the first one wanted. */
+  #skipEarlier(): void {
+    const { view } = this.batch;
+    for (;;) {
+      const total = checkRecord(this.#buffer, view, this.#from, this.#to - this.#from);
+      if (typeof total !== 'number' || sequenceAt(view, this.#from) >= this.#wanted) return;
+      this.#from += total;
+      this.#offset += total;
+    }
+  }
+
   /** Hands out the checked records at the front of the buffer; false when there is none. */
   #collect(bytesMax: number, sequenceMax: number): boolean {
     const { batch } = this;
-    const view = batch.view;
-    const header = this.#header;
-    if (header === undefined) return false;
-    let at = this.#from;
+    const { view } = batch;
     const limit = Math.min(this.#to, this.#from + Math.max(bytesMax, RECORD_BYTES_MAX));
+    const epoch = this.#header?.epoch;
+    let at = this.#from;
     let sequence = this.#wanted;
     while (at < limit && sequence <= sequenceMax) {
       const total = checkRecord(this.#buffer, view, at, this.#to - at);
       if (typeof total !== 'number' || at + total > limit) break;
-      const found = sequenceAt(view, at);
-      if (view.getUint32(at + field.epoch, true) !== header.epoch) break;
-      if (found !== sequence) {
-        // Before the first record wanted: the segment begins earlier.
-        if (found > sequence || at !== this.#from) break;
-        this.#skip(total);
-        at = this.#from;
-        continue;
-      }
+      if (sequenceAt(view, at) !== sequence) break;
+      if (view.getUint32(at + field.epoch, true) !== epoch) break;
       at += total;
       sequence += 1;
     }
     if (at === this.#from) return false;
-    this.#fillBytes =
-      sequence > sequenceMax ? FILL_BYTES_MIN : Math.min(this.#fillBytes * 2, this.#buffer.length);
+    const isAtTail = sequence > sequenceMax;
+    const doubled = Math.min(this.#fillBytes * 2, this.#buffer.length);
+    this.#fillBytes = isAtTail ? FILL_BYTES_MIN : doubled;
     batch.at = this.#from;
     batch.end = at;
     batch.firstSequence = this.#wanted;
@@ -167,11 +182,6 @@ export class JournalReader {
     this.#offset += at - this.#from;
     this.#from = at;
     return true;
-  }
-
-  #skip(bytes: number): void {
-    this.#from += bytes;
-    this.#offset += bytes;
   }
 
   /** Reads on at `#offset`, from the file anew: what was stale before may be written by now. */

@@ -110,6 +110,22 @@ describe('journal', () => {
     expect(readAll(1, 1).bytes.equals(sampleRecords(varied(1, 53)))).toBe(true);
   });
 
+  it('finds a record far behind the beginning of its segment', async () => {
+    const options = { directory, groupId, segmentBytes: 8 * 1024 * 1024 };
+    const writer = new JournalWriter({ ...options, checkpoint: start, firstSegment: 1 });
+    opened.push(writer);
+    append(writer, varied(1, 4000));
+    for (const wanted of [50, 1000, 3000, 4000]) {
+      const found = readAll(1, wanted).bytes;
+      expect(found.equals(sampleRecords(varied(wanted, 4001 - wanted)))).toBe(true);
+    }
+    await close(writer);
+    const checkpoint = { ...start, sequence: 3990 };
+    const again = new JournalWriter({ ...options, checkpoint, firstSegment: 1 });
+    opened.push(again);
+    expect(again.position.sequence).toBe(4000);
+  });
+
   it('follows the tail record by record while it is written', () => {
     const writer = open();
     append(writer, varied(1, 1));

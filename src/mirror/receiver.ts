@@ -44,7 +44,7 @@ export interface ReceiverOptions {
 export interface ReceiverParts {
   readonly journal: JournalWriter;
   readonly state: StandbyState;
-  readonly applier: ApplierHost;
+  readonly applier: Pick<ApplierHost, 'control' | 'hasAllNeeds'>;
 }
 
 export type EventDetails = Readonly<Record<string, string | number | boolean>>;
@@ -139,6 +139,11 @@ export class Receiver implements LinkServerHandlers {
   /** Bytes of records received since the start. */
   get receivedBytes(): number {
     return this.#receivedBytes;
+  }
+
+  /** True while the primary has to wait for room in the journal. */
+  get isFull(): boolean {
+    return this.#isFull;
   }
 
   /** Scans begun so far. */

@@ -334,6 +334,7 @@ export class Standby {
     });
     this.#journal.free(sequence, control.readerSegment);
     this.#receiver.roomMade();
+    this.#isCheckpointWanted = this.#receiver.isFull;
   }
 
   /**

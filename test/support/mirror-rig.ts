@@ -119,6 +119,7 @@ export class StandbyRig {
   #timer: NodeJS.Timeout | undefined;
   #checkpointEvery = 0;
   #isIdle: boolean;
+  #isCheckpointWanted = false;
 
   constructor(options: StandbyRigOptions) {
     this.#options = options;
@@ -168,7 +169,9 @@ export class StandbyRig {
           this.state.update({ copy: 'complete' });
           this.receiver.applied();
         },
-        onCheckpointWanted: () => this.#checkpoint(),
+        onCheckpointWanted: () => {
+          this.#isCheckpointWanted = true;
+        },
         onEvent: (_level, code) => this.events.push(code),
         onFatal: (error) => {
           this.fatal = error;
@@ -224,7 +227,7 @@ export class StandbyRig {
     if (this.follower.control.applied === before) return;
     this.receiver.applied();
     this.#checkpointEvery += 1;
-    if (this.#checkpointEvery % 20 === 0) this.#checkpoint();
+    if (this.#isCheckpointWanted || this.#checkpointEvery % 20 === 0) this.#checkpoint();
   }
 
   #checkpoint(): void {
@@ -233,6 +236,7 @@ export class StandbyRig {
     this.state.update({ checkpoint: { streamId, epoch, sequence: applied } });
     this.journal.free(applied, readerSegment);
     this.receiver.roomMade();
+    this.#isCheckpointWanted = this.receiver.isFull;
   }
 
   async #beginScan(position: JournalPosition): Promise<void> {

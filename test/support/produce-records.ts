@@ -15,7 +15,12 @@ export interface ProduceOptions {
   readonly pauseMs: number;
   /** Records of these types come at these sequences. */
   readonly special: Readonly<Record<number, number>>;
+  /** Float64Array: per record the time of its capture, milliseconds since the Unix epoch. */
+  readonly stamps?: SharedArrayBuffer;
 }
+
+/** Wall clock with fractions of a millisecond, comparable between threads. */
+export const preciseNow = (): number => performance.timeOrigin + performance.now();
 
 type Shape = Pick<ProduceOptions, 'epoch' | 'payloadBytesMax' | 'commitEvery' | 'special'>;
 
@@ -35,6 +40,7 @@ export function producedRecord(shape: Shape, sequence: number): SampleRecord {
 
 function produce(options: ProduceOptions): void {
   const producer = new RingProducer(options.ring);
+  const stamps = options.stamps === undefined ? undefined : new Float64Array(options.stamps);
   for (let i = 0; i < options.count; i += 1) {
     const sequence = options.from + i;
     const sample = producedRecord(options, sequence);
@@ -42,7 +48,9 @@ function produce(options: ProduceOptions): void {
     while (!producer.waitForRoom(bytes, 1000)) producer.wake();
     const at = producer.reserve(bytes);
     layRecord(producer.bytes, producer.view, at, sample);
-    writeU53(producer.view, at + field.capturedAt, Date.now() * 1000);
+    const now = preciseNow();
+    if (stamps !== undefined) stamps[i] = now;
+    writeU53(producer.view, at + field.capturedAt, now * 1000);
     producer.commit(bytes);
     if (sample.type !== recordType.commit && i % 7 !== 0 && i < options.count - 1) continue;
     producer.wake();
