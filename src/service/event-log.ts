@@ -33,13 +33,17 @@ export class EventLog {
   /** The last `count` events, oldest first. A line torn by a power cut is left out. */
   last(count: number): ControlEvent[] {
     const lines = [`${this.#path}.1`, this.#path].flatMap((path) =>
-      existsSync(path) ? readFileSync(path, 'utf8').split('\n') : [],
+      existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(isNotEmpty) : [],
     );
     return lines
       .slice(-count - 1)
       .flatMap(parseLine)
       .slice(-count);
   }
+}
+
+function isNotEmpty(line: string): boolean {
+  return line !== '';
 }
 
 function parseLine(line: string): ControlEvent[] {
