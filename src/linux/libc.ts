@@ -10,14 +10,31 @@ const libc = koffi.load('libc.so.6');
 /** A typed array, or an address obtained from {@link addressOf}. */
 export type Pointer = Uint8Array | number;
 
-type Native = (...args: readonly (Pointer | null)[]) => number;
+type Argument = Pointer | null;
+type Native = (...args: readonly Argument[]) => number;
 
+/** The result, or the negative errno of a failed call. */
+function checked(result: number): number {
+  return result < 0 ? -koffi.errno() : result;
+}
+
+/**
+ * One function per number of parameters: collecting and spreading arguments would cost as much as a
+ * short system call.
+ */
 function define(signature: string): Native {
-  const native = libc.func(signature) as Native;
-  return (...args) => {
-    const result = native(...args);
-    return result < 0 ? -koffi.errno() : result;
-  };
+  const f = libc.func(signature) as Native;
+  const parameters = signature.includes('()') ? 0 : signature.split(',').length;
+  const byParameters: readonly Native[] = [
+    () => checked(f()),
+    (a = 0) => checked(f(a)),
+    (a = 0, b = 0) => checked(f(a, b)),
+    (a = 0, b = 0, c = 0) => checked(f(a, b, c)),
+    (a = 0, b = 0, c = 0, d = 0) => checked(f(a, b, c, d)),
+    (a = 0, b = 0, c = 0, d = 0, e = 0) => checked(f(a, b, c, d, e)),
+    (...args) => checked(f(...args)),
+  ];
+  return byParameters[parameters] ?? ((...args) => checked(f(...args)));
 }
 
 /**
