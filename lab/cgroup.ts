@@ -58,9 +58,9 @@ export class ControlGroup {
   }
 
   /** Stops all processes; false when some sit in a system call that cannot be left (they stop later). */
-  async freeze(): Promise<boolean> {
+  async freeze(timeoutMs = 1000): Promise<boolean> {
     this.#write('cgroup.freeze', '1');
-    return await waitUntil(() => this.#event('frozen') === '1', 1000, 2);
+    return await waitUntil(() => this.#event('frozen') === '1', timeoutMs, 1);
   }
 
   thaw(): void {

@@ -33,6 +33,7 @@ import {
 } from './state.ts';
 
 const GONE_TIMEOUT_MS = 10_000;
+const STOP_TIMEOUT_MS = 20;
 
 /** Options of {@link LabHost.exec}. */
 export interface ExecOptions extends ExecEnvironment, Omit<RunOptions, 'env'> {}
@@ -163,6 +164,9 @@ export class LabHost {
    */
   async powerOff(): Promise<void> {
     await this.#change(async (lab, host) => {
+      // The processors stop first, so that no program sees its disk fail and can say so. Whoever
+      // sits in a system call just now stops at its end.
+      await this.group.freeze(STOP_TIMEOUT_MS);
       const disk = this.#diskFromOutside(lab, host);
       if (disk !== undefined) cutDiskPower(disk);
       await this.#clear(lab, host);
