@@ -1,15 +1,19 @@
 // Keeps the applier thread: starts it, listens to it, ends it. One thread at a time.
+import { rmSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { assert } from '../core/assert.ts';
 import { messageOf } from '../core/errors.ts';
 import { ApplyControl } from '../journal/apply-control.ts';
-import type { ApplierMessage, ApplierWorkerData } from './applier-protocol.ts';
+import type { ApplierMessage, ApplierWorkerData } from './applier/applier-messages.ts';
 import type { NeedRange } from './link/messages.ts';
 
 export interface ApplierHostOptions {
   readonly journalDirectory: string;
   readonly groupId: string;
-  readonly directories: ApplierWorkerData['directories'];
+  /** Descriptors of the protected directories, from before they were covered. */
+  readonly directories: readonly { readonly dir: string; readonly fd: number }[];
+  /** File that an applier keeps about the scan it is at. */
+  readonly scanLogPath: string;
 }
 
 export interface ApplierHostHandlers {
@@ -17,7 +21,6 @@ export interface ApplierHostHandlers {
   onDiverged(sequence: number, message: string): void;
   onBlocked(sequence: number, message: string): void;
   onUnblocked(sequence: number): void;
-  onProgress(files: number, bytes: number): void;
   /** The thread ended by itself, which is a bug: the process has to restart. */
   onDied(reason: string): void;
 }
@@ -26,9 +29,10 @@ export interface ApplierHostHandlers {
 export interface ApplierStart {
   /** Last record that is in the copy already. */
   readonly applied: number;
+  /** Last record that may be applied now. */
+  readonly tail: number;
+  /** Segment to look for the first record to apply. */
   readonly segment: number;
-  /** See ApplierWorkerData. */
-  readonly trustMarker: boolean;
 }
 
 export class ApplierHost {
@@ -37,6 +41,7 @@ export class ApplierHost {
   #worker: Worker | undefined;
   #control = ApplyControl.create(0, 1);
   #needsSeen = 0;
+  #isStopping = false;
 
   constructor(options: ApplierHostOptions, handlers: ApplierHostHandlers) {
     this.#options = options;
@@ -57,18 +62,27 @@ export class ApplierHost {
     return this.#control.needsPosted === this.#needsSeen;
   }
 
+  /**
+   * Starts a thread. No scan is under way at the start: one that was cut short is not gone on with,
+   * because needs that were on their way to the primary are lost with the process.
+   */
   start(at: ApplierStart): void {
     assert(this.#worker === undefined, 'one applier at a time');
+    const { journalDirectory, groupId, directories, scanLogPath } = this.#options;
     const control = ApplyControl.create(at.applied, at.segment);
+    control.publishTail(at.tail);
     this.#control = control;
     this.#needsSeen = 0;
+    rmSync(scanLogPath, { force: true });
     const workerData: ApplierWorkerData = {
       control: control.memory,
-      journalDirectory: this.#options.journalDirectory,
-      groupId: this.#options.groupId,
-      start: { segment: at.segment, sequence: at.applied + 1 },
-      trustMarker: at.trustMarker,
-      directories: this.#options.directories,
+      journalDirectory,
+      groupId,
+      segment: at.segment,
+      checkpoint: at.applied,
+      directories: directories.map(({ dir, fd }) => ({ fd, label: dir })),
+      scanLogPath,
+      awaitScan: false,
     };
     const url = new URL('applier/applier-worker.ts', import.meta.url);
     const worker = new Worker(url, { workerData, name: 'applier' });
@@ -94,8 +108,6 @@ export class ApplierHost {
     this.#worker = undefined;
   }
 
-  #isStopping = false;
-
   #died(worker: Worker, reason: string): void {
     if (worker !== this.#worker || this.#isStopping) return;
     this.#worker = undefined;
@@ -103,22 +115,23 @@ export class ApplierHost {
   }
 
   #receive(message: ApplierMessage): void {
-    switch (message.kind) {
+    switch (message.type) {
       case 'need':
-        this.#needsSeen = (this.#needsSeen + message.ranges.length) >>> 0;
-        this.#handlers.onNeed(message.ranges);
+        this.#needsSeen = (this.#needsSeen + message.needs.length) >>> 0;
+        this.#handlers.onNeed(message.needs);
         return;
-      case 'diverged':
-        this.#handlers.onDiverged(message.sequence, `${message.code}: ${message.message}`);
+      case 'fault': {
+        const { kind, sequence, message: why } = message.fault;
+        if (kind === 'blocked') this.#handlers.onBlocked(sequence, why);
+        else this.#handlers.onDiverged(sequence, why);
         return;
-      case 'blocked':
-        this.#handlers.onBlocked(message.sequence, message.message);
-        return;
-      case 'unblocked':
+      }
+      case 'recovered':
         this.#handlers.onUnblocked(message.sequence);
         return;
-      case 'progress':
-        this.#handlers.onProgress(message.files, message.bytes);
+      case 'ready':
+      case 'scan':
+      case 'stopped':
     }
   }
 }
