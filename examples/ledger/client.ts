@@ -12,6 +12,8 @@ import { type Acknowledged, outagesIn, readLog } from './client-log.ts';
 import { ACCOUNTS, type Transfer } from './ledger.ts';
 
 const ANSWER_TIMEOUT_MS = 1000;
+/** A server without power does not refuse, it says nothing. */
+const CONNECT_TIMEOUT_MS = 250;
 const OUTAGE_MS = 250;
 const CHECKERS = 8;
 
@@ -40,6 +42,12 @@ async function call({ method, url, body, agent }: Call): Promise<Reply> {
       });
     });
     const timer = setTimeout(() => outgoing.destroy(new Error('no answer')), ANSWER_TIMEOUT_MS);
+    outgoing.once('socket', (socket) => {
+      if (!socket.connecting) return;
+      const connecting = setTimeout(() => socket.destroy(), CONNECT_TIMEOUT_MS);
+      const isDecided = (): void => clearTimeout(connecting);
+      socket.once('connect', isDecided).once('close', isDecided);
+    });
     outgoing.once('error', (failure) => {
       clearTimeout(timer);
       reject(failure);
