@@ -1,5 +1,4 @@
 // Keeps the applier thread: starts it, listens to it, ends it. One thread at a time.
-import { rmSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { assert } from '../core/assert.ts';
 import { messageOf } from '../core/errors.ts';
@@ -12,8 +11,6 @@ export interface ApplierHostOptions {
   readonly groupId: string;
   /** Descriptors of the protected directories, from before they were covered. */
   readonly directories: readonly { readonly dir: string; readonly fd: number }[];
-  /** File that an applier keeps about the scan it is at. */
-  readonly scanLogPath: string;
 }
 
 export interface ApplierHostHandlers {
@@ -68,12 +65,11 @@ export class ApplierHost {
    */
   start(at: ApplierStart): void {
     assert(this.#worker === undefined, 'one applier at a time');
-    const { journalDirectory, groupId, directories, scanLogPath } = this.#options;
+    const { journalDirectory, groupId, directories } = this.#options;
     const control = ApplyControl.create(at.applied, at.segment);
     control.publishTail(at.tail);
     this.#control = control;
     this.#needsSeen = 0;
-    rmSync(scanLogPath, { force: true });
     const workerData: ApplierWorkerData = {
       control: control.memory,
       journalDirectory,
@@ -81,8 +77,6 @@ export class ApplierHost {
       segment: at.segment,
       checkpoint: at.applied,
       directories: directories.map(({ dir, fd }) => ({ fd, label: dir })),
-      scanLogPath,
-      awaitScan: false,
     };
     const url = new URL('applier/applier-worker.ts', import.meta.url);
     const worker = new Worker(url, { workerData, name: 'applier' });
@@ -128,10 +122,6 @@ export class ApplierHost {
       }
       case 'recovered':
         this.#handlers.onUnblocked(message.sequence);
-        return;
-      case 'ready':
-      case 'scan':
-      case 'stopped':
     }
   }
 }

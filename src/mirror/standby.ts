@@ -124,7 +124,7 @@ export class Standby {
       ...(segmentBytes === undefined ? {} : { segmentBytes }),
     });
     this.#applier = new ApplierHost(
-      { journalDirectory, groupId, directories, scanLogPath: join(stateDirectory, 'scan.log') },
+      { journalDirectory, groupId, directories },
       {
         onNeed: (ranges) => {
           this.#receiver.needed(ranges);
