@@ -12,8 +12,8 @@ import { JournalWriter } from '../journal/journal-writer.ts';
 import type { JournalPosition } from '../journal/journal-recovery.ts';
 import { ORPHAN_DIRECTORY } from '../journal/record.ts';
 import { NO_STREAM, StandbyState } from '../journal/standby-state.ts';
-import { ApplierHost } from './applier-host.ts';
 import { removeMarker } from './applier/marker.ts';
+import { ApplierHost } from './applier-host.ts';
 import { Checkpointer } from './checkpointer.ts';
 import type { CopyState } from './link/frame.ts';
 import { LinkServer } from './link/link-server.ts';
@@ -59,8 +59,7 @@ export interface StandbyStatus {
   readonly receivedBytes: number;
   /** Why nothing is applied at present; null when all is well. */
   readonly blocked: string | null;
-  /** Bytes of the stream received since the scan began. */
-  readonly scan: { readonly bytes: number } | null;
+  readonly scan: { readonly files: number; readonly bytes: number } | null;
 }
 
 /** What a finished standby leaves. */
@@ -93,10 +92,7 @@ export class Standby {
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
   #blocked: string | null = null;
-  /** Received bytes when the last scan began. */
-  #scanFrom = 0;
-  /** Nothing behind this record counts as applied: the applier met a fault there. */
-  #appliedMax = Number.MAX_SAFE_INTEGER;
+  #progress: { files: number; bytes: number } = { files: 0, bytes: 0 };
   #checkpointAt = 0;
   #checkpointBytes = 0;
   #isCheckpointWanted = false;
@@ -130,13 +126,12 @@ export class Standby {
           this.#receiver.needed(ranges);
           this.#receiver.applied();
         },
-        onDiverged: (sequence, message) => {
-          // What it passes over from here on is not applied, whatever it says.
-          this.#appliedMax = Math.min(this.#appliedMax, Math.max(0, sequence - 1));
-          this.#receiver.diverged(sequence, message);
-        },
+        onDiverged: (sequence, message) => this.#receiver.diverged(sequence, message),
         onBlocked: (sequence, message) => this.#block(sequence, message),
         onUnblocked: (sequence) => this.#unblock(sequence),
+        onProgress: (files, bytes) => {
+          this.#progress = { files, bytes };
+        },
         onDied: (reason) => handlers.onFatal(new Error(`the applier thread ended: ${reason}`)),
       },
     );
@@ -170,7 +165,7 @@ export class Standby {
       this.#handlers.onEvent('warning', 'JOURNAL_CUT', `the journal was cut: ${fault}`, {});
     }
     // A scan that was cut short is not gone on with: only memory knew its course.
-    if (copy === 'complete') this.#startApplier(checkpoint.sequence);
+    if (copy === 'complete') this.#startApplier(checkpoint.sequence, true);
     this.#checkpointAt = this.#clock.monotonicMs();
     this.#timer = setInterval(() => void this.#maybeCheckpoint(), HOUSEKEEPING_INTERVAL_MS);
     return this.#server.listen();
@@ -191,7 +186,7 @@ export class Standby {
       journalBytes: this.#journal.bytes,
       receivedBytes: this.#receiver.receivedBytes,
       blocked: this.#blocked,
-      scan: copy === 'syncing' ? { bytes: this.#receiver.receivedBytes - this.#scanFrom } : null,
+      scan: copy === 'syncing' ? this.#progress : null,
     };
   }
 
@@ -246,14 +241,13 @@ export class Standby {
   }
 
   get #applied(): number {
-    const applied = Math.min(this.#applier.control.applied, this.#appliedMax);
-    return Math.max(applied, this.#state.data.checkpoint.sequence);
+    return Math.max(this.#applier.control.applied, this.#state.data.checkpoint.sequence);
   }
 
-  #startApplier(applied: number): void {
+  #startApplier(applied: number, trustMarker: boolean): void {
     const segment = this.#journal.segmentOf(applied + 1);
-    this.#appliedMax = Number.MAX_SAFE_INTEGER;
-    this.#applier.start({ applied, tail: this.#journal.durableSequence, segment });
+    const tail = this.#journal.durableSequence;
+    this.#applier.start({ applied, tail, segment, trustMarker });
     void this.#followApplied();
   }
 
@@ -299,11 +293,9 @@ export class Standby {
     const firstSegment = await this.#journal.reset(position);
     this.#state.update({ copy: 'syncing', checkpoint: position, firstSegment, closed: null });
     this.#logger.info({ from, to: 'syncing', reason: 'the primary scans' }, 'copy');
-    this.#scanFrom = this.#receiver.receivedBytes;
+    this.#progress = { files: 0, bytes: 0 };
     this.#blocked = null;
-    // What a marker says about the stream before means nothing in the new one.
-    for (const { fd } of this.#options.directories) removeMarker(fd);
-    this.#startApplier(position.sequence);
+    this.#startApplier(position.sequence, false);
   }
 
   async #maybeCheckpoint(): Promise<void> {

@@ -2,7 +2,7 @@
 import { xxh3 } from '@node-rs/xxhash';
 import { HASH_BLOCK_BYTES, HASH_BYTES } from '../../journal/record.ts';
 import { FALLOC, SEEK, errno } from '../../linux/constants.ts';
-import { addressOf, cstring, sys } from '../../linux/libc.ts';
+import { addressOf, sys } from '../../linux/libc.ts';
 import type { ApplyContext } from './context.ts';
 import type { OpenObject } from './open-objects.ts';
 
@@ -85,28 +85,6 @@ function writeZeros(fd: number, offset: number, length: number): number {
   return 0;
 }
 
-const CAPABILITY = cstring('security.capability');
-const capability = new Uint8Array(new ArrayBuffer(64));
-
-/**
- * Runs a change of contents that belongs to a scan. The kernel takes file capabilities away from a
- * file that is written; those that the scan has just set have to stay.
- */
-function keepingCapability(file: OpenObject, change: () => number): number {
-  const length = sys.fgetxattr(file.fd, CAPABILITY, capability, capability.length);
-  const result = change();
-  if (length <= 0 || result < 0) return result;
-  const restored = sys.fsetxattr(file.fd, CAPABILITY, capability, length, 0);
-  return restored < 0 ? restored : result;
-}
-
-/** `scanData`: contents at an offset. */
-export function applyScanData(context: ApplyContext, path: string): number {
-  const file = fileToChange(context, path);
-  if (typeof file === 'number') return file;
-  return keepingCapability(file, () => applyWrite(context, path));
-}
-
 /** `scanHole`: makes the range a hole unless it is one. */
 export function applyScanHole(context: ApplyContext, path: string): number {
   const { record } = context;
@@ -114,12 +92,9 @@ export function applyScanHole(context: ApplyContext, path: string): number {
   if (typeof file === 'number') return file;
   const data = sys.lseek(file.fd, record.offset, SEEK.DATA);
   if (data === -errno.ENXIO || data >= record.offset + record.length) return 0;
-  const result = keepingCapability(file, () => {
-    const mode = FALLOC.PUNCH_HOLE | FALLOC.KEEP_SIZE;
-    const punched = sys.fallocate(file.fd, mode, record.offset, record.length);
-    if (punched !== -errno.EOPNOTSUPP) return punched;
-    return writeZeros(file.fd, record.offset, record.length);
-  });
+  const mode = FALLOC.PUNCH_HOLE | FALLOC.KEEP_SIZE;
+  let result = sys.fallocate(file.fd, mode, record.offset, record.length);
+  if (result === -errno.EOPNOTSUPP) result = writeZeros(file.fd, record.offset, record.length);
   if (result === 0) noteTime(context, file);
   return result;
 }
@@ -187,6 +162,6 @@ function compareBlock({ record }: ApplyContext, file: OpenObject, { at, length }
 /** The primary has data here, though zeros; a hole would be equal only to the eye. */
 function fillHole(file: OpenObject, offset: number, length: number): number {
   if (sys.lseek(file.fd, offset, SEEK.DATA) === offset) return 1;
-  const result = keepingCapability(file, () => writeZeros(file.fd, offset, length));
+  const result = writeZeros(file.fd, offset, length);
   return result < 0 ? result : 1;
 }

@@ -4,19 +4,16 @@ import { errno, errnoName } from '../../linux/constants.ts';
 /**
  * `blocked`: the standby cannot do it now (disk full, read error, no descriptors); the same record
  * is tried again. `diverged`: the copy is not what the record assumes, or the record is not one that
- * may be applied; nothing further is applied until a person or a new scan settles it.
+ * may be applied; nothing further is applied until a new scan or a person settles it.
  */
 export type FaultKind = 'blocked' | 'diverged';
 
-/** Why a record was not applied. Survives a thread border. */
+/** Why a record was not applied. */
 export interface ApplyFault {
   readonly kind: FaultKind;
+  /** Stable name: APPLY_BLOCKED, RECORD_NOT_APPLICABLE, JOURNAL_DAMAGED, MARKER_UNKNOWN. */
+  readonly code: string;
   readonly sequence: number;
-  readonly type: number;
-  /** Index of the protected directory. */
-  readonly directory: number;
-  /** Path of the object, latin1. */
-  readonly path: string;
   /** Negative errno of the call that failed. */
   readonly errno: number;
   /** The sentence for the operator. */
@@ -35,7 +32,6 @@ const DIVERGED: ReadonlySet<number> = new Set([
   errno.EINVAL,
   errno.ENODATA,
   errno.ENXIO,
-  errno.ESTALE,
 ]);
 
 /** Sorts a negative errno. */
@@ -48,11 +44,19 @@ export function isMissing(negative: number): boolean {
   return negative === -errno.ENOENT || negative === -errno.ENOTDIR;
 }
 
-/** Sentence about a fault on `path` below the protected directory `label`. */
-export function faultMessage(negative: number, what: string, where: string): string {
+/** The fault of a failed call: `what` (such as a record type) on `where` (a path). */
+export function callFault(
+  negative: number,
+  sequence: number,
+  { what, where }: { what: string; where: string },
+): ApplyFault {
   const name = errnoName(negative);
-  return faultKind(negative) === 'blocked'
-    ? `cannot apply ${what} to ${where}: ${name}; make room or repair the disk, it is tried again`
-    : `the copy differs from the primary at ${where}: ${what} failed with ${name}; ` +
-        'nothing more is applied until a new scan has compared and repaired the copy';
+  const kind = faultKind(negative);
+  const message =
+    kind === 'blocked'
+      ? `cannot apply ${what} to ${where} (${name}): make room or repair the disk, it is tried again`
+      : `the copy differs from the primary at ${where}: ${what} cannot be applied (${name}); ` +
+        'a new scan has to compare and repair the copy';
+  const code = kind === 'blocked' ? 'APPLY_BLOCKED' : 'RECORD_NOT_APPLICABLE';
+  return { kind, code, sequence, errno: negative, message };
 }

@@ -13,6 +13,7 @@ import {
   NO_TIME,
   attrField,
   field,
+  padded,
   readI53,
   readU53,
   recordFlag,
@@ -53,6 +54,8 @@ export class RecordView {
   /** Offset of the payload within `bytes`. */
   payloadAt = 0;
   payloadLength = 0;
+  /** Bytes of the record with padding. */
+  totalBytes = 0;
   path = '';
   path2 = '';
   #source: ArrayBufferLike | undefined;
@@ -81,6 +84,7 @@ export class RecordView {
     const pathAt = this.payloadAt + this.payloadLength;
     const path2At = pathAt + view.getUint16(at + field.pathLength, true);
     const end = path2At + view.getUint16(at + field.path2Length, true);
+    this.totalBytes = padded(end - at);
     this.path = pathAt === path2At ? '' : this.bytes.toString('latin1', pathAt, path2At);
     this.path2 = path2At === end ? '' : this.bytes.toString('latin1', path2At, end);
   }

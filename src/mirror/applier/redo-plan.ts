@@ -11,12 +11,11 @@
 import { assert } from '../../core/assert.ts';
 
 /** What a record does to names. Data and attributes do nothing to them: `touch`. */
-export type NameChange = 'touch' | 'create' | 'link' | 'rename' | 'exchange' | 'remove' | 'ensure';
+export type NameChange = 'touch' | 'create' | 'link' | 'rename' | 'exchange' | 'remove';
 
 /** What the plan has to know of a record. */
 export interface PlannedRecord {
   readonly sequence: number;
-  /** `ensure`: something is at `path`, as it was or new (`scanObject`). */
   readonly change: NameChange;
   readonly path: string;
   /** Second path of `link`, `rename` and `exchange`, else empty. */

@@ -133,7 +133,7 @@ export function placeLink(context: ApplyContext): number {
 export function pruneDirectory(context: ApplyContext): number {
   const { volume, record, scan } = context;
   const seen = scan.seenIn(record.path);
-  if (seen === undefined) return -errno.ESTALE;
+  if (seen === undefined) return -errno.EINVAL;
   const directory = volume.directory(record.path);
   if (typeof directory === 'number') return directory;
   const rewound = sys.lseek(directory.fd, 0, SEEK.SET);

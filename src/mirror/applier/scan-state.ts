@@ -5,32 +5,19 @@
 // The second is about old data: a copy that is taken as a base may have files that share an inode
 // although the primary's do not. Until their turn comes, a change of one must not show in a file
 // that the scan has already dealt with.
-import type { ScanLog } from './scan-log.ts';
-
 export class ScanState {
-  readonly #index: number;
-  readonly #log: ScanLog | undefined;
   /** Names seen per directory under way. */
   readonly #seen = new Map<string, Set<string>>();
   /** Per inode with several names: those that the scan or a live record put there. */
   readonly #owned = new Map<number, Set<string>>();
 
-  /** `index` is that of the protected directory. */
-  constructor(index: number, log: ScanLog | undefined) {
-    this.#index = index;
-    this.#log = log;
-  }
-
   reset(): void {
-    if (this.isIdle()) return;
-    this.#log?.add(['reset', this.#index]);
     this.#seen.clear();
     this.#owned.clear();
   }
 
   /** Names in `directory` follow. */
   begin(directory: string): void {
-    this.#log?.add(['begin', this.#index, directory]);
     this.#seen.set(directory, new Set());
   }
 
@@ -40,7 +27,6 @@ export class ScanState {
   }
 
   end(directory: string): void {
-    this.#log?.add(['end', this.#index, directory]);
     this.#seen.delete(directory);
   }
 
@@ -49,10 +35,7 @@ export class ScanState {
     if (this.#seen.size === 0 || path === '') return;
     const slash = path.lastIndexOf('/');
     const names = this.#seen.get(slash < 0 ? '' : path.slice(0, slash));
-    const name = path.slice(slash + 1);
-    if (names === undefined || names.has(name)) return;
-    this.#log?.add(['saw', this.#index, path]);
-    names.add(name);
+    names?.add(path.slice(slash + 1));
   }
 
   /** Whether the file may be used under this name: false when it is another file's by right. */
@@ -68,16 +51,13 @@ export class ScanState {
   /** `path` is a right name of the inode (which has several). */
   own(ino: number, path: string): void {
     const paths = this.#owned.get(ino);
-    if (paths?.has(path) === true) return;
-    this.#log?.add(['own', this.#index, path, ino]);
     if (paths === undefined) this.#owned.set(ino, new Set([path]));
     else paths.add(path);
   }
 
   /** A name is gone, with everything below it. */
   removed(path: string): void {
-    if (this.isIdle()) return;
-    this.#log?.add(['removed', this.#index, path]);
+    if (this.#isIdle()) return;
     for (const key of this.#seen.keys()) if (isWithin(key, path)) this.#seen.delete(key);
     for (const paths of this.#owned.values()) {
       for (const name of paths) if (isWithin(name, path)) paths.delete(name);
@@ -86,24 +66,21 @@ export class ScanState {
 
   /** Paths at and below `from` begin with `to` now. */
   moved(from: string, to: string): void {
-    if (this.isIdle()) return;
+    if (this.#isIdle()) return;
     this.removed(to);
-    this.#log?.add(['moved', this.#index, from, to]);
     this.#rename((path) => (isWithin(path, from) ? to + path.slice(from.length) : path));
   }
 
   /** Paths at and below `a` and `b` changed places. */
   exchanged(a: string, b: string): void {
-    if (this.isIdle()) return;
-    this.#log?.add(['exchanged', this.#index, a, b]);
+    if (this.#isIdle()) return;
     this.#rename((path) => {
       if (isWithin(path, a)) return b + path.slice(a.length);
       return isWithin(path, b) ? a + path.slice(b.length) : path;
     });
   }
 
-  /** Nothing is under way and nothing remembered. */
-  isIdle(): boolean {
+  #isIdle(): boolean {
     return this.#seen.size === 0 && this.#owned.size === 0;
   }
 

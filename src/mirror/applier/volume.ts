@@ -154,6 +154,12 @@ export class Volume {
     return 0;
   }
 
+  /** What an earlier stream marked means nothing to the present one. */
+  clearMarker(): number {
+    this.#marked = undefined;
+    return removeMarker(this.root.fd);
+  }
+
   /** The change that was marked could not be made: as if it had not been tried. */
   unmark(): number {
     this.#marked = this.#markedBefore;

@@ -1,0 +1,179 @@
+// The loop around the applier: reads the journal behind its tail, applies in batches, publishes how
+// far it is. Runs in a thread of its own (`applier-worker.ts`) and blocks there.
+import { MiB } from '../../core/units.ts';
+import { ApplyControl } from '../../journal/apply-control.ts';
+import { JournalReader, type ReadOutcome } from '../../journal/journal-reader.ts';
+import { errno } from '../../linux/constants.ts';
+import { recordBytes } from '../../journal/record.ts';
+import type { ApplierMessage, ApplierWorkerData } from './applier-messages.ts';
+import { Applier } from './applier.ts';
+import type { Need } from './context.ts';
+import type { ApplyFault } from './fault.ts';
+import { prepareRedo } from './redo.ts';
+
+const BATCH_BYTES_MAX = 4 * MiB;
+const BATCH_MS_MAX = 5;
+/** The clock is looked at once in so many records. */
+const CLOCK_EVERY = 16;
+const IDLE_MS = 10_000;
+const RETRY_MS_MIN = 100;
+const RETRY_MS_MAX = 5000;
+/** Ranges in one message. */
+const NEEDS_PER_MESSAGE = 1024;
+
+export class ApplierLoop {
+  readonly #data: ApplierWorkerData;
+  readonly #control: ApplyControl;
+  readonly #post: (message: ApplierMessage) => void;
+  readonly #applier: Applier;
+  readonly #reader: JournalReader;
+  /** Found in the present batch, not posted yet. */
+  #needs: Need[] = [];
+
+  /** `post` sends a message to the thread that owns the journal. */
+  constructor(data: ApplierWorkerData, post: (message: ApplierMessage) => void) {
+    this.#data = data;
+    this.#post = post;
+    this.#control = new ApplyControl(data.control);
+    const { directories } = data;
+    const onNeed = (need: Need): void => void this.#needs.push(need);
+    this.#applier = new Applier({ directories, onNeed });
+    this.#reader = this.#openReader();
+  }
+
+  /** Applies until a stop is wanted. */
+  run(): void {
+    const fault = this.#attempt(() => this.#start()) ?? this.#applyAll();
+    if (fault !== undefined) this.#diverge(fault);
+    this.#applier.close();
+    this.#reader.close();
+  }
+
+  #openReader(): JournalReader {
+    const { journalDirectory, groupId, segment, checkpoint } = this.#data;
+    const sequence = checkpoint + 1;
+    return new JournalReader({ directory: journalDirectory, groupId, segment, sequence });
+  }
+
+  /** Looks at what a former applier left. */
+  #start(): ApplyFault | undefined {
+    const { checkpoint } = this.#data;
+    const { tail } = this.#control;
+    const reader = this.#openReader();
+    const next = () =>
+      reader.next(BATCH_BYTES_MAX, tail) === 'records' ? reader.batch : undefined;
+    const fault = prepareRedo(this.#applier, { checkpoint, tail, next });
+    reader.close();
+    return fault;
+  }
+
+  /** Applies records until a stop is wanted (nothing returned) or one does not fit. */
+  #applyAll(): ApplyFault | undefined {
+    const control = this.#control;
+    while (!control.stopWanted) {
+      const { tail } = control;
+      if (this.#reader.nextSequence > tail) {
+        control.waitForTail(this.#reader.nextSequence - 1, IDLE_MS);
+        continue;
+      }
+      const fault = this.#attempt(() => this.#read(tail)) ?? this.#applyRun();
+      if (fault !== undefined) return fault;
+    }
+    return undefined;
+  }
+
+  #read(tail: number): ApplyFault | undefined {
+    const outcome = this.#reader.next(BATCH_BYTES_MAX, tail);
+    this.#control.readerSegment = this.#reader.segment;
+    return outcome === 'records' ? undefined : this.#readFault(outcome);
+  }
+
+  #readFault(outcome: ReadOutcome): ApplyFault {
+    const sequence = this.#reader.nextSequence;
+    const isIo = outcome === 'io';
+    const why = this.#reader.why || `the journal ends before record ${sequence}`;
+    return {
+      kind: isIo ? 'blocked' : 'diverged',
+      code: isIo ? 'APPLY_BLOCKED' : 'JOURNAL_DAMAGED',
+      sequence,
+      errno: -errno.EIO,
+      message: `${why}: ${isIo ? 'it is tried again' : 'a new scan has to compare and repair the copy'}`,
+    };
+  }
+
+  /** Applies what the reader holds, ending the batch every few milliseconds. */
+  #applyRun(): ApplyFault | undefined {
+    const { batch } = this.#reader;
+    let sinceMs = performance.now();
+    let count = 0;
+    for (let at = batch.at; at < batch.end; at += recordBytes(batch.view, at)) {
+      const fault = this.#applyRecord(at);
+      if (fault !== undefined) return fault;
+      count += 1;
+      if (count % CLOCK_EVERY !== 0 || performance.now() - sinceMs < BATCH_MS_MAX) continue;
+      const failed = this.#endBatch();
+      if (failed !== undefined || this.#control.stopWanted) return failed;
+      sinceMs = performance.now();
+    }
+    return this.#endBatch();
+  }
+
+  #applyRecord(at: number): ApplyFault | undefined {
+    const { bytes, view } = this.#reader.batch;
+    const fault = this.#applier.apply(bytes, view, at);
+    if (fault === undefined) return undefined;
+    // What came before is in the copy and may be told.
+    const failed = this.#endBatch();
+    if (failed !== undefined || fault.kind === 'diverged') return failed ?? fault;
+    return this.#attempt(() => this.#applier.apply(bytes, view, at), fault);
+  }
+
+  /**
+   * Tries something until it works, saying so once when it is blocked. Returns the fault that cannot
+   * be waited for, or nothing when it works or a stop is wanted.
+   */
+  #attempt(action: () => ApplyFault | undefined, before?: ApplyFault): ApplyFault | undefined {
+    let told: ApplyFault | undefined;
+    let fault = before ?? action();
+    for (let waitMs = RETRY_MS_MIN; fault?.kind === 'blocked'; fault = action()) {
+      if (told?.message !== fault.message) {
+        this.#post({ type: 'fault', fault });
+      }
+      told = fault;
+      this.#control.waitForTail(Number.MAX_SAFE_INTEGER, waitMs);
+      if (this.#control.stopWanted) return undefined;
+      waitMs = Math.min(waitMs * 2, RETRY_MS_MAX);
+    }
+    if (told !== undefined && fault === undefined) {
+      this.#post({ type: 'recovered', sequence: told.sequence });
+    }
+    return fault;
+  }
+
+  /** Sets times, tells the needs, publishes. */
+  #endBatch(): ApplyFault | undefined {
+    const { sequence } = this.#applier;
+    const fault = this.#attempt(() => this.#applier.endBatch());
+    if (fault !== undefined || sequence === 0) return fault;
+    this.#tellNeeds();
+    this.#control.publishApplied(sequence);
+    return undefined;
+  }
+
+  #tellNeeds(): void {
+    for (let at = 0; at < this.#needs.length; at += NEEDS_PER_MESSAGE) {
+      const needs = this.#needs.slice(at, at + NEEDS_PER_MESSAGE);
+      this.#control.countNeeds(needs.length);
+      this.#post({ type: 'need', needs });
+    }
+    this.#needs = [];
+  }
+
+  /** Nothing more may be applied; the thread only waits for its end. */
+  #diverge(fault: ApplyFault): void {
+    this.#post({ type: 'fault', fault });
+    while (!this.#control.stopWanted) {
+      this.#control.waitForTail(Number.MAX_SAFE_INTEGER, IDLE_MS);
+    }
+  }
+}

@@ -1,0 +1,28 @@
+// What the applier's thread gets and what it says. Positions go through `ApplyControl`, not here.
+import type { Need } from './context.ts';
+import type { ApplyFault } from './fault.ts';
+
+/** `workerData` of `applier-worker.ts`. */
+export interface ApplierWorkerData {
+  /** In the order of the directory index in records; descriptors are the process's. */
+  readonly directories: readonly { readonly fd: number; readonly label: string }[];
+  /** Directory with the journal's segments. */
+  readonly journalDirectory: string;
+  readonly groupId: string;
+  /** Segment that has the first record behind the checkpoint, or an earlier one. */
+  readonly segment: number;
+  /** Last record that counts as applied. Where it is not followed by a scan, no scan is under way. */
+  readonly checkpoint: number;
+  /** Memory of an `ApplyControl`. */
+  readonly control: SharedArrayBuffer;
+}
+
+/**
+ * `need`: contents that differ; `control.countNeeds` comes right before. `fault`: see its kind; a
+ * blocked record is tried again by itself (`recovered` says when it worked), after a divergence
+ * nothing more is applied.
+ */
+export type ApplierMessage =
+  | { readonly type: 'need'; readonly needs: readonly Need[] }
+  | { readonly type: 'fault'; readonly fault: ApplyFault }
+  | { readonly type: 'recovered'; readonly sequence: number };
