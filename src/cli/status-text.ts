@@ -5,7 +5,7 @@ import { table } from './output.ts';
 
 const BAR_WIDTH = 30;
 
-/** Progress of a first copy, as the primary process reports it. */
+/** Progress of a first copy, as the primary process reports it; totals are 0 while unknown. */
 export interface ScanProgress {
   readonly files: number;
   readonly filesTotal: number;
@@ -58,16 +58,20 @@ export function scanOf(group: GroupStatus): ScanProgress | null {
   return group.scan === null ? null : (group.scan as ScanProgress);
 }
 
-/** `[##########----------] 50 %  120/240 files  1.2 GiB of 2.4 GiB  96.0 MiB/s  13 s left`. */
+/** `[######------]  50 %  120/240 files  1.2 GiB of 2.4 GiB  96.0 MiB/s  13 s left`. */
 export function scanText(scan: ScanProgress): string {
-  const share = scan.bytesTotal > 0 ? Math.min(1, scan.bytes / scan.bytesTotal) : 0;
+  const rate = `${formatBytes(scan.rateBytesPerSecond)}/s`;
+  if (scan.filesTotal === 0) {
+    return `first copy: ${scan.files} files  ${formatBytes(scan.bytes)}  ${rate}`;
+  }
+  const done = scan.bytesTotal > 0 ? scan.bytes / scan.bytesTotal : scan.files / scan.filesTotal;
+  const share = Math.min(1, done);
   const filled = Math.round(share * BAR_WIDTH);
-  const left =
-    scan.secondsLeft === null ? '' : `  ${formatDurationMs(scan.secondsLeft * 1000)} left`;
   return [
-    `[${'#'.repeat(filled)}${'-'.repeat(BAR_WIDTH - filled)}] ${Math.floor(share * 100)} %`,
-    `  ${scan.files}/${scan.filesTotal} files`,
-    `  ${formatBytes(scan.bytes)} of ${formatBytes(scan.bytesTotal)}`,
-    `  ${formatBytes(scan.rateBytesPerSecond)}/s${left}`,
-  ].join('');
+    `[${'#'.repeat(filled)}${'-'.repeat(BAR_WIDTH - filled)}] ${String(Math.floor(share * 100)).padStart(3)} %`,
+    `${scan.files}/${scan.filesTotal} files`,
+    `${formatBytes(scan.bytes)} of ${formatBytes(scan.bytesTotal)}`,
+    rate,
+    ...(scan.secondsLeft === null ? [] : [`${formatDurationMs(scan.secondsLeft * 1000)} left`]),
+  ].join('  ');
 }

@@ -129,14 +129,23 @@ export class GroupProcess {
     return (await this.call('status', {}, timeoutMs)) as ProcessStatus;
   }
 
+  /** Waits for the end of the process; false when it lives on after `timeoutMs`. */
+  async endsWithin(timeoutMs: number): Promise<boolean> {
+    if (this.#ended === undefined || !this.isAlive) return true;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => resolve(false), timeoutMs);
+    });
+    try {
+      return await Promise.race([this.#ended.then(() => true), late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   /** Waits for the end of the process; kills it when it takes longer than `timeoutMs`. */
   async waitForEnd(timeoutMs: number): Promise<void> {
-    if (this.#ended === undefined || !this.isAlive) return;
-    const deadline = AbortSignal.timeout(timeoutMs);
-    const late = new Promise<'late'>((resolve) => {
-      deadline.addEventListener('abort', () => resolve('late'));
-    });
-    if ((await Promise.race([this.#ended, late])) !== 'late') return;
+    if (await this.endsWithin(timeoutMs)) return;
     this.kill();
     await this.#ended;
   }

@@ -28,6 +28,9 @@ const PEER_PATIENCE_RESTART_MS = 3000;
 const MOUNT_TIMEOUT_MS = 60_000;
 const STATUS_INTERVAL_MS = 2000;
 const STATUS_FRESH_MS = 300;
+/** Refusals after which a group process goes on as if nothing had been asked. */
+const HARMLESS_REFUSALS: readonly string[] = ['DIRECTORY_BUSY', 'COPY_NOT_UP_TO_DATE'];
+const LAST_WORDS_MS = 3000;
 const SEQUENCE_SAVE_INTERVAL_MS = 10_000;
 const BACKOFF_MS = [200, 1000, 2000, 5000, 10_000, 30_000] as const;
 /** A process that ran so long starts with the shortest back-off again. */
@@ -232,7 +235,10 @@ export class GroupRuntime {
       this.#status = undefined;
       return result;
     } catch (thrown) {
-      if (!this.process.isAlive) this.#phase = 'stopped';
+      // Some failures are the last thing a process says; it has to be known which kind this was.
+      const code = thrown instanceof UnderstudyError ? thrown.code : '';
+      const livesOn = HARMLESS_REFUSALS.includes(code);
+      if (!livesOn && (await this.process.endsWithin(LAST_WORDS_MS))) this.#phase = 'stopped';
       throw thrown;
     } finally {
       this.#expectExit = false;

@@ -85,7 +85,7 @@ function groupStatus(
     alone: primary?.['alone'] === true,
     backlogBytes: numberOrNull(primary?.['backlogBytes']),
     lagMs: numberOrNull(primary?.['lagMs']),
-    scan: primary?.['scan'] ?? standby?.['scan'] ?? null,
+    scan: primary?.['scan'] ?? null,
     directories: definition.directories.map(({ dir }) => dir),
     troubles: [
       ...(local.trouble === null ? [] : [`${names.local}: ${local.trouble}`]),
