@@ -16,7 +16,7 @@ import type { GroupProcessSpec } from './group-spec.ts';
 import { describeUser, findDirectoryUsers } from './open-files.ts';
 import { ScanEstimate } from './scan-estimate.ts';
 
-const POLICY_INTERVAL_MS = 20;
+const POLICY_INTERVAL_MS = 100;
 const RATE_INTERVAL_MS = 1000;
 const HELPER_THREADS = 3;
 const SPIN_MICROSECONDS = 50;
