@@ -3,13 +3,14 @@ import { Worker } from 'node:worker_threads';
 import { assert } from '../core/assert.ts';
 import { messageOf } from '../core/errors.ts';
 import { ApplyControl } from '../journal/apply-control.ts';
-import type { ApplierMessage, ApplierWorkerData } from './applier-protocol.ts';
+import type { ApplierMessage, ApplierWorkerData } from './applier/applier-messages.ts';
 import type { NeedRange } from './link/messages.ts';
 
 export interface ApplierHostOptions {
   readonly journalDirectory: string;
   readonly groupId: string;
-  readonly directories: ApplierWorkerData['directories'];
+  /** Descriptors of the protected directories, from before they were covered. */
+  readonly directories: readonly { readonly dir: string; readonly fd: number }[];
 }
 
 export interface ApplierHostHandlers {
@@ -17,7 +18,6 @@ export interface ApplierHostHandlers {
   onDiverged(sequence: number, message: string): void;
   onBlocked(sequence: number, message: string): void;
   onUnblocked(sequence: number): void;
-  onProgress(files: number, bytes: number): void;
   /** The thread ended by itself, which is a bug: the process has to restart. */
   onDied(reason: string): void;
 }
@@ -28,9 +28,8 @@ export interface ApplierStart {
   readonly applied: number;
   /** Last record that may be applied now. */
   readonly tail: number;
+  /** Segment to look for the first record to apply. */
   readonly segment: number;
-  /** See ApplierWorkerData. */
-  readonly trustMarker: boolean;
 }
 
 export class ApplierHost {
@@ -60,19 +59,24 @@ export class ApplierHost {
     return this.#control.needsPosted === this.#needsSeen;
   }
 
+  /**
+   * Starts a thread. No scan is under way at the start: one that was cut short is not gone on with,
+   * because needs that were on their way to the primary are lost with the process.
+   */
   start(at: ApplierStart): void {
     assert(this.#worker === undefined, 'one applier at a time');
+    const { journalDirectory, groupId, directories } = this.#options;
     const control = ApplyControl.create(at.applied, at.segment);
     control.publishTail(at.tail);
     this.#control = control;
     this.#needsSeen = 0;
     const workerData: ApplierWorkerData = {
       control: control.memory,
-      journalDirectory: this.#options.journalDirectory,
-      groupId: this.#options.groupId,
-      start: { segment: at.segment, sequence: at.applied + 1 },
-      trustMarker: at.trustMarker,
-      directories: this.#options.directories,
+      journalDirectory,
+      groupId,
+      segment: at.segment,
+      checkpoint: at.applied,
+      directories: directories.map(({ dir, fd }) => ({ fd, label: dir })),
     };
     const url = new URL('applier/applier-worker.ts', import.meta.url);
     const worker = new Worker(url, { workerData, name: 'applier' });
@@ -105,22 +109,19 @@ export class ApplierHost {
   }
 
   #receive(message: ApplierMessage): void {
-    switch (message.kind) {
+    switch (message.type) {
       case 'need':
-        this.#needsSeen = (this.#needsSeen + message.ranges.length) >>> 0;
-        this.#handlers.onNeed(message.ranges);
+        this.#needsSeen = (this.#needsSeen + message.needs.length) >>> 0;
+        this.#handlers.onNeed(message.needs);
         return;
-      case 'diverged':
-        this.#handlers.onDiverged(message.sequence, `${message.code}: ${message.message}`);
+      case 'fault': {
+        const { kind, sequence, message: why } = message.fault;
+        if (kind === 'blocked') this.#handlers.onBlocked(sequence, why);
+        else this.#handlers.onDiverged(sequence, why);
         return;
-      case 'blocked':
-        this.#handlers.onBlocked(message.sequence, message.message);
-        return;
-      case 'unblocked':
+      }
+      case 'recovered':
         this.#handlers.onUnblocked(message.sequence);
-        return;
-      case 'progress':
-        this.#handlers.onProgress(message.files, message.bytes);
     }
   }
 }

@@ -12,8 +12,9 @@ import { JournalWriter } from '../journal/journal-writer.ts';
 import type { JournalPosition } from '../journal/journal-recovery.ts';
 import { ORPHAN_DIRECTORY } from '../journal/record.ts';
 import { NO_STREAM, StandbyState } from '../journal/standby-state.ts';
-import { removeMarker } from './applier/marker.ts';
 import { ApplierHost } from './applier-host.ts';
+import { removeMarker } from './applier/marker.ts';
+import { releaseCopy } from './applier/release-copy.ts';
 import { Checkpointer } from './checkpointer.ts';
 import type { CopyState } from './link/frame.ts';
 import { LinkServer } from './link/link-server.ts';
@@ -59,7 +60,8 @@ export interface StandbyStatus {
   readonly receivedBytes: number;
   /** Why nothing is applied at present; null when all is well. */
   readonly blocked: string | null;
-  readonly scan: { readonly files: number; readonly bytes: number } | null;
+  /** Bytes of the stream received since the scan began. */
+  readonly scan: { readonly bytes: number } | null;
 }
 
 /** What a finished standby leaves. */
@@ -92,7 +94,8 @@ export class Standby {
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
   #blocked: string | null = null;
-  #progress: { files: number; bytes: number } = { files: 0, bytes: 0 };
+  /** Received bytes when the last scan began. */
+  #scanFrom = 0;
   #checkpointAt = 0;
   #checkpointBytes = 0;
   #isCheckpointWanted = false;
@@ -129,9 +132,6 @@ export class Standby {
         onDiverged: (sequence, message) => this.#receiver.diverged(sequence, message),
         onBlocked: (sequence, message) => this.#block(sequence, message),
         onUnblocked: (sequence) => this.#unblock(sequence),
-        onProgress: (files, bytes) => {
-          this.#progress = { files, bytes };
-        },
         onDied: (reason) => handlers.onFatal(new Error(`the applier thread ended: ${reason}`)),
       },
     );
@@ -165,7 +165,7 @@ export class Standby {
       this.#handlers.onEvent('warning', 'JOURNAL_CUT', `the journal was cut: ${fault}`, {});
     }
     // A scan that was cut short is not gone on with: only memory knew its course.
-    if (copy === 'complete') this.#startApplier(checkpoint.sequence, true);
+    if (copy === 'complete') this.#startApplier(checkpoint.sequence);
     this.#checkpointAt = this.#clock.monotonicMs();
     this.#timer = setInterval(() => void this.#maybeCheckpoint(), HOUSEKEEPING_INTERVAL_MS);
     return this.#server.listen();
@@ -186,7 +186,7 @@ export class Standby {
       journalBytes: this.#journal.bytes,
       receivedBytes: this.#receiver.receivedBytes,
       blocked: this.#blocked,
-      scan: copy === 'syncing' ? this.#progress : null,
+      scan: copy === 'syncing' ? { bytes: this.#receiver.receivedBytes - this.#scanFrom } : null,
     };
   }
 
@@ -219,7 +219,7 @@ export class Standby {
     await this.#checkpointer.sync();
     const { streamId, epoch, sequence: received } = this.#journal.position;
     this.#state.update({ checkpoint: { streamId, epoch, sequence } });
-    for (const { fd } of this.#options.directories) removeMarker(fd);
+    for (const { fd } of this.#options.directories) releaseCopy(fd);
     await this.#end();
     return { streamId, sequence, copy, journaledButLost: received - sequence };
   }
@@ -244,10 +244,9 @@ export class Standby {
     return Math.max(this.#applier.control.applied, this.#state.data.checkpoint.sequence);
   }
 
-  #startApplier(applied: number, trustMarker: boolean): void {
+  #startApplier(applied: number): void {
     const segment = this.#journal.segmentOf(applied + 1);
-    const tail = this.#journal.durableSequence;
-    this.#applier.start({ applied, tail, segment, trustMarker });
+    this.#applier.start({ applied, tail: this.#journal.durableSequence, segment });
     void this.#followApplied();
   }
 
@@ -293,9 +292,11 @@ export class Standby {
     const firstSegment = await this.#journal.reset(position);
     this.#state.update({ copy: 'syncing', checkpoint: position, firstSegment, closed: null });
     this.#logger.info({ from, to: 'syncing', reason: 'the primary scans' }, 'copy');
-    this.#progress = { files: 0, bytes: 0 };
+    this.#scanFrom = this.#receiver.receivedBytes;
     this.#blocked = null;
-    this.#startApplier(position.sequence, false);
+    // What a marker says about the stream before means nothing in the new one.
+    for (const { fd } of this.#options.directories) removeMarker(fd);
+    this.#startApplier(position.sequence);
   }
 
   async #maybeCheckpoint(): Promise<void> {
