@@ -8,6 +8,8 @@ import { Client } from 'pg';
 import { DATABASE, TABLE, USER } from './postgresql-names.ts';
 
 const ANSWER_TIMEOUT_MS = 2000;
+/** A server without power does not refuse, it says nothing. */
+const CONNECT_TIMEOUT_MS = 500;
 
 const { values } = parseArgs({
   options: {
@@ -27,7 +29,7 @@ async function connect(target: string): Promise<Client> {
     host: target,
     user: USER,
     database: DATABASE,
-    connectionTimeoutMillis: ANSWER_TIMEOUT_MS,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     query_timeout: ANSWER_TIMEOUT_MS,
   });
   // Losing the connection is noticed by the query that waits.
