@@ -16,7 +16,9 @@ import type { GroupProcessSpec } from './group-spec.ts';
 import { describeUser, findDirectoryUsers } from './open-files.ts';
 import { ScanEstimate } from './scan-estimate.ts';
 
+/** How often the commit policy looks: rarely while all is well, often while a commit waits. */
 const POLICY_INTERVAL_MS = 100;
+const POLICY_WATCH_MS = 10;
 const RATE_INTERVAL_MS = 1000;
 const HELPER_THREADS = 3;
 const SPIN_MICROSECONDS = 50;
@@ -48,6 +50,7 @@ export class PrimaryGroup {
   #scan: { readonly mode: ScanMode; progress: ScanProgress; estimate: ScanEstimate } | undefined;
   #rates = { recordsPerSecond: 0, bytesPerSecond: 0 };
   readonly #timers: NodeJS.Timeout[] = [];
+  #policyTimer: NodeJS.Timeout | undefined;
   #ended: ((lastSequence: number) => void) | undefined;
   readonly #end: Promise<number>;
 
@@ -115,8 +118,15 @@ export class PrimaryGroup {
       onFailed: (message) => this.#dependencies.onFatal(message),
     });
     this.#sender?.start();
-    this.#timers.push(setInterval(() => this.#applyPolicy(), POLICY_INTERVAL_MS));
+    this.#watchPolicy();
     this.#measureRates();
+  }
+
+  #watchPolicy(): void {
+    this.#applyPolicy();
+    const waiting = this.#filter.commits.oldestWaitMs() > POLICY_INTERVAL_MS / 2;
+    const interval = waiting ? POLICY_WATCH_MS : POLICY_INTERVAL_MS;
+    this.#policyTimer = setTimeout(() => this.#watchPolicy(), interval);
   }
 
   #measureRates(): void {
@@ -309,6 +319,7 @@ export class PrimaryGroup {
 
   async #close(sequence: number): Promise<StreamEnd> {
     for (const timer of this.#timers) clearInterval(timer);
+    clearTimeout(this.#policyTimer);
     this.#scan?.estimate.stop();
     this.#sender?.close();
     await this.#filter.close();
