@@ -242,6 +242,37 @@ describe('link', () => {
     expect(ahead.length).toBeGreaterThan(100);
   });
 
+  it('brings every need to the primary, in order, over a link that is cut', async () => {
+    const shape = { ...plain, special: { 31: recordType.scanBegin } };
+    const standby = await withStandby({ shape });
+    const { relay, port } = await withRelay(standby.port);
+    const rig = startSender(port);
+    await load(rig, 30, { from: 1, ...shape });
+    await until(() => rig.scansWanted.length === 1, 'a scan is asked for');
+    await load(rig, 100, { from: 31, ...shape });
+    await until(() => rig.sender.acked?.appliedSequence === 130, 'the scan has begun');
+    relay.budget = () => 20_000 + Math.random() * 100_000;
+    relay.cut();
+    relay.mend();
+    const ranges = Array.from({ length: 20_000 }, (_, number) => ({
+      directory: 0,
+      path: `dir\xff\x01/${number}`,
+      offset: number * 65_536,
+      length: 65_536,
+    }));
+    for (let i = 0; i < ranges.length; i += 500) {
+      standby.receiver.needed(ranges.slice(i, i + 500));
+      await new Promise((resolve) => {
+        setTimeout(resolve, 10);
+      });
+    }
+    const state = (): string => `${rig.needs.length} needs came, ${relay.cuts} cuts`;
+    await until(() => rig.needs.length >= ranges.length, state, 25_000);
+    expect(relay.cuts).toBeGreaterThan(2);
+    expect(rig.needs).toEqual(ranges);
+    expect(rig.scansWanted).toEqual(['full']);
+  });
+
   it('tells how long a commit takes', async () => {
     const shape = { ...plain, payloadBytesMax: 8192, commitEvery: 2 };
     const standby = await withStandby({ holds: BASE, shape });

@@ -430,6 +430,8 @@ export class Receiver implements LinkServerHandlers {
     if (ping === undefined) return 'a malformed ping';
     if (session.phase !== 'taking') return undefined;
     if (!this.#needs.confirm(ping.needsReceived)) return 'a confirmation of needs never sent';
+    // The link may have been too full for all of them before.
+    if (!this.#needs.isSent) this.applied();
     if (ping.isBehind) {
       session.target = ping.headSequence;
       this.#isCaughtUp = this.#parts.journal.position.sequence >= ping.headSequence;
