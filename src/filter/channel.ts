@@ -13,7 +13,7 @@ import {
   MAX_WRITE_BYTES,
   OUT_HEADER_BYTES,
 } from './fuse-protocol.ts';
-import type { Node } from './inode-table.ts';
+import type { Node } from './node.ts';
 
 const REPLY_BYTES = OUT_HEADER_BYTES + MAX_WRITE_BYTES + 4096;
 /** Everything goes through this kernel's cache, so what it knows stays true. */

@@ -1,5 +1,5 @@
 // What applications have open: the numbers given to the kernel and the descriptors behind them.
-import type { Node } from './inode-table.ts';
+import type { Node } from './node.ts';
 
 /** An open file or directory. */
 export class Handle {

@@ -1,91 +1,31 @@
-// Every object the kernel knows by number: its identity underneath, its name for the records, and a
-// bounded set of descriptors through which it is reached.
+// Every object the kernel knows by number: its identity underneath and its names for the records.
 //
 // The node id is the inode number underneath (the root is 1, as the protocol wants it), so hard links
-// meet in one node and NFS handles stay valid. Objects are reached by file handle
-// (open_by_handle_at), never by path: renames underneath cannot lead astray, and a million nodes
-// need no descriptors. At most `descriptorsMax` O_PATH descriptors are kept, second chance.
+// meet in one node and NFS handles stay valid.
+//
+// Names: the kernel remembers every name it was told of and goes on using the object under any of
+// them without asking again. So the table keeps all of them, until they are removed or the kernel
+// has forgotten the object. A file is mirrored when one of its names is; records call it by that.
 import { assert } from '../core/assert.ts';
-import { AT, errno, O, S } from '../linux/constants.ts';
-import { EMPTY_NAME, pin, addressOf, cstring, type Pointer, sys } from '../linux/libc.ts';
+import { PATH_BYTES_MAX } from '../journal/record.ts';
+import { AT, errno, S } from '../linux/constants.ts';
+import { EMPTY_NAME, type Pointer } from '../linux/libc.ts';
 import { Stat } from '../linux/stat.ts';
+import { Descriptors } from './descriptors.ts';
 import { ROOT_ID } from './fuse-protocol.ts';
+import { Node, type NodeName } from './node.ts';
 import type { Patterns } from './patterns.ts';
-
-const HANDLE_BYTES_MAX = 128;
-const HANDLE_HEAD_BYTES = 8;
-/** FILEID_INO32_GEN: {ino u32, generation u32}, the handle of ext4 and of most XFS inodes. */
-const FILEID_INO32_GEN = 1;
-
-/** One known object. Fields are owned by {@link InodeTable} unless said otherwise. */
-export class Node {
-  readonly nodeid: number;
-  /** From the file handle; tells a reused inode number from the object before it. */
-  generation: number;
-  /** Complete handle when it is not of the compact kind. */
-  wideHandle: Uint8Array | undefined;
-  /** Type bits of the mode. */
-  readonly type: number;
-  parent: Node | undefined;
-  name: string;
-  /** References that the kernel holds. */
-  lookups = 0;
-  /** Nodes whose parent this is. */
-  children = 0;
-  fd = -1;
-  referenced = false;
-  /** No name is left: changes need no record any more. */
-  deleted = false;
-  /** Place in the descriptor list. */
-  slot = -1;
-  /** Path on the standby of a file that is open but has no name here (below `.understudy/`). */
-  orphanPath: string | undefined;
-  /** Open file descriptors of applications; owned by the open family. */
-  opens = 0;
-  /** A descriptor that reads or writes the file, -1 when no application has it open. */
-  openFd = -1;
-  /** How the kernel has the file open: id of the backing file, 0 when not by passthrough. */
-  backingId = 0;
-  passthroughOpens = 0;
-  /** Directories: whether new entries inherit an ACL; undefined = not looked yet. */
-  hasDefaultAcl: boolean | undefined;
-  #path = '';
-  #captured = false;
-  #pathEpoch = -1;
-
-  constructor(nodeid: number, generation: number, type: number) {
-    this.nodeid = nodeid;
-    this.generation = generation;
-    this.type = type;
-    this.parent = undefined;
-    this.name = '';
-  }
-
-  get isDirectory(): boolean {
-    return this.type === S.IFDIR;
-  }
-
-  cachedPath(epoch: number): string | undefined {
-    return this.#pathEpoch === epoch ? this.#path : undefined;
-  }
-
-  get cachedCaptured(): boolean {
-    return this.#captured;
-  }
-
-  rememberPath(path: string, captured: boolean, epoch: number): void {
-    this.#path = path;
-    this.#captured = captured;
-    this.#pathEpoch = epoch;
-  }
-
-  forgetPath(): void {
-    this.#pathEpoch = -1;
-  }
-}
 
 /** Result of {@link InodeTable.lookup} when it is not a node: a negative errno. */
 export type LookupResult = Node | number;
+
+/** Where a name is, or would be. */
+export interface ChildPath {
+  /** Relative to the protected directory. */
+  readonly path: string;
+  /** The patterns include it. */
+  readonly captured: boolean;
+}
 
 export class InodeTable {
   readonly root: Node;
@@ -93,17 +33,8 @@ export class InodeTable {
   readonly patterns: Patterns;
   /** Result of the last lookup or refresh. */
   readonly stat = new Stat();
+  readonly descriptors: Descriptors;
   readonly #nodes = new Map<number, Node>();
-  readonly #descriptorsMax: number;
-  readonly #withDescriptor: Node[] = [];
-  #hand = 0;
-  /** Never closed by the next eviction, so that a caller can hold two descriptors. */
-  #lastDescriptor: Node | undefined;
-  readonly #handle = new Uint8Array(new ArrayBuffer(HANDLE_HEAD_BYTES + HANDLE_BYTES_MAX));
-  readonly #handleView = new DataView(this.#handle.buffer);
-  readonly #handleAddress = addressOf(this.#handle);
-  readonly #mountId = new Uint8Array(new ArrayBuffer(8));
-  readonly #mountIdAddress = addressOf(this.#mountId);
   readonly #rootDevice: number;
   /** Moves on when a directory is renamed: cached paths below it are void. */
   #pathEpoch = 0;
@@ -112,18 +43,15 @@ export class InodeTable {
   constructor(rootFd: number, patterns: Patterns, descriptorsMax: number) {
     this.rootFd = rootFd;
     this.patterns = patterns;
-    this.#descriptorsMax = descriptorsMax;
+    this.descriptors = new Descriptors(rootFd, descriptorsMax);
     const result = this.stat.fd(rootFd);
     assert(result === 0, 'the root of a protected directory can be examined');
-    this.#rootDevice = this.stat.devMajor * 0x100000 + this.stat.devMinor;
-    this.rootIno = this.stat.ino;
+    this.#rootDevice = this.#device();
     this.root = new Node(ROOT_ID, 0, S.IFDIR);
     this.root.fd = rootFd;
     this.root.lookups = 1;
     this.#nodes.set(ROOT_ID, this.root);
   }
-
-  readonly rootIno: number;
 
   get size(): number {
     return this.#nodes.size;
@@ -133,98 +61,73 @@ export class InodeTable {
     return this.#nodes.get(nodeid);
   }
 
+  #device(): number {
+    return this.stat.devMajor * 0x100000 + this.stat.devMinor;
+  }
+
   /**
    * Finds `name` (NUL-terminated bytes, `text` the same as latin1) in `parent` and fills `stat`.
    * The caller owns one kernel reference of the result when it tells the kernel of it.
    */
   lookup(parent: Node, name: Pointer, text: string): LookupResult {
+    const above = this.pathOf(parent);
+    if (above !== undefined && above.length + 1 + text.length > PATH_BYTES_MAX)
+      return -errno.ENAMETOOLONG;
     const parentFd = this.descriptor(parent);
     if (parentFd < 0) return parentFd;
     const result = this.stat.at(parentFd, name);
     if (result < 0) return result;
-    if (this.stat.devMajor * 0x100000 + this.stat.devMinor !== this.#rootDevice)
-      return -errno.EXDEV;
+    const refused = this.#refusal();
+    if (refused < 0) return refused;
     const known = this.#nodes.get(this.stat.ino);
-    if (known !== undefined && !known.deleted) {
-      this.setName(known, parent, text);
-      return known;
-    }
-    return this.#admit(parentFd, name, parent, text);
+    const node = known !== undefined && !known.deleted ? known : this.#admit(parentFd, name, 0);
+    if (typeof node !== 'number') this.addName(node, parent, text);
+    return node;
   }
 
-  /** Registers the object behind an open descriptor that has no name (O_TMPFILE). `stat` is filled. */
+  /** Registers the object behind an open descriptor, whose names are not known. `stat` is filled. */
   admitNameless(fd: number): LookupResult {
     const result = this.stat.fd(fd);
     if (result < 0) return result;
-    return this.#admit(fd, EMPTY_NAME, undefined, '');
+    const refused = this.#refusal();
+    if (refused < 0) return refused;
+    const known = this.#nodes.get(this.stat.ino);
+    if (known !== undefined && !known.deleted) return known;
+    return this.#admit(fd, EMPTY_NAME, AT.EMPTY_PATH);
   }
 
-  #admit(dirFd: number, name: Pointer, parent: Node | undefined, text: string): LookupResult {
-    this.#handleView.setUint32(0, HANDLE_BYTES_MAX, true);
-    const flags = parent === undefined ? AT.EMPTY_PATH : 0;
-    const result = sys.nameToHandleAt(
-      dirFd,
-      name,
-      this.#handleAddress,
-      this.#mountIdAddress,
-      flags,
-    );
-    if (result < 0) return result;
-    const bytes = this.#handleView.getUint32(0, true);
-    const compact = this.#handleView.getInt32(4, true) === FILEID_INO32_GEN && bytes === 8;
-    const generation = compact ? this.#handleView.getUint32(12, true) : this.#generationOf(bytes);
+  /** Objects that cannot be served: on another file system, or larger than numbers here can say. */
+  #refusal(): number {
+    if (this.stat.exceeds53Bits) return -errno.EOVERFLOW;
+    return this.#device() === this.#rootDevice ? 0 : -errno.EXDEV;
+  }
+
+  #admit(dirFd: number, name: Pointer, flags: number): LookupResult {
+    const identity = this.descriptors.identify(dirFd, name, flags);
+    if (typeof identity === 'number') return identity;
     const previous = this.#nodes.get(this.stat.ino);
-    const node = new Node(this.stat.ino, generation, this.stat.mode & S.IFMT);
-    if (!compact) node.wideHandle = this.#handle.slice(0, HANDLE_HEAD_BYTES + bytes);
+    const node = new Node(this.stat.ino, identity.generation, this.stat.mode & S.IFMT);
+    node.wideHandle = identity.wideHandle;
     if (previous !== undefined) this.#replace(previous, node);
     this.#nodes.set(node.nodeid, node);
-    if (parent !== undefined) this.setName(node, parent, text);
     return node;
   }
 
   /** An inode number came back: the kernel's references to the dead object count down on the new one. */
   #replace(previous: Node, node: Node): void {
     node.lookups = previous.lookups;
-    this.#dropDescriptor(previous);
-    this.#unsetParent(previous);
-  }
-
-  #generationOf(bytes: number): number {
-    let hash = 0x811c9dc5;
-    for (let i = 0; i < bytes; i += 1) {
-      hash = Math.imul(hash ^ (this.#handle[HANDLE_HEAD_BYTES + i] ?? 0), 0x01000193);
-    }
-    return hash >>> 0;
+    this.descriptors.drop(previous);
+    this.#dropNames(previous);
   }
 
   /** A descriptor of a node, perhaps O_PATH, valid until the call after the next. Negative errno on failure. */
   descriptor(node: Node): number {
-    if (node.openFd >= 0) return node.openFd;
-    if (node.fd >= 0) {
-      node.referenced = true;
-      this.#lastDescriptor = node;
-      return node.fd;
-    }
-    const fd = this.open(node, O.PATH | O.NOFOLLOW | O.CLOEXEC);
-    if (fd < 0) return fd;
-    if (this.#withDescriptor.length >= this.#descriptorsMax) this.#evict();
-    node.fd = fd;
-    node.referenced = true;
-    node.slot = this.#withDescriptor.push(node) - 1;
-    this.#lastDescriptor = node;
-    return fd;
+    return this.descriptors.of(node);
   }
 
   /** Opens a node by its file handle with open(2) flags. Negative errno on failure. */
   open(node: Node, flags: number): number {
-    if (node === this.root) return sys.openat(this.rootFd, DOT_ADDRESS, flags, 0);
-    if (node.wideHandle !== undefined)
-      return sys.openByHandleAt(this.rootFd, node.wideHandle, flags);
-    this.#handleView.setUint32(0, 8, true);
-    this.#handleView.setInt32(4, FILEID_INO32_GEN, true);
-    this.#handleView.setUint32(8, node.nodeid, true);
-    this.#handleView.setUint32(12, node.generation, true);
-    return sys.openByHandleAt(this.rootFd, this.#handleAddress, flags);
+    return this.descriptors.open(node, flags);
   }
 
   /** Fills `stat` for a node. Returns 0 or a negative errno. */
@@ -233,80 +136,103 @@ export class InodeTable {
     return fd < 0 ? fd : this.stat.fd(fd);
   }
 
-  #evict(): void {
-    for (;;) {
-      this.#hand = (this.#hand + 1) % this.#withDescriptor.length;
-      const node = this.#withDescriptor[this.#hand];
-      assert(node !== undefined, 'the clock hand is within the descriptor list');
-      if (node.referenced || node === this.#lastDescriptor) {
-        node.referenced = false;
-        continue;
-      }
-      this.#dropDescriptor(node);
-      return;
-    }
-  }
-
-  #dropDescriptor(node: Node): void {
-    if (node.fd < 0 || node === this.root) return;
-    sys.close(node.fd);
-    node.fd = -1;
-    const last = this.#withDescriptor.pop();
-    if (last !== undefined && last !== node) {
-      this.#withDescriptor[node.slot] = last;
-      last.slot = node.slot;
-    }
-    node.slot = -1;
-  }
-
-  /** Says that `node` is to be called `name` in `parent` from now on. */
-  setName(node: Node, parent: Node, name: string): void {
-    if (node.parent === parent && node.name === name) return;
-    if (node === this.root) return;
-    const wasNamed = node.parent !== undefined;
-    this.#unsetParent(node);
-    node.parent = parent;
+  /** Notes that `node` is called `name` in `parent`, perhaps besides other names. */
+  addName(node: Node, parent: Node, name: string): void {
+    if (node === this.root || node.isNamed(parent, name)) return;
     parent.children += 1;
+    if (node.parent !== undefined && node.isDirectory) {
+      // A directory has one name: the one known before is not true any more.
+      const before = node.parent;
+      node.parent = parent;
+      node.name = name;
+      this.#pathEpoch += 1;
+      this.#childGone(before);
+    } else if (node.parent === undefined) {
+      node.parent = parent;
+      node.name = name;
+    } else {
+      (node.others ??= []).push({ parent, name });
+    }
+    node.forgetPath();
+  }
+
+  /** Makes a known name the first: records use it as long as it is mirrored. */
+  preferName(node: Node, parent: Node, name: string): void {
+    if (node.parent === parent && node.name === name) return;
+    const others = node.others ?? [];
+    const at = others.findIndex((other) => other.parent === parent && other.name === name);
+    if (at < 0 || node.parent === undefined) return;
+    others[at] = { parent: node.parent, name: node.name };
+    node.parent = parent;
     node.name = name;
-    node.orphanPath = undefined;
-    if (wasNamed && node.isDirectory) this.#pathEpoch += 1;
     node.forgetPath();
   }
 
-  /** The node lost the name the table knew; a later lookup may give it another. */
-  unsetName(node: Node): void {
-    this.#unsetParent(node);
+  /** The node lost a name. */
+  dropName(node: Node, parent: Node, name: string): void {
+    if (!node.isNamed(parent, name)) return;
+    if (node.parent === parent && node.name === name) {
+      const next = node.others?.shift();
+      node.parent = next?.parent;
+      node.name = next?.name ?? '';
+    } else {
+      const isOther = (other: NodeName): boolean => other.parent !== parent || other.name !== name;
+      node.others = node.others?.filter(isOther);
+    }
+    if (node.others?.length === 0) node.others = undefined;
     node.forgetPath();
+    this.#childGone(parent);
   }
 
-  #unsetParent(node: Node): void {
-    const parent = node.parent;
-    if (parent === undefined) return;
-    node.parent = undefined;
-    node.name = '';
+  /** The node's name `from` is `to` now. */
+  moveName(node: Node, from: NodeName, to: NodeName): void {
+    if (!node.isNamed(from.parent, from.name)) return this.addName(node, to.parent, to.name);
+    if (node.isDirectory) this.#pathEpoch += 1;
+    to.parent.children += 1;
+    if (node.parent === from.parent && node.name === from.name) {
+      node.parent = to.parent;
+      node.name = to.name;
+    } else {
+      node.others = node.others?.map((other) =>
+        other.parent === from.parent && other.name === from.name
+          ? { parent: to.parent, name: to.name }
+          : other,
+      );
+    }
+    node.forgetPath();
+    this.#childGone(from.parent);
+  }
+
+  #dropNames(node: Node): void {
+    for (const { parent, name } of node.names()) this.dropName(node, parent, name);
+  }
+
+  #childGone(parent: Node): void {
     parent.children -= 1;
-    this.#collect(parent);
+    this.collect(parent);
+  }
+
+  /** No name of the object is left underneath. */
+  setDeleted(node: Node): void {
+    this.#dropNames(node);
+    node.deleted = true;
   }
 
   /** Takes back `count` kernel references. */
-  forget(nodeid: number, count: number): Node | undefined {
+  forget(nodeid: number, count: number): void {
     const node = this.#nodes.get(nodeid);
-    if (node === undefined || node === this.root) return undefined;
+    if (node === undefined || node === this.root) return;
     node.lookups = Math.max(0, node.lookups - count);
-    this.#collect(node);
-    return node;
+    this.collect(node);
   }
 
-  #collect(node: Node): void {
-    if (node.lookups > 0 || node.children > 0 || node.opens > 0 || node === this.root) return;
-    if (this.#nodes.get(node.nodeid) === node) this.#nodes.delete(node.nodeid);
-    this.#dropDescriptor(node);
-    this.#unsetParent(node);
-  }
-
-  /** Drops a node that is no longer open when the kernel has forgotten it before. */
+  /** Drops a node that nobody refers to any more. */
   collect(node: Node): void {
-    this.#collect(node);
+    if (node.lookups > 0 || node.children > 0 || node.opens > 0 || node.pins > 0) return;
+    if (node === this.root) return;
+    if (this.#nodes.get(node.nodeid) === node) this.#nodes.delete(node.nodeid);
+    this.descriptors.drop(node);
+    this.#dropNames(node);
   }
 
   /**
@@ -314,55 +240,65 @@ export class InodeTable {
    * that the standby could know.
    */
   pathOf(node: Node): string | undefined {
-    if (node.orphanPath !== undefined) return node.orphanPath;
-    const cached = node.cachedPath(this.#pathEpoch);
-    if (cached !== undefined) return cached;
-    return this.#computePath(node) ? node.cachedPath(this.#pathEpoch) : undefined;
+    const named = this.#findPath(node);
+    if (node.orphanPath !== undefined && !(named && node.cachedCaptured)) return node.orphanPath;
+    return named ? node.cachedPath(this.#pathEpoch) : undefined;
   }
 
-  /** Whether changes of the node are to be recorded: it has a name and the patterns include it. */
+  /** Whether changes of the node are to be recorded: it has a name that the patterns include. */
   isCaptured(node: Node): boolean {
     if (node.deleted) return false;
     if (node.orphanPath !== undefined) return true;
-    if (node.cachedPath(this.#pathEpoch) !== undefined) return node.cachedCaptured;
-    return this.#computePath(node) && node.cachedCaptured;
+    return this.#findPath(node) && node.cachedCaptured;
   }
 
-  #computePath(node: Node): boolean {
+  /** Settles path and capture of a node from its names; false when it has none. */
+  #findPath(node: Node): boolean {
+    if (node.cachedPath(this.#pathEpoch) !== undefined) return true;
     if (node === this.root) {
       node.rememberPath('', true, this.#pathEpoch);
       return true;
     }
-    const parent = node.parent;
-    if (parent === undefined) return false;
-    if (parent.cachedPath(this.#pathEpoch) === undefined && !this.#computePath(parent))
-      return false;
-    const above = parent.cachedPath(this.#pathEpoch) ?? '';
-    const path = above === '' ? node.name : `${above}/${node.name}`;
-    const captured = parent.cachedCaptured && this.patterns.matches(path, node.isDirectory);
-    node.rememberPath(path, captured, this.#pathEpoch);
+    if (node.parent === undefined) return false;
+    let best = this.childPath(node.parent, node.name, node.isDirectory);
+    if (!best.captured && node.others !== undefined) {
+      for (const { parent, name } of node.others) {
+        const other = this.childPath(parent, name, node.isDirectory);
+        if (!other.captured) continue;
+        best = other;
+        break;
+      }
+    }
+    node.rememberPath(best.path, best.captured, this.#pathEpoch);
     return true;
   }
 
   /** Path and whether captured for an object `name` in `parent` that may not exist. */
-  childPath(parent: Node, name: string, isDirectory: boolean): { path: string; captured: boolean } {
+  childPath(parent: Node, name: string, isDirectory: boolean): ChildPath {
     const above = this.pathOf(parent);
     if (above === undefined) return { path: name, captured: false };
     const path = above === '' ? name : `${above}/${name}`;
     return { path, captured: this.isCaptured(parent) && this.patterns.matches(path, isDirectory) };
   }
 
+  /**
+   * Whether known objects below `directory` would get paths too long for records when its own path
+   * grows by `bytes`.
+   */
+  wouldExceedPaths(directory: Node, bytes: number): boolean {
+    const own = this.pathOf(directory);
+    if (own === undefined || bytes <= 0) return false;
+    for (const node of this.#nodes.values()) {
+      for (const { parent, name } of node.names()) {
+        const { path } = this.childPath(parent, name, node.isDirectory);
+        if (path.length + bytes > PATH_BYTES_MAX && path.startsWith(`${own}/`)) return true;
+      }
+    }
+    return false;
+  }
+
   /** Closes every descriptor that the table opened. */
   close(): void {
-    for (
-      let node = this.#withDescriptor.at(-1);
-      node !== undefined;
-      node = this.#withDescriptor.at(-1)
-    ) {
-      this.#dropDescriptor(node);
-    }
+    this.descriptors.close();
   }
 }
-
-const DOT = cstring('.');
-const DOT_ADDRESS = pin(DOT);

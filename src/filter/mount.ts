@@ -4,7 +4,9 @@ import type { Capture } from './capture.ts';
 import { FuseChannel, type Request } from './channel.ts';
 import type { CommitGate } from './commit-gate.ts';
 import { HandleTable } from './handle-table.ts';
-import type { InodeTable, Node } from './inode-table.ts';
+import type { InodeTable } from './inode-table.ts';
+import type { Node } from './node.ts';
+import { completeNames } from './names.ts';
 import type { RevisitedByScan } from './scan-hook.ts';
 import { addressOf, sys } from '../linux/libc.ts';
 import { errno } from '../linux/constants.ts';
@@ -62,7 +64,16 @@ export class Mount {
 
   /** Whether changes of `node` go into the stream now. */
   records(node: Node): boolean {
-    return this.capture.enabled && this.inodes.isCaptured(node);
+    return this.capture.enabled && this.isMirrored(node);
+  }
+
+  /** Whether a name of `node` is mirrored, be it one that is still to be found out. */
+  isMirrored(node: Node): boolean {
+    if (this.inodes.isCaptured(node)) return true;
+    if (node.namesComplete || node.deleted || node.isDirectory) return false;
+    completeNames(this.inodes, [node]);
+    this.inodes.refresh(node);
+    return this.inodes.isCaptured(node);
   }
 
   /** `/proc/self/fd/N` of a descriptor: how attributes of O_PATH descriptors are changed. */

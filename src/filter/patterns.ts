@@ -35,6 +35,13 @@ export class Patterns {
     if (isDirectory) return !this.#directoryExcluded(text);
     return this.#included(text) && !this.#excluded(text);
   }
+
+  /** Whether the object at `path` is mirrored, all directories on the way considered. */
+  matchesWholly(path: string, isDirectory: boolean): boolean {
+    for (let at = path.indexOf('/'); at >= 0; at = path.indexOf('/', at + 1))
+      if (!this.matches(path.slice(0, at), true)) return false;
+    return this.matches(path, isDirectory);
+  }
 }
 
 /** Names are bytes; patterns are text. Valid UTF-8 is matched as text, anything else byte by byte. */

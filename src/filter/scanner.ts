@@ -23,9 +23,10 @@ import { O, S, SEEK } from '../linux/constants.ts';
 import { DirectoryReader } from '../linux/dirents.ts';
 import { addressOf, cstring, EMPTY_NAME, sys } from '../linux/libc.ts';
 import type { Capture } from './capture.ts';
-import type { Node } from './inode-table.ts';
+import type { Node, NodeName } from './node.ts';
 import type { Mount } from './mount.ts';
 import { recordAttributes } from './operations/attributes.ts';
+import { endOrphan } from './operations/creation.ts';
 import { ringAddress } from './operations/subtree.ts';
 import { readXattrs } from './operations/xattr.ts';
 
@@ -51,9 +52,17 @@ const CHUNK_BYTES = 1024 * 1024;
 /** Extended attributes beyond this go as records of their own. */
 const XATTR_TAIL_BYTES_MAX = PAYLOAD_BYTES_MAX - NAMESPACE_BYTES - 4096;
 
+/** More files are not announced by hash before the standby has dealt with earlier ones. */
+const HASHED_FILES_MAX = 20_000;
+
 interface PendingDirectory {
   readonly mount: Mount;
   readonly node: Node;
+}
+
+interface PendingName extends PendingDirectory {
+  /** Undefined for a file without a name (an orphan on the standby). */
+  readonly at: NodeName | undefined;
 }
 
 interface OpenDirectory extends PendingDirectory {
@@ -67,7 +76,7 @@ interface OpenFile extends PendingDirectory {
 
 interface HashedFile {
   readonly node: Node;
-  sequence: number;
+  readonly sequence: number;
 }
 
 export class Scanner {
@@ -77,7 +86,8 @@ export class Scanner {
   readonly #directories: PendingDirectory[] = [];
   #directory: OpenDirectory | undefined;
   #file: OpenFile | undefined;
-  readonly #revisits: PendingDirectory[] = [];
+  readonly #orphans: PendingName[] = [];
+  readonly #revisits: PendingName[] = [];
   readonly #needs: NeededRange[] = [];
   /** Per mount: first scanned path of files with several names, by inode number. */
   readonly #linked: Map<number, string>[];
@@ -105,7 +115,24 @@ export class Scanner {
     capture.publishBare();
     for (const mount of mounts) {
       mount.scanner = this;
-      this.#object(mount, mount.inodes.root);
+      this.#object(mount, mount.inodes.root, undefined);
+      this.#takeOrphans(mount);
+    }
+  }
+
+  /**
+   * The standby has dropped the orphans of before. Files that never had a name (O_TMPFILE) may get
+   * one later, so they are sent; the others have a name that will be found.
+   */
+  #takeOrphans(mount: Mount): void {
+    for (const node of mount.orphans.keys()) {
+      if (mount.inodes.refresh(node) < 0) continue;
+      if (mount.stat.nlink > 0) {
+        endOrphan(mount, node);
+        continue;
+      }
+      this.#pin(node);
+      this.#orphans.push({ mount, node, at: undefined });
     }
   }
 
@@ -114,9 +141,10 @@ export class Scanner {
   }
 
   /** A mirrored object got another place: what the standby has there may be incomplete. */
-  revisit(mount: Mount, node: Node): void {
+  revisit(mount: Mount, node: Node, { parent, name }: NodeName): void {
     this.#pin(node);
-    this.#revisits.push({ mount, node });
+    this.#pin(parent);
+    this.#revisits.push({ mount, node, at: { parent, name } });
   }
 
   /** The standby lacks these ranges. */
@@ -131,11 +159,16 @@ export class Scanner {
     this.#hashed.forEach((files, index) => {
       const mount = this.#mounts[index];
       for (const [path, file] of files) {
-        if (file.sequence > sequence || mount === undefined) continue;
+        // In the order of their sequences.
+        if (file.sequence > sequence || mount === undefined) return;
         files.delete(path);
         this.#unpin(mount, file.node);
       }
     });
+  }
+
+  get #isAhead(): boolean {
+    return this.#hashed.some((files) => files.size > HASHED_FILES_MAX);
   }
 
   /** Works until `deadlineMs` (performance.now) or until the ring is half full. True when it did something. */
@@ -153,8 +186,8 @@ export class Scanner {
   abort(): void {
     this.#closeDirectory();
     this.#closeFile();
-    for (const { mount, node } of [...this.#directories, ...this.#revisits])
-      this.#unpin(mount, node);
+    for (const { mount, node } of this.#directories) this.#unpin(mount, node);
+    for (const pending of [...this.#orphans, ...this.#revisits]) this.#unpinName(pending);
     this.#leave();
   }
 
@@ -174,8 +207,10 @@ export class Scanner {
     if (need !== undefined) this.#sendNeeded(need);
     else if (this.#file !== undefined) this.#continueFile(this.#file);
     else if (this.#directory !== undefined) this.#continueDirectory(this.#directory);
+    else if (this.#isAhead) return false;
+    else if (this.#orphans.length > 0) this.#visit(this.#orphans.shift());
     else if (this.#directories.length > 0) this.#openDirectory();
-    else if (this.#revisits.length > 0) this.#openRevisit();
+    else if (this.#revisits.length > 0) this.#visit(this.#revisits.shift());
     else if (this.mode === 'hash' && this.#appliedSequence < this.#lastHashSequence) return false;
     else this.#finish();
     return true;
@@ -189,19 +224,26 @@ export class Scanner {
   }
 
   #pin(node: Node): void {
-    node.opens += 1;
+    node.pins += 1;
   }
 
   #unpin(mount: Mount, node: Node): void {
-    node.opens -= 1;
+    node.pins -= 1;
     mount.inodes.collect(node);
   }
 
-  #openRevisit(): void {
-    const next = this.#revisits.shift();
-    if (next === undefined) return;
-    if (next.mount.inodes.isCaptured(next.node)) this.#object(next.mount, next.node);
-    this.#unpin(next.mount, next.node);
+  #unpinName({ mount, node, at }: PendingName): void {
+    this.#unpin(mount, node);
+    if (at !== undefined) this.#unpin(mount, at.parent);
+  }
+
+  /** An orphan, or a name that came to be during the scan; it may be gone again. */
+  #visit(pending: PendingName | undefined): void {
+    if (pending === undefined) return;
+    const { mount, node, at } = pending;
+    const isThere = at === undefined ? !node.deleted : node.isNamed(at.parent, at.name);
+    if (isThere) this.#object(mount, node, at);
+    this.#unpinName(pending);
   }
 
   #openDirectory(): void {
@@ -224,7 +266,7 @@ export class Scanner {
       return this.#endDirectory(open);
     const child = mount.inodes.lookup(node, cstring(entry.name), entry.name);
     if (typeof child === 'number') return;
-    if (mount.inodes.isCaptured(child)) this.#object(mount, child);
+    this.#object(mount, child, { parent: node, name: entry.name });
     mount.inodes.collect(child);
   }
 
@@ -243,11 +285,16 @@ export class Scanner {
     this.#directory = undefined;
   }
 
-  /** Records one object; its contents or entries are queued. */
-  #object(mount: Mount, node: Node): void {
-    if (mount.inodes.refresh(node) < 0) return;
-    const path = mount.inodes.pathOf(node) ?? '';
+  /** Records one object under one of its names, if mirrored; its contents or entries are queued. */
+  #object(mount: Mount, node: Node, at: NodeName | undefined): void {
+    const { path, captured } =
+      at === undefined
+        ? { path: mount.inodes.pathOf(node) ?? '', captured: true }
+        : mount.inodes.childPath(at.parent, at.name, node.isDirectory);
+    if (!captured || mount.inodes.refresh(node) < 0) return;
     if (!node.isDirectory && mount.stat.nlink > 1 && this.#isOtherName(mount, node, path)) return;
+    // From here on records call the file by the name that the standby surely has.
+    if (at !== undefined) mount.inodes.preferName(node, at.parent, at.name);
     const xattrs = readXattrs(mount, mount.inodes.descriptor(node));
     mount.inodes.refresh(node);
     const tail = encodeXattrs(xattrs);
@@ -334,13 +381,11 @@ export class Scanner {
   }
 
   #hole(file: OpenFile, to: number): void {
-    if (this.mode === 'hash') {
-      const path = file.mount.inodes.pathOf(file.node) ?? '';
-      const draft = this.#capture.draft(recordType.scanHole, file.mount.index, path);
-      draft.offset = file.at;
-      draft.length = to - file.at;
-      this.#capture.publishBare();
-    }
+    const path = file.mount.inodes.pathOf(file.node) ?? '';
+    const draft = this.#capture.draft(recordType.scanHole, file.mount.index, path);
+    draft.offset = file.at;
+    draft.length = to - file.at;
+    this.#capture.publishBare();
     this.#bytes += to - file.at;
     file.at = to;
   }
@@ -382,12 +427,11 @@ export class Scanner {
   #remember(mount: Mount, node: Node, path: string): void {
     const files = this.#hashed[mount.index];
     const known = files?.get(path);
-    if (known?.node === node) {
-      known.sequence = this.#capture.sequence;
-      return;
+    if (known?.node !== node) {
+      if (known !== undefined) this.#unpin(mount, known.node);
+      this.#pin(node);
     }
-    if (known !== undefined) this.#unpin(mount, known.node);
-    this.#pin(node);
+    files?.delete(path);
     files?.set(path, { node, sequence: this.#capture.sequence });
   }
 

@@ -106,6 +106,7 @@ export const errno = {
   ENOTEMPTY: 39,
   ELOOP: 40,
   ENODATA: 61,
+  EOVERFLOW: 75,
   EOPNOTSUPP: 95,
   ESTALE: 116,
   EDQUOT: 122,

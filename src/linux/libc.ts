@@ -145,6 +145,8 @@ export const sys = {
     'int lsetxattr(const void *path, const void *name, const void *value, size_t size, int flags)',
   ),
   umask: define('uint32_t umask(uint32_t mask)'),
+  /** Returns 0 or, unlike the others, a positive errno. */
+  posixFadvise: define('int posix_fadvise(int fd, int64_t offset, int64_t length, int advice)'),
   fcntl: define('int fcntl(int fd, int command, int64_t argument)'),
   prctl: define('int prctl(int option, uint64_t a, uint64_t b, uint64_t c, uint64_t d)'),
   setpriority: define('int setpriority(int which, uint32_t who, int priority)'),

@@ -32,6 +32,11 @@ export class Stat {
     return sys.statx(fd, EMPTY_NAME, AT.EMPTY_PATH, STATX_BASIC_STATS, this.address);
   }
 
+  /** Size, blocks or inode number are beyond what a number can say: those fields must not be read. */
+  get exceeds53Bits(): boolean {
+    const high = (at: number): number => this.view.getUint32(at + 4, true);
+    return (high(32) | high(40) | high(48)) >>> 0 >= 0x20_0000;
+  }
   get nlink(): number {
     return this.view.getUint32(16, true);
   }

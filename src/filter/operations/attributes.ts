@@ -4,7 +4,7 @@ import { AT, errno, O, S, UTIME } from '../../linux/constants.ts';
 import { EMPTY_NAME, pin, sys } from '../../linux/libc.ts';
 import type { Request } from '../channel.ts';
 import { attrOut, fattr, getattrIn, GETATTR_FH, setattrIn } from '../fuse-protocol.ts';
-import type { Node } from '../inode-table.ts';
+import type { Node } from '../node.ts';
 import type { Mount } from '../mount.ts';
 
 const UNCHANGED = 0xffffffff;
@@ -135,11 +135,12 @@ export function recordTruncate(mount: Mount, node: Node): void {
 
 /** Records the attributes in `stat` that `mask` names. */
 export function recordAttributes(mount: Mount, node: Node, mask: number): void {
-  const draft = mount.capture.draft(
-    recordType.setattr,
-    mount.index,
-    mount.inodes.pathOf(node) ?? '',
-  );
+  recordAttributesAt(mount, mount.inodes.pathOf(node) ?? '', mask);
+}
+
+/** The same under a certain name of the object. */
+export function recordAttributesAt(mount: Mount, path: string, mask: number): void {
+  const draft = mount.capture.draft(recordType.setattr, mount.index, path);
   draft.aux = mask;
   mount.capture.publishAttributes(mount.stat);
 }

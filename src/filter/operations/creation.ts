@@ -3,7 +3,7 @@ import { ORPHAN_DIRECTORY, recordType, type RecordType } from '../../journal/rec
 import { AT, errno, S } from '../../linux/constants.ts';
 import { EMPTY_NAME, sys } from '../../linux/libc.ts';
 import type { Request } from '../channel.ts';
-import type { Node } from '../inode-table.ts';
+import type { Node } from '../node.ts';
 import type { Mount } from '../mount.ts';
 import { changeMode } from './attributes.ts';
 import { defaultAclOf, recordAcls } from './xattr.ts';
@@ -84,10 +84,15 @@ export function recordCreation(
   if (type !== recordType.symlink && defaultAclOf(mount, parent)) recordAcls(mount, node);
 }
 
+/** The standby knows the node by a name again, or not at all. */
+export function endOrphan(mount: Mount, node: Node): void {
+  node.orphanPath = undefined;
+  mount.orphans.delete(node);
+}
+
 /** Gives a nameless node its path in the orphan directory. */
 export function makeOrphan(mount: Mount, node: Node): string {
   const path = `${ORPHAN_DIRECTORY}/${node.nodeid.toString(16)}-${node.generation.toString(16)}`;
-  mount.inodes.unsetName(node);
   node.orphanPath = path;
   mount.orphans.set(node, path);
   return path;

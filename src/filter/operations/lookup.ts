@@ -4,25 +4,30 @@ import { errno } from '../../linux/constants.ts';
 import type { Request } from '../channel.ts';
 import { forgetOne } from '../fuse-protocol.ts';
 import type { Mount } from '../mount.ts';
+import { restoreNode } from '../names.ts';
 
 export function lookup(mount: Mount, request: Request): void {
-  const parent = mount.node(request);
-  if (parent === undefined) return;
   const name = request.name(0);
   if (isReserved(mount, request.nodeid, name)) return mount.channel.noEntry(request);
   if (name === '.' || name === '..') return lookupDots(mount, request, name);
+  const parent = mount.node(request);
+  if (parent === undefined) return;
   const found = mount.inodes.lookup(parent, request.address(0), name);
   if (found === -errno.ENOENT) return mount.channel.noEntry(request);
   if (typeof found === 'number') return mount.channel.result(request, found);
   mount.replyEntry(request, found);
 }
 
-/** The kernel asks for `.` and `..` only on behalf of NFS, to turn a file handle into an object. */
+/**
+ * The kernel asks for `.` and `..` only on behalf of NFS and open_by_handle_at(2), to turn a file
+ * handle into an object, which may have been forgotten here.
+ */
 function lookupDots(mount: Mount, request: Request, name: string): void {
-  const node = mount.node(request);
-  if (node === undefined) return;
-  const target = name === '.' ? node : (node.parent ?? mount.inodes.root);
-  const result = mount.inodes.refresh(target);
+  const { inodes } = mount;
+  const node = inodes.get(request.nodeid) ?? restoreNode(inodes, request.nodeid);
+  const target = name === '.' ? node : node?.parent;
+  if (target === undefined) return mount.channel.result(request, -errno.ESTALE);
+  const result = inodes.refresh(target);
   if (result < 0) return mount.channel.result(request, result);
   mount.replyEntry(request, target);
 }

@@ -6,11 +6,11 @@ import { EMPTY_NAME, sys } from '../../linux/libc.ts';
 import { unpackDevice } from '../../linux/stat.ts';
 import type { Request } from '../channel.ts';
 import { linkIn, mkdirIn, mknodIn } from '../fuse-protocol.ts';
-import type { Node } from '../inode-table.ts';
+import type { Node, NodeName } from '../node.ts';
 import type { Mount } from '../mount.ts';
-import { adopt, makeOrphan, recordCreation, setUmask } from './creation.ts';
+import { adopt, endOrphan, makeOrphan, recordCreation, setUmask } from './creation.ts';
 import { isReserved } from './lookup.ts';
-import { captureSubtree } from './subtree.ts';
+import { Arrival, captureSubtree } from './subtree.ts';
 
 /** Shared course of MKDIR, MKNOD and SYMLINK: make, adopt, record, answer. */
 interface Creation {
@@ -99,8 +99,9 @@ export function link(mount: Mount, request: Request): void {
   if (node === undefined) return mount.channel.result(request, -errno.ESTALE);
   const name = request.name(linkIn.bytes);
   if (isReserved(mount, request.nodeid, name)) return mount.channel.result(request, -errno.EPERM);
-  const before = describeBefore(mount, node);
   const to = mount.inodes.childPath(parent, name, false);
+  const recorded = to.captured && mount.capture.enabled;
+  const before = recorded ? describeBefore(mount, node) : UNKNOWN;
   // A file that the kernel writes by itself cannot become a mirrored one: the caller is told to copy.
   if (node.passthroughOpens > 0 && to.captured) return mount.channel.result(request, -errno.EXDEV);
   const fd = mount.inodes.descriptor(node);
@@ -115,40 +116,42 @@ export function link(mount: Mount, request: Request): void {
   if (result < 0) return mount.channel.result(request, result);
   const linked = mount.inodes.lookup(parent, nameAddress, name);
   if (typeof linked === 'number') return mount.channel.result(request, linked);
-  if (mount.capture.enabled && to.captured)
-    recordLink(mount, parent, linked, { before, path: to.path });
+  if (recorded) recordLink(mount, parent, linked, { before, path: to.path, name });
   mount.inodes.refresh(linked);
   mount.replyEntry(request, linked);
 }
 
-/** How the standby knows the file so far: by a path, as an orphan, or not at all. */
+/** How the standby knows the file so far: by a path, as an orphan without another name, or not at all. */
 interface Before {
   readonly path: string | undefined;
   readonly orphan: boolean;
 }
 
+const UNKNOWN: Before = { path: undefined, orphan: false };
+
 function describeBefore(mount: Mount, node: Node): Before {
-  const known = mount.inodes.isCaptured(node);
-  return {
-    path: known ? mount.inodes.pathOf(node) : undefined,
-    orphan: node.orphanPath !== undefined,
-  };
+  const path = mount.isMirrored(node) ? mount.inodes.pathOf(node) : undefined;
+  return { path, orphan: path !== undefined && path === node.orphanPath };
 }
 
 function recordLink(
   mount: Mount,
   parent: Node,
   node: Node,
-  made: { before: Before; path: string },
+  made: { before: Before; path: string; name: string },
 ): void {
-  if (made.before.path === undefined) return captureSubtree(mount, node, parent);
+  const at = { parent, name: made.name };
+  if (made.before.path === undefined) {
+    const arrival = new Arrival(mount, [{ path: made.path, before: undefined }]);
+    return captureSubtree(mount, node, at, arrival);
+  }
   const type = made.before.orphan ? recordType.rename : recordType.link;
-  if (made.before.orphan) mount.orphans.delete(node);
+  if (made.before.orphan) endOrphan(mount, node);
   const draft = mount.capture.draft(type, mount.index, made.before.path);
   draft.path2 = made.path;
   const parentStat = mount.refreshParent(parent, mount.parent2Stat);
   mount.capture.publishNamespace(mount.stat, undefined, parentStat);
-  mount.scanner?.revisit(mount, node);
+  mount.scanner?.revisit(mount, node, at);
 }
 
 export function unlink(mount: Mount, request: Request): void {
@@ -170,43 +173,37 @@ function removeName(mount: Mount, request: Request, flags: number): void {
   if (typeof found === 'number') return mount.channel.result(request, found);
   const isDirectory = flags !== 0;
   const lastName = isDirectory || mount.stat.nlink === 1;
-  const path = mount.records(found) ? mount.inodes.pathOf(found) : undefined;
+  const { path, captured } = mount.inodes.childPath(parent, name, found.isDirectory);
   const result = sys.unlinkat(parentFd, request.address(0), flags);
   if (result < 0) return mount.channel.result(request, result);
-  nameGone(mount, { node: found, parent, lastName, path, isDirectory });
+  const recorded = captured && mount.capture.enabled;
+  nameGone(mount, { node: found, parent, name, lastName, path: recorded ? path : undefined });
   mount.inodes.collect(found);
   mount.channel.result(request, 0);
 }
 
 /** A name that was removed, by unlinking it or by renaming something over it. */
-export interface GoneName {
+export interface GoneName extends NodeName {
   readonly node: Node;
-  readonly parent: Node;
   readonly lastName: boolean;
   /** Path to record, undefined when the removal is not to be recorded. */
   readonly path: string | undefined;
-  readonly isDirectory: boolean;
 }
 
 /** Records the removal and settles what becomes of the node. */
 export function nameGone(mount: Mount, gone: GoneName): void {
   const { node } = gone;
-  const staysOpen = !gone.lastName && node.opens > 0 && gone.path !== undefined;
-  if (gone.lastName) {
-    mount.inodes.unsetName(node);
-    node.deleted = true;
-  } else if (staysOpen) {
-    makeOrphan(mount, node);
-  } else {
-    mount.inodes.unsetName(node);
-  }
+  if (gone.lastName) mount.inodes.setDeleted(node);
+  else mount.inodes.dropName(node, gone.parent, gone.name);
   if (gone.path === undefined) return;
-  const type = gone.isDirectory
+  // Open under no name that is known, though there is another: the standby keeps it as an orphan.
+  const staysOpen = !gone.lastName && node.opens > 0 && !mount.inodes.isCaptured(node);
+  const type = node.isDirectory
     ? recordType.rmdir
     : staysOpen
       ? recordType.rename
       : recordType.unlink;
-  const draft = mount.capture.draft(type, mount.index, gone.path);
-  if (staysOpen) draft.path2 = node.orphanPath ?? '';
+  const orphan = staysOpen ? makeOrphan(mount, node) : '';
+  mount.capture.draft(type, mount.index, gone.path).path2 = orphan;
   mount.capture.publishNamespace(undefined, mount.refreshParent(gone.parent, mount.parentStat));
 }

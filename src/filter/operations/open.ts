@@ -2,6 +2,7 @@
 import { recordType, writeU53 } from '../../journal/record.ts';
 import { errno, O } from '../../linux/constants.ts';
 import { pin, cstring, sys } from '../../linux/libc.ts';
+import { Stat } from '../../linux/stat.ts';
 import type { Request } from '../channel.ts';
 import {
   BACKING_CLOSE,
@@ -16,11 +17,12 @@ import {
   releaseIn,
 } from '../fuse-protocol.ts';
 import { Handle } from '../handle-table.ts';
-import type { Node } from '../inode-table.ts';
+import type { Node } from '../node.ts';
 import type { Mount } from '../mount.ts';
 import { killPrivileges, recordTruncate } from './attributes.ts';
 import { isReserved } from './lookup.ts';
-import { adopt, makeOrphan, recordCreation, setUmask } from './creation.ts';
+import { defaultAclOf, recordAcls } from './xattr.ts';
+import { adopt, endOrphan, makeOrphan, recordCreation, setUmask } from './creation.ts';
 
 /**
  * Flags that the kernel deals with itself (append offsets, direct I/O, the fsync after a synchronous
@@ -44,6 +46,8 @@ const underneath = (flags: number): number => (flags & ~KERNEL_FLAGS) | O.CLOEXE
 const backingMap = new Uint8Array(new ArrayBuffer(16));
 const backingView = new DataView(backingMap.buffer);
 const backingAddress = pin(backingMap);
+const openStat = new Stat();
+const F_GETFL = 3;
 const DOT = cstring('.');
 const DOT_ADDRESS = pin(DOT);
 
@@ -81,7 +85,7 @@ function truncateOnOpen(mount: Mount, node: Node, fd: number, kill: boolean): nu
 
 /** Registers the descriptor and answers with `fuse_open_out` at `offset` of the body. */
 function replyOpen(mount: Mount, request: Request, node: Node, fd: number, offset: number): void {
-  const passthrough = !mount.inodes.isCaptured(node) && acquireBacking(mount, node, fd);
+  const passthrough = isSurelyUnmirrored(mount, node, fd) && acquireBacking(mount, node, fd);
   const fh = mount.handles.add(new Handle(node, fd, passthrough));
   node.opens += 1;
   node.openFd = fd;
@@ -95,6 +99,14 @@ function replyOpen(mount: Mount, request: Request, node: Node, fd: number, offse
   );
   body.setInt32(at + openOut.backingId, passthrough ? node.backingId : 0, true);
   mount.channel.success(request, offset + openOut.bytes);
+}
+
+/** No name of the file is mirrored. Whoever only reads is not made to wait for a search of names. */
+function isSurelyUnmirrored(mount: Mount, node: Node, fd: number): boolean {
+  if (!mount.passthrough || mount.inodes.isCaptured(node)) return false;
+  const isReader = (sys.fcntl(fd, F_GETFL, 0) & O.ACCMODE) === O.RDONLY;
+  if (!isReader || node.namesComplete) return !mount.isMirrored(node);
+  return openStat.fd(fd) === 0 && openStat.nlink <= node.nameCount;
 }
 
 /**
@@ -176,6 +188,7 @@ export function tmpfile(mount: Mount, request: Request): void {
     if (mount.capture.enabled) {
       mount.capture.draft(recordType.create, mount.index, node.orphanPath ?? '');
       mount.capture.publishNamespace(mount.stat, undefined);
+      if (defaultAclOf(mount, parent)) recordAcls(mount, node);
     }
   }
   node.lookups += 1;
@@ -188,7 +201,8 @@ export function release(mount: Mount, request: Request): void {
   if (handle !== undefined) {
     const node = handle.node;
     node.opens -= 1;
-    if (node.openFd === handle.fd) node.openFd = mount.handles.another(node)?.fd ?? -1;
+    if (node.openFd === handle.fd)
+      node.openFd = node.opens === 0 ? -1 : (mount.handles.another(node)?.fd ?? -1);
     if (handle.passthrough) releaseBacking(mount, node);
     sys.close(handle.fd);
     if (node.opens === 0) closed(mount, node);
@@ -200,14 +214,10 @@ export function release(mount: Mount, request: Request): void {
 function closed(mount: Mount, node: Node): void {
   const orphan = mount.orphans.get(node);
   if (orphan !== undefined) {
-    mount.orphans.delete(node);
+    endOrphan(mount, node);
     if (mount.capture.enabled) {
       mount.capture.draft(recordType.unlink, mount.index, orphan);
       mount.capture.publishNamespace(undefined, undefined);
-    }
-    if (node.orphanPath !== undefined) {
-      node.orphanPath = undefined;
-      node.deleted = true;
     }
   }
   mount.inodes.collect(node);

@@ -1,19 +1,17 @@
 // RENAME, RENAME2: moving names, also into and out of the mirrored set.
-import { recordType } from '../../journal/record.ts';
+import { PATH_BYTES_MAX, recordType } from '../../journal/record.ts';
 import { errno, RENAME } from '../../linux/constants.ts';
 import { sys } from '../../linux/libc.ts';
 import type { Request } from '../channel.ts';
 import { op, rename2In, renameIn } from '../fuse-protocol.ts';
-import type { Node } from '../inode-table.ts';
+import type { Node, NodeName } from '../node.ts';
 import type { Mount } from '../mount.ts';
 import { isReserved } from './lookup.ts';
 import { nameGone } from './namespace.ts';
-import { captureSubtree, recordRemoval, settleSubtree } from './subtree.ts';
+import { Arrival, captureSubtree, recordRemoval, settleSubtree } from './subtree.ts';
 
 /** One end of a rename. */
-interface End {
-  readonly parent: Node;
-  readonly name: string;
+interface End extends NodeName {
   readonly address: number;
   readonly node: Node | undefined;
   /** The object has no other name. */
@@ -63,20 +61,54 @@ function perform(mount: Mount, from: End, to: End, flags: number): number {
   const moved = from.node;
   if (moved === undefined) return -errno.ENOENT;
   const exchange = (flags & RENAME.EXCHANGE) !== 0;
+  const refused = refusal(mount, moved, from, to);
+  if (refused < 0) return refused;
+  if (exchange && to.node !== undefined) {
+    const refusedBack = refusal(mount, to.node, to, from);
+    if (refusedBack < 0) return refusedBack;
+  }
   const movedIsCaptured = mount.inodes.childPath(to.parent, to.name, moved.isDirectory).captured;
-  if (moved.passthroughOpens > 0 && movedIsCaptured) return -errno.EXDEV;
-  if (exchange && (to.node?.passthroughOpens ?? 0) > 0 && from.captured) return -errno.EXDEV;
   const fromFd = mount.inodes.descriptor(from.parent);
-  const fromOwned = fromFd;
   const toFd = mount.inodes.descriptor(to.parent);
   if (fromFd < 0) return fromFd;
   if (toFd < 0) return toFd;
-  const result = sys.renameat2(fromOwned, from.address, toFd, to.address, flags);
+  const result = sys.renameat2(fromFd, from.address, toFd, to.address, flags);
   if (result < 0) return result;
   if (from.node === to.node) return 0;
   if (exchange) exchanged(mount, from, to);
   else replaced(mount, { from, to, moved, movedIsCaptured });
   return 0;
+}
+
+/**
+ * Why an object cannot move: the kernel itself writes a file that would become mirrored (the caller
+ * is told to copy instead), or a path would become too long for records.
+ */
+function refusal(mount: Mount, node: Node, from: End, to: End): number {
+  const path = mount.inodes.childPath(to.parent, to.name, node.isDirectory).path;
+  if (path.length > PATH_BYTES_MAX) return -errno.ENAMETOOLONG;
+  if (!node.isDirectory) {
+    const { captured } = mount.inodes.childPath(to.parent, to.name, false);
+    return node.passthroughOpens > 0 && captured ? -errno.EXDEV : 0;
+  }
+  if (mount.inodes.wouldExceedPaths(node, path.length - from.path.length))
+    return -errno.ENAMETOOLONG;
+  return opensBypassingBelow(mount, from.path, path) ? -errno.EXDEV : 0;
+}
+
+/** Whether a file below directory `from` is open by passthrough that would be mirrored below `to`. */
+function opensBypassingBelow(mount: Mount, from: string, to: string): boolean {
+  if (mount.inodes.patterns.everything) return false;
+  for (const { node, passthrough } of mount.handles.all()) {
+    if (!passthrough) continue;
+    for (const { parent, name } of node.names()) {
+      const { path } = mount.inodes.childPath(parent, name, false);
+      if (!path.startsWith(`${from}/`)) continue;
+      const moved = to + path.slice(from.length);
+      if (mount.inodes.patterns.matchesWholly(moved, false)) return true;
+    }
+  }
+  return false;
 }
 
 interface Replacement {
@@ -90,59 +122,71 @@ interface Replacement {
 function replaced(mount: Mount, { from, to, moved, movedIsCaptured }: Replacement): void {
   const recording = mount.capture.enabled;
   const target = to.node;
-  const knownBefore = from.captured && mount.inodes.isCaptured(moved);
-  const before = mount.inodes.patterns.everything ? undefined : from.path;
   if (target !== undefined) {
     // A rename record replaces the target by itself; when none is written, or when the target stays
     // open under another name, its removal is recorded on its own.
     const staysOpen = !to.lastName && target.opens > 0;
-    const alone = recording && to.captured && (!(knownBefore && movedIsCaptured) || staysOpen);
+    const alone = recording && to.captured && (!(from.captured && movedIsCaptured) || staysOpen);
     nameGone(mount, {
       node: target,
       parent: to.parent,
+      name: to.name,
       lastName: to.lastName,
-      isDirectory: target.isDirectory,
       path: alone ? to.path : undefined,
     });
   }
-  mount.inodes.setName(moved, to.parent, to.name);
+  mount.inodes.moveName(moved, from, to);
   if (target !== undefined) mount.inodes.collect(target);
   if (!recording) return;
-  if (knownBefore && movedIsCaptured) {
+  if (from.captured && movedIsCaptured) {
     recordRename(mount, from, to, 0);
-    mount.scanner?.revisit(mount, moved);
-    if (moved.isDirectory && before !== undefined) settleSubtree(mount, moved, before);
-  } else if (knownBefore) {
+    mount.scanner?.revisit(mount, moved, to);
+    if (!moved.isDirectory || mount.inodes.patterns.everything) return;
+    settleSubtree(mount, moved, from.path, arrivalOf(mount, [[to.path, from.path]]));
+  } else if (from.captured) {
     recordRemoval(mount, moved, from.path, from.parent);
   } else if (movedIsCaptured) {
-    captureSubtree(mount, moved, to.parent);
+    captureSubtree(mount, moved, to, arrivalOf(mount, [[to.path, undefined]]));
   }
 }
 
+function arrivalOf(mount: Mount, tops: readonly [string, string | undefined][]): Arrival {
+  return new Arrival(
+    mount,
+    tops.map(([path, before]) => ({ path, before })),
+  );
+}
+
 function exchanged(mount: Mount, from: End, to: End): void {
-  const a = from.node;
-  const b = to.node;
+  const { node: a } = from;
+  const { node: b } = to;
   if (a === undefined || b === undefined) return;
-  const aBefore = from.captured && mount.inodes.isCaptured(a);
-  const bBefore = to.captured && mount.inodes.isCaptured(b);
-  mount.inodes.setName(a, to.parent, to.name);
-  mount.inodes.setName(b, from.parent, from.name);
+  mount.inodes.moveName(a, from, to);
+  mount.inodes.moveName(b, to, from);
   if (!mount.capture.enabled) return;
-  const aAfter = mount.inodes.isCaptured(a);
-  const bAfter = mount.inodes.isCaptured(b);
-  if (aBefore && bBefore && aAfter && bAfter) {
+  const aAfter = mount.inodes.childPath(to.parent, to.name, a.isDirectory).captured;
+  const bAfter = mount.inodes.childPath(from.parent, from.name, b.isDirectory).captured;
+  if (from.captured && to.captured && aAfter && bAfter) {
+    const moved = arrivalOf(mount, [
+      [to.path, from.path],
+      [from.path, to.path],
+    ]);
     recordRename(mount, from, to, RENAME.EXCHANGE);
-    mount.scanner?.revisit(mount, a);
-    mount.scanner?.revisit(mount, b);
+    mount.scanner?.revisit(mount, a, to);
+    mount.scanner?.revisit(mount, b, from);
     if (mount.inodes.patterns.everything) return;
-    if (a.isDirectory) settleSubtree(mount, a, from.path);
-    if (b.isDirectory) settleSubtree(mount, b, to.path);
+    if (a.isDirectory) settleSubtree(mount, a, from.path, moved);
+    if (b.isDirectory) settleSubtree(mount, b, to.path, moved);
     return;
   }
-  if (aBefore) recordRemoval(mount, a, from.path, from.parent);
-  if (bBefore) recordRemoval(mount, b, to.path, to.parent);
-  if (aAfter) captureSubtree(mount, a, to.parent);
-  if (bAfter) captureSubtree(mount, b, from.parent);
+  const arrival = arrivalOf(mount, [
+    [to.path, undefined],
+    [from.path, undefined],
+  ]);
+  if (from.captured) recordRemoval(mount, a, from.path, from.parent);
+  if (to.captured) recordRemoval(mount, b, to.path, to.parent);
+  if (aAfter) captureSubtree(mount, a, to, arrival);
+  if (bAfter) captureSubtree(mount, b, from, arrival);
 }
 
 function recordRename(mount: Mount, from: End, to: End, flags: number): void {

@@ -4,95 +4,172 @@ import { O, S, SEEK } from '../../linux/constants.ts';
 import { openDirectory, readDirectory } from '../../linux/dirents.ts';
 import { addressOf, cstring, EMPTY_NAME, pin, sys } from '../../linux/libc.ts';
 import { Stat } from '../../linux/stat.ts';
-import type { Node } from '../inode-table.ts';
+import type { ChildPath } from '../inode-table.ts';
 import type { Mount } from '../mount.ts';
-import { recordAttributes } from './attributes.ts';
+import { completeNames } from '../names.ts';
+import type { Node, NodeName } from '../node.ts';
+import { recordAttributesAt } from './attributes.ts';
 import { readXattrs } from './xattr.ts';
 
 const target = Buffer.alloc(4096);
 const targetAddress = pin(target);
 
 /**
- * Records `node` and everything mirrored below it as newly created, contents included. The caller's
- * operation waits for it: the object must be complete on the standby before anything else happens.
+ * What an operation brings into the mirrored set. While it is being recorded, names in there are on
+ * the standby only if they were before or have been recorded already.
  */
-export function captureSubtree(mount: Mount, node: Node, parent: Node): void {
-  if (!mount.inodes.isCaptured(node)) return;
-  if (mount.inodes.refresh(node) < 0) return;
-  if (node.isDirectory) return captureDirectory(mount, node, parent);
-  if (node.type === S.IFREG) return captureFile(mount, node, parent);
-  captureSpecial(mount, node, parent);
-}
+export class Arrival {
+  readonly #tops: readonly { readonly path: string; readonly before: string | undefined }[];
+  readonly #recorded = new Set<string>();
+  readonly #mount: Mount;
 
-function draftCreation(mount: Mount, node: Node, parent: Node, type: number, path2: string): void {
-  const draft = mount.capture.draft(
-    recordType.create,
-    mount.index,
-    mount.inodes.pathOf(node) ?? '',
-  );
-  draft.type = type;
-  draft.path2 = path2;
-  mount.capture.publishNamespace(mount.stat, mount.refreshParent(parent, mount.parentStat));
-}
-
-function captureSpecial(mount: Mount, node: Node, parent: Node): void {
-  if (node.type !== S.IFLNK) draftCreation(mount, node, parent, recordType.mknod, '');
-  else {
-    const length = sys.readlinkat(
-      mount.inodes.descriptor(node),
-      EMPTY_NAME,
-      targetAddress,
-      target.length,
-    );
-    draftCreation(
-      mount,
-      node,
-      parent,
-      recordType.symlink,
-      target.toString('latin1', 0, Math.max(0, length)),
-    );
+  /** `tops`: paths of moved objects, and where each was before if that was mirrored. */
+  constructor(
+    mount: Mount,
+    tops: readonly { readonly path: string; readonly before: string | undefined }[],
+  ) {
+    this.#mount = mount;
+    this.#tops = tops;
   }
-  finishAttributes(mount, node);
+
+  note(path: string): void {
+    this.#recorded.add(path);
+  }
+
+  /** Whether the standby has a file under this mirrored name. */
+  knows(path: string): boolean {
+    for (const top of this.#tops) {
+      if (path !== top.path && !path.startsWith(`${top.path}/`)) continue;
+      if (this.#recorded.has(path)) return true;
+      if (top.before === undefined) return false;
+      const before = top.before + path.slice(top.path.length);
+      return this.#mount.inodes.patterns.matchesWholly(before, false);
+    }
+    return true;
+  }
 }
 
-function captureDirectory(mount: Mount, node: Node, parent: Node): void {
-  draftCreation(mount, node, parent, recordType.mkdir, '');
-  for (const entry of childrenOf(mount, node)) {
-    const child = mount.inodes.lookup(node, cstring(entry), entry);
-    if (typeof child === 'number') continue;
-    captureSubtree(mount, child, node);
+/**
+ * Records `node` under the name `at`, and everything mirrored below it, as newly created, contents
+ * included. The caller's operation waits for it: the object must be complete on the standby before
+ * anything else happens.
+ */
+export function captureSubtree(mount: Mount, node: Node, at: NodeName, arrival: Arrival): void {
+  if (node.isDirectory) completeNames(mount.inodes, linkedFilesBelow(mount, node));
+  captureObject(mount, node, at, arrival);
+}
+
+function captureObject(mount: Mount, node: Node, at: NodeName, arrival: Arrival): void {
+  const { path, captured } = pathAt(mount, node, at);
+  if (!captured || mount.inodes.refresh(node) < 0) return;
+  if (node.isDirectory) return captureDirectory(mount, node, at, arrival);
+  const isLink = mount.stat.nlink > 1 && captureAsLink(mount, node, at, arrival);
+  arrival.note(path);
+  if (isLink) return;
+  mount.inodes.refresh(node);
+  if (node.type === S.IFREG) return captureFile(mount, node, at);
+  captureSpecial(mount, node, at);
+}
+
+function pathAt(mount: Mount, node: Node, at: NodeName): ChildPath {
+  return mount.inodes.childPath(at.parent, at.name, node.isDirectory);
+}
+
+/** Files with several names below a directory, as far as not all of those are known. */
+function linkedFilesBelow(mount: Mount, directory: Node): Node[] {
+  const found: Node[] = [];
+  for (const child of childrenOf(mount, directory)) {
+    const isWanted = !child.node.isDirectory && mount.stat.nlink > child.node.nameCount;
+    if (isWanted) found.push(child.node);
+    else {
+      if (child.node.isDirectory) found.push(...linkedFilesBelow(mount, child.node));
+      mount.inodes.collect(child.node);
+    }
+  }
+  return found;
+}
+
+/** Records the name as a further one of a file that the standby has under another; false if it has not. */
+function captureAsLink(mount: Mount, node: Node, at: NodeName, arrival: Arrival): boolean {
+  completeNames(mount.inodes, [node]);
+  for (const other of node.names()) {
+    if (other.parent === at.parent && other.name === at.name) continue;
+    const known = pathAt(mount, node, other);
+    if (!known.captured || !arrival.knows(known.path)) continue;
+    mount.inodes.refresh(node);
+    const draft = mount.capture.draft(recordType.link, mount.index, known.path);
+    draft.path2 = pathAt(mount, node, at).path;
+    const parentStat = mount.refreshParent(at.parent, mount.parent2Stat);
+    mount.capture.publishNamespace(mount.stat, undefined, parentStat);
+    mount.scanner?.revisit(mount, node, at);
+    return true;
+  }
+  return false;
+}
+
+function draftCreation(
+  mount: Mount,
+  node: Node,
+  at: NodeName,
+  as: { type: number; target: string },
+): void {
+  const { path } = pathAt(mount, node, at);
+  const draft = mount.capture.draft(recordType.create, mount.index, path);
+  draft.type = as.type;
+  draft.path2 = as.target;
+  mount.capture.publishNamespace(mount.stat, mount.refreshParent(at.parent, mount.parentStat));
+}
+
+function captureSpecial(mount: Mount, node: Node, at: NodeName): void {
+  const isLink = node.type === S.IFLNK;
+  const type = isLink ? recordType.symlink : recordType.mknod;
+  draftCreation(mount, node, at, { type, target: isLink ? readTarget(mount, node) : '' });
+  finishAttributes(mount, node, pathAt(mount, node, at).path);
+}
+
+function readTarget(mount: Mount, node: Node): string {
+  const fd = mount.inodes.descriptor(node);
+  const length = sys.readlinkat(fd, EMPTY_NAME, targetAddress, target.length);
+  return target.toString('latin1', 0, Math.max(0, length));
+}
+
+function captureDirectory(mount: Mount, node: Node, at: NodeName, arrival: Arrival): void {
+  draftCreation(mount, node, at, { type: recordType.mkdir, target: '' });
+  for (const { node: child, name } of childrenOf(mount, node)) {
+    captureObject(mount, child, { parent: node, name }, arrival);
     mount.inodes.collect(child);
   }
-  finishAttributes(mount, node);
+  finishAttributes(mount, node, pathAt(mount, node, at).path);
 }
 
-function captureFile(mount: Mount, node: Node, parent: Node): void {
-  draftCreation(mount, node, parent, recordType.create, '');
-  const path = mount.inodes.pathOf(node) ?? '';
+function captureFile(mount: Mount, node: Node, at: NodeName): void {
+  draftCreation(mount, node, at, { type: recordType.create, target: '' });
+  const { path } = pathAt(mount, node, at);
   const fd = mount.inodes.open(node, O.RDONLY | O.CLOEXEC);
   if (fd >= 0) {
     const size = mount.stat.size;
-    forEachDataExtent(fd, size, (from, to) => captureRange(mount, path, fd, { from, to }));
+    forEachDataExtent(fd, { from: 0, to: size }, (from, to) =>
+      captureRange(mount, path, fd, { from, to }),
+    );
     sys.close(fd);
     const draft = mount.capture.draft(recordType.truncate, mount.index, path);
     draft.offset = size;
     mount.capture.publishBare();
   }
-  finishAttributes(mount, node);
+  finishAttributes(mount, node, path);
 }
 
-/** Calls back with each range of `fd` that holds data, in order. */
+/** Calls back with each part of a range of `fd` that holds data, in order. */
 export function forEachDataExtent(
   fd: number,
-  size: number,
+  range: { from: number; to: number },
   visit: (from: number, to: number) => void,
 ): void {
-  let at = 0;
-  while (at < size) {
+  for (let at = range.from; at < range.to;) {
     const from = sys.lseek(fd, at, SEEK.DATA);
-    if (from < 0) return;
+    if (from < 0 || from >= range.to) return;
     const hole = sys.lseek(fd, from, SEEK.HOLE);
-    const to = hole < 0 ? size : Math.min(hole, size);
+    const to = hole < 0 ? range.to : Math.min(hole, range.to);
     visit(from, to);
     at = to;
   }
@@ -136,27 +213,34 @@ export function ringAddress(mount: Mount): number {
 }
 
 /** Extended attributes, owner, mode and times, after everything else about the object was recorded. */
-function finishAttributes(mount: Mount, node: Node): void {
-  const path = mount.inodes.pathOf(node) ?? '';
+function finishAttributes(mount: Mount, node: Node, path: string): void {
   for (const [name, value] of readXattrs(mount, mount.inodes.descriptor(node))) {
     const draft = mount.capture.draft(recordType.setxattr, mount.index, path);
     draft.path2 = name;
     mount.capture.publishPayload(value);
   }
   if (mount.inodes.refresh(node) < 0) return;
-  recordAttributes(
-    mount,
-    node,
-    attrMask.mode | attrMask.uid | attrMask.gid | attrMask.atime | attrMask.mtime,
-  );
+  recordAttributesAt(mount, path, EVERYTHING);
 }
 
-function childrenOf(mount: Mount, node: Node): string[] {
-  const fd = openDirectory(mount.inodes.descriptor(node), '.');
-  if (fd < 0) return [];
+const EVERYTHING = attrMask.mode | attrMask.uid | attrMask.gid | attrMask.atime | attrMask.mtime;
+
+interface Child {
+  readonly name: string;
+  readonly node: Node;
+}
+
+/** What is in a directory; `mount.stat` has each child's attributes while it is current. */
+function* childrenOf(mount: Mount, directory: Node): Generator<Child> {
+  const fd = openDirectory(mount.inodes.descriptor(directory), '.');
+  if (fd < 0) return;
   const entries = readDirectory(fd);
   sys.close(fd);
-  return typeof entries === 'number' ? [] : entries.map((entry) => entry.name);
+  if (typeof entries === 'number') return;
+  for (const { name } of entries) {
+    const node = mount.inodes.lookup(directory, cstring(name), name);
+    if (typeof node !== 'number') yield { name, node };
+  }
 }
 
 /** Records that the mirrored part of what is now `node` is no longer at `path` in `parent`. */
@@ -168,9 +252,7 @@ export function recordRemoval(mount: Mount, node: Node, path: string, parent: No
 }
 
 function removeChildren(mount: Mount, node: Node, path: string): void {
-  for (const name of childrenOf(mount, node)) {
-    const child = mount.inodes.lookup(node, cstring(name), name);
-    if (typeof child === 'number') continue;
+  for (const { node: child, name } of childrenOf(mount, node)) {
     const childPath = path === '' ? name : `${path}/${name}`;
     if (mount.inodes.patterns.matches(childPath, child.isDirectory)) {
       if (child.isDirectory) removeChildren(mount, child, childPath);
@@ -186,16 +268,16 @@ function removeChildren(mount: Mount, node: Node, path: string): void {
  * A mirrored directory moved from `oldPath` to where `node` is now, and its contents with it. Some of
  * them may match the patterns at one place only: those are removed from the copy or captured anew.
  */
-export function settleSubtree(mount: Mount, node: Node, oldPath: string): void {
-  for (const name of childrenOf(mount, node)) {
-    const child = mount.inodes.lookup(node, cstring(name), name);
-    if (typeof child === 'number') continue;
+export function settleSubtree(mount: Mount, node: Node, oldPath: string, arrival: Arrival): void {
+  for (const { node: child, name } of childrenOf(mount, node)) {
+    const at = { parent: node, name };
     const childOldPath = oldPath === '' ? name : `${oldPath}/${name}`;
     const before = mount.inodes.patterns.matches(childOldPath, child.isDirectory);
-    const after = mount.inodes.isCaptured(child);
-    if (before && !after) recordRemoval(mount, child, mount.inodes.pathOf(child) ?? '', node);
-    else if (!before && after) captureSubtree(mount, child, node);
-    else if (before && after && child.isDirectory) settleSubtree(mount, child, childOldPath);
+    const { path, captured } = pathAt(mount, child, at);
+    if (before && !captured) recordRemoval(mount, child, path, node);
+    else if (!before && captured) captureSubtree(mount, child, at, arrival);
+    else if (before && captured && child.isDirectory)
+      settleSubtree(mount, child, childOldPath, arrival);
     mount.inodes.collect(child);
   }
 }

@@ -9,7 +9,7 @@ import {
   SETXATTR_ACL_KILL_SGID,
   setxattrIn,
 } from '../fuse-protocol.ts';
-import type { Node } from '../inode-table.ts';
+import type { Node } from '../node.ts';
 import type { Mount } from '../mount.ts';
 import { changeMode, recordAttributes } from './attributes.ts';
 

@@ -213,10 +213,13 @@ export class Model {
   }
 }
 
-/** Notes that the object was modified now. */
+/** When the operation under way began: how long it takes says nothing about its times. */
+export const underWay = { beganMs: 0 };
+
+/** Notes that the object was modified by the operation under way. */
 export function touch(inode: Inode): void {
   inode.mtimeNs = undefined;
-  inode.mtimeAfterMs = Date.now();
+  inode.mtimeAfterMs = underWay.beganMs;
 }
 
 function nameIn(parent: Inode, child: Inode): string {

@@ -3,7 +3,7 @@ import { UTIME, errnoName, AT, O, S } from '../../../src/linux/constants.ts';
 import { cstring, sys } from '../../../src/linux/libc.ts';
 import { Stat } from '../../../src/linux/stat.ts';
 import { Random } from '../random.ts';
-import { type Dentry, type Inode, Model, isDirectory, isFile } from './model.ts';
+import { type Dentry, type Inode, Model, isDirectory, isFile, underWay } from './model.ts';
 
 /** The file system did something else than the model: the message has the last operations. */
 export class Mismatch extends Error {
@@ -64,6 +64,7 @@ export class World {
 
   log(operation: string): void {
     this.operations += 1;
+    underWay.beganMs = Date.now();
     this.#log.push(`${this.operations}: ${operation}`);
     if (this.#log.length > LAST_OPERATIONS) this.#log.shift();
   }
