@@ -146,25 +146,19 @@ export class Applier {
     }
     if (record.type === recordType.commit) return 0;
     const marked = context.volume.marker?.sequence ?? 0;
-    const result =
-      record.sequence < marked
-        ? this.#redoRecord(context)
-        : this.#applyHere(context, record.sequence === marked);
+    const result = record.sequence < marked ? this.#redoRecord(context) : this.#applyHere(context);
     return this.#isTolerable(result) ? 0 : result;
   }
 
   /** Applies a record to where its paths lead now. */
-  #applyHere(context: ApplyContext, isMarked: boolean): number {
-    const { record, scan } = context;
+  #applyHere(context: ApplyContext): number {
+    const { record, scan, volume } = context;
     if (record.duringScan && scan.ownsAny) {
       const result = ownInode(context);
       if (result < 0) return result;
     }
     if (!isNameRecord(record.type)) return applyContents(context, record.path);
-    const { marker } = context.volume;
-    const isMade =
-      isMarked && marker !== undefined && isChangeMade(context, marker.sourceIno, marker.targetIno);
-    const changed = isMade ? 0 : this.#change(context);
+    const changed = isChangeMade(volume, record) ? 0 : this.#change(context);
     if (changed < 0) return changed;
     const paths = pathsOf(context);
     return settleNames(context, changed === SKIPPED ? { ...paths, object: undefined } : paths);

@@ -19,7 +19,7 @@ import { type ApplyContext, mark } from './context.ts';
 import { isMissing } from './fault.ts';
 import { OpenObject } from './open-objects.ts';
 import type { RecordView } from './record-view.ts';
-import type { Place } from './volume.ts';
+import type { Place, Volume } from './volume.ts';
 
 /** The change of a record was not to be made here: nothing is left to settle. */
 export const SKIPPED = 1;
@@ -207,7 +207,7 @@ interface End {
   readonly isDirectory: boolean;
 }
 
-function endOf({ volume }: ApplyContext, path: string): End | number {
+function endOf(volume: Volume, path: string): End | number {
   const place = volume.place(path);
   if (typeof place === 'number') return place;
   const { stat } = volume;
@@ -222,8 +222,8 @@ function rename(context: ApplyContext): number {
   const { volume, record } = context;
   const prepared = volume.prepareOrphans(record.path2);
   if (prepared < 0) return prepared;
-  const from = endOf(context, record.path);
-  const to = endOf(context, record.path2);
+  const from = endOf(volume, record.path);
+  const to = endOf(volume, record.path2);
   if (record.duringScan) return renameInScan(context, from, to);
   if (typeof from === 'number') return from;
   if (typeof to === 'number') return to;
@@ -366,19 +366,21 @@ function withoutAcls({ volume }: ApplyContext, fd: number, known: OpenObject | u
 }
 
 /**
- * Whether the marked change of `record` had been made before the crash: `sourceIno` and `targetIno`
- * were the inodes at its paths before. While a scan ran, creations are made again (to no harm).
+ * Whether `record`, a change of names, is the marked one and was made: before a crash, or before its
+ * settling failed. While a scan runs, creations are made again (to no harm).
  */
-export function isChangeMade(context: ApplyContext, sourceIno: number, targetIno: number): boolean {
-  const { record } = context;
-  const from = endOf(context, record.path);
+export function isChangeMade(volume: Volume, record: RecordView): boolean {
+  const { marker } = volume;
+  if (marker?.sequence !== record.sequence) return false;
+  const { sourceIno, targetIno } = marker;
+  const from = endOf(volume, record.path);
   if (isCreation(record.type)) {
     if (record.duringScan) return false;
     return typeof from !== 'number' && from.ino !== 0;
   }
   const fromIno = typeof from === 'number' ? 0 : from.ino;
   if (record.type === recordType.unlink || record.type === recordType.rmdir) return fromIno === 0;
-  const to = endOf(context, record.path2);
+  const to = endOf(volume, record.path2);
   const toIno = typeof to === 'number' ? 0 : to.ino;
   if (record.type === recordType.link) return sourceIno !== 0 && toIno === sourceIno;
   const exchange = (record.aux & RENAME.EXCHANGE) !== 0;

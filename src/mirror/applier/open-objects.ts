@@ -160,6 +160,16 @@ export class OpenObjects {
     }
   }
 
+  /** Closes everything without setting the times that are pending, as the end of the process does. */
+  abandon(): void {
+    for (const object of this.#pending) {
+      object.atimeNsec = NO_TIME;
+      object.mtimeNsec = NO_TIME;
+    }
+    this.#pending.clear();
+    this.close();
+  }
+
   #add(map: Map<string, OpenObject>, path: string, object: OpenObject): void {
     if (map.size >= this.#max) {
       for (const oldest of map.keys()) {

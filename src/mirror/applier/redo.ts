@@ -4,6 +4,7 @@ import { RENAME, errno } from '../../linux/constants.ts';
 import type { Applier } from './applier.ts';
 import { type ApplyFault, callFault } from './fault.ts';
 import { type Marker, readMarker } from './marker.ts';
+import { isChangeMade } from './name-records.ts';
 import { RecordView } from './record-view.ts';
 import { type NameChange, RedoPlan } from './redo-plan.ts';
 import type { Volume } from './volume.ts';
@@ -91,7 +92,7 @@ function fillPlans(
       const volume = volumes[record.directory];
       if (volume?.marker === undefined) continue;
       if (isOf(volume.marker, record)) confirmed.add(volume);
-      addToPlan(plans[record.directory], volume.marker, record);
+      addToPlan(plans[record.directory], volume, record);
     }
   }
   return volumes.find((volume, index) => plans[index] !== undefined && !confirmed.has(volume));
@@ -100,8 +101,11 @@ function fillPlans(
 const isOf = (marker: Marker, record: RecordView): boolean =>
   marker.sequence === record.sequence && marker.epoch === record.epoch;
 
-function addToPlan(plan: RedoPlan | undefined, marker: Marker, record: RecordView): void {
-  if (plan === undefined || record.sequence >= marker.sequence) return;
+/** The plan ends with the marked change if that was made, else before it. */
+function addToPlan(plan: RedoPlan | undefined, volume: Volume, record: RecordView): void {
+  const marked = volume.marker?.sequence ?? 0;
+  if (plan === undefined || record.sequence > marked) return;
+  if (record.sequence === marked && !isChangeMade(volume, record)) return;
   const change = changeOf(record);
   if (change === undefined) return;
   const two = change === 'link' || change === 'rename' || change === 'exchange';
