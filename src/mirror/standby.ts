@@ -236,7 +236,6 @@ export class Standby {
   async #end(): Promise<void> {
     this.#stopped = true;
     clearInterval(this.#timer);
-    await this.#checkpointer.close();
     await this.#journal.close();
   }
 
