@@ -46,6 +46,7 @@ describe('node.yaml', () => {
     ['name: A_B\naddress: 192.0.2.1\n', /lower-case letters.* in "name"/],
     ['name: a\n', /"address" is missing/],
     ['name: a\naddress: "not a host"\n', /host name or an IP address in "address"/],
+    ['name: a\naddress: 192.0.2.256\n', /host name or an IP address in "address"/],
     ['name: a\naddress: 192.0.2.1\nport: 99999\n', /in "port"/],
     ['name: [a\n', /not valid YAML/],
     ['name: a\nname: b\naddress: 192.0.2.1\n', /not valid YAML/],

@@ -8,22 +8,46 @@ export class EventLog {
   readonly #path: string;
   readonly #listeners: ((event: ControlEvent) => void)[] = [];
   #bytes: number;
+  #lost = 0;
 
   constructor(path: string) {
     this.#path = path;
     this.#bytes = existsSync(path) ? statSync(path).size : 0;
   }
 
-  /** Keeps the event and tells it to all listeners. */
+  /**
+   * Keeps the event and tells it to all listeners. On a full disk they still hear of it: the event
+   * may be about that very disk.
+   */
   add(event: ControlEvent): void {
-    const line = `${JSON.stringify(event)}\n`;
+    try {
+      this.#append(`${JSON.stringify(event)}\n`);
+    } catch {
+      this.#lost += 1;
+    }
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  /** Events that could not be written. */
+  get lost(): number {
+    return this.#lost;
+  }
+
+  #append(line: string): void {
     if (this.#bytes > FILE_BYTES_MAX) {
       renameSync(this.#path, `${this.#path}.1`);
       this.#bytes = 0;
     }
     appendFileSync(this.#path, line, { mode: 0o600 });
     this.#bytes += Buffer.byteLength(line);
-    for (const listener of this.#listeners) listener(event);
+  }
+
+  /** ISO time of the last event about a group; empty when there is none. */
+  lastAbout(group: string): string {
+    return (
+      this.last(Number.MAX_SAFE_INTEGER).findLast(({ details }) => details['group'] === group)
+        ?.at ?? ''
+    );
   }
 
   onEvent(listener: (event: ControlEvent) => void): void {

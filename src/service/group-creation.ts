@@ -26,6 +26,7 @@ import {
 } from './group-definition.ts';
 import type { GroupRuntime } from './group-runtime.ts';
 import { initialState } from './group-state.ts';
+import { findBlindNamespaces } from './mount-namespaces.ts';
 import {
   type CheckReply,
   checkReplySchema,
@@ -166,8 +167,19 @@ function checkLocalDirectories(
     for (const pattern of unmatchedPatterns(dir, exclude)) {
       warnings.push(`the exclude pattern "${pattern}" matches nothing in ${dir} at present`);
     }
+    warnings.push(...warnOfNamespaces(dir));
   }
   return warnings;
+}
+
+function warnOfNamespaces(dir: string): string[] {
+  const blind = findBlindNamespaces(dir);
+  const [first] = blind;
+  if (first === undefined) return [];
+  const more = blind.length > 1 ? ` and ${blind.length - 1} more` : '';
+  return [
+    `processes with mounts of their own (${first.pid} ${first.command}${more}) do not see the filter on ${dir}: what they write there is not mirrored until they are restarted with propagation ("rslave")`,
+  ];
 }
 
 function groupDirectory(dir: string, group: string): OccupiedDirectory {

@@ -53,6 +53,7 @@ export class GroupRuntime {
   #expectExit = false;
   #closed = false;
   #failures = 0;
+  #knownEventsUntil = '';
   #runningSinceMs = 0;
   #sequenceSavedMs = Number.NEGATIVE_INFINITY;
   #retry: NodeJS.Timeout | undefined;
@@ -334,6 +335,7 @@ export class GroupRuntime {
   async #adopt(): Promise<boolean> {
     if (!this.process.isAlive) return false;
     this.#phase = 'starting';
+    this.#knownEventsUntil = this.#context.lastEventAt(this.name);
     const status = await this.process.adopt();
     if (status['role'] === this.#state.role) {
       if (this.#state.role === 'primary') await this.#waitForMounts();
@@ -474,6 +476,8 @@ export class GroupRuntime {
 
   /** An event of the process, with the group's name added. */
   #relay(event: ControlEvent): void {
+    // A process tells its last events to whoever connects: those are known from before.
+    if (event.at <= this.#knownEventsUntil) return;
     this.#context.onEvent({ ...event, details: { group: this.name, ...event.details } });
   }
 

@@ -18,6 +18,8 @@ export interface RuntimeContext {
   readonly peers: PeerStore;
   readonly programs: GroupPrograms;
   readonly onEvent: (event: ControlEvent) => void;
+  /** ISO time of the last event that was kept about a group. */
+  readonly lastEventAt: (group: string) => string;
   /** The peer's view of a group; undefined when it does not know it. */
   readonly askPeer: (group: string) => Promise<GroupView | 'unreachable' | undefined>;
 }

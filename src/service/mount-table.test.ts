@@ -10,11 +10,18 @@ test('fields, with and without optional ones, and escaped names', () => {
   const [root, other] = table(
     String.raw`36 21 0:40 /a\040b /srv/a\134b\011c ro,nosuid - fuse.understudy understudy:x rw`,
   );
-  expect(root).toMatchObject({ id: 21, device: '254:0', mountPoint: '/', type: 'ext4' });
+  expect(root).toMatchObject({
+    id: 21,
+    device: '254:0',
+    mountPoint: '/',
+    propagation: ['shared:1'],
+    type: 'ext4',
+  });
   expect(other).toMatchObject({
     root: '/a b',
     mountPoint: '/srv/a\\b\tc',
     options: ['ro', 'nosuid'],
+    propagation: [],
     type: 'fuse.understudy',
     source: 'understudy:x',
   });

@@ -12,6 +12,8 @@ export interface MountEntry {
   readonly root: string;
   readonly mountPoint: string;
   readonly options: readonly string[];
+  /** `shared:N`, `master:N` …; empty for a private mount. */
+  readonly propagation: readonly string[];
   readonly type: string;
   readonly source: string;
 }
@@ -34,6 +36,7 @@ export function parseMountTable(text: string): MountEntry[] {
         root: unescape(fields[3] ?? ''),
         mountPoint: unescape(fields[4] ?? ''),
         options: (fields[5] ?? '').split(','),
+        propagation: fields.slice(6, dash),
         type: fields[dash + 1] ?? '',
         source: unescape(fields[dash + 2] ?? ''),
       },

@@ -17,7 +17,9 @@ export const hostSchema = z
   .string()
   .max(253)
   .refine(
-    (host) => isIP(host) !== 0 || /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(host),
+    (host) =>
+      isIP(host) !== 0 ||
+      (/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(host) && !/^[0-9.]+$/.test(host)),
     'must be a host name or an IP address',
   );
 

@@ -72,6 +72,7 @@ export class NodeService {
       peers: this.peers,
       programs,
       onEvent,
+      lastEventAt: (group) => this.events.lastAbout(group),
       askPeer: async (group) => this.link.askAbout(group),
     };
     this.#loadGroups();

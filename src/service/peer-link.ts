@@ -56,7 +56,7 @@ export class PeerLink {
   }
 
   /** Asks the peer now. Undefined when there is none or it does not answer. */
-  async poll(): Promise<NodeView | undefined> {
+  async poll(timeoutMs = POLL_TIMEOUT_MS): Promise<NodeView | undefined> {
     const peer = this.#options.peers.peer;
     if (peer === undefined) return undefined;
     let view: NodeView | undefined;
@@ -65,7 +65,7 @@ export class PeerLink {
         method: 'GET',
         path: '/v1/node',
         reply: nodeViewSchema,
-        timeoutMs: POLL_TIMEOUT_MS,
+        timeoutMs,
       });
       this.#fault = null;
     } catch (thrown) {
@@ -79,8 +79,11 @@ export class PeerLink {
   /**
    * The peer's view of one group: `unreachable`, or undefined when it does not know the group.
    */
-  async askAbout(group: string): Promise<GroupView | 'unreachable' | undefined> {
-    const view = await this.poll();
+  async askAbout(
+    group: string,
+    timeoutMs = POLL_TIMEOUT_MS,
+  ): Promise<GroupView | 'unreachable' | undefined> {
+    const view = await this.poll(timeoutMs);
     if (view === undefined) return 'unreachable';
     return view.groups.find(({ name }) => name === group);
   }

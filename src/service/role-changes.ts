@@ -30,6 +30,8 @@ const HANDOVER_TIMEOUT_MS = 600_000;
 const FINISH_TIMEOUT_MS = 3_600_000;
 const PROMOTE_TIMEOUT_MS = 600_000;
 const YIELD_TIMEOUT_MS = 180_000;
+/** A takeover is usually about a node that is dead: not much of the outage may go into asking it. */
+const TAKEOVER_ASK_MS = 1500;
 const UNDECIDED_PATIENCE_MS = 30_000;
 
 /** Copies that were complete once; the others were never usable. */
@@ -251,7 +253,7 @@ export async function takeover(
   const runtime = service.group(name);
   return runtime.exclusive(async () => {
     if (runtime.state.role === 'primary') return takeBack(service, runtime, options);
-    const other = await service.link.askAbout(name);
+    const other = await service.link.askAbout(name, TAKEOVER_ASK_MS);
     checkForced(service, runtime, { other, force: options.force });
     const status = await runtime.process.status();
     checkUsable(name, status['copy'], options.acceptIncomplete);
@@ -280,7 +282,7 @@ async function takeBack(
       `this node is the primary of group "${runtime.name}" already`,
     );
   }
-  const other = await service.link.askAbout(runtime.name);
+  const other = await service.link.askAbout(runtime.name, TAKEOVER_ASK_MS);
   checkForced(service, runtime, { other, force });
   const next = Math.max(epoch, handedOverTo) + 1;
   if (typeof other === 'object' && other.role === 'primary') {
