@@ -145,6 +145,7 @@ export class Applier {
       return 0;
     }
     if (record.type === recordType.commit) return 0;
+    if (record.sequence <= context.volume.floor) return 0;
     const marked = context.volume.marker?.sequence ?? 0;
     const result = record.sequence < marked ? this.#redoRecord(context) : this.#applyHere(context);
     return this.#isTolerable(result) ? 0 : result;

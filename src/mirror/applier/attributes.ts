@@ -27,9 +27,21 @@ const KEPT_XATTRS = /^security\.selinux$/;
 
 export const isOwnXattr = (name: string): boolean => OWN_XATTRS.test(name);
 
+type Use = (fd: number, known: OpenObject | undefined) => number;
+
+/** Changes attributes of the object at `path`, noting it when the object has several names. */
+function changeObject(volume: Volume, record: RecordView, path: string, use: Use): number {
+  return volume.withObject(path, (fd, known) => {
+    const { stat } = volume;
+    const isShared = stat.nlink > 1 && (stat.mode & S.IFMT) !== S.IFDIR && !record.duringScan;
+    const noted = isShared ? volume.noteChange(stat.ino, record.sequence - 1) : 0;
+    return noted < 0 ? noted : use(fd, known);
+  });
+}
+
 /** `setattr`: sets what the mask in `aux` names. */
 export function applySetattr(volume: Volume, record: RecordView, path: string): number {
-  return volume.withObject(path, (fd, known) => {
+  return changeObject(volume, record, path, (fd, known) => {
     const mask = record.aux;
     const isLink = (volume.stat.mode & S.IFMT) === S.IFLNK;
     if ((mask & (attrMask.uid | attrMask.gid)) !== 0) {
@@ -98,7 +110,7 @@ export function applyObjectTimes(
 /** `setxattr`: attribute `path2` of `path` becomes the payload. */
 export function applySetxattr(volume: Volume, record: RecordView, path: string): number {
   if (isOwnXattr(record.path2)) return 0;
-  return volume.withObject(path, (fd, known) => {
+  return changeObject(volume, record, path, (fd, known) => {
     if (known !== undefined && record.path2 === ACL_DEFAULT) known.defaultAcl = true;
     const name = cstring(record.path2);
     return sys.setxattr(procPath(fd), name, record.payloadAddress, record.payloadLength, 0);
@@ -107,7 +119,7 @@ export function applySetxattr(volume: Volume, record: RecordView, path: string):
 
 export function applyRemovexattr(volume: Volume, record: RecordView, path: string): number {
   if (isOwnXattr(record.path2)) return 0;
-  return volume.withObject(path, (fd, known) => {
+  return changeObject(volume, record, path, (fd, known) => {
     if (known !== undefined && record.path2 === ACL_DEFAULT) known.defaultAcl = undefined;
     return sys.removexattr(procPath(fd), cstring(record.path2));
   });

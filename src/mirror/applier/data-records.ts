@@ -14,10 +14,10 @@ const blockBuffer = Buffer.from(block.buffer);
 const blockAddress = addressOf(block);
 const zeros = Buffer.alloc(HASH_BLOCK_BYTES);
 
-function fileToChange({ volume }: ApplyContext, path: string): OpenObject | number {
+function fileToChange({ volume, record }: ApplyContext, path: string): OpenObject | number {
   const file = volume.file(path);
-  if (typeof file === 'number') return file;
-  const result = volume.noteData(file);
+  if (typeof file === 'number' || !file.linked || record.duringScan) return file;
+  const result = volume.noteChange(file.ino, record.sequence - 1);
   return result < 0 ? result : file;
 }
 

@@ -11,21 +11,27 @@
 //   8     8    sequence of the record
 //  16     8    inode of the object at `path` before it (0: none)
 //  24     8    inode of the object at `path2` before it (0: none)
+//  32     8    floor: records up to this one are on the disk with all their effects
 import { readU53, writeU53 } from '../../journal/record.ts';
 import { errno } from '../../linux/constants.ts';
 import { addressOf, cstring, sys } from '../../linux/libc.ts';
 
 export const MARKER_XATTR = 'trusted.understudy.apply';
-const MARKER_BYTES = 32;
+const MARKER_BYTES = 40;
 const MARKER_VERSION = 1;
 const NAME = cstring(MARKER_XATTR);
 
 /** A change of names about to be made. */
-export interface Marker {
+export interface Change {
   readonly epoch: number;
   readonly sequence: number;
   readonly sourceIno: number;
   readonly targetIno: number;
+}
+
+/** The change that was marked last, and how far nothing needs to be made again. */
+export interface Marker extends Change {
+  readonly floor: number;
 }
 
 /** Writes markers on one directory; allocates nothing per marker. */
@@ -46,6 +52,7 @@ export class MarkerWriter {
     writeU53(this.#view, 8, marker.sequence);
     writeU53(this.#view, 16, marker.sourceIno);
     writeU53(this.#view, 24, marker.targetIno);
+    writeU53(this.#view, 32, marker.floor);
     return sys.fsetxattr(this.#fd, NAME, this.#address, MARKER_BYTES, 0);
   }
 }
@@ -63,6 +70,7 @@ export function readMarker(fd: number): Marker | undefined | number {
     sequence: readU53(view, 8),
     sourceIno: readU53(view, 16),
     targetIno: readU53(view, 24),
+    floor: readU53(view, 32),
   };
 }
 

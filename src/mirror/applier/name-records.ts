@@ -173,7 +173,9 @@ function unlink(context: ApplyContext): number {
   const isDirectory = (stat.mode & S.IFMT) === S.IFDIR;
   if (isDirectory && !record.duringScan) return -errno.EISDIR;
   const { ino } = stat;
-  result = volume.nameGoes(ino, isDirectory ? 1 : stat.nlink);
+  if (!isDirectory && !record.duringScan) {
+    result = volume.nameGoes(ino, stat.nlink, record.sequence - 1);
+  }
   if (result === 0) result = mark(context, ino, 0);
   if (result < 0) return result;
   scan.removed(record.path);
@@ -236,8 +238,9 @@ function rename(context: ApplyContext): number {
 
 /** Syncs when a name of several goes, and marks. */
 function beforeRename(context: ApplyContext, from: End, to: End): number {
-  const exchange = (context.record.aux & RENAME.EXCHANGE) !== 0;
-  const result = exchange ? 0 : context.volume.nameGoes(to.ino, to.nlink);
+  const { record, volume } = context;
+  const exchange = (record.aux & RENAME.EXCHANGE) !== 0;
+  const result = exchange ? 0 : volume.nameGoes(to.ino, to.nlink, record.sequence - 1);
   return result < 0 ? result : mark(context, from.ino, to.ino);
 }
 

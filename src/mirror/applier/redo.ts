@@ -105,6 +105,7 @@ const isOf = (marker: Marker, record: RecordView): boolean =>
 function addToPlan(plan: RedoPlan | undefined, volume: Volume, record: RecordView): void {
   const marked = volume.marker?.sequence ?? 0;
   if (plan === undefined || record.sequence > marked) return;
+  if (record.sequence <= volume.floor) return;
   if (record.sequence === marked && !isChangeMade(volume, record)) return;
   const change = changeOf(record);
   if (change === undefined) return;

@@ -7,13 +7,14 @@ import { cstring, sys } from '../../linux/libc.ts';
 import { Stat } from '../../linux/stat.ts';
 import { openDirectoryBeneath, openFileBeneath, openHandleBeneath } from './beneath.ts';
 import { isMissing } from './fault.ts';
-import { type Marker, MarkerWriter, removeMarker } from './marker.ts';
+import { type Change, type Marker, MarkerWriter, removeMarker } from './marker.ts';
 import { OpenObject, OpenObjects, type Time, setTimes } from './open-objects.ts';
 
 const TREE_DEPTH_MAX = 4096;
 const ORPHAN_MODE = 0o700;
-/** Files with several names written since the last sync; more and the file system is synced. */
-const UNSYNCED_MAX = 10_000;
+/** Files with several names that are remembered as changed; with more the file system is synced. */
+const CHANGED_MAX = 10_000;
+const NOT_MARKED = { epoch: 0, sequence: 0, sourceIno: 0, targetIno: 0 };
 const ORPHAN_PREFIX = `${ORPHAN_DIRECTORY}/`;
 
 /** Where a name is: in which open directory, and how it is called there. */
@@ -42,8 +43,9 @@ export class Volume {
   /** For a second object at the same time. */
   readonly stat2 = new Stat();
   readonly #marker: MarkerWriter;
-  /** Inodes with several names that got data since the file system was synced. */
-  readonly #unsynced = new Set<number>();
+  /** Inodes with several names that were changed since the floor. */
+  readonly #changed = new Set<number>();
+  #floor = 0;
   #orphanDirectoryExists: boolean | undefined;
   #tidyWanted = true;
   #marked: Marker | undefined;
@@ -141,12 +143,20 @@ export class Volume {
     return this.#marked;
   }
 
+  /** Records up to this one are on the disk with all their effects. */
+  get floor(): number {
+    return this.#floor;
+  }
+
   /** After a restart: the marker that was found on the directory. */
   resume(marker: Marker | undefined): void {
     this.#marked = marker;
+    this.#floor = marker?.floor ?? 0;
   }
 
-  mark(marker: Marker): number {
+  /** Says which change of names is about to be made. Returns 0 or a negative errno. */
+  mark(change: Change): number {
+    const marker = { ...change, floor: this.#floor };
     const result = this.#marker.write(marker);
     if (result < 0) return result;
     this.#markedBefore = this.#marked;
@@ -157,40 +167,46 @@ export class Volume {
   /** What an earlier stream marked means nothing to the present one. */
   clearMarker(): number {
     this.#marked = undefined;
+    this.#floor = 0;
+    this.#changed.clear();
     return removeMarker(this.root.fd);
   }
 
   /** The change that was marked could not be made: as if it had not been tried. */
   unmark(): number {
     this.#marked = this.#markedBefore;
-    if (this.#marked === undefined) return removeMarker(this.root.fd);
-    return this.#marker.write(this.#marked);
+    return this.#marker.write({ ...(this.#marked ?? NOT_MARKED), floor: this.#floor });
   }
 
-  /** A file with several names got data: see {@link nameGoes}. */
-  noteData(file: OpenObject): number {
-    if (!file.linked) return 0;
-    if (this.#unsynced.size >= UNSYNCED_MAX) {
-      const result = this.#sync();
+  /**
+   * The record after `before` changes a file that has several names. After a crash it may be unknown
+   * that they are one file: see {@link nameGoes}.
+   */
+  noteChange(ino: number, before: number): number {
+    if (this.#changed.size >= CHANGED_MAX && !this.#changed.has(ino)) {
+      const result = this.#settle(before);
       if (result < 0) return result;
     }
-    this.#unsynced.add(file.ino);
+    this.#changed.add(ino);
     return 0;
   }
 
   /**
-   * A name of a file is about to go while others stay. After a crash, data written under this name
-   * would have to be written again, but nobody could say under which name: so it is synced before.
+   * The record after `before` takes away a name of a file that keeps others. Changes made under the
+   * name that goes could not be made again after a crash, while those made under the others would:
+   * an old one could come back. So everything so far is brought to the disk, never to be made again.
    */
-  nameGoes(ino: number, nlink: number): number {
-    if (nlink < 2 || !this.#unsynced.has(ino)) return 0;
-    return this.#sync();
+  nameGoes(ino: number, nlink: number, before: number): number {
+    return nlink < 2 || !this.#changed.has(ino) ? 0 : this.#settle(before);
   }
 
-  #sync(): number {
-    const result = sys.syncfs(this.root.fd);
-    if (result === 0) this.#unsynced.clear();
-    return result;
+  #settle(before: number): number {
+    let result = this.open.flushTimes();
+    if (result === 0) result = sys.syncfs(this.root.fd);
+    if (result < 0) return result;
+    this.#changed.clear();
+    this.#floor = before;
+    return this.#marker.write({ ...(this.#marked ?? NOT_MARKED), floor: before });
   }
 
   /** Makes the orphan directory when `path` is in it. The root's mtime stays as it is. */
@@ -244,10 +260,6 @@ export class Volume {
 
   /** Removes whatever is at a place. Returns 0, also when nothing was there, or a negative errno. */
   clear(place: Place, path: string): number {
-    if (this.#unsynced.size > 0) {
-      const synced = this.#sync();
-      if (synced < 0) return synced;
-    }
     this.open.forgetTree(path);
     const result = this.removeTree(place.parent.fd, place.name, 0);
     return result === -errno.ENOENT ? 0 : result;
