@@ -188,7 +188,6 @@ export class GroupRuntime {
   async startPrimary(): Promise<string[]> {
     const { position, generation } = this.#state;
     const firstSequence = firstSequenceAfter(position, this.#state.lastSequence);
-    for (const { dir } of this.definition.directories) removeLeftoverMounts(dir, { covers: true });
     // From here on the data moves: what was known of its position is no longer true after a crash.
     this.saveState({
       role: 'primary',
@@ -206,7 +205,6 @@ export class GroupRuntime {
 
   /** Starts the process as standby in the persisted generation. */
   async startStandby(): Promise<void> {
-    for (const { dir } of this.definition.directories) removeLeftoverMounts(dir, { covers: false });
     await this.#start(null);
     // From now on the process itself keeps where its data stands.
     if (this.#state.position !== null) this.saveState({ position: null });
@@ -466,7 +464,6 @@ export class GroupRuntime {
   /** The application's files are gone with the mount: it is stopped, and started again later. */
   async #stopOrphanedAgents(): Promise<void> {
     if (this.#state.role !== 'primary') return;
-    for (const { dir } of this.definition.directories) removeLeftoverMounts(dir, { covers: true });
     try {
       await this.stopAgents();
     } catch (thrown) {

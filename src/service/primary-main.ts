@@ -7,6 +7,7 @@ import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { sys } from '../linux/libc.ts';
 import { ControlServer } from './control-channel.ts';
 import { readSpec } from './group-spec.ts';
+import { removeLeftoverMounts } from './mount-cleanup.ts';
 import { PrimaryGroup, type StreamEnd } from './primary-group.ts';
 
 const PR_SET_IO_FLUSHER = 57;
@@ -80,6 +81,9 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 }
 
 try {
+  // What a former process left on the directories stays until here: in between, applications get
+  // errors instead of writing underneath, where nothing is recorded.
+  for (const { dir } of spec.directories) removeLeftoverMounts(dir, { covers: true });
   await group.start();
   await control.listen();
   logger.info({ epoch: spec.epoch }, 'primary runs');

@@ -9,6 +9,7 @@ import { type CoveredDirectory, coverDirectories, uncoverDirectories } from '../
 import { Standby } from '../mirror/standby.ts';
 import { ControlServer, makeEvent } from './control-channel.ts';
 import { readSpec } from './group-spec.ts';
+import { removeLeftoverMounts } from './mount-cleanup.ts';
 
 const EXIT_DELAY_MS = 50;
 
@@ -108,6 +109,8 @@ let standby: Standby;
 try {
   process.umask(0);
   mkdirSync(spec.stateDirectory, { recursive: true, mode: 0o700 });
+  // Of a primary that died on this node.
+  for (const { dir } of spec.directories) removeLeftoverMounts(dir, { covers: false });
   const directories = coverDirectories(
     spec.directories.map(({ dir }) => dir),
     spec.stateDirectory,
