@@ -22,6 +22,8 @@ export interface ScenarioOptions {
   readonly afterMs: number;
   /** Boot the first server again and let it become the standby. */
   readonly rejoin: boolean;
+  /** Another accident, some time before the power cut. */
+  readonly beforePowerCut?: (lab: Lab) => Promise<void>;
 }
 
 /** The closing table. */
@@ -64,6 +66,7 @@ export async function playScenario(
       ? await waitForCopy(a, application.name, COPY_TIMEOUT_MS)
       : present(await groupOn(a, application.name), 'group of the demo');
   timeline.note(`copy on b: ${copy}, lag ${lagMs ?? 0} ms; the power will go any moment`);
+  await options.beforePowerCut?.(lab);
   await sleep(Math.random() * 1000);
 
   const cutAt = Date.now();
