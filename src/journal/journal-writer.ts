@@ -175,6 +175,7 @@ export class JournalWriter {
     if (this.#fd < 0) this.#begin();
     while (to < end) {
       const next = to + recordBytes(view, to);
+      assert(next - to <= this.#segmentBytes - SEGMENT_HEADER_BYTES, 'a record fits a segment');
       if (next - from > this.#segmentBytes - this.#offset) {
         if (to > from) this.#write(bytes, from, to, sequenceAt(view, last));
         this.#begin();
@@ -290,7 +291,11 @@ export class JournalWriter {
     const number = this.#nextNumber;
     const path = join(this.#directory, segmentName(number));
     const fd = createPreallocated(path, this.#segmentBytes);
-    if (fd < 0) throw this.#failure('add a segment to', fd);
+    if (fd < 0) {
+      // What was allocated before the space ran out must not add to that.
+      this.#remove(segmentName(number));
+      throw this.#failure('add a segment to', fd);
+    }
     this.#nextNumber = number + 1;
     this.#namesChanged += 1;
     return { fd, number };

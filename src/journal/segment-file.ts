@@ -2,10 +2,11 @@
 //
 // A file that is made in advance is filled with zeros: an fdatasync into blocks that were only
 // preallocated would have to write metadata for each of them.
-import { closeSync, openSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { MiB } from '../core/units.ts';
-import { sys } from '../linux/libc.ts';
+import { AT, O } from '../linux/constants.ts';
+import { cstring, sys } from '../linux/libc.ts';
 
 const ZEROS = Buffer.alloc(MiB);
 
@@ -27,7 +28,9 @@ export async function createFilled(path: string, bytes: number): Promise<void> {
  * Returns its descriptor, or a negative errno.
  */
 export function createPreallocated(path: string, bytes: number): number {
-  const fd = openSync(path, 'w+', 0o600);
+  const name = cstring(Buffer.from(path).toString('latin1'));
+  const fd = sys.openat(AT.FDCWD, name, O.RDWR | O.CREAT | O.TRUNC | O.CLOEXEC, 0o600);
+  if (fd < 0) return fd;
   const allocated = sys.fallocate(fd, 0, 0, bytes);
   if (allocated === 0) return fd;
   closeSync(fd);

@@ -69,6 +69,7 @@ export interface ReceiverHandlers {
 
 /** A copy that diverges again within this time after the last time is not scanned again at once. */
 const DIVERGED_RETRY_MS = 60_000;
+const UNSENT_BYTES_MAX = 4 * MiB;
 /** What a paused link may still deliver. */
 const HELD_BYTES_MAX = 16 * MiB;
 
@@ -459,7 +460,9 @@ export class Receiver implements LinkServerHandlers {
   }
 
   #acknowledge(): void {
-    if (this.#session?.phase !== 'taking') return;
+    const session = this.#session;
+    // A primary that does not read gets no more of them until it does; the next one says it all.
+    if (session?.phase !== 'taking' || session.link.unsentBytes > UNSENT_BYTES_MAX) return;
     const { journal } = this.#parts;
     const ack = encodeAck({
       receivedSequence: journal.position.sequence,
@@ -467,7 +470,7 @@ export class Receiver implements LinkServerHandlers {
       appliedSequence: this.#appliedConfirmed,
       copy: this.copy,
     });
-    this.#session.link.write(ack);
+    session.link.write(ack);
   }
 }
 

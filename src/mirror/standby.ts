@@ -309,9 +309,18 @@ export class Standby {
     try {
       await this.#checkpoint({});
     } catch (error) {
-      // The kernel reports a failed write back once: what the checkpoint stands for is not sure.
-      this.#handlers.onFatal(error);
+      this.#checkpointFailed(error);
     }
+  }
+
+  #checkpointFailed(error: unknown): void {
+    if (error instanceof UnderstudyError && error.code === 'STATE_IO') {
+      // The checkpoint stays where it is, which is safe; it is tried again.
+      this.#handlers.onEvent('error', error.code, error.message, {});
+      return;
+    }
+    // The kernel reports a failed write back once: what is on the disk is not known any more.
+    this.#handlers.onFatal(error);
   }
 
   /** Brings what is applied now to the disk, and frees the journal up to there. */

@@ -1,0 +1,117 @@
+// The journal on a disk that loses power: what was reported durable is there afterwards, and what
+// is there is a prefix of what was appended.
+import { execFileSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import {
+  type FileSystemKind,
+  mountLoopImage,
+  unmountLazily,
+} from '../../test/support/loop-image.ts';
+import { Random } from '../../test/support/random.ts';
+import { type SampleRecord, sampleRecords } from '../../test/support/records.ts';
+import { sys } from '../linux/libc.ts';
+import { JournalReader } from './journal-reader.ts';
+import type { JournalPosition } from './journal-recovery.ts';
+import { JournalWriter } from './journal-writer.ts';
+
+const FS_IOC_SHUTDOWN = 0x8004587d;
+const NO_LOG_FLUSH = 2;
+const groupId = 'aa'.repeat(16);
+const start: JournalPosition = { streamId: '01'.repeat(16), epoch: 1, sequence: 0 };
+
+let top = '';
+let disk = '';
+beforeEach(() => {
+  top = mkdtempSync(join(tmpdir(), 'journal-power-'));
+  disk = join(top, 'disk');
+});
+afterEach(() => {
+  unmountLazily(disk);
+  rmSync(top, { recursive: true });
+});
+
+function cutPower(): void {
+  const fd = openSync(disk, 'r');
+  const flags = Buffer.alloc(4);
+  flags.writeUInt32LE(NO_LOG_FLUSH);
+  expect(sys.ioctl(fd, FS_IOC_SHUTDOWN, flags)).toBe(0);
+  closeSync(fd);
+}
+
+function open(checkpoint: JournalPosition): JournalWriter {
+  const directory = join(disk, 'journal');
+  const options = { directory, groupId, checkpoint, firstSegment: 1 };
+  return new JournalWriter({ ...options, segmentBytes: 256 * 1024 });
+}
+
+function records(from: number, count: number): SampleRecord[] {
+  return Array.from({ length: count }, (_, index) => {
+    const sequence = from + index;
+    return { sequence, payloadBytes: (sequence * 7919) % 9000, path: `f/${sequence % 13}` };
+  });
+}
+
+/** Everything behind the checkpoint must be what was appended. */
+function check(writer: JournalWriter, checkpoint: number): void {
+  const { sequence } = writer.position;
+  const reader = new JournalReader({
+    directory: join(disk, 'journal'),
+    groupId,
+    segment: writer.segmentOf(checkpoint + 1),
+    sequence: checkpoint + 1,
+  });
+  let next = checkpoint + 1;
+  while (next <= sequence) {
+    expect(reader.next(1_000_000, sequence)).toBe('records');
+    const { batch } = reader;
+    const expected = sampleRecords(records(next, batch.lastSequence - next + 1));
+    expect(expected.equals(batch.bytes.subarray(batch.at, batch.end))).toBe(true);
+    next = batch.lastSequence + 1;
+  }
+  reader.close();
+}
+
+it.each<FileSystemKind>(['ext4', 'xfs'])(
+  'keeps what is durable through power cuts on %s',
+  async (kind) => {
+    const seed = Date.now() & 0xffff;
+    process.stdout.write(`seed ${seed}\n`);
+    const random = new Random(seed);
+    const image = join(top, 'image');
+    mountLoopImage({ image, dir: disk, bytes: 384 * 1024 * 1024, kind });
+    let checkpoint = start;
+    let lost = 0;
+    for (let round = 0; round < 12; round += 1) {
+      const writer = open(checkpoint);
+      check(writer, checkpoint.sequence);
+      const steps = 5 + random.below(60);
+      for (let step = 0; step < steps; step += 1) {
+        const bytes = sampleRecords(records(writer.position.sequence + 1, 1 + random.below(30)));
+        writer.append(bytes, new DataView(bytes.buffer), 0, bytes.length);
+        if (random.chance(0.5)) await writer.flush();
+        if (random.chance(0.1)) {
+          // As if a checkpoint had been made: the copy itself is not on this disk.
+          checkpoint = { ...start, sequence: writer.durableSequence };
+          writer.free(checkpoint.sequence, writer.segmentOf(checkpoint.sequence + 1));
+        }
+      }
+      const durable = writer.durableSequence;
+      const appended = writer.position.sequence;
+      cutPower();
+      await writer.close();
+      execFileSync('umount', [disk]);
+      execFileSync('mount', ['-o', 'loop', image, disk]);
+      const after = open(checkpoint);
+      expect(after.position.sequence).toBeGreaterThanOrEqual(durable);
+      expect(after.position.sequence).toBeLessThanOrEqual(appended);
+      lost += appended - after.position.sequence;
+      check(after, checkpoint.sequence);
+      await after.close();
+    }
+    // Otherwise the power was never really cut.
+    expect(lost).toBeGreaterThan(0);
+  },
+);
