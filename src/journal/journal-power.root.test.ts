@@ -12,6 +12,7 @@ import {
 } from '../../test/support/loop-image.ts';
 import { Random } from '../../test/support/random.ts';
 import { type SampleRecord, sampleRecords } from '../../test/support/records.ts';
+import type { UnderstudyError } from '../core/errors.ts';
 import { sys } from '../linux/libc.ts';
 import { JournalReader } from './journal-reader.ts';
 import type { JournalPosition } from './journal-recovery.ts';
@@ -115,3 +116,34 @@ it.each<FileSystemKind>(['ext4', 'xfs'])(
     expect(lost).toBeGreaterThan(0);
   },
 );
+
+it('says that the disk is full, loses nothing by it, and goes on when there is room', async () => {
+  mountLoopImage({ image: join(top, 'image'), dir: disk, bytes: 32 * 1024 * 1024 });
+  const writer = open(start);
+  const fill = (): string => {
+    for (let i = 0; i < 1000; i += 1) {
+      const bytes = sampleRecords(records(writer.position.sequence + 1, 20));
+      try {
+        writer.append(bytes, new DataView(bytes.buffer), 0, bytes.length);
+      } catch (error) {
+        return (error as UnderstudyError).code;
+      }
+    }
+    return 'none';
+  };
+  expect(fill()).toBe('JOURNAL_NO_SPACE');
+  const full = writer.position.sequence;
+  await writer.flush();
+  expect(fill()).toBe('JOURNAL_NO_SPACE');
+  check(writer, 0);
+  const checkpoint = { ...start, sequence: Math.floor(full * 0.8) };
+  writer.free(checkpoint.sequence, writer.segmentOf(checkpoint.sequence + 1));
+  expect(fill()).toBe('JOURNAL_NO_SPACE');
+  expect(writer.position.sequence).toBeGreaterThan(full * 1.5);
+  await writer.flush();
+  await writer.close();
+  const after = open(checkpoint);
+  expect(after.position.sequence).toBe(writer.position.sequence);
+  check(after, checkpoint.sequence);
+  await after.close();
+});
