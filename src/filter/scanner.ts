@@ -243,7 +243,14 @@ export class Scanner {
     const { mount, node, at } = pending;
     const isThere = at === undefined ? !node.deleted : node.isNamed(at.parent, at.name);
     if (isThere) this.#object(mount, node, at);
+    // Its directory may have been complete already, and has changed on the standby now.
+    if (isThere && at !== undefined) this.#directoryTime(mount, at.parent);
     this.#unpinName(pending);
+  }
+
+  #directoryTime(mount: Mount, directory: Node): void {
+    if (!mount.inodes.isCaptured(directory) || mount.inodes.refresh(directory) < 0) return;
+    recordAttributes(mount, directory, attrMask.mtime);
   }
 
   #openDirectory(): void {

@@ -1,6 +1,6 @@
 // Process that runs the filter over one directory and applies its records to another, at once and
 // without network or journal in between: what the filter says is all that the copy gets.
-import { readdirSync } from 'node:fs';
+import { appendFileSync, readdirSync } from 'node:fs';
 import { RingConsumer } from '../../src/core/byte-ring.ts';
 import { Filter } from '../../src/filter/filter.ts';
 import { checkRecord, field, readU53, recordType, sealRecord } from '../../src/journal/record.ts';
@@ -121,7 +121,12 @@ class MirrorProcess {
     if (record.type === recordType.scanEnd) this.#scanning = false;
     if (this.#options.recordsKept === 0) return;
     const { path, path2, offset, length, payloadLength } = record;
-    this.#records.push({ type, path, path2, offset, length, payloadBytes: payloadLength });
+    const seen: SeenRecord = { type, path, path2, offset, length, payloadBytes: payloadLength };
+    this.#records.push(seen);
+    if (this.#options.logFile !== undefined) {
+      const line = { sequence: record.sequence, aux: record.aux, scan: record.duringScan, ...seen };
+      appendFileSync(this.#options.logFile, `${JSON.stringify(line)}\n`);
+    }
     if (this.#records.length > this.#options.recordsKept) this.#records.shift();
   }
 

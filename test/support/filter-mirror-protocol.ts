@@ -13,6 +13,8 @@ export interface MirrorProcessOptions {
   readonly ringBytes: number;
   /** Records are kept for {@link MirrorCounters.records} up to this many. */
   readonly recordsKept: number;
+  /** File that gets a line per record, for hunting. */
+  readonly logFile: string | undefined;
   /** Directories to be taken out of sight when the test process is gone. */
   readonly cleanUp: readonly string[];
   /** The process ends by itself after this, so that no test can hang on its mount for ever. */

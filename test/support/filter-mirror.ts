@@ -223,6 +223,7 @@ function launch(base: string, options: FilterMirrorOptions): ChildProcess {
     captureFromStart: options.captureFromStart ?? true,
     ringBytes: options.ringBytes ?? 32 * MiB,
     recordsKept: options.recordsKept ?? 10_000,
+    logFile: process.env['FILTER_MIRROR_LOG'],
     cleanUp: mountsOf(base),
     lifetimeMs: options.lifetimeMs ?? 120_000,
   };

@@ -19,7 +19,7 @@ import {
   applyTruncate,
   applyWrite,
 } from './data-records.ts';
-import { type ApplyFault, callFault, isMissing } from './fault.ts';
+import { type ApplyFault, callFault, isMissing, isStillOld } from './fault.ts';
 import { separate } from './hard-links.ts';
 import {
   SKIPPED,
@@ -187,7 +187,8 @@ export class Applier {
   #isTolerable(result: number): boolean {
     const record = this.#record;
     const isLive = record.type < recordType.scanBegin;
-    if (isLive && record.duringScan && isMissing(result)) return true;
+    const isScanned = isNameRecord(record.type) ? isMissing(result) : isStillOld(result);
+    if (isLive && record.duringScan && isScanned) return true;
     const again = this.#redo !== undefined && record.sequence <= this.#redo.until;
     return again && record.type === recordType.removexattr && result === -errno.ENODATA;
   }

@@ -44,6 +44,20 @@ export function isMissing(negative: number): boolean {
   return negative === -errno.ENOENT || negative === -errno.ENOTDIR;
 }
 
+/** Outcomes of a change of contents or attributes on an old object of another kind. */
+const OTHER_KIND: ReadonlySet<number> = new Set([
+  errno.EISDIR,
+  errno.ELOOP,
+  errno.EINVAL,
+  errno.ENODATA,
+  errno.EPERM,
+]);
+
+/** The object is missing, or something else is where a scan has not come yet. */
+export function isStillOld(negative: number): boolean {
+  return isMissing(negative) || OTHER_KIND.has(-negative);
+}
+
 /** The fault of a failed call: `what` (such as a record type) on `where` (a path). */
 export function callFault(
   negative: number,
