@@ -3,7 +3,7 @@
 // A queue of chunks, each some whole sealed records, in files that are deleted when all of their
 // chunks are acknowledged. It lives no longer than the process: a new process is a new stream, and
 // then nobody can use what an old one left. So nothing here is ever synced.
-import { closeSync, mkdirSync, openSync, read, rmSync, write } from 'node:fs';
+import { close, mkdirSync, openSync, read, rmSync, unlink, write } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { assert, present } from '../core/assert.ts';
@@ -175,8 +175,8 @@ export class Spill {
     if (file.users === 0 && file !== this.#current) this.#delete(file);
   }
 
+  /** In the background: giving back the blocks of a large file takes a while. */
   #delete(file: SpillFile): void {
-    closeSync(file.fd);
-    rmSync(file.path, { force: true });
+    unlink(file.path, () => close(file.fd));
   }
 }
