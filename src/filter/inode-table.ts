@@ -80,7 +80,9 @@ export class InodeTable {
     const refused = this.#refusal();
     if (refused < 0) return refused;
     const known = this.#nodes.get(this.stat.ino);
-    const node = known !== undefined && !known.deleted ? known : this.#admit(parentFd, name, 0);
+    // An object that lost its names in unknown ways may be gone, and its number used anew.
+    const isSame = known !== undefined && !known.deleted && known.parent !== undefined;
+    const node = isSame ? known : this.#admit(parentFd, name, 0);
     if (typeof node !== 'number') this.addName(node, parent, text);
     return node;
   }
@@ -91,8 +93,6 @@ export class InodeTable {
     if (result < 0) return result;
     const refused = this.#refusal();
     if (refused < 0) return refused;
-    const known = this.#nodes.get(this.stat.ino);
-    if (known !== undefined && !known.deleted) return known;
     return this.#admit(fd, EMPTY_NAME, AT.EMPTY_PATH);
   }
 
@@ -106,6 +106,8 @@ export class InodeTable {
     const identity = this.descriptors.identify(dirFd, name, flags);
     if (typeof identity === 'number') return identity;
     const previous = this.#nodes.get(this.stat.ino);
+    if (previous !== undefined && !previous.deleted && previous.generation === identity.generation)
+      return previous;
     const node = new Node(this.stat.ino, identity.generation, this.stat.mode & S.IFMT);
     node.wideHandle = identity.wideHandle;
     if (previous !== undefined) this.#replace(previous, node);

@@ -204,6 +204,10 @@ export function release(mount: Mount, request: Request): void {
     if (node.openFd === handle.fd)
       node.openFd = node.opens === 0 ? -1 : (mount.handles.another(node)?.fd ?? -1);
     if (handle.passthrough) releaseBacking(mount, node);
+    // A file that never got a name ends here; its number may be another's soon.
+    if (node.opens === 0 && node.parent === undefined && !node.deleted) {
+      if (openStat.fd(handle.fd) === 0 && openStat.nlink === 0) mount.inodes.setDeleted(node);
+    }
     sys.close(handle.fd);
     if (node.opens === 0) closed(mount, node);
   }
