@@ -14,6 +14,7 @@ import {
   openSync,
   renameSync,
   rmSync,
+  unlink,
 } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -345,7 +346,9 @@ export class JournalWriter {
   #retire(number: number): void {
     const name = segmentName(number);
     if (this.#free.length >= this.#freeFilesMax) {
-      this.#remove(name);
+      // In the background: giving back the blocks of a large file takes a while. Its number is
+      // never used again, so it does not matter when.
+      unlink(join(this.#directory, name), () => undefined);
       return;
     }
     renameSync(join(this.#directory, name), join(this.#directory, freeName(number)));
