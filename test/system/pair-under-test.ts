@@ -1,0 +1,120 @@
+// A pair in a lab with one protected directory, for tests of the whole system.
+import { randomInt } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { LabHost } from '../../lab/host.ts';
+import { Lab } from '../../lab/lab.ts';
+import { pairNodes, understudy, waitForCopy } from '../../lab/pair.ts';
+import { waitUntil } from '../../lab/run.ts';
+import { compareTrees, snapshotTree } from '../support/tree.ts';
+
+export const GROUP = 'data';
+export const DIRECTORY = '/srv/data';
+const SETTLE_TIMEOUT_MS = 180_000;
+const COPY_TIMEOUT_MS = 180_000;
+
+interface ProcessView {
+  readonly status: Readonly<Record<string, unknown>> | null;
+}
+
+interface GroupView {
+  readonly name: string;
+  readonly copy: string;
+  readonly local: ProcessView;
+  readonly remote: ProcessView | null;
+}
+
+export class PairUnderTest {
+  readonly lab: Lab;
+  readonly a: LabHost;
+  readonly b: LabHost;
+
+  private constructor(lab: Lab) {
+    this.lab = lab;
+    this.a = lab.host('a');
+    this.b = lab.host('b');
+  }
+
+  /** Runs `work` on a fresh pair. On failure the logs are kept and their place is named. */
+  static async with(work: (pair: PairUnderTest) => Promise<void>): Promise<void> {
+    const lab = await Lab.up();
+    try {
+      await pairNodes(lab);
+      const pair = new PairUnderTest(lab);
+      await pair.a.must(['mkdir', '-p', DIRECTORY]);
+      await work(pair);
+    } catch (thrown) {
+      console.error(`logs: ${await lab.saveLogs()}`);
+      throw thrown;
+    } finally {
+      await lab.down();
+    }
+  }
+
+  /** Protects the directory and waits for the complete copy. */
+  async protect(mode: 'sync' | 'memory' | 'async', options: readonly string[] = []): Promise<void> {
+    const create = ['group', 'create', '--name', GROUP, '--dir', DIRECTORY, '--mode', mode];
+    await understudy(this.a, [...create, '--allow-empty-match', ...options], { timeoutMs: 60_000 });
+    await waitForCopy(this.a, GROUP, COPY_TIMEOUT_MS);
+  }
+
+  async group(on: LabHost = this.a): Promise<GroupView | undefined> {
+    const status = (await understudy(on, ['status'], { timeoutMs: 20_000 })) as {
+      groups: GroupView[];
+    };
+    return status.groups.find(({ name }) => name === GROUP);
+  }
+
+  /** Waits until the standby has applied everything that was captured. Nothing may be writing. */
+  async settle(): Promise<void> {
+    let seen = '';
+    const isSettled = async (): Promise<boolean> => {
+      const group = await this.group().catch(() => undefined);
+      const captured = group?.local.status?.['sequence'];
+      const applied = group?.remote?.status?.['appliedSequence'];
+      seen = `${group?.copy}: ${String(applied)} of ${String(captured)}`;
+      return group?.copy === 'up-to-date' && captured !== undefined && applied === captured;
+    };
+    if (!(await waitUntil(isSettled, SETTLE_TIMEOUT_MS, 200))) {
+      throw new Error(`the standby does not catch up: ${seen}`);
+    }
+  }
+
+  /** Differences between the two copies, bit by bit, as sentences. */
+  async differences(): Promise<string[]> {
+    await this.settle();
+    // A page in memory makes an unwritten extent count as data, read or written: compare the disks.
+    await this.a.must(['sync', '-f', DIRECTORY]);
+    await this.a.must(['sync']);
+    writeFileSync('/proc/sys/vm/drop_caches', '1');
+    const primary = snapshotTree(this.a.pathFromOutside(DIRECTORY));
+    const standby = snapshotTree(this.b.pathFromOutside(DIRECTORY));
+    return compareTrees(primary, standby);
+  }
+
+  /** Kills the group's process on a host with SIGKILL; false when there is none at the moment. */
+  async killGroupProcess(host: LabHost): Promise<boolean> {
+    const pid = (await this.group(host).catch(() => undefined))?.local.status?.['pid'];
+    if (typeof pid !== 'number') return false;
+    return (await host.exec(['kill', '-9', String(pid)])).code === 0;
+  }
+
+  /** Kills the mirror process on the standby at random moments while `work` runs; how often. */
+  async whileKillingMirror(work: () => Promise<void>, everyMs = 2000): Promise<number> {
+    const state = { isDone: false };
+    let kills = 0;
+    const killer = (async (): Promise<void> => {
+      while (!state.isDone) {
+        await sleep(everyMs / 2 + randomInt(everyMs));
+        if (!state.isDone && (await this.killGroupProcess(this.b))) kills += 1;
+      }
+    })();
+    try {
+      await work();
+    } finally {
+      state.isDone = true;
+      await killer;
+    }
+    return kills;
+  }
+}
