@@ -19,6 +19,7 @@ import type { GroupPaths } from './service-paths.ts';
 const START_TIMEOUT_MS = 30_000;
 const ADOPT_TIMEOUT_MS = 10_000;
 const RETRY_MS = 50;
+const LOCK_INTERVAL_MS = 500;
 const LOG_BYTES_MAX = 16 * 1024 * 1024;
 const LOG_TAIL_LINES = 6;
 
@@ -52,6 +53,8 @@ export class GroupProcess {
   #child: ChildProcess | undefined;
   /** Resolves when the present process has ended. */
   #ended: Promise<void> | undefined;
+  /** Makes the watcher of an adopted process look at its lock now. */
+  #nudge: (() => void) | undefined;
   /** How the present process ended. */
   #exit: ProcessExit | undefined;
 
@@ -177,6 +180,7 @@ export class GroupProcess {
         const status = (await client.call('status', {}, 5000)) as ProcessStatus;
         this.#client = client;
         client.onEvent(this.#options.onEvent);
+        client.onClose(() => this.#nudge?.());
         return status;
       } catch (cause) {
         if (this.#exit !== undefined) throw startFailed(group, this.#exit);
@@ -202,7 +206,17 @@ export class GroupProcess {
 
   /** For a process that is not our child: its lock tells. */
   async #watchLock(): Promise<void> {
-    while (this.isAlive) await sleep(500, undefined, { ref: false });
+    while (this.isAlive) {
+      // The end of the connection is a good moment to look at once.
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, LOCK_INTERVAL_MS).unref();
+        this.#nudge = () => {
+          clearTimeout(timer);
+          this.#nudge = undefined;
+          setTimeout(resolve, RETRY_MS);
+        };
+      });
+    }
     this.#finished('unknown');
   }
 

@@ -1,6 +1,7 @@
 // Program of a group process whose node is standby: `node standby-main.ts --spec FILE`.
 // Started by the service, outlives it, and is found again through its control socket.
 import { mkdirSync, readFileSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { systemClock } from '../core/clock.ts';
@@ -119,6 +120,8 @@ try {
   const port = await standby.start();
   await control.listen();
   logger.info({ epoch: spec.epoch, port, copy: standby.status.copy }, 'standby runs');
+  // Processes like this one rarely end by themselves, which is when Node would keep compiled code.
+  flushCompileCache();
 } catch (thrown) {
   uncoverDirectories(spec.stateDirectory);
   fail('the standby cannot start', thrown);

@@ -1,0 +1,184 @@
+// Two nodes with the real group processes: what an operator does, and that the data is right.
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { compareTrees, snapshotTree } from '../../test/support/tree.ts';
+import { programs } from './daemon.ts';
+import { type TestNode, twoNodes, type TwoNodes, until } from './fixtures/two-nodes.ts';
+import { mountsOn, readMountTable } from './mount-table.ts';
+
+const SOURCE = resolve(import.meta.dirname, '..');
+
+let nodes: TwoNodes;
+let a: TestNode;
+let b: TestNode;
+let dirA = '';
+let dirB = '';
+
+beforeEach(async () => {
+  nodes = await twoNodes(programs);
+  ({ a, b } = nodes);
+  await nodes.pair();
+  dirA = join(nodes.data(a), 'shop');
+  dirB = join(nodes.data(b), 'shop');
+  mkdirSync(dirA);
+  execFileSync('cp', ['-r', SOURCE, join(dirA, 'tree')]);
+});
+afterEach(async () => {
+  await nodes.down();
+  expect(readMountTable().filter(({ mountPoint }) => mountPoint.startsWith(nodes.top))).toEqual([]);
+});
+
+async function create(change: Record<string, unknown> = {}): Promise<void> {
+  const input = { name: 'shop', paths: [{ dir: dirA, standbyDir: dirB }], ...change };
+  await a.call('group-create', { input, origin: 'test' });
+  await upToDate();
+}
+
+async function upToDate(): Promise<void> {
+  await until(
+    'the copy is up to date',
+    async () => {
+      const view = await a.group('shop');
+      return view?.copy === 'up-to-date' && view.link === 'connected';
+    },
+    60_000,
+  );
+}
+
+/** Waits until both trees are equal in everything; says what differs. */
+async function expectEqual(): Promise<void> {
+  let differences: string[] = ['not compared yet'];
+  await until(
+    'equal trees',
+    async () => {
+      differences = compareTrees(snapshotTree(dirA), dirB, { holes: false, mtime: true });
+      return differences.length === 0;
+    },
+    30_000,
+  ).catch(() => undefined);
+  expect(differences).toEqual([]);
+}
+
+function topMount(dir: string): string {
+  const mount = mountsOn(readMountTable(), dir).at(-1);
+  if (mount === undefined) return 'none';
+  return mount.type === 'fuse.understudy' ? 'filter' : mount.options.includes('ro') ? 'cover' : '?';
+}
+
+test('create, write, switch over and back; the trees stay equal', async () => {
+  await create();
+  expect([topMount(dirA), topMount(dirB)]).toEqual(['filter', 'cover']);
+  await expectEqual();
+  expect(() => writeFileSync(join(dirB, 'x'), '')).toThrow(/EROFS/);
+  writeFileSync(join(dirA, 'order 1'), 'a');
+  await expectEqual();
+
+  await b.call('switchover', { group: 'shop' });
+  expect([topMount(dirA), topMount(dirB)]).toEqual(['cover', 'filter']);
+  writeFileSync(join(dirB, 'order 2'), 'b');
+  await expectEqual();
+  await upToDate();
+
+  await b.call('switchover', { group: 'shop' });
+  expect([topMount(dirA), topMount(dirB)]).toEqual(['filter', 'cover']);
+  writeFileSync(join(dirA, 'order 3'), 'c');
+  await expectEqual();
+  // Nothing was compared for it: both streams went on where the one before had ended.
+  const scans = [...(await a.eventCodes()), ...(await b.eventCodes())].filter(
+    (code) => code === 'SCAN_STARTED',
+  );
+  expect(scans).toHaveLength(1);
+
+  await a.call('group-delete', { group: 'shop' });
+  expect([topMount(dirA), topMount(dirB)]).toEqual(['none', 'none']);
+  expect(readFileSync(join(dirB, 'order 3'), 'utf8')).toBe('c');
+});
+
+test('an application with a file open prevents a switchover until its agent stops it', async () => {
+  const pidFile = join(nodes.top, 'app.pid');
+  const app = `sh -c 'echo $$ > ${pidFile}; exec sleep 120 3>>$0' ${dirA}/log`;
+  await create();
+  execFileSync('setsid', ['-f', 'sh', '-c', app], { stdio: 'ignore' });
+  const pid = Number(
+    await until('the application runs', async () => {
+      return existsSync(pidFile) && readFileSync(pidFile, 'utf8').trim();
+    }),
+  );
+  try {
+    await until('its file is open', async () => existsSync(join(dirA, 'log')));
+    await expect(a.call('switchover', { group: 'shop' })).rejects.toMatchObject({
+      code: 'DIRECTORY_BUSY',
+      details: { processes: [expect.stringContaining(`${pid} sleep: ${dirA}/log`)] },
+    });
+    expect(topMount(dirA)).toBe('filter');
+  } finally {
+    process.kill(pid, 'SIGKILL');
+  }
+  await a.call('switchover', { group: 'shop' });
+  expect(topMount(dirB)).toBe('filter');
+});
+
+test('the primary dies with its service: what was synced is there after the takeover', async () => {
+  await create();
+  execFileSync('dd', ['if=/dev/urandom', `of=${dirA}/synced`, 'bs=64k', 'count=20', 'conv=fsync'], {
+    stdio: 'ignore',
+  });
+  const content = readFileSync(join(dirA, 'synced'));
+  const { pid } = a.service.group('shop').process;
+  await a.stop();
+  process.kill(pid ?? 0, 'SIGKILL');
+  await b.call('takeover', { group: 'shop', force: true });
+  expect(readFileSync(join(dirB, 'synced')).equals(content)).toBe(true);
+  writeFileSync(join(dirB, 'written after'), 'x');
+
+  // Back again, the old primary becomes the standby, and what it has more is undone.
+  await a.start();
+  await until(
+    'a is an up-to-date standby',
+    async () => {
+      const view = await b.group('shop');
+      return view?.standby === 'a' && view.copy === 'up-to-date';
+    },
+    60_000,
+  );
+  await expectEqual();
+  expect(topMount(dirA)).toBe('cover');
+});
+
+test('group processes killed again and again under load: equal in the end', async () => {
+  await create({ replication: { mode: 'async' } });
+  let written = 0;
+  for (let round = 0; round < 6; round += 1) {
+    const victim = round % 2 === 0 ? b : a;
+    const before = victim.service.group('shop').process.pid;
+    for (let index = 0; index < 200; index += 1) {
+      try {
+        writeFileSync(join(dirA, `file-${index % 50}`), `${round} ${index}`.repeat(100));
+        written += 1;
+      } catch {
+        // The filter is away for a moment.
+        await sleep(20);
+      }
+      if (index === 100) process.kill(before ?? 0, 'SIGKILL');
+    }
+    await until('it runs again', async () => {
+      const { pid } = victim.service.group('shop').process;
+      return pid !== before && victim.service.group('shop').phase === 'running';
+    });
+  }
+  expect(written).toBeGreaterThan(600);
+  await upToDate();
+  await expectEqual();
+});
+
+test('the services are killed and started: replication goes on meanwhile', async () => {
+  await create();
+  for (const node of [a, b]) await node.stop();
+  writeFileSync(join(dirA, 'while away'), 'x');
+  await expectEqual();
+  for (const node of [a, b]) await node.start();
+  await upToDate();
+});
