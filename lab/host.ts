@@ -2,7 +2,7 @@
 //
 // Everything here works on the lab's state file under the lab's lock, so that tests, the command
 // line and several programs at once may drive the same lab.
-import { type ChildProcess, type SpawnOptions } from 'node:child_process';
+import type { SpawnOptions } from 'node:child_process';
 import { join } from 'node:path';
 import { present } from '../src/core/assert.ts';
 import { UnderstudyError } from '../src/core/errors.ts';
@@ -11,17 +11,12 @@ import { cutDiskPower, fillDisk, freeDisk, releaseLoopDevices } from './disk.ts'
 import { execArguments, type ExecEnvironment, namespaceArguments } from './enter.ts';
 import { abortFuseConnections, fuseConnectionsOf } from './fuse-abort.ts';
 import { startHostNamespaces } from './host-boot.ts';
+import { applyRules, shapeCable } from './host-network.ts';
 import { startService, stopService } from './host-services.ts';
-import {
-  addressOf,
-  interfaceOf,
-  portOf,
-  shapeArguments,
-  switchRules,
-  uncableBatch,
-} from './network.ts';
+import { LabProcess } from './lab-process.ts';
+import { addressOf, interfaceOf, portOf, uncableBatch } from './network.ts';
 import { childrenOf, isAlive } from './process.ts';
-import { killGroup, must, run, type RunOptions, type RunResult, shorten, start } from './run.ts';
+import { must, run, type RunOptions, type RunResult, shorten, start } from './run.ts';
 import {
   type HostState,
   type LabState,
@@ -32,38 +27,14 @@ import {
   writeState,
 } from './state.ts';
 
+// What `spawn` returns, for those who import the host.
+export type { LabProcess } from './lab-process.ts';
+
 const GONE_TIMEOUT_MS = 10_000;
 const STOP_TIMEOUT_MS = 20;
 
 /** Options of {@link LabHost.exec}. */
 export interface ExecOptions extends ExecEnvironment, Omit<RunOptions, 'env'> {}
-
-/** A program running inside a host. */
-export class LabProcess {
-  readonly child: ChildProcess;
-  /** Resolves with the exit code, or null when a signal ended it. */
-  readonly ended: Promise<number | null>;
-
-  constructor(child: ChildProcess) {
-    this.child = child;
-    this.ended = new Promise((resolve, reject) => {
-      child.once('error', reject);
-      child.once('exit', (code) => resolve(code));
-    });
-  }
-
-  /** Number of the program itself as the machine sees it; undefined before it runs. */
-  get pid(): number | undefined {
-    return childrenOf(this.child.pid ?? 0)[0];
-  }
-
-  /** Sends a signal to the program (not to what it started), except SIGKILL, which ends them all. */
-  kill(signal: NodeJS.Signals = 'SIGTERM'): void {
-    const pid = this.pid;
-    if (signal === 'SIGKILL' || pid === undefined) killGroup(this.child.pid, signal);
-    else process.kill(pid, signal);
-  }
-}
 
 /** A host of a lab. Get one from `Lab.host`. */
 export class LabHost {
@@ -360,22 +331,4 @@ function unknownService(host: HostState, name: string): UnderstudyError {
     'LAB_SERVICE_UNKNOWN',
     `host ${host.name} has no service "${name}"; it has: ${known}`,
   );
-}
-
-/** Puts the partitions of `lab` into the switch. */
-export async function applyRules(lab: LabState): Promise<void> {
-  const inSwitch = namespaceArguments(present(lab.switch, 'switch').pid, ['net']);
-  await must([...inSwitch, 'nft', '-f', '-'], { input: switchRules(lab) });
-}
-
-async function shapeCable(
-  lab: LabState,
-  host: HostState,
-  network: NetworkName,
-  rate: string | undefined,
-): Promise<void> {
-  const inSwitch = namespaceArguments(present(lab.switch, 'switch').pid, ['net']);
-  const inHost = namespaceArguments(present(host.init, 'init').pid, ['net']);
-  await must([...inSwitch, 'tc', ...shapeArguments(portOf(host.name, network), rate)]);
-  await must([...inHost, 'tc', ...shapeArguments(interfaceOf(network), rate)]);
 }

@@ -4,7 +4,8 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UnderstudyError } from '../../src/core/errors.ts';
 import { CHECKOUT } from '../enter.ts';
-import type { LabHost, LabProcess } from '../host.ts';
+import type { LabHost } from '../host.ts';
+import type { LabProcess } from '../lab-process.ts';
 import { waitUntil } from '../run.ts';
 
 export const NODE = join(CHECKOUT, 'node_modules/.bin/node');

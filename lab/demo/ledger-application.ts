@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Audit } from '../../examples/ledger/ledger.ts';
 import { CHECKOUT } from '../enter.ts';
-import type { LabHost, LabProcess } from '../host.ts';
+import type { LabHost } from '../host.ts';
+import type { LabProcess } from '../lab-process.ts';
 import {
   type Acknowledgement,
   type DemoApplication,

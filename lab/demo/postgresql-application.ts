@@ -8,7 +8,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { UnderstudyError } from '../../src/core/errors.ts';
 import { CHECKOUT } from '../enter.ts';
-import type { LabHost, LabProcess } from '../host.ts';
+import type { LabHost } from '../host.ts';
+import type { LabProcess } from '../lab-process.ts';
 import {
   type Acknowledgement,
   type DemoApplication,
