@@ -2,6 +2,7 @@
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { sys } from '../../src/linux/libc.ts';
 import { Applier } from '../../src/mirror/applier/applier.ts';
 import type { Need } from '../../src/mirror/applier/context.ts';
 import type { ApplyFault } from '../../src/mirror/applier/fault.ts';
@@ -75,6 +76,17 @@ export class ApplierRig {
     return settled;
   }
 
+  /** Brings everything that is applied to the disk. */
+  sync(): void {
+    this.#must(this.applier.endBatch());
+    if (sys.syncfs(this.#copyFd) < 0) throw new Error('syncfs failed');
+  }
+
+  /** Records applied since the last checkpoint. */
+  get applied(): number {
+    return this.#behind.length;
+  }
+
   /** Everything up to `count` records behind the last checkpoint will not be applied again. */
   moveCheckpoint(count: number): void {
     this.#behind.splice(0, count);
@@ -85,6 +97,7 @@ export class ApplierRig {
   kill(): void {
     for (const volume of this.applier.volumes) volume.open.abandon();
     fs.closeSync(this.#copyFd);
+    this.#copyFd = -1;
   }
 
   /** Starts an applier over what the killed one left; records behind the checkpoint come again. */
@@ -106,9 +119,11 @@ export class ApplierRig {
   }
 
   close(): void {
-    this.applier.close();
+    if (this.#copyFd >= 0) {
+      this.applier.close();
+      fs.closeSync(this.#copyFd);
+    }
     this.recorder.close();
-    fs.closeSync(this.#copyFd);
     fs.rmSync(this.top, { recursive: true, force: true });
   }
 

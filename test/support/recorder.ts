@@ -9,6 +9,7 @@ import {
   RECORD_VERSION,
   type RecordType,
   attrField,
+  attrMask,
   field,
   padded,
   recordFlag,
@@ -17,7 +18,7 @@ import {
   writeI53,
   writeU53,
 } from '../../src/journal/record.ts';
-import { AT, O, errnoName } from '../../src/linux/constants.ts';
+import { AT, O, RENAME, errnoName } from '../../src/linux/constants.ts';
 import { cstring, sys } from '../../src/linux/libc.ts';
 import { Stat, packDevice } from '../../src/linux/stat.ts';
 
@@ -166,6 +167,8 @@ export class Recorder {
     const parents = [this.#parentStat(path, 1), this.#parentStat(path2, 2)] as const;
     const payload = namespaceBlock(this.stat(path2), ...parents);
     this.emit({ type: recordType.rename, path, path2, payload, aux: flags });
+    // The record has the attributes of one of two; XFS changes the mtime of both.
+    if (flags === RENAME.EXCHANGE) this.setattr(path, attrMask.mtime);
   }
 
   unlink(path: string): void {

@@ -214,7 +214,9 @@ function endOf(volume: Volume, path: string): End | number {
   if (typeof place === 'number') return place;
   const { stat } = volume;
   const result = volume.statPlace(place, stat);
-  if (result === -errno.ENOENT) return { path, place, ino: 0, nlink: 0, isDirectory: false };
+  if (result === -errno.ENOENT) {
+    return { path, place, ino: 0, nlink: 0, isDirectory: false };
+  }
   if (result < 0) return result;
   const isDirectory = (stat.mode & S.IFMT) === S.IFDIR;
   return { path, place, ino: stat.ino, nlink: isDirectory ? 1 : stat.nlink, isDirectory };
@@ -323,7 +325,7 @@ export function pathsOf({ record, volume }: ApplyContext): SettlePaths {
   const parent = parentOf(record.path);
   const directory = isCreation(record.type) ? volume.directory(parent) : 0;
   return {
-    object: record.path,
+    object: record.type === recordType.rename ? record.path2 : record.path,
     parent,
     parent2: record.path2 === '' ? undefined : parentOf(record.path2),
     inherited: typeof directory !== 'number' && inheritsAcl(directory),
@@ -347,6 +349,12 @@ export function settleNames(context: ApplyContext, paths: SettlePaths): number {
       return owned < 0 ? owned : applyObjectTimes(volume, record, fd, known);
     });
   }
+  // Some file systems (XFS) change the mtime of a directory that gets another parent.
+  if (record.type === recordType.rename && movesDirectory(record) && paths.object !== undefined) {
+    const sec = record.seconds(attrField.mtimeSec);
+    const nsec = record.attribute(attrField.mtimeNsec);
+    result = volume.noteDirectoryTime(paths.object, sec, nsec);
+  }
   if (result === 0 && paths.parent !== undefined) {
     const sec = record.seconds(attrField.parentSec);
     result = volume.noteDirectoryTime(paths.parent, sec, record.attribute(attrField.parentNsec));
@@ -357,6 +365,9 @@ export function settleNames(context: ApplyContext, paths: SettlePaths): number {
   }
   return result;
 }
+
+const movesDirectory = (record: RecordView): boolean =>
+  (record.attribute(attrField.mode) & S.IFMT) === S.IFDIR;
 
 /** The primary's own ACLs of the object, if any, follow as records. */
 function withoutAcls({ volume }: ApplyContext, fd: number, known: OpenObject | undefined): number {
