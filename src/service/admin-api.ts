@@ -2,12 +2,14 @@
 // socket has mode 0600, so the caller is root of this node.
 import { z } from 'zod';
 import { ControlServer, type ControlParams } from './control-channel.ts';
-import { createGroup, deleteGroup } from './group-creation.ts';
+import { createGroup } from './group-creation.ts';
 import { parseGroupInput } from './group-definition.ts';
+import { deleteGroup } from './group-deletion.ts';
 import { nameSchema } from './group-spec.ts';
 import type { NodeService } from './node-service.ts';
 import { invite, join, unpair } from './pairing.ts';
-import { switchover, takeover, yieldByHand } from './role-changes.ts';
+import { switchover } from './switchover.ts';
+import { takeover, yieldByHand } from './takeover.ts';
 import { collectStatus } from './status.ts';
 import { parseStrictly } from './strict-config.ts';
 

@@ -1,4 +1,4 @@
-// Creates and deletes groups. Everything that can be checked is checked on both nodes before anything is
+// Creates groups. Everything that can be checked is checked on both nodes before anything is
 // changed; what was changed is undone in reverse order when a later step fails.
 //
 //   this node (primary)                       the other node (standby)
@@ -6,24 +6,18 @@
 //   POST /v1/groups/check ──▶                 checks name, directories, port
 //   PUT /v1/groups/NAME ──▶                   creates missing directories, starts the standby
 //   starts the primary, mounts
-import { chmodSync, chownSync, existsSync, mkdirSync, rmdirSync, statSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { dirname } from 'node:path';
+import { statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { messageOf, UnderstudyError } from '../core/errors.ts';
-import {
-  checkDirectory,
-  checkNotInUse,
-  checkOverlap,
-  isEmptyDirectory,
-  type OccupiedDirectory,
-} from './directory-checks.ts';
+import { UnderstudyError } from '../core/errors.ts';
+import { checkName, checkPort, groupDirectory } from './creation-checks.ts';
+import { checkDirectory } from './directory-checks.ts';
 import {
   defineGroup,
   type GroupDefinition,
   type GroupInput,
   mirroredDefinition,
 } from './group-definition.ts';
+import { removeFromPeer } from './group-deletion.ts';
 import type { GroupRuntime } from './group-runtime.ts';
 import { initialState } from './group-state.ts';
 import { findBlindNamespaces } from './mount-namespaces.ts';
@@ -34,7 +28,7 @@ import {
   type Ownership,
   type StandbyRequest,
 } from './node-protocol.ts';
-import { GROUPS_MAX, type NodeService } from './node-service.ts';
+import type { NodeService } from './node-service.ts';
 import { checkPatterns, unmatchedPatterns } from './pattern-check.ts';
 
 const PORT_FIRST = 7441;
@@ -78,7 +72,7 @@ export async function createGroup(
     });
     warnings.push(...(await startLocally(service, definition)));
   } catch (thrown) {
-    await undoOnPeer(service, definition);
+    await removeFromPeer(service, definition);
     throw thrown;
   }
   service.emit('info', 'GROUP_CREATED', `group "${definition.name}" was created`);
@@ -95,32 +89,10 @@ async function startLocally(service: NodeService, definition: GroupDefinition): 
       return warnings;
     } catch (thrown) {
       await runtime.stopProcess();
-      await forget(service, runtime);
+      service.discardGroup(runtime);
       throw thrown;
     }
   });
-}
-
-/** `removeGroup` waits for the queue, so it may not be awaited inside `exclusive`. */
-async function forget(service: NodeService, runtime: GroupRuntime): Promise<void> {
-  service.groups.delete(runtime.name);
-  void service.removeGroup(runtime);
-}
-
-async function undoOnPeer(service: NodeService, definition: GroupDefinition): Promise<void> {
-  try {
-    await service.link.client().call({
-      method: 'DELETE',
-      path: `/v1/groups/${definition.name}`,
-      body: { groupId: definition.groupId },
-      reply: emptyReplySchema,
-      timeoutMs: 60_000,
-    });
-  } catch (thrown) {
-    if (thrown instanceof UnderstudyError && thrown.code === 'GROUP_UNKNOWN') return;
-    const message = `group "${definition.name}" could not be removed from the other node again: ${messageOf(thrown)}`;
-    service.emit('warning', 'UNDO_FAILED', message);
-  }
 }
 
 async function waitForLink(runtime: GroupRuntime): Promise<string[]> {
@@ -135,21 +107,6 @@ async function waitForLink(runtime: GroupRuntime): Promise<string[]> {
       ];
     }
     await sleep(200);
-  }
-}
-
-function checkName(service: NodeService, name: string): void {
-  if (service.groups.has(name)) {
-    throw new UnderstudyError(
-      'GROUP_EXISTS',
-      `there is a group "${name}" already on node "${service.config.name}": choose another name or delete it`,
-    );
-  }
-  if (service.groups.size >= GROUPS_MAX) {
-    throw new UnderstudyError(
-      'GROUPS_TOO_MANY',
-      `node "${service.config.name}" has ${GROUPS_MAX} groups, which is the limit: put several directories into one group`,
-    );
   }
 }
 
@@ -180,10 +137,6 @@ function warnOfNamespaces(dir: string): string[] {
   return [
     `processes with mounts of their own (${first.pid} ${first.command}${more}) do not see the filter on ${dir}: what they write there is not mirrored until they are restarted with propagation ("rslave")`,
   ];
-}
-
-function groupDirectory(dir: string, group: string): OccupiedDirectory {
-  return { dir, owner: `group "${group}"`, kind: 'group' };
 }
 
 /** Finds a replication port that is free on both nodes, and lets the peer check everything. */
@@ -232,168 +185,4 @@ function standbyRequest(service: NodeService, definition: GroupDefinition): Stan
 function ownershipOf(dir: string): Ownership {
   const { uid, gid, mode } = statSync(dir);
   return { uid, gid, mode: mode & 0o7777 };
-}
-
-/** Errors: PORT_IN_USE. */
-async function checkPort(service: NodeService, port: number): Promise<void> {
-  const { address, replicationAddress, name } = service.config;
-  const taken = new UnderstudyError(
-    'PORT_IN_USE',
-    `port ${port}/tcp is in use on node "${name}": give another one as "replication.port"`,
-    { details: { port, node: name } },
-  );
-  if (service.usedPorts().has(port)) throw taken;
-  const server = createServer();
-  const free = await new Promise<boolean>((resolve) => {
-    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'EADDRINUSE'));
-    server.listen(port, replicationAddress ?? address, () => resolve(true));
-  });
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve());
-  });
-  if (!free) throw taken;
-}
-
-/** The standby's side of the checks before a group is created; changes nothing. */
-export async function checkStandby(
-  service: NodeService,
-  request: StandbyRequest,
-): Promise<CheckReply> {
-  const { definition } = request;
-  checkName(service, definition.name);
-  const occupied = service.occupied();
-  const where = `on node "${service.config.name}"`;
-  for (const { dir, seed } of definition.directories) {
-    checkOverlap(dir, occupied);
-    occupied.push(groupDirectory(dir, definition.name));
-    if (!existsSync(dir)) continue;
-    checkDirectory(dir, []);
-    if (!seed && !isEmptyDirectory(dir)) {
-      throw new UnderstudyError(
-        'STANDBY_DIRECTORY_NOT_EMPTY',
-        `${dir} ${where} has other data in it, which would be replaced: move it away, or pass --seed to use it as a base (equal blocks are not sent again, everything else is overwritten)`,
-        { details: { dir, node: service.config.name } },
-      );
-    }
-  }
-  await checkPort(service, definition.replicationPort);
-  return { usedPorts: [...service.usedPorts()], warnings: [] };
-}
-
-/** Creates the standby of a group here. On failure nothing is left of it. */
-export async function createStandby(service: NodeService, request: StandbyRequest): Promise<void> {
-  await checkStandby(service, request);
-  const { definition, ownership, epoch } = request;
-  const created: string[] = [];
-  try {
-    definition.directories.forEach(({ dir }, index) => {
-      if (createDirectory(dir, ownership[index])) created.push(dir);
-    });
-    const runtime = service.addGroup(definition, {
-      ...initialState('standby', epoch),
-      createdDirectories: created,
-    });
-    await runtime.exclusive(async () => {
-      try {
-        await runtime.startStandby();
-      } catch (thrown) {
-        await runtime.stopProcess();
-        await forget(service, runtime);
-        throw thrown;
-      }
-    });
-    runtime.watch();
-  } catch (thrown) {
-    removeCreated(created);
-    throw thrown;
-  }
-  service.emit('info', 'GROUP_CREATED', `this node is now a standby of "${definition.name}"`);
-}
-
-/** Returns true when the directory was not there before. */
-function createDirectory(dir: string, ownership: Ownership | undefined): boolean {
-  if (existsSync(dir)) return false;
-  mkdirSync(dirname(dir), { recursive: true });
-  mkdirSync(dir, { mode: 0o700 });
-  if (ownership !== undefined) {
-    chownSync(dir, ownership.uid, ownership.gid);
-    chmodSync(dir, ownership.mode);
-  }
-  return true;
-}
-
-function removeCreated(created: readonly string[]): void {
-  for (const dir of created) {
-    try {
-      rmdirSync(dir);
-    } catch {
-      // Something was put into it meanwhile: it stays.
-    }
-  }
-}
-
-/** Removes a standby on behalf of its primary's node. */
-export async function deleteStandby(service: NodeService, runtime: GroupRuntime): Promise<void> {
-  if (runtime.state.role === 'primary') {
-    throw new UnderstudyError(
-      'GROUP_IS_PRIMARY_HERE',
-      `node "${service.config.name}" is the primary of group "${runtime.name}": delete it there`,
-    );
-  }
-  await runtime.exclusive(async () => runtime.stopProcess());
-  const created = runtime.state.createdDirectories;
-  await service.removeGroup(runtime);
-  removeCreated(created);
-  service.emit('info', 'GROUP_DELETED', `group "${runtime.name}" was deleted`);
-}
-
-/**
- * Deletes a group on both nodes; the data stays. With `force`, also when the other node does not
- * answer. Errors: DIRECTORY_BUSY, NODE_UNREACHABLE, AGENT_FAILED.
- */
-export async function deleteGroup(
-  service: NodeService,
-  name: string,
-  { force }: { force: boolean },
-): Promise<void> {
-  const runtime = service.group(name);
-  if (runtime.state.role === 'standby') {
-    await deleteFromStandby(service, runtime, force);
-    return;
-  }
-  if (!force) await service.link.client().ping();
-  await runtime.exclusive(async () => {
-    await runtime.stopAgents();
-    const pid = runtime.process.pid;
-    try {
-      for (const { dir } of runtime.definition.directories) {
-        checkNotInUse(dir, new Set(pid === undefined ? [] : [pid]));
-      }
-      await runtime.stopProcess();
-    } catch (thrown) {
-      await runtime.startAgents();
-      throw thrown;
-    }
-  });
-  await service.removeGroup(runtime);
-  await undoOnPeer(service, runtime.definition);
-  service.emit('info', 'GROUP_DELETED', `group "${name}" was deleted`);
-}
-
-async function deleteFromStandby(
-  service: NodeService,
-  runtime: GroupRuntime,
-  force: boolean,
-): Promise<void> {
-  if (force) {
-    await deleteStandby(service, runtime);
-    return;
-  }
-  await service.link.client().call({
-    method: 'POST',
-    path: `/v1/groups/${runtime.name}/delete`,
-    body: { groupId: runtime.definition.groupId },
-    reply: emptyReplySchema,
-    timeoutMs: 120_000,
-  });
 }

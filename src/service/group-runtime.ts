@@ -11,30 +11,31 @@
 // Everything that changes the role or the process runs in `exclusive`, one at a time.
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { unreachable } from '../core/assert.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { startAgents, stopAgents } from './agent-runner.ts';
 import { type ControlEvent, makeEvent } from './control-channel.ts';
 import { makePrivateDirectory, readJsonFile, writeJsonDurably } from './durable-file.ts';
 import type { GroupDefinition } from './group-definition.ts';
 import { GroupProcess, type ProcessExit, type ProcessStatus } from './group-process.ts';
+import type { Position } from './group-spec.ts';
 import { buildSpec, type RuntimeContext, type SpecInput } from './group-spec-builder.ts';
 import { firstSequenceAfter, type GroupState, groupStateSchema } from './group-state.ts';
 import { removeLeftoverMounts } from './mount-cleanup.ts';
 import type { GroupView, NodeView } from './node-protocol.ts';
+import { RestartBackoff } from './restart-backoff.ts';
+import { concludeFromPeer, decideStart, type PeerAnswer } from './role-decision.ts';
 import { type GroupPaths, groupPaths, type ServicePaths } from './service-paths.ts';
+import { StatusPoller } from './status-poller.ts';
 
-const PEER_PATIENCE_BOOT_MS = 10_000;
-const PEER_PATIENCE_RESTART_MS = 3000;
+/** How long a node that was primary waits for the other one after its start. */
+const BOOT_PATIENCE_MS = 10_000;
+const ASK_TIMEOUT_MS = 1500;
 const MOUNT_TIMEOUT_MS = 60_000;
-const STATUS_INTERVAL_MS = 2000;
-const STATUS_FRESH_MS = 300;
 /** Refusals after which a group process goes on as if nothing had been asked. */
 const HARMLESS_REFUSALS: readonly string[] = ['DIRECTORY_BUSY', 'COPY_NOT_UP_TO_DATE'];
 const LAST_WORDS_MS = 3000;
 const SEQUENCE_SAVE_INTERVAL_MS = 10_000;
-const BACKOFF_MS = [200, 1000, 2000, 5000, 10_000, 30_000] as const;
-/** A process that ran so long starts with the shortest back-off again. */
-const STABLE_MS = 60_000;
 
 type Phase = GroupView['process'];
 type Trouble = 'process' | 'agents' | 'conflict' | 'handover' | 'peer';
@@ -52,13 +53,13 @@ export class GroupRuntime {
   #pending = 0;
   #expectExit = false;
   #closed = false;
-  #failures = 0;
   #knownEventsUntil = '';
-  #runningSinceMs = 0;
   #sequenceSavedMs = Number.NEGATIVE_INFINITY;
-  #retry: NodeJS.Timeout | undefined;
-  #poll: NodeJS.Timeout | undefined;
-  #status: { readonly value: ProcessStatus; readonly atMs: number } | undefined;
+  readonly #poller = new StatusPoller({
+    ask: () => (this.#phase === 'running' ? this.process.status(2000) : undefined),
+    onStatus: (status) => this.#noteSequence(status),
+  });
+  readonly #retry = new RestartBackoff(() => void this.boot(0));
 
   constructor(definition: GroupDefinition, state: GroupState, context: RuntimeContext) {
     this.definition = definition;
@@ -121,7 +122,7 @@ export class GroupRuntime {
   }
 
   /** Finds or starts the group's process. Failures are events, and tried again later. */
-  async boot(patienceMs = PEER_PATIENCE_BOOT_MS): Promise<void> {
+  async boot(patienceMs = BOOT_PATIENCE_MS): Promise<void> {
     this.watch();
     await this.exclusive(async () => {
       if (this.#closed || this.#phase === 'running') return;
@@ -134,14 +135,14 @@ export class GroupRuntime {
 
   /** Starts to ask the process for its status regularly. */
   watch(): void {
-    this.#poll ??= setInterval(() => void this.#pollStatus(), STATUS_INTERVAL_MS);
+    this.#poller.start();
   }
 
   /** Stops watching; the process goes on running. */
   async close(): Promise<void> {
     this.#closed = true;
-    clearTimeout(this.#retry);
-    clearInterval(this.#poll);
+    this.#retry.cancel();
+    this.#poller.stop();
     await this.#queue;
     this.process.release();
   }
@@ -155,8 +156,7 @@ export class GroupRuntime {
 
   /** The group as this node sees it, with the process's own status of this moment. */
   async view(): Promise<GroupView> {
-    const age = performance.now() - (this.#status?.atMs ?? Number.NEGATIVE_INFINITY);
-    if (age > STATUS_FRESH_MS) await this.#pollStatus();
+    const status = await this.#poller.now();
     return {
       name: this.name,
       groupId: this.definition.groupId,
@@ -165,7 +165,7 @@ export class GroupRuntime {
       process: this.#phase,
       changing: this.#pending > 0,
       position: this.#state.position,
-      status: this.#status === undefined ? null : { ...this.#status.value },
+      status: status === null ? null : { ...status },
       trouble: this.#troubles.size === 0 ? null : [...this.#troubles.values()].join('; '),
     };
   }
@@ -231,7 +231,7 @@ export class GroupRuntime {
       const result = await this.process.call(method, params, timeoutMs);
       await this.process.waitForEnd(30_000);
       this.#phase = 'stopped';
-      this.#status = undefined;
+      this.#poller.forget();
       return result;
     } catch (thrown) {
       // Some failures are the last thing a process says; it has to be known which kind this was.
@@ -246,7 +246,7 @@ export class GroupRuntime {
 
   /** Ends the process, by force when it does not end by itself. */
   async stopProcess(): Promise<void> {
-    clearTimeout(this.#retry);
+    this.#retry.cancel();
     if (this.process.isAlive) await this.#endProcess();
     this.#phase = 'stopped';
     for (const { dir } of this.definition.directories) removeLeftoverMounts(dir, { covers: true });
@@ -303,28 +303,21 @@ export class GroupRuntime {
   onPeerView(view: NodeView | undefined): void {
     if (view === undefined) return;
     const other = view.groups.find(({ name }) => name === this.name);
-    if (other === undefined || other.groupId !== this.definition.groupId) {
-      const sentence = `node "${view.node.name}" does not know this group: delete it here with "understudy group delete ${this.name} --force"`;
-      this.setTrouble('peer', sentence);
-      return;
-    }
-    this.setTrouble('peer', null);
-    if (other.role === 'primary') this.#onPeerPrimary(view.node.name, other);
-    else if (this.#phase === 'waiting' && this.#pending === 0) void this.boot();
-    else this.setTrouble('conflict', null);
+    const { definition, state, phase } = this;
+    const conclusion = concludeFromPeer({ groupId: definition.groupId, state, phase }, other);
+    const isUnknown = conclusion.kind === 'unknown-group';
+    const forget = `node "${view.node.name}" does not know this group: delete it here with "understudy group delete ${this.name} --force"`;
+    this.setTrouble('peer', isUnknown ? forget : null);
+    if (conclusion.kind === 'split-brain') this.#noteSplitBrain(view.node.name, conclusion.newer);
+    else if (!isUnknown) this.setTrouble('conflict', null);
+    if (conclusion.kind === 'epoch') this.saveState({ epoch: conclusion.epoch });
+    if (conclusion.kind === 'decide' && this.#pending === 0) void this.boot(0);
   }
 
-  #onPeerPrimary(node: string, other: GroupView): void {
-    if (this.#state.role === 'standby') {
-      if (other.epoch > this.#state.epoch) this.saveState({ epoch: other.epoch });
-      this.setTrouble('conflict', null);
-      return;
-    }
-    const isIdle = this.#phase === 'waiting' || this.#phase === 'failed';
-    if (isIdle && this.#pending === 0 && other.epoch > this.#state.epoch) void this.boot();
-    if (this.#phase !== 'running' || this.#troubles.has('conflict')) return;
-    const newer = other.epoch > this.#state.epoch ? node : this.#context.config.name;
-    const older = newer === node ? this.#context.config.name : node;
+  #noteSplitBrain(node: string, newerOne: 'this' | 'other'): void {
+    if (this.#troubles.has('conflict')) return;
+    const own = this.#context.config.name;
+    const [newer, older] = newerOne === 'other' ? [node, own] : [own, node];
     const sentence = `both nodes are primary (split brain): "${newer}" was promoted later. Keep what you need of the data on "${older}", then run "understudy yield ${this.name} --force" there to make it the standby`;
     this.setTrouble('conflict', sentence);
     this.emit('error', 'SPLIT_BRAIN', `group "${this.name}": ${sentence}`);
@@ -347,39 +340,43 @@ export class GroupRuntime {
   }
 
   async #startInRole(patienceMs: number): Promise<void> {
-    if (this.#state.role === 'standby') {
-      await this.startStandby();
-      return;
-    }
     this.#phase = 'starting';
-    const other = await this.#askPeerPatiently(patienceMs);
-    const { epoch, handedOverTo, position } = this.#state;
-    if (typeof other === 'object' && other.role === 'primary' && other.epoch > epoch) {
-      const known = handedOverTo === other.epoch ? position : null;
-      this.emit(
-        'warning',
-        'PRIMARY_ELSEWHERE',
-        `group "${this.name}" was taken over by the other node (epoch ${other.epoch}): this node becomes its standby${known === null ? ', and what it wrote last and did not send is replaced' : ''}`,
-      );
-      await this.becomeStandby(other.epoch, known);
-      return;
+    const isPrimary = this.#state.role === 'primary';
+    const other = isPrimary ? await this.#askPeerPatiently(patienceMs) : undefined;
+    const decision = decideStart(this.#state, other);
+    switch (decision.kind) {
+      case 'standby':
+        await this.startStandby();
+        return;
+      case 'follow':
+        await this.#follow(decision.epoch, decision.position);
+        return;
+      case 'wait':
+        this.wait(
+          `handed over to the other node, which does not answer: waiting for it. If it is lost, run "understudy takeover ${this.name} --force" here`,
+        );
+        return;
+      case 'primary':
+        this.setTrouble('handover', null);
+        if (decision.epoch !== this.#state.epoch) this.saveState({ epoch: decision.epoch });
+        await this.startPrimary();
+        return;
+      default:
+        unreachable(decision);
     }
-    if (handedOverTo !== null && other === 'unreachable') {
-      this.#phase = 'waiting';
-      const sentence = `handed over to the other node, which does not answer: waiting for it. If it is lost, run "understudy takeover ${this.name} --force" here`;
-      this.setTrouble('handover', sentence);
-      return;
-    }
-    // The other node did not take it. A promotion that is still on its way is refused by its epoch.
-    if (handedOverTo !== null) this.saveState({ epoch: Math.max(epoch, handedOverTo) + 1 });
-    this.setTrouble('handover', null);
-    await this.startPrimary();
   }
 
-  async #askPeerPatiently(patienceMs: number) {
+  async #follow(epoch: number, position: Position | null): Promise<void> {
+    const lost = position === null ? ', and what it wrote last and did not send is replaced' : '';
+    const sentence = `group "${this.name}" was taken over by the other node (epoch ${epoch}): this node becomes its standby${lost}`;
+    this.emit('warning', 'PRIMARY_ELSEWHERE', sentence);
+    await this.becomeStandby(epoch, position);
+  }
+
+  async #askPeerPatiently(patienceMs: number): Promise<PeerAnswer> {
     const deadline = performance.now() + patienceMs;
     for (;;) {
-      const other = await this.#context.askPeer(this.name);
+      const other = await this.#context.askPeer(this.name, ASK_TIMEOUT_MS);
       if (other !== 'unreachable' || performance.now() >= deadline || this.#closed) return other;
       await sleep(1000);
     }
@@ -402,8 +399,8 @@ export class GroupRuntime {
 
   #setRunning(): void {
     this.#phase = 'running';
-    this.#runningSinceMs = performance.now();
-    this.#status = undefined;
+    this.#retry.started();
+    this.#poller.forget();
     this.setTrouble('process', null);
   }
 
@@ -436,29 +433,20 @@ export class GroupRuntime {
       this.#phase = 'failed';
       this.setTrouble('process', sentence);
       this.emit('error', 'GROUP_START_FAILED', sentence);
-      this.#scheduleRetry();
+      if (!this.#closed) this.#retry.schedule();
     }
   }
 
-  #scheduleRetry(): void {
-    if (this.#closed) return;
-    const delayMs = BACKOFF_MS[Math.min(this.#failures, BACKOFF_MS.length - 1)] ?? 30_000;
-    this.#failures += 1;
-    clearTimeout(this.#retry);
-    this.#retry = setTimeout(() => void this.boot(PEER_PATIENCE_RESTART_MS), delayMs);
-  }
-
   #onExit({ how, logTail }: ProcessExit): void {
-    this.#status = undefined;
+    this.#poller.forget();
     if (this.#expectExit || this.#closed || this.#phase === 'starting') return;
     this.#phase = 'failed';
-    if (performance.now() - this.#runningSinceMs > STABLE_MS) this.#failures = 0;
     const sentence = `the ${this.#state.role} process of group "${this.name}" ended unexpectedly (${how}): it is started again`;
     this.setTrouble('process', sentence);
     this.emit('error', 'GROUP_PROCESS_DIED', sentence, { how, log: logTail });
-    void this.exclusive(async () => this.#stopOrphanedAgents()).finally(() =>
-      this.#scheduleRetry(),
-    );
+    void this.exclusive(async () => this.#stopOrphanedAgents()).finally(() => {
+      if (!this.#closed) this.#retry.schedule();
+    });
   }
 
   /** The application's files are gone with the mount: it is stopped, and started again later. */
@@ -478,24 +466,9 @@ export class GroupRuntime {
     this.#context.onEvent({ ...event, details: { group: this.name, ...event.details } });
   }
 
-  async #pollStatus(): Promise<void> {
-    if (this.#phase !== 'running') {
-      this.#status = undefined;
-      return;
-    }
-    try {
-      const value = await this.process.status(2000);
-      this.#status = { value, atMs: performance.now() };
-      const reached = Number(value['sequence'] ?? value['receivedSequence'] ?? 0);
-      this.#noteSequence(reached);
-    } catch {
-      // Silence is shown as a missing status; an end is noticed through the lock.
-      this.#status = undefined;
-    }
-  }
-
   /** Kept in memory, and written now and then: the gap of group-state.ts covers the rest. */
-  #noteSequence(reached: number): void {
+  #noteSequence(status: ProcessStatus): void {
+    const reached = Number(status['sequence'] ?? status['receivedSequence'] ?? 0);
     if (reached <= this.#state.lastSequence) return;
     this.#state = { ...this.#state, lastSequence: reached };
     const now = performance.now();

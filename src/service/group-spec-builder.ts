@@ -6,8 +6,8 @@ import { groupProcessSpecSchema, type GroupProcessSpec, type Position } from './
 import type { GroupState } from './group-state.ts';
 import type { Identity } from './identity.ts';
 import type { NodeConfig } from './node-config.ts';
-import type { GroupView } from './node-protocol.ts';
 import type { PeerStore } from './peer-store.ts';
+import type { PeerAnswer } from './role-decision.ts';
 import type { GroupPaths, ServicePaths } from './service-paths.ts';
 
 /** What the runtime of a group needs from the service around it. */
@@ -20,8 +20,7 @@ export interface RuntimeContext {
   readonly onEvent: (event: ControlEvent) => void;
   /** ISO time of the last event that was kept about a group. */
   readonly lastEventAt: (group: string) => string;
-  /** The peer's view of a group; undefined when it does not know it. */
-  readonly askPeer: (group: string) => Promise<GroupView | 'unreachable' | undefined>;
+  readonly askPeer: (group: string, timeoutMs: number) => Promise<PeerAnswer>;
 }
 
 export interface SpecInput {

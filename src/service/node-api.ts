@@ -13,7 +13,7 @@ import {
 } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
-import { checkStandby, createStandby, deleteGroup, deleteStandby } from './group-creation.ts';
+import { deleteGroup, deleteStandby } from './group-deletion.ts';
 import { nameSchema } from './group-spec.ts';
 import {
   BODY_BYTES_MAX,
@@ -30,7 +30,10 @@ import {
 } from './node-protocol.ts';
 import type { NodeService } from './node-service.ts';
 import { acceptJoin } from './pairing.ts';
-import { promote, switchover, yieldTo } from './role-changes.ts';
+import { promote } from './promotion.ts';
+import { checkStandby, createStandby } from './standby-creation.ts';
+import { switchover } from './switchover.ts';
+import { yieldTo } from './takeover.ts';
 
 const CONNECTIONS_MAX = 64;
 const HANDSHAKE_TIMEOUT_MS = 5000;

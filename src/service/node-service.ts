@@ -1,5 +1,5 @@
 // What one node consists of: identity, partner, groups, events. The operations (pairing.ts,
-// group-creation.ts, role-changes.ts) work on this; the two APIs call the operations.
+// group-creation.ts, group-deletion.ts, switchover.ts, takeover.ts) work on this; the two APIs call the operations.
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Clock } from '../core/clock.ts';
@@ -73,7 +73,7 @@ export class NodeService {
       programs,
       onEvent,
       lastEventAt: (group) => this.events.lastAbout(group),
-      askPeer: async (group) => this.link.askAbout(group),
+      askPeer: async (group, timeoutMs) => this.link.askAbout(group, timeoutMs),
     };
     this.#loadGroups();
   }
@@ -152,6 +152,12 @@ export class NodeService {
     this.groups.delete(runtime.name);
     await runtime.close();
     runtime.removeFiles();
+  }
+
+  /** Forgets a group from within its own `exclusive`: its files go as soon as that has ended. */
+  discardGroup(runtime: GroupRuntime): void {
+    this.groups.delete(runtime.name);
+    void this.removeGroup(runtime);
   }
 
   /** Directories that no new group may touch. */

@@ -1,0 +1,46 @@
+// Checks that both nodes make before a group is created.
+import { createServer } from 'node:net';
+import { UnderstudyError } from '../core/errors.ts';
+import type { OccupiedDirectory } from './directory-checks.ts';
+import { GROUPS_MAX, type NodeService } from './node-service.ts';
+
+/** Errors: GROUP_EXISTS, GROUPS_TOO_MANY. */
+export function checkName(service: NodeService, name: string): void {
+  if (service.groups.has(name)) {
+    throw new UnderstudyError(
+      'GROUP_EXISTS',
+      `there is a group "${name}" already on node "${service.config.name}": choose another name or delete it`,
+    );
+  }
+  if (service.groups.size >= GROUPS_MAX) {
+    throw new UnderstudyError(
+      'GROUPS_TOO_MANY',
+      `node "${service.config.name}" has ${GROUPS_MAX} groups, which is the limit: put several directories into one group`,
+    );
+  }
+}
+
+/** How a directory of a group appears among the occupied ones. */
+export function groupDirectory(dir: string, group: string): OccupiedDirectory {
+  return { dir, owner: `group "${group}"`, kind: 'group' };
+}
+
+/** Errors: PORT_IN_USE. */
+export async function checkPort(service: NodeService, port: number): Promise<void> {
+  const { address, replicationAddress, name } = service.config;
+  const taken = new UnderstudyError(
+    'PORT_IN_USE',
+    `port ${port}/tcp is in use on node "${name}": give another one as "replication.port"`,
+    { details: { port, node: name } },
+  );
+  if (service.usedPorts().has(port)) throw taken;
+  const server = createServer();
+  const free = await new Promise<boolean>((resolve) => {
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'EADDRINUSE'));
+    server.listen(port, replicationAddress ?? address, () => resolve(true));
+  });
+  await new Promise<void>((resolve) => {
+    server.close(() => resolve());
+  });
+  if (!free) throw taken;
+}

@@ -1,0 +1,94 @@
+// Ends the protection of a group on both nodes. The data stays where it is.
+import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { checkNotInUse } from './directory-checks.ts';
+import type { GroupDefinition } from './group-definition.ts';
+import type { GroupRuntime } from './group-runtime.ts';
+import { emptyReplySchema } from './node-protocol.ts';
+import type { NodeService } from './node-service.ts';
+import { removeCreated } from './standby-creation.ts';
+
+/** Removes a standby on behalf of its primary's node. */
+export async function deleteStandby(service: NodeService, runtime: GroupRuntime): Promise<void> {
+  if (runtime.state.role === 'primary') {
+    throw new UnderstudyError(
+      'GROUP_IS_PRIMARY_HERE',
+      `node "${service.config.name}" is the primary of group "${runtime.name}": delete it there`,
+    );
+  }
+  await runtime.exclusive(async () => runtime.stopProcess());
+  const created = runtime.state.createdDirectories;
+  await service.removeGroup(runtime);
+  removeCreated(created);
+  service.emit('info', 'GROUP_DELETED', `group "${runtime.name}" was deleted`);
+}
+
+/**
+ * Deletes a group on both nodes; the data stays. With `force`, also when the other node does not
+ * answer. Errors: DIRECTORY_BUSY, NODE_UNREACHABLE, AGENT_FAILED.
+ */
+export async function deleteGroup(
+  service: NodeService,
+  name: string,
+  { force }: { force: boolean },
+): Promise<void> {
+  const runtime = service.group(name);
+  if (runtime.state.role === 'standby') {
+    await deleteFromStandby(service, runtime, force);
+    return;
+  }
+  if (!force) await service.link.client().ping();
+  await runtime.exclusive(async () => {
+    await runtime.stopAgents();
+    const pid = runtime.process.pid;
+    try {
+      for (const { dir } of runtime.definition.directories) {
+        checkNotInUse(dir, new Set(pid === undefined ? [] : [pid]));
+      }
+      await runtime.stopProcess();
+    } catch (thrown) {
+      await runtime.startAgents();
+      throw thrown;
+    }
+  });
+  await service.removeGroup(runtime);
+  await removeFromPeer(service, runtime.definition);
+  service.emit('info', 'GROUP_DELETED', `group "${name}" was deleted`);
+}
+
+async function deleteFromStandby(
+  service: NodeService,
+  runtime: GroupRuntime,
+  force: boolean,
+): Promise<void> {
+  if (force) {
+    await deleteStandby(service, runtime);
+    return;
+  }
+  await service.link.client().call({
+    method: 'POST',
+    path: `/v1/groups/${runtime.name}/delete`,
+    body: { groupId: runtime.definition.groupId },
+    reply: emptyReplySchema,
+    timeoutMs: 120_000,
+  });
+}
+
+/** Removes the standby from the other node; a failure is an event, since there is nothing to go back to. */
+export async function removeFromPeer(
+  service: NodeService,
+  definition: GroupDefinition,
+): Promise<void> {
+  try {
+    await service.link.client().call({
+      method: 'DELETE',
+      path: `/v1/groups/${definition.name}`,
+      body: { groupId: definition.groupId },
+      reply: emptyReplySchema,
+      timeoutMs: 60_000,
+    });
+  } catch (thrown) {
+    if (thrown instanceof UnderstudyError && thrown.code === 'GROUP_UNKNOWN') return;
+    const message = `group "${definition.name}" could not be removed from the other node again: ${messageOf(thrown)}`;
+    service.emit('warning', 'UNDO_FAILED', message);
+  }
+}

@@ -1,0 +1,59 @@
+// The standby becomes primary: it applies what is left of its journal, and its process is replaced.
+import { UnderstudyError } from '../core/errors.ts';
+import type { GroupRuntime } from './group-runtime.ts';
+import { type Position, positionSchema } from './group-spec.ts';
+import type { Outcome, PromoteRequest } from './node-protocol.ts';
+
+const FINISH_TIMEOUT_MS = 3_600_000;
+
+/** The standby's side of a switchover. Errors: STALE_EPOCH, POSITION_MISMATCH, and of the process. */
+export async function promote(runtime: GroupRuntime, request: PromoteRequest): Promise<Outcome> {
+  return runtime.exclusive(async () => {
+    const { epoch, role } = runtime.state;
+    if (role === 'primary' || request.epoch <= epoch) {
+      throw new UnderstudyError(
+        'STALE_EPOCH',
+        `group "${runtime.name}" cannot be promoted to epoch ${request.epoch}: this node is ${role} with epoch ${epoch}`,
+      );
+    }
+    const reached = await finish(runtime, false);
+    const { position } = request;
+    if (reached.streamId !== position.streamId || reached.sequence !== position.sequence) {
+      await runtime.becomeStandby(epoch, reached);
+      throw new UnderstudyError(
+        'POSITION_MISMATCH',
+        `the copy of group "${runtime.name}" ends at ${reached.sequence}, the primary at ${position.sequence}: it is not promoted`,
+      );
+    }
+    return takeRole(runtime, request.epoch, position);
+  });
+}
+
+/** Applies what is left of the journal and ends the standby process. */
+export async function finish(runtime: GroupRuntime, force: boolean): Promise<Position> {
+  try {
+    const result = await runtime.callLast('finish', { force }, FINISH_TIMEOUT_MS);
+    const { streamId, sequence } = result as Partial<Position>;
+    return positionSchema.parse({ streamId, sequence });
+  } catch (thrown) {
+    if (!runtime.process.isAlive) await runtime.resume();
+    throw thrown;
+  }
+}
+
+/** Starts as primary; falls back to standby, with a full comparison, when that fails. */
+export async function takeRole(
+  runtime: GroupRuntime,
+  epoch: number,
+  position: Position,
+): Promise<Outcome> {
+  const before = runtime.state.epoch;
+  runtime.saveState({ epoch, position });
+  try {
+    return { warnings: await runtime.startPrimary(), epoch };
+  } catch (thrown) {
+    await runtime.stopProcess();
+    await runtime.becomeStandby(before, null);
+    throw thrown;
+  }
+}

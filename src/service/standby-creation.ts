@@ -1,0 +1,89 @@
+// The standby's side of the creation of a group. Everything is checked before anything is changed, and on failure
+// nothing is left.
+import { chmodSync, chownSync, existsSync, mkdirSync, rmdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { UnderstudyError } from '../core/errors.ts';
+import { checkName, checkPort, groupDirectory } from './creation-checks.ts';
+import { checkDirectory, checkOverlap, isEmptyDirectory } from './directory-checks.ts';
+import { initialState } from './group-state.ts';
+import type { CheckReply, Ownership, StandbyRequest } from './node-protocol.ts';
+import type { NodeService } from './node-service.ts';
+
+/** The standby's side of the checks before a group is created; changes nothing. */
+export async function checkStandby(
+  service: NodeService,
+  request: StandbyRequest,
+): Promise<CheckReply> {
+  const { definition } = request;
+  checkName(service, definition.name);
+  const occupied = service.occupied();
+  const where = `on node "${service.config.name}"`;
+  for (const { dir, seed } of definition.directories) {
+    checkOverlap(dir, occupied);
+    occupied.push(groupDirectory(dir, definition.name));
+    if (!existsSync(dir)) continue;
+    checkDirectory(dir, []);
+    if (!seed && !isEmptyDirectory(dir)) {
+      throw new UnderstudyError(
+        'STANDBY_DIRECTORY_NOT_EMPTY',
+        `${dir} ${where} has other data in it, which would be replaced: move it away, or pass --seed to use it as a base (equal blocks are not sent again, everything else is overwritten)`,
+        { details: { dir, node: service.config.name } },
+      );
+    }
+  }
+  await checkPort(service, definition.replicationPort);
+  return { usedPorts: [...service.usedPorts()], warnings: [] };
+}
+
+/** Creates the standby of a group here. On failure nothing is left of it. */
+export async function createStandby(service: NodeService, request: StandbyRequest): Promise<void> {
+  await checkStandby(service, request);
+  const { definition, ownership, epoch } = request;
+  const created: string[] = [];
+  try {
+    definition.directories.forEach(({ dir }, index) => {
+      if (createDirectory(dir, ownership[index])) created.push(dir);
+    });
+    const runtime = service.addGroup(definition, {
+      ...initialState('standby', epoch),
+      createdDirectories: created,
+    });
+    await runtime.exclusive(async () => {
+      try {
+        await runtime.startStandby();
+      } catch (thrown) {
+        await runtime.stopProcess();
+        service.discardGroup(runtime);
+        throw thrown;
+      }
+    });
+    runtime.watch();
+  } catch (thrown) {
+    removeCreated(created);
+    throw thrown;
+  }
+  service.emit('info', 'GROUP_CREATED', `this node is now a standby of "${definition.name}"`);
+}
+
+/** Returns true when the directory was not there before. */
+function createDirectory(dir: string, ownership: Ownership | undefined): boolean {
+  if (existsSync(dir)) return false;
+  mkdirSync(dirname(dir), { recursive: true });
+  mkdirSync(dir, { mode: 0o700 });
+  if (ownership !== undefined) {
+    chownSync(dir, ownership.uid, ownership.gid);
+    chmodSync(dir, ownership.mode);
+  }
+  return true;
+}
+
+/** Removes directories that were made for a group, unless something was put into them. */
+export function removeCreated(created: readonly string[]): void {
+  for (const dir of created) {
+    try {
+      rmdirSync(dir);
+    } catch {
+      // Something was put into it meanwhile: it stays.
+    }
+  }
+}

@@ -1,0 +1,171 @@
+// Switchover: the primary moves by command, nothing is lost, and nobody is primary in between.
+//
+//   A primary e                                     B standby
+//   stops the agents
+//   handover: unmounts, waits until B has applied all, closes the stream at position p
+//   remembers "handed over to e+1"
+//   POST promote {e+1, p} ──▶                       finish: its position has to be p
+//                                                   primary e+1, stream continues after p
+//   standby e+1, data stands at p  ◀── done         starts the agents
+//
+// When the promotion fails, A is primary again, with e+2. When A cannot learn how it ended, it waits.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf, UnderstudyError } from '../core/errors.ts';
+import type { GroupRuntime } from './group-runtime.ts';
+import { type Position, positionSchema } from './group-spec.ts';
+import {
+  type GroupView,
+  type Outcome,
+  outcomeSchema,
+  type PromoteRequest,
+} from './node-protocol.ts';
+import type { NodeService } from './node-service.ts';
+
+const HANDOVER_TIMEOUT_MS = 600_000;
+const PROMOTE_TIMEOUT_MS = 600_000;
+const UNDECIDED_PATIENCE_MS = 30_000;
+
+/**
+ * Makes the other node the primary. May be called on either node; `to` names the node that is to be
+ * primary. Errors: ALREADY_PRIMARY, COPY_NOT_UP_TO_DATE, LINK_DOWN, DIRECTORY_BUSY, AGENT_FAILED,
+ * PROMOTION_FAILED, HANDOVER_UNDECIDED, NODE_UNREACHABLE.
+ */
+export async function switchover(
+  service: NodeService,
+  name: string,
+  to: string | undefined,
+): Promise<Outcome> {
+  const runtime = service.group(name);
+  const peer = service.peers.requirePeer();
+  if (to !== undefined && to !== peer.name && to !== service.config.name) {
+    throw new UnderstudyError(
+      'NODE_UNKNOWN',
+      `group "${name}" runs on "${service.config.name}" and "${peer.name}": "${to}" is neither`,
+    );
+  }
+  const isPrimary = runtime.state.role === 'primary';
+  const target = isPrimary ? peer.name : service.config.name;
+  if (to !== undefined && to !== target) {
+    throw new UnderstudyError('ALREADY_PRIMARY', `"${to}" is the primary of "${name}" already`);
+  }
+  if (isPrimary) return runtime.exclusive(async () => handOver(service, runtime));
+  return service.link.client().call({
+    method: 'POST',
+    path: `/v1/groups/${name}/switchover`,
+    body: { groupId: runtime.definition.groupId },
+    reply: outcomeSchema,
+    timeoutMs: HANDOVER_TIMEOUT_MS + PROMOTE_TIMEOUT_MS,
+  });
+}
+
+async function handOver(service: NodeService, runtime: GroupRuntime): Promise<Outcome> {
+  const { name } = runtime;
+  const peerName = service.peers.requirePeer().name;
+  const other = await checkHandover(service, runtime);
+  const epoch = Math.max(runtime.state.epoch, other.epoch) + 1;
+  const position = await closeStream(runtime);
+  runtime.saveState({ position, handedOverTo: epoch });
+  const { groupId } = runtime.definition;
+  let outcome: Outcome;
+  try {
+    outcome = await service.link.client().call({
+      method: 'POST',
+      path: `/v1/groups/${name}/promote`,
+      body: { groupId, epoch, position } satisfies PromoteRequest,
+      reply: outcomeSchema,
+      timeoutMs: PROMOTE_TIMEOUT_MS,
+    });
+  } catch (thrown) {
+    outcome = await decidePromotion(service, runtime, { epoch, position, thrown });
+  }
+  await runtime.becomeStandby(epoch, position);
+  runtime.emit('info', 'SWITCHED_OVER', `group "${name}": "${peerName}" is now the primary`, {
+    epoch,
+  });
+  return outcome;
+}
+
+async function checkHandover(service: NodeService, runtime: GroupRuntime): Promise<GroupView> {
+  const { name } = runtime;
+  const peer = service.peers.requirePeer().name;
+  await service.link.client().ping();
+  const other = await service.link.askAbout(name);
+  if (typeof other !== 'object' || other.role !== 'standby' || other.process !== 'running') {
+    throw new UnderstudyError(
+      'STANDBY_NOT_READY',
+      `node "${peer}" does not run a standby of group "${name}" at present: see "understudy status"`,
+    );
+  }
+  const status = await runtime.process.status();
+  if (status['link'] !== 'connected') {
+    throw new UnderstudyError(
+      'LINK_DOWN',
+      `the replication link of group "${name}" to "${peer}" is down: restore it first`,
+    );
+  }
+  const copy = (status['standby'] as { copy?: unknown } | null)?.copy ?? 'unknown';
+  if (copy !== 'up-to-date') throw copyNotUpToDate(name, String(copy));
+  return other;
+}
+
+function copyNotUpToDate(group: string, copy: string): UnderstudyError {
+  return new UnderstudyError(
+    'COPY_NOT_UP_TO_DATE',
+    `the copy of group "${group}" is "${copy}": wait until "understudy status" shows "up-to-date"`,
+    { details: { group, copy } },
+  );
+}
+
+/** Stops the application and the process; on failure everything runs as before. */
+async function closeStream(runtime: GroupRuntime): Promise<Position> {
+  try {
+    await runtime.stopAgents();
+    const result = await runtime.callLast('handover', {}, HANDOVER_TIMEOUT_MS);
+    return positionSchema.parse(result);
+  } catch (thrown) {
+    if (runtime.process.isAlive) await runtime.startAgents();
+    else await runtime.resume();
+    throw thrown;
+  }
+}
+
+/**
+ * The call to promote failed: was the other node promoted all the same? Returns when it was; takes
+ * the group back and throws PROMOTION_FAILED when not; waits and throws HANDOVER_UNDECIDED when it
+ * cannot be known.
+ */
+async function decidePromotion(
+  service: NodeService,
+  runtime: GroupRuntime,
+  attempt: { epoch: number; position: Position; thrown: unknown },
+): Promise<Outcome> {
+  const { epoch, position, thrown } = attempt;
+  const { name } = runtime;
+  const peer = service.peers.requirePeer().name;
+  let deadline = performance.now() + UNDECIDED_PATIENCE_MS;
+  for (;;) {
+    const other = await service.link.askAbout(name);
+    if (typeof other === 'object' && other.role === 'primary' && other.epoch >= epoch) {
+      return { epoch, warnings: [`the answer of "${peer}" was lost: ${messageOf(thrown)}`] };
+    }
+    // While the service stops nothing is decided: it is settled at the next start.
+    const decided = other === undefined || (typeof other === 'object' && !other.changing);
+    if (decided && !runtime.isClosed) break;
+    // Busy means that it is still at it: be patient as long as it answers.
+    if (other !== 'unreachable') deadline = performance.now() + UNDECIDED_PATIENCE_MS;
+    if (performance.now() > deadline || runtime.isClosed) {
+      const sentence = `group "${name}" was handed over to "${peer}", which does not answer any more: it is not known whether it took over. When it answers again this is settled; if it is lost, run "understudy takeover ${name} --force" here`;
+      runtime.wait(sentence);
+      throw new UnderstudyError('HANDOVER_UNDECIDED', sentence, { cause: thrown });
+    }
+    await sleep(1000);
+  }
+  // One more than the failed one: should the promotion arrive late, it is refused as stale.
+  runtime.saveState({ epoch: epoch + 1, position, handedOverTo: null });
+  await runtime.resume();
+  throw new UnderstudyError(
+    'PROMOTION_FAILED',
+    `"${peer}" could not take over group "${name}" (${messageOf(thrown)}): this node is primary again`,
+    { cause: thrown },
+  );
+}
