@@ -3,6 +3,10 @@ import type { Node, NodeName } from './node.ts';
 import type { Mount } from './mount.ts';
 
 export interface RevisitedByScan {
+  /** An object is about to be recorded as moved into `directory`, which the standby must have. */
+  prepare(mount: Mount, directory: Node): void;
+  /** The first name of `node` is gone; those that are left may not be on the standby yet. */
+  firstNameGone(mount: Mount, node: Node): void;
   /** `node` got the name `at` in the mirrored tree. */
   revisit(mount: Mount, node: Node, at: NodeName): void;
 }

@@ -89,12 +89,16 @@ export class Scanner {
   readonly #orphans: PendingName[] = [];
   readonly #revisits: PendingName[] = [];
   readonly #needs: NeededRange[] = [];
-  /** Per mount: first scanned path of files with several names, by inode number. */
-  readonly #linked: Map<number, string>[];
+  /** Per mount: scanned files with several names. Pinned, so that all of these stay known. */
+  readonly #linked: Set<Node>[];
   /** Per mount: files announced by hash, by the path they had then. */
   readonly #hashed: Map<string, HashedFile>[];
   #lastHashSequence = 0;
   #appliedSequence = 0;
+  /** Directories that the standby has, wherever they move meanwhile. */
+  readonly #sent = new WeakSet<Node>();
+  /** Files that may be on the standby under none of their names: contents wait for the next visit. */
+  readonly #nameless = new WeakSet<Node>();
   #files = 0;
   #bytes = 0;
   #sentBytes = 0;
@@ -107,7 +111,7 @@ export class Scanner {
     this.mode = mode;
     this.#mounts = mounts;
     this.#capture = capture;
-    this.#linked = mounts.map(() => new Map<number, string>());
+    this.#linked = mounts.map(() => new Set<Node>());
     this.#hashed = mounts.map(() => new Map<string, HashedFile>());
     capture.enabled = true;
     capture.duringScan = true;
@@ -145,6 +149,23 @@ export class Scanner {
     this.#pin(node);
     this.#pin(parent);
     this.#revisits.push({ mount, node, at: { parent, name } });
+  }
+
+  /**
+   * Something is about to move into `directory`: the standby must have it, or what moves would be
+   * lost there.
+   */
+  prepare(mount: Mount, directory: Node): void {
+    if (directory.parent === undefined || this.#sent.has(directory)) return;
+    this.prepare(mount, directory.parent);
+    if (!mount.inodes.isCaptured(directory) || mount.inodes.refresh(directory) < 0) return;
+    this.#emit(mount, directory, mount.inodes.pathOf(directory) ?? '');
+  }
+
+  firstNameGone(mount: Mount, node: Node): void {
+    if (node.isDirectory) return;
+    this.#nameless.add(node);
+    for (const name of node.names()) this.revisit(mount, node, name);
   }
 
   /** The standby lacks these ranges. */
@@ -192,6 +213,10 @@ export class Scanner {
   }
 
   #leave(): void {
+    this.#linked.forEach((nodes, index) => {
+      const mount = this.#mounts[index];
+      if (mount !== undefined) for (const node of nodes) this.#unpin(mount, node);
+    });
     this.#hashed.forEach((files, index) => {
       const mount = this.#mounts[index];
       if (mount !== undefined) for (const file of files.values()) this.#unpin(mount, file.node);
@@ -242,6 +267,7 @@ export class Scanner {
     if (pending === undefined) return;
     const { mount, node, at } = pending;
     const isThere = at === undefined ? !node.deleted : node.isNamed(at.parent, at.name);
+    if (isThere && at !== undefined) this.prepare(mount, at.parent);
     if (isThere) this.#object(mount, node, at);
     // Its directory may have been complete already, and has changed on the standby now.
     if (isThere && at !== undefined) this.#directoryTime(mount, at.parent);
@@ -302,6 +328,14 @@ export class Scanner {
     if (!node.isDirectory && mount.stat.nlink > 1 && this.#isOtherName(mount, node, path)) return;
     // From here on records call the file by the name that the standby surely has.
     if (at !== undefined) mount.inodes.preferName(node, at.parent, at.name);
+    this.#emit(mount, node, path);
+    this.#files += 1;
+    if (node.isDirectory) this.#queueDirectory(mount, node);
+    else if (node.type === S.IFREG) this.#openFile(mount, node);
+  }
+
+  /** Records an object, whose attributes are in `stat`, without contents. */
+  #emit(mount: Mount, node: Node, path: string): void {
     const xattrs = readXattrs(mount, mount.inodes.descriptor(node));
     mount.inodes.refresh(node);
     const tail = encodeXattrs(xattrs);
@@ -311,9 +345,8 @@ export class Scanner {
     if (node.type === S.IFLNK) draft.path2 = this.#readTarget(mount, node);
     this.#capture.publishNamespace(mount.stat, undefined, undefined, inline ? tail : undefined);
     if (!inline) for (const [name, value] of xattrs) this.#xattr(mount, node, name, value);
-    this.#files += 1;
-    if (node.isDirectory) this.#queueDirectory(mount, node);
-    else if (node.type === S.IFREG) this.#openFile(mount, node);
+    if (node.isDirectory) this.#sent.add(node);
+    else this.#nameless.delete(node);
   }
 
   #queueDirectory(mount: Mount, node: Node): void {
@@ -324,19 +357,16 @@ export class Scanner {
   /** Records a further name of a file that was scanned already; false when it is the first name. */
   #isOtherName(mount: Mount, node: Node, path: string): boolean {
     const linked = this.#linked[mount.index];
-    const first = linked?.get(node.nodeid);
-    if (first !== undefined && first !== path) {
-      const still =
-        mount.stat.at(mount.inodes.rootFd, cstring(first)) === 0 && mount.stat.ino === node.nodeid;
-      mount.inodes.refresh(node);
-      if (still) {
-        const draft = this.#capture.draft(recordType.scanLink, mount.index, first);
-        draft.path2 = path;
-        this.#capture.publishBare();
-        return true;
-      }
+    if (linked?.has(node) === true) {
+      const first = mount.inodes.pathOf(node) ?? path;
+      if (first === path || this.#nameless.has(node)) return false;
+      const draft = this.#capture.draft(recordType.scanLink, mount.index, first);
+      draft.path2 = path;
+      this.#capture.publishBare();
+      return true;
     }
-    linked?.set(node.nodeid, path);
+    this.#pin(node);
+    linked?.add(node);
     return false;
   }
 
@@ -369,7 +399,7 @@ export class Scanner {
 
   #continueFile(file: OpenFile): void {
     const { mount, node, fd } = file;
-    const gone = !mount.inodes.isCaptured(node) || mount.stat.fd(fd) < 0;
+    const gone = !this.#isReachable(mount, node) || mount.stat.fd(fd) < 0;
     const size = gone ? 0 : mount.stat.size;
     const from = file.at >= size ? -1 : sys.lseek(fd, file.at, SEEK.DATA);
     const dataFrom = from < 0 ? size : Math.min(from, size);
@@ -385,6 +415,10 @@ export class Scanner {
         ? this.#data(mount, node, fd, { offset: dataFrom, length: to - dataFrom })
         : this.#hash(file, dataFrom, to);
     file.at = done === 0 ? size : dataFrom + done;
+  }
+
+  #isReachable(mount: Mount, node: Node): boolean {
+    return mount.inodes.isCaptured(node) && !this.#nameless.has(node);
   }
 
   #hole(file: OpenFile, to: number): void {
@@ -445,7 +479,7 @@ export class Scanner {
   #sendNeeded(need: NeededRange): void {
     const mount = this.#mounts[need.directory];
     const node = this.#hashed[need.directory]?.get(need.path)?.node;
-    if (mount === undefined || node === undefined || !mount.inodes.isCaptured(node)) return;
+    if (mount === undefined || node === undefined || !this.#isReachable(mount, node)) return;
     const fd = mount.inodes.open(node, O.RDONLY | O.CLOEXEC);
     if (fd < 0) return;
     for (let at = need.offset; at < need.offset + need.length;) {

@@ -147,6 +147,8 @@ function recordLink(
   }
   const type = made.before.orphan ? recordType.rename : recordType.link;
   if (made.before.orphan) endOrphan(mount, node);
+  mount.scanner?.prepare(mount, parent);
+  mount.inodes.refresh(node);
   const draft = mount.capture.draft(type, mount.index, made.before.path);
   draft.path2 = made.path;
   const parentStat = mount.refreshParent(parent, mount.parent2Stat);
@@ -193,8 +195,10 @@ export interface GoneName extends NodeName {
 /** Records the removal and settles what becomes of the node. */
 export function nameGone(mount: Mount, gone: GoneName): void {
   const { node } = gone;
+  const wasFirst = node.parent === gone.parent && node.name === gone.name;
   if (gone.lastName) mount.inodes.setDeleted(node);
   else mount.inodes.dropName(node, gone.parent, gone.name);
+  if (wasFirst && !gone.lastName) mount.scanner?.firstNameGone(mount, node);
   if (gone.path === undefined) return;
   // Open under no name that is known, though there is another: the standby keeps it as an orphan.
   const staysOpen = !gone.lastName && node.opens > 0 && !mount.inodes.isCaptured(node);

@@ -190,6 +190,8 @@ function exchanged(mount: Mount, from: End, to: End): void {
 }
 
 function recordRename(mount: Mount, from: End, to: End, flags: number): void {
+  mount.scanner?.prepare(mount, to.parent);
+  if (flags !== 0) mount.scanner?.prepare(mount, from.parent);
   const parentStat = mount.refreshParent(from.parent, mount.parentStat);
   const parent2Stat = mount.refreshParent(to.parent, mount.parent2Stat);
   const draft = mount.capture.draft(recordType.rename, mount.index, from.path);

@@ -96,6 +96,7 @@ function captureAsLink(mount: Mount, node: Node, at: NodeName, arrival: Arrival)
     if (other.parent === at.parent && other.name === at.name) continue;
     const known = pathAt(mount, node, other);
     if (!known.captured || !arrival.knows(known.path)) continue;
+    mount.scanner?.prepare(mount, at.parent);
     mount.inodes.refresh(node);
     const draft = mount.capture.draft(recordType.link, mount.index, known.path);
     draft.path2 = pathAt(mount, node, at).path;
@@ -246,6 +247,7 @@ function* childrenOf(mount: Mount, directory: Node): Generator<Child> {
 /** Records that the mirrored part of what is now `node` is no longer at `path` in `parent`. */
 export function recordRemoval(mount: Mount, node: Node, path: string, parent: Node): void {
   if (node.isDirectory) removeChildren(mount, node, path);
+  else mount.scanner?.firstNameGone(mount, node);
   const type = node.isDirectory ? recordType.rmdir : recordType.unlink;
   mount.capture.draft(type, mount.index, path);
   mount.capture.publishNamespace(undefined, mount.refreshParent(parent, mount.parentStat));
@@ -256,6 +258,7 @@ function removeChildren(mount: Mount, node: Node, path: string): void {
     const childPath = path === '' ? name : `${path}/${name}`;
     if (mount.inodes.patterns.matches(childPath, child.isDirectory)) {
       if (child.isDirectory) removeChildren(mount, child, childPath);
+      else mount.scanner?.firstNameGone(mount, child);
       const type = child.isDirectory ? recordType.rmdir : recordType.unlink;
       mount.capture.draft(type, mount.index, childPath);
       mount.capture.publishNamespace(undefined, undefined);

@@ -51,6 +51,8 @@ const OTHER_KIND: ReadonlySet<number> = new Set([
   errno.EINVAL,
   errno.ENODATA,
   errno.EPERM,
+  errno.EACCES,
+  errno.EOPNOTSUPP,
 ]);
 
 /** The object is missing, or something else is where a scan has not come yet. */

@@ -138,7 +138,9 @@ function link(context: ApplyContext): number {
   const from = volume.place(record.path);
   const to = volume.place(record.path2);
   if (typeof to === 'number') return orSkip(record, to);
-  const present = typeof from === 'number' ? from : volume.statPlace(from, volume.stat);
+  let present = typeof from === 'number' ? from : volume.statPlace(from, volume.stat);
+  // An old directory is in the place of the file.
+  if (present === 0 && (volume.stat.mode & S.IFMT) === S.IFDIR) present = -errno.ENOENT;
   if (typeof from === 'number' || present < 0) {
     if (!record.duringScan || !isMissing(present)) return present;
     const cleared = makeWay(context, to, record.path2);
