@@ -1,0 +1,115 @@
+import { expect, test } from 'vitest';
+import type { GroupStatus, ServiceStatus } from '../service/status.ts';
+import { table } from './output.ts';
+import { scanText, statusText } from './status-text.ts';
+
+const view = {
+  name: 'shop',
+  groupId: 'ab'.repeat(16),
+  role: 'primary',
+  epoch: 1,
+  process: 'running',
+  changing: false,
+  position: null,
+  status: null,
+  trouble: null,
+} as const;
+
+const group: GroupStatus = {
+  name: 'shop',
+  groupId: view.groupId,
+  role: 'primary',
+  primary: 'a',
+  standby: 'b',
+  epoch: 1,
+  mode: 'sync',
+  copy: 'up-to-date',
+  link: 'connected',
+  linkReason: 'resumed',
+  alone: false,
+  backlogBytes: 0,
+  lagMs: 3,
+  scan: null,
+  directories: ['/srv/shop'],
+  troubles: [],
+  local: view,
+  remote: null,
+};
+
+const node = {
+  id: '0'.repeat(16),
+  name: 'a',
+  host: '192.0.2.1',
+  port: 7440,
+  replicationHost: '192.0.2.1',
+  version: '0.1.0',
+  protocol: 1,
+};
+
+function status(change: Partial<GroupStatus>): ServiceStatus {
+  const peer = { name: 'b', host: '192.0.2.2', reachable: true, fault: null };
+  return { node, peer, groups: [{ ...group, ...change }] };
+}
+
+test('a healthy group is one line under its heading', () => {
+  expect(statusText(status({})).split('\n')).toEqual([
+    'node a (192.0.2.1), partner b (192.0.2.2): reachable',
+    '',
+    'GROUP  PRIMARY  STANDBY  MODE  COPY        LINK       LAG   BACKLOG',
+    'shop   a        b        sync  up-to-date  connected  3 ms  0 B',
+  ]);
+});
+
+test('what an operator has to know is said below', () => {
+  const text = statusText(
+    status({
+      standby: null,
+      link: 'connecting',
+      linkReason: 'ECONNREFUSED',
+      alone: true,
+      lagMs: null,
+      backlogBytes: 5_000_000,
+      troubles: ['b: the process ended'],
+    }),
+  );
+  expect(text).toContain('! shop: b: the process ended');
+  expect(text).toContain('! shop: the primary runs alone, nothing is mirrored');
+  expect(text).toContain('! shop: link connecting: ECONNREFUSED');
+  expect(text).toMatch(/shop +a +- +sync .* - +4\.8 MiB$/m);
+});
+
+test('without partner, without groups', () => {
+  expect(statusText({ node, peer: null, groups: [] })).toBe(
+    'node a (192.0.2.1), not paired\nno groups',
+  );
+  const peer = { name: 'b', host: '192.0.2.2', reachable: false, fault: 'x' };
+  expect(statusText({ node, peer, groups: [] })).toContain('NOT REACHABLE');
+});
+
+test('progress with known and unknown totals, and at its ends', () => {
+  const scan = {
+    files: 120,
+    filesTotal: 240,
+    bytes: 1024 ** 3,
+    bytesTotal: 4 * 1024 ** 3,
+    rateBytesPerSecond: 96 * 1024 ** 2,
+    secondsLeft: 93,
+  };
+  expect(scanText(scan)).toBe(
+    '[########----------------------]  25 %  120/240 files  1.0 GiB of 4.0 GiB  96.0 MiB/s  1 min 33 s left',
+  );
+  expect(scanText({ ...scan, filesTotal: 0, bytesTotal: 0, secondsLeft: null })).toBe(
+    'first copy: 120 files  1.0 GiB  96.0 MiB/s',
+  );
+  expect(scanText({ ...scan, bytes: 5 * 1024 ** 3 })).toContain('100 %');
+  expect(scanText({ ...scan, bytes: 0, bytesTotal: 0, secondsLeft: null })).toContain(' 50 %');
+});
+
+test('columns are as wide as their widest cell', () => {
+  expect(
+    table([
+      ['A', 'LONG', 'C'],
+      ['xx', 'y', 'z'],
+    ]),
+  ).toBe('A   LONG  C\nxx  y     z');
+});
