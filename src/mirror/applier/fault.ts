@@ -39,15 +39,14 @@ export function faultKind(negative: number): FaultKind {
   return DIVERGED.has(-negative) ? 'diverged' : 'blocked';
 }
 
-/** The object, or a directory on the way to it, is not there. */
+/** The object, or a directory on the way to it, is not there (perhaps something else in its place). */
 export function isMissing(negative: number): boolean {
-  return negative === -errno.ENOENT || negative === -errno.ENOTDIR;
+  return [-errno.ENOENT, -errno.ENOTDIR, -errno.ELOOP].includes(negative);
 }
 
 /** Outcomes of a change of contents or attributes on an old object of another kind. */
 const OTHER_KIND: ReadonlySet<number> = new Set([
   errno.EISDIR,
-  errno.ELOOP,
   errno.EINVAL,
   errno.ENODATA,
   errno.EPERM,
