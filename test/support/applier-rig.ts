@@ -8,7 +8,7 @@ import type { Need } from '../../src/mirror/applier/context.ts';
 import type { ApplyFault } from '../../src/mirror/applier/fault.ts';
 import { prepareRedo } from '../../src/mirror/applier/redo.ts';
 import type { Random } from './random.ts';
-import { Recorder } from './recorder.ts';
+import { Recorder, namespaceBlock } from './recorder.ts';
 import { type CompareOptions, compareTrees } from './tree.ts';
 
 export interface ApplierRigOptions {
@@ -112,6 +112,11 @@ export class ApplierRig {
     const tail = this.#checkpoint + this.records.length;
     const next = () => runs.shift();
     this.#must(prepareRedo(this.applier, { checkpoint: this.#checkpoint, tail, next }));
+  }
+
+  /** Payload of a `scanDirEnd`: what the source directory at `path` is like now. */
+  directoryBlock(path: string): Buffer {
+    return namespaceBlock(this.recorder.stat(path));
   }
 
   differences(options?: CompareOptions): string[] {

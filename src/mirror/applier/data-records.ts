@@ -9,6 +9,9 @@ import type { OpenObject } from './open-objects.ts';
 /** What applications can do through the filter; collapsing and inserting ranges is not among it. */
 const FALLOCATE_MODES = FALLOC.KEEP_SIZE | FALLOC.PUNCH_HOLE | FALLOC.ZERO_RANGE;
 
+/** Blocks of file systems are not larger. */
+const BLOCK_BYTES_MAX = 64 * 1024;
+
 const block = new Uint8Array(new ArrayBuffer(HASH_BLOCK_BYTES));
 const blockBuffer = Buffer.from(block.buffer);
 const blockAddress = addressOf(block);
@@ -91,9 +94,14 @@ export function applyScanHole(context: ApplyContext, path: string): number {
   const file = fileToChange(context, path);
   if (typeof file === 'number') return file;
   const data = sys.lseek(file.fd, record.offset, SEEK.DATA);
-  if (data === -errno.ENXIO || data >= record.offset + record.length) return 0;
+  const end = record.offset + record.length;
+  if (data === -errno.ENXIO || data >= end) return 0;
+  let result = context.volume.stat.fd(file.fd);
+  if (result < 0) return result;
   const mode = FALLOC.PUNCH_HOLE | FALLOC.KEEP_SIZE;
-  let result = sys.fallocate(file.fd, mode, record.offset, record.length);
+  // A block that is punched in part stays; the last one of the file may go as a whole.
+  const beyond = end >= context.volume.stat.size ? BLOCK_BYTES_MAX : 0;
+  result = sys.fallocate(file.fd, mode, record.offset, record.length + beyond);
   if (result === -errno.EOPNOTSUPP) result = writeZeros(file.fd, record.offset, record.length);
   if (result === 0) noteTime(context, file);
   return result;
