@@ -1,24 +1,29 @@
 #!/bin/sh
 # Installs Understudy from this checkout: packaging/install.sh [PREFIX]   (default /opt/understudy)
 # Needs root and npm. Run it again to update: the service is restarted, applications are not disturbed.
+#
+# PREFIX is a link to a directory of its own for each installation: group processes that run on keep
+# the one they were started from, until a switchover or a restart of theirs.
 set -eu
 prefix=${1:-/opt/understudy}
 source=$(cd "$(dirname "$0")/.." && pwd -P)
 links=${UNDERSTUDY_LINKS:-/usr/local/bin}
 units=${UNDERSTUDY_UNITS:-/etc/systemd/system}
 
-next=$prefix.next
-rm -rf "$next"
-mkdir -p "$next"
+if [ -e "$prefix" ] && [ ! -L "$prefix" ]; then
+  echo "install: $prefix exists and is not a link of a former installation: move it away" >&2
+  exit 1
+fi
+target=$prefix-$(date +%Y%m%d%H%M%S)
+mkdir -p "$target"
 for part in bin src packaging docs package.json package-lock.json LICENSE README.md; do
-  [ -e "$source/$part" ] && cp -R "$source/$part" "$next/"
+  if [ -e "$source/$part" ]; then cp -R "$source/$part" "$target/"; fi
 done
-(cd "$next" && npm ci --omit=dev --no-audit --no-fund --loglevel=error)
+(cd "$target" && npm ci --omit=dev --no-audit --no-fund --loglevel=error)
 
-# The old installation stays until the new one is whole: running processes have its files open.
-rm -rf "$prefix.old"
-if [ -d "$prefix" ]; then mv "$prefix" "$prefix.old"; fi
-mv "$next" "$prefix"
+# Renaming a link over another is atomic.
+ln -sfn "$target" "$prefix.new"
+mv -T "$prefix.new" "$prefix"
 mkdir -p "$links"
 ln -sfn "$prefix/bin/understudy" "$links/understudy"
 
@@ -28,5 +33,17 @@ if [ -d /run/systemd/system ]; then
   systemctl enable understudyd
   if [ -e /etc/understudy/node.yaml ]; then systemctl restart understudyd; fi
 fi
+
+# Former installations that no process runs from. (The pattern goes through a file, or grep finds itself.)
+pattern=$(mktemp)
+for old in "$prefix"-[0-9]*; do
+  [ "$old" = "$target" ] && continue
+  echo "$old/" >"$pattern"
+  if ! { cat /proc/[0-9]*/cmdline; ls -l /proc/[0-9]*/exe; } 2>/dev/null | grep -aqFf "$pattern"; then
+    rm -rf "$old"
+  fi
+done
+rm -f "$pattern"
+
 "$links/understudy" doctor || true
-echo "installed in $prefix; next: understudy init --name NAME --address ADDRESS"
+echo "installed in $target; next: understudy init --name NAME --address ADDRESS"
