@@ -73,6 +73,8 @@ const UNSENT_BYTES_MAX = 4 * MiB;
 /** What a paused link may still deliver. */
 const HELD_BYTES_MAX = 16 * MiB;
 
+type Acceptance = Exclude<Decision, { kind: 'refuse' }>;
+
 interface Session {
   readonly link: ServerLink;
   readonly hello: Hello;
@@ -215,6 +217,17 @@ export class Receiver implements LinkServerHandlers {
       link.refuse(decision.code, decision.message);
       return;
     }
+    try {
+      this.#accept(link, hello, decision);
+    } catch (error) {
+      // A full disk, for one: the primary comes again, and by then there may be room.
+      if (!(error instanceof UnderstudyError)) throw error;
+      this.#handlers.onEvent('error', error.code, error.message, {});
+      link.refuse(error.code, error.message);
+    }
+  }
+
+  #accept(link: ServerLink, hello: Hello, decision: Acceptance): void {
     const { journal, state } = this.#parts;
     if (hello.epoch > state.data.epoch) state.update({ epoch: hello.epoch });
     if (decision.kind === 'continue') journal.continueAs(hello.streamId, hello.epoch);
@@ -278,7 +291,7 @@ export class Receiver implements LinkServerHandlers {
     return refuse('COPY_DIVERGED', 'the copy has diverged again soon after its last scan');
   }
 
-  #welcome(decision: Exclude<Decision, { kind: 'refuse' }>): Welcome {
+  #welcome(decision: Acceptance): Welcome {
     const { journal, state } = this.#parts;
     const { epoch } = state.data;
     const { streamId, sequence } = journal.position;
