@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest';
+import { Patterns } from './patterns.ts';
+
+const latin1 = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');
+
+test('everything by default, hidden names too', () => {
+  const patterns = new Patterns(['**'], []);
+  expect(patterns.everything).toBe(true);
+  expect(patterns.matches('.git/config', false)).toBe(true);
+});
+
+test('an excluded tree keeps its directory when the pattern ends in /**', () => {
+  const patterns = new Patterns(['**'], ['cache/**', 'tmp']);
+  expect(patterns.matches('cache', true)).toBe(true);
+  expect(patterns.matches('cache/a', false)).toBe(false);
+  expect(patterns.matches('cache/deep/a', false)).toBe(false);
+  expect(patterns.matches('tmp', true)).toBe(false);
+});
+
+test('a pattern without a slash counts at the top only, ** counts everywhere', () => {
+  const patterns = new Patterns(['**'], ['*.tmp', '**/*.bak']);
+  expect(patterns.matches('a.tmp', false)).toBe(false);
+  expect(patterns.matches('dir/a.tmp', false)).toBe(true);
+  expect(patterns.matches('dir/a.bak', false)).toBe(false);
+});
+
+test('single files', () => {
+  const patterns = new Patterns(['conf/app.yaml', '*.db'], []);
+  expect(patterns.matches('conf/app.yaml', false)).toBe(true);
+  expect(patterns.matches('conf/other.yaml', false)).toBe(false);
+  expect(patterns.matches('shop.db', false)).toBe(true);
+  expect(patterns.matches('conf', true)).toBe(true);
+});
+
+test('names are matched as text where they are valid UTF-8', () => {
+  const patterns = new Patterns(['**'], ['資料?']);
+  expect(patterns.matches(latin1('資料庫'), false)).toBe(false);
+  expect(patterns.matches(latin1('資料'), false)).toBe(true);
+  expect(patterns.matches('\xff\xfe', false)).toBe(true);
+});
+
+test.each(['', '/absolute', '../up', 'a/../b'])(
+  '"%s" is refused: it could never match',
+  (pattern) => {
+    expect(() => new Patterns([pattern], [])).toThrow(/cannot match/);
+  },
+);

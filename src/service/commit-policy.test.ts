@@ -1,0 +1,62 @@
+import { expect, test } from 'vitest';
+import { type CommitConditions, decideCommits } from './commit-policy.ts';
+
+const options = { mode: 'sync', syncTimeoutMs: 2000, onStandbyLoss: 'continue' } as const;
+const ack = {
+  receivedSequence: 9,
+  durableSequence: 9,
+  appliedSequence: 9,
+  copy: 'up-to-date',
+} as const;
+const fine: CommitConditions = {
+  linkUp: true,
+  ack,
+  backlogBytes: 0,
+  oldestWaitMs: 0,
+  linkDownMs: 0,
+};
+
+test('alone → together: the standby is in step', () => {
+  expect(decideCommits('alone', options, fine).state).toBe('together');
+});
+
+test.each([
+  ['no link', { linkUp: false }],
+  ['nothing heard yet', { ack: undefined }],
+  ['a first copy runs', { ack: { ...ack, copy: 'syncing' as const } }],
+  ['it diverged', { ack: { ...ack, copy: 'diverged' as const } }],
+  ['it is far behind', { backlogBytes: 64 * 1024 * 1024 }],
+])('alone stays alone: %s', (_, change) => {
+  expect(decideCommits('alone', options, { ...fine, ...change }).state).toBe('alone');
+});
+
+test('together → alone: a commit waited for syncTimeout', () => {
+  expect(decideCommits('together', options, { ...fine, oldestWaitMs: 1999 }).state).toBe(
+    'together',
+  );
+  const decision = decideCommits('together', options, { ...fine, oldestWaitMs: 2000 });
+  expect(decision.state).toBe('alone');
+  expect(decision.reason).toContain('2000 ms');
+});
+
+test('together → alone: the link is down for syncTimeout, though nobody commits', () => {
+  const down = { ...fine, linkUp: false, linkDownMs: 2000 };
+  expect(decideCommits('together', options, down).state).toBe('alone');
+  expect(decideCommits('together', options, { ...down, linkDownMs: 500 }).state).toBe('together');
+});
+
+test('together → alone: the standby begins a scan', () => {
+  const scanning = { ...fine, ack: { ...ack, copy: 'syncing' as const } };
+  expect(decideCommits('together', options, scanning).state).toBe('alone');
+});
+
+test('block: commits wait as long as it takes', () => {
+  const lost = { ...fine, linkUp: false, linkDownMs: 60_000, oldestWaitMs: 60_000 };
+  expect(decideCommits('together', { ...options, onStandbyLoss: 'block' }, lost).state).toBe(
+    'together',
+  );
+});
+
+test('async never waits', () => {
+  expect(decideCommits('together', { ...options, mode: 'async' }, fine).state).toBe('alone');
+});
