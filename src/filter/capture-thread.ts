@@ -6,6 +6,7 @@ import {
   workerData,
   type MessagePort,
 } from 'node:worker_threads';
+import { flushCompileCache } from 'node:module';
 import { present } from '../core/assert.ts';
 import { type RingMemory, RingProducer } from '../core/byte-ring.ts';
 import { messageOf } from '../core/errors.ts';
@@ -170,6 +171,8 @@ class CaptureThread {
   }
 }
 
+// Kept for the next start: compiled code needs less memory than compiling.
+flushCompileCache();
 const port = present(parentPort, 'the port of the capture thread');
 try {
   new CaptureThread(workerData as CaptureThreadData, port).run();

@@ -1,6 +1,7 @@
 // Program of a group process whose node is primary: `node primary-main.ts --spec FILE`.
 // Started by the service, outlives it, and is found again through its control socket.
 import { writeFileSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
@@ -87,6 +88,8 @@ try {
   await group.start();
   await control.listen();
   logger.info({ epoch: spec.epoch }, 'primary runs');
+  // The next start reads compiled code, which needs less memory than compiling.
+  flushCompileCache();
 } catch (thrown) {
   logger.error({ message: messageOf(thrown) }, 'the primary cannot start');
   group.detach();
