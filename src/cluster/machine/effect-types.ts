@@ -87,6 +87,7 @@ export type Effect =
 
 export type EffectOf<K extends Effect['kind']> = Extract<Effect, { readonly kind: K }>;
 
+/** What each does to the record is in arbiter-record.ts. Every write changes the token. */
 export type ArbiterRequest =
   | { readonly kind: 'read' }
   /** Takes the record for this node if it still has `token` (null: there is no record yet). */
@@ -98,7 +99,20 @@ export type ArbiterRequest =
     }
   /** Takes it whatever it is, unless its epoch is not below `epoch`: an operator has forced it. */
   | { readonly kind: 'seize'; readonly epoch: number; readonly alone: boolean }
-  /** Writes the record anew, if this node holds it with `epoch`. */
-  | { readonly kind: 'renew'; readonly epoch: number; readonly alone: boolean }
-  /** Leaves the record without holder, if this node holds it with `epoch`. */
-  | { readonly kind: 'release'; readonly epoch: number; readonly alone: boolean };
+  /**
+   * Writes the record anew if this node holds it with `epoch` and it still has `token`: a request
+   * that was given up and arrives late must not undo a later one.
+   */
+  | {
+      readonly kind: 'renew';
+      readonly epoch: number;
+      readonly token: string;
+      readonly alone: boolean;
+    }
+  /** As renew, and the record says that the node has ceased. */
+  | {
+      readonly kind: 'release';
+      readonly epoch: number;
+      readonly token: string;
+      readonly alone: boolean;
+    };

@@ -127,7 +127,10 @@ export interface MachineConfig {
 
 /** The arbiter's record of a group: who may serve, and whether its data is ahead of the other's. */
 export interface ArbiterRecord {
-  readonly holder: NodeId | null;
+  /** Node that served last, or serves. */
+  readonly holder: NodeId;
+  /** The holder has ceased and does not hold a lease. */
+  readonly released: boolean;
   readonly epoch: number;
   /** The holder has, or may have, acknowledged commits that the other node does not have. */
   readonly alone: boolean;
