@@ -11,7 +11,7 @@ import { recordType } from '../../journal/record.ts';
 import { S, errno } from '../../linux/constants.ts';
 import { sys } from '../../linux/libc.ts';
 import { applyRemovexattr, applySetattr, applySetxattr } from './attributes.ts';
-import type { ApplyContext, Need } from './context.ts';
+import { type ApplyContext, type Need, mark } from './context.ts';
 import {
   applyFallocate,
   applyScanHash,
@@ -278,7 +278,10 @@ function ownInode(context: ApplyContext): number {
   const place = volume.place(record.path);
   if (typeof place === 'number') return 0;
   const { stat } = volume;
-  if (volume.statPlace(place, stat) < 0 || (stat.mode & S.IFMT) !== S.IFREG) return 0;
+  if (volume.statPlace(place, stat) < 0 || (stat.mode & S.IFMT) === S.IFDIR) return 0;
   if (stat.nlink < 2 || scan.mayUse(stat.ino, record.path)) return 0;
-  return separate(context, record.path);
+  if ((stat.mode & S.IFMT) === S.IFREG) return separate(context, record.path);
+  // What is here belongs elsewhere, and the scan brings what belongs here.
+  const result = mark(context, stat.ino, 0);
+  return result < 0 ? result : volume.clear(place, record.path);
 }

@@ -29,7 +29,7 @@ export function placeObject(context: ApplyContext): number {
   if (typeof place === 'number') return place;
   const present = volume.statPlace(place, volume.stat);
   if (present < 0 && present !== -errno.ENOENT) return present;
-  if (present === 0 && isSameKind(context, place)) return keepObject(context);
+  if (present === 0 && isSameKind(context, place) && mayBeKept(context)) return keepObject(context);
   let result = mark(context, 0, 0);
   if (result === 0 && present === 0) {
     scan.removed(path);
@@ -40,13 +40,21 @@ export function placeObject(context: ApplyContext): number {
   return result;
 }
 
+/** Only files can get an inode of their own; anything else that is another's by right is made anew. */
+function mayBeKept({ volume, record, scan }: ApplyContext): boolean {
+  const { stat } = volume;
+  const type = stat.mode & S.IFMT;
+  if (type === S.IFREG || type === S.IFDIR || stat.nlink < 2) return true;
+  return scan.mayUse(stat.ino, record.path);
+}
+
 /** An object of the right kind is kept, unless it is a file that is the wrong one's other name. */
 function keepObject(context: ApplyContext): number {
   const { volume, record, scan } = context;
   const { stat } = volume;
   const { path } = record;
   let result = 0;
-  if ((stat.mode & S.IFMT) === S.IFREG && stat.nlink > 1) {
+  if ((stat.mode & S.IFMT) !== S.IFDIR && stat.nlink > 1) {
     if (scan.mayUse(stat.ino, path)) scan.own(stat.ino, path);
     else result = separate(context, path);
   }
