@@ -151,4 +151,18 @@ export const sys = {
   prctl: define('int prctl(int option, uint64_t a, uint64_t b, uint64_t c, uint64_t d)'),
   setpriority: define('int setpriority(int which, uint32_t who, int priority)'),
   kill: define('int kill(int pid, int signal)'),
+  socket: define('int socket(int domain, int type, int protocol)'),
+  bind: define('int bind(int fd, const void *address, uint32_t length)'),
+  setsockopt: define(
+    'int setsockopt(int fd, int level, int option, const void *value, uint32_t length)',
+  ),
+  sendto: define(
+    'int64_t sendto(int fd, const void *buffer, size_t count, int flags, const void *address, uint32_t length)',
+  ),
+  recv: define('int64_t recv(int fd, void *buffer, size_t count, int flags)'),
+  recvfrom: define(
+    'int64_t recvfrom(int fd, void *buffer, size_t count, int flags, void *address, void *length)',
+  ),
+  clockGettime: define('int clock_gettime(int clock, void *timespec)'),
+  schedSetscheduler: define('int sched_setscheduler(int tid, int policy, const void *parameter)'),
 } as const;
