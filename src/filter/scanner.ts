@@ -131,7 +131,7 @@ export class Scanner {
   #takeOrphans(mount: Mount): void {
     for (const node of mount.orphans.keys()) {
       if (mount.inodes.refresh(node) < 0) continue;
-      if (mount.stat.nlink > 0) {
+      if (mount.stat.nlink > 0 || node.deleted) {
         endOrphan(mount, node);
         continue;
       }
