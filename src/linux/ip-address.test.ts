@@ -21,14 +21,17 @@ test.each(['', '192.0.2', '192.0.2.256', 'fe80::1%eth0', ':::', 'host', '1:2:3:4
   (text) => expect(parseAddress(text)).toBeUndefined(),
 );
 
+function parsed(text: string): Uint8Array {
+  return parseAddress(text) ?? new Uint8Array();
+}
+
 test('networks', () => {
-  const bytes = (text: string): Uint8Array => parseAddress(text) ?? new Uint8Array();
-  expect(sameNetwork(bytes('10.1.2.3'), bytes('10.1.2.250'), 24)).toBe(true);
-  expect(sameNetwork(bytes('10.1.2.3'), bytes('10.1.3.3'), 24)).toBe(false);
-  expect(sameNetwork(bytes('10.1.2.3'), bytes('10.1.3.3'), 23)).toBe(true);
-  expect(sameNetwork(bytes('10.1.2.3'), bytes('11.0.0.0'), 0)).toBe(true);
-  expect(sameNetwork(bytes('fd00::1'), bytes('fd00::2'), 127)).toBe(false);
-  expect(sameNetwork(bytes('fd00::2'), bytes('fd00::3'), 127)).toBe(true);
-  expect(sameNetwork(bytes('fd00::2'), bytes('10.0.0.1'), 0)).toBe(false);
+  expect(sameNetwork(parsed('10.1.2.3'), parsed('10.1.2.250'), 24)).toBe(true);
+  expect(sameNetwork(parsed('10.1.2.3'), parsed('10.1.3.3'), 24)).toBe(false);
+  expect(sameNetwork(parsed('10.1.2.3'), parsed('10.1.3.3'), 23)).toBe(true);
+  expect(sameNetwork(parsed('10.1.2.3'), parsed('11.0.0.0'), 0)).toBe(true);
+  expect(sameNetwork(parsed('fd00::1'), parsed('fd00::2'), 127)).toBe(false);
+  expect(sameNetwork(parsed('fd00::2'), parsed('fd00::3'), 127)).toBe(true);
+  expect(sameNetwork(parsed('fd00::2'), parsed('10.0.0.1'), 0)).toBe(false);
   expect(formatMac(Uint8Array.of(2, 77, 0, 1, 0, 255))).toBe('02:4d:00:01:00:ff');
 });
