@@ -84,3 +84,31 @@ export const fastTimings: Timings = {
   arbiterUrgentIntervalMs: 60,
   arbiterTimeoutMs: 250,
 };
+
+/** Until when a primary may write that sent a confirmed request at `sentAtMs`. */
+export function leaseEndMs(timings: Timings, sentAtMs: number): number {
+  return sentAtMs + timings.leaseMs * (1 - DRIFT);
+}
+
+/** How long to wait, from hearing a request or seeing a token, until the lease behind it has ended. */
+export function leaseWaitMs(timings: Timings): number {
+  return timings.leaseMs * (1 + DRIFT) + timings.marginMs;
+}
+
+/**
+ * Silence after which, with the arbiter `gateway`, the peer has no lease any more: at its last
+ * successful probe it had been connected for `gatewayStableMs`, and would have been heard.
+ */
+export function gatewayWaitMs(timings: Timings): number {
+  return leaseWaitMs(timings) + timings.gatewayStableMs + timings.heartbeatIntervalMs / 2;
+}
+
+/** Longest pause between two answers of the gateway that counts as none. */
+export function gatewayGapMs(timings: Timings): number {
+  return timings.gatewayIntervalMs * 3;
+}
+
+/** Silence that makes a standby look closely, long before it decides. */
+export function suspectAfterMs(timings: Timings): number {
+  return Math.min(timings.heartbeatIntervalMs * 2.5, timings.deadAfterMs);
+}

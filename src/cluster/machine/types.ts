@@ -63,10 +63,14 @@ export interface GroupBeat {
   readonly role: Role;
   /** Highest epoch that the sender knows of; for promoting and primary, its own. */
   readonly epoch: number;
+  /** Highest epoch that the sender knows anybody to have tried. */
+  readonly tried: number;
   readonly data: Position;
   readonly copy: CopyState;
-  /** The sender's data lacks, or may lack, acknowledged commits. */
+  /** The sender was told that its data lacks acknowledged commits. */
   readonly stale: boolean;
+  /** The sender knows that its data has every acknowledged commit. */
+  readonly fresh: boolean;
   /** A primary that acknowledges, or is about to acknowledge, commits without the standby. */
   readonly alone: AloneMark | null;
   /** The newest mark of the receiver that the sender has noted so that it survives a crash. */

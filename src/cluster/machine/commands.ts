@@ -1,0 +1,135 @@
+// What operators ask for. A refusal names what is in the way and the way out.
+import type { Draft } from './draft.ts';
+import { nextEpoch } from './attempts.ts';
+import { startDemotion, startHandover } from './demotion.ts';
+import { mayTakeOver } from './evidence.ts';
+import type { Command } from './event-types.ts';
+import { startPromotion } from './promotion.ts';
+import { peerCanTake } from './triggers.ts';
+
+export interface Refusal {
+  readonly code: string;
+  readonly reason: string;
+}
+
+/** Carries a command out, or says why not. */
+export function onCommand(d: Draft, command: Command): Refusal | null {
+  switch (command.kind) {
+    case 'switchover':
+      return switchover(d);
+    case 'takeover':
+      return takeover(d, command);
+    case 'pause':
+      return setPause(d, true);
+    case 'resume':
+      return setPause(d, false);
+    case 'yield':
+      return yieldNow(d);
+    case 'clear-failures':
+      d.s.health = { ...d.s.health, application: 'ok', why: '' };
+      d.service({ restartsMs: [], retryAtMs: d.now });
+      d.s.holdOffUntilMs = d.now;
+      d.s.holdOffMs = d.s.config.timings.holdOffMs;
+      d.say('failures of the application are forgotten');
+      return null;
+    default:
+      return leave(d);
+  }
+}
+
+function switchover(d: Draft): Refusal | null {
+  const { s } = d;
+  const { self, peer, group } = s.config;
+  if (s.role !== 'primary') {
+    const reason = `${self.name} is ${s.role} of ${group}: give the command on the primary`;
+    return { code: 'NOT_PRIMARY', reason };
+  }
+  if (s.demotion !== null) return busy(d);
+  const obstacle = peerCanTake(s, d.now);
+  if (obstacle !== null) {
+    const reason = `${group} cannot move to ${peer.name}: ${obstacle}. Wait until "understudy status" shows the copy up-to-date`;
+    return { code: 'COPY_NOT_UP_TO_DATE', reason };
+  }
+  startHandover(d, 'handover', 'asked for by an operator');
+  return null;
+}
+
+function busy(d: Draft): Refusal {
+  const { group } = d.s.config;
+  return {
+    code: 'ROLE_CHANGING',
+    reason: `the role of ${group} is changing already: ${d.s.reason}`,
+  };
+}
+
+function takeover(d: Draft, command: Extract<Command, { kind: 'takeover' }>): Refusal | null {
+  const { s, now } = d;
+  const { self, peer, group } = s.config;
+  if (s.role === 'primary') {
+    return { code: 'ALREADY_PRIMARY', reason: `${self.name} is the primary of ${group} already` };
+  }
+  if (s.role !== 'standby') return busy(d);
+  const usable = s.copy === 'up-to-date' || s.copy === 'catching-up';
+  if (!usable && !command.acceptIncomplete) {
+    const reason = `the copy of ${group} on ${self.name} is ${s.copy}, which is no state that the primary ever had: bring ${peer.name} back, or add --accept-incomplete`;
+    return { code: 'COPY_UNUSABLE', reason };
+  }
+  const isAlive =
+    s.peer.beat?.role === 'primary' && now - s.peer.heardMs < s.config.timings.deadAfterMs;
+  if (isAlive && !command.force) {
+    const reason = `${peer.name} is alive and the primary of ${group}: run "understudy switchover ${group}", which loses nothing`;
+    return { code: 'TAKEOVER_PRIMARY_ALIVE', reason };
+  }
+  const verdict = mayTakeOver(s, now);
+  if (!verdict.ok && !command.force) {
+    const reason = `it is not safe: ${verdict.why}. Be sure that ${peer.name} does not serve, then add --force`;
+    return { code: 'TAKEOVER_NEEDS_FORCE', reason };
+  }
+  const isStale = s.memo.stale || s.vote.record?.alone === true || s.copy !== 'up-to-date';
+  if (isStale && !command.acceptStale) {
+    const reason = `acknowledged commits are missing in the copy on ${self.name}: bring ${peer.name} back, or give them up with --accept-stale`;
+    return { code: 'TAKEOVER_LOSES_COMMITS', reason };
+  }
+  const force = s.copy !== 'up-to-date';
+  const why = 'an operator ordered it';
+  s.offer = null;
+  startPromotion(d, { right: 'forced', epoch: nextEpoch(s), base: null, force, why });
+  return null;
+}
+
+function setPause(d: Draft, on: boolean): Refusal | null {
+  const { s } = d;
+  const { paused } = s.memo;
+  if (paused.on === on) {
+    d.say(on ? 'the group is paused already' : 'the group is not paused');
+    return null;
+  }
+  d.memo({ paused: { on, version: paused.version + 1 } });
+  const what = on
+    ? 'paused: nothing moves by itself until "understudy resume"'
+    : 'no longer paused';
+  d.emit('info', 'PAUSE_CHANGED', `the group is ${what}`);
+  return null;
+}
+
+function yieldNow(d: Draft): Refusal | null {
+  const { s } = d;
+  const { self, peer, group } = s.config;
+  if (s.role !== 'primary') {
+    return { code: 'NOT_PRIMARY', reason: `${self.name} is not a primary of ${group}` };
+  }
+  if (s.peer.beat?.role !== 'primary') {
+    const reason = `${peer.name} is no primary of ${group}: run "understudy switchover ${group}" instead`;
+    return { code: 'YIELD_NO_PRIMARY', reason };
+  }
+  startDemotion(d, 'yield', 'an operator ended the split brain');
+  return null;
+}
+
+function leave(d: Draft): Refusal | null {
+  const { s } = d;
+  s.leaving = true;
+  if (s.role !== 'primary' || s.demotion !== null) return null;
+  startHandover(d, 'leave', `the service on ${s.config.self.name} ends`);
+  return null;
+}

@@ -1,0 +1,179 @@
+// The way from primary to standby.
+//
+//   handover (lease kept)   application ──stopped──▶ unmount (drained) ──▶ standby, offers the group
+//                                └──cannot be stopped, directory busy──▶ primary as before
+//   otherwise (lease gone)  application ──stopped──▶ unmount ──▶ standby
+//                                └──hangs──▶ escalated ──hangs──▶ stuck: this machine ends itself
+import type { Draft } from './draft.ts';
+import { seconds } from './draft.ts';
+import { startService } from './application.ts';
+import { holdOff, nextEpoch } from './attempts.ts';
+import type { MachineEvent } from './event-types.ts';
+import { updateLease } from './lease.ts';
+import type { Demotion } from './state.ts';
+
+/** Gives up the lease at once, then stops everything. */
+export function startDemotion(
+  d: Draft,
+  cause: Exclude<Demotion['cause'], 'handover' | 'leave'>,
+  why: string,
+): void {
+  const { s } = d;
+  const stopping = s.demotion;
+  // A promotion that was not finished has acknowledged nothing: what was known of the data holds.
+  s.fresh = s.role === 'promoting' && s.fresh;
+  s.role = 'demoting';
+  s.promotion = null;
+  updateLease(d);
+  d.do({ kind: 'disarmWatchdog' });
+  d.emit(cause === 'lease' || cause === 'aborted' ? 'error' : 'warning', 'STEPS_DOWN', why);
+  releaseAddress(d);
+  // A handover that had come so far is not begun again.
+  if (stopping !== null && stopping.stage !== 'application') {
+    s.demotion = { ...stopping, cause, why };
+    if (stopping.stage === 'unmount') unmount(d, cause, why);
+    return;
+  }
+  stopApplication(d, cause, why);
+}
+
+/** Stops everything in order, lets the standby have all of it, and offers it the group. */
+export function startHandover(d: Draft, cause: 'handover' | 'leave', why: string): void {
+  const { s } = d;
+  d.emit('info', 'HANDING_OVER', `${s.config.self.name} hands ${s.config.group} over: ${why}`);
+  stopApplication(d, cause, why);
+}
+
+function stopApplication(d: Draft, cause: Demotion['cause'], why: string): void {
+  const { s, now } = d;
+  const { hasApplication, timings } = s.config;
+  if (!hasApplication || s.service.application === 'stopped') {
+    unmount(d, cause, why);
+    return;
+  }
+  const op = d.op();
+  const timeoutMs = timings.applicationStopTimeoutMs;
+  s.demotion = { cause, why, stage: 'application', op, deadlineMs: now + timeoutMs };
+  d.do({ kind: 'stopApplication', op, timeoutMs });
+}
+
+function releaseAddress(d: Draft): void {
+  const { address } = d.s.service;
+  if (address === 'released' || address === 'releasing') return;
+  const addressOp = d.op();
+  d.service({ address: 'releasing', addressOp });
+  d.do({ kind: 'releaseAddress', op: addressOp });
+}
+
+function unmount(d: Draft, cause: Demotion['cause'], why: string): void {
+  const { s, now } = d;
+  const drain = cause === 'handover' || cause === 'leave';
+  releaseAddress(d);
+  const op = d.op();
+  const timeoutMs = s.config.timings.drainTimeoutMs;
+  s.demotion = { cause, why, stage: 'unmount', op, deadlineMs: now + timeoutMs * 1.5 };
+  d.do({ kind: 'demote', op, drain, timeoutMs });
+}
+
+/** True when the event belonged to the demotion. */
+export function onStopResult(d: Draft, op: number, fault: string | null): boolean {
+  const { demotion } = d.s;
+  if (demotion === null || demotion.op !== op) return false;
+  if (demotion.stage !== 'application' && demotion.stage !== 'escalated') return false;
+  if (fault === null) {
+    d.service({ application: 'stopped' });
+    unmount(d, demotion.cause, demotion.why);
+  } else {
+    stopHangs(d, demotion, fault);
+  }
+  return true;
+}
+
+function stopHangs(d: Draft, demotion: Demotion, fault: string): void {
+  const { s, now } = d;
+  const { timings, self, group } = s.config;
+  if (demotion.stage === 'application') {
+    const timeoutMs = timings.escalateTimeoutMs;
+    const op = d.op();
+    s.demotion = { ...demotion, stage: 'escalated', op, deadlineMs: now + timeoutMs };
+    d.emit(
+      'error',
+      'STOP_ESCALATED',
+      `the application of ${group} did not stop (${fault}): it is ended by force`,
+    );
+    d.do({ kind: 'escalateStop', op, timeoutMs });
+    return;
+  }
+  if (s.role === 'primary') {
+    keepServing(d, `the application cannot be stopped (${fault})`);
+    return;
+  }
+  s.demotion = { ...demotion, stage: 'stuck', deadlineMs: Number.POSITIVE_INFINITY };
+  const why = `the application of ${group} cannot be ended on ${self.name} (${fault})`;
+  d.emit('error', 'FENCES_ITSELF', `${why}: the machine is restarted`);
+  d.do({ kind: 'fenceSelf', why });
+}
+
+/** A handover that failed leaves the group in service here. */
+function keepServing(d: Draft, why: string): void {
+  const { s } = d;
+  s.demotion = null;
+  s.leaving = false;
+  s.wellSinceMs = d.now;
+  const { self, group } = s.config;
+  d.emit('error', 'HANDOVER_FAILED', `${self.name} stays primary of ${group}: ${why}`);
+  if (s.service.address !== 'held' && s.config.hasAddress) {
+    const addressOp = d.op();
+    d.service({ address: 'taking', addressOp });
+    d.do({ kind: 'takeAddress', op: addressOp });
+  }
+  startService(d);
+}
+
+/** Deadlines of the stages. */
+export function advanceDemotion(d: Draft): void {
+  const { demotion } = d.s;
+  if (demotion === null || d.now < demotion.deadlineMs) return;
+  const fault = `no end within ${seconds(d.s.config.timings.applicationStopTimeoutMs)}`;
+  if (demotion.stage === 'unmount') {
+    if (d.s.role === 'primary') startDemotion(d, 'aborted', 'the handover does not come to an end');
+    else unmount(d, demotion.cause, demotion.why);
+  } else {
+    stopHangs(d, demotion, fault);
+  }
+}
+
+export function onDemoted(d: Draft, event: Extract<MachineEvent, { kind: 'demoted' }>): void {
+  const { s } = d;
+  const { demotion } = s;
+  if (demotion?.stage !== 'unmount' || demotion.op !== event.op) return;
+  const { cause } = demotion;
+  const wasPlanned = s.role === 'primary';
+  s.role = 'standby';
+  s.demotion = null;
+  s.copy = event.copy;
+  s.data = event.position;
+  s.alone = { ...s.alone, state: 'together' };
+  s.fresh = wasPlanned || (cause === 'aborted' && s.fresh);
+  updateLease(d);
+  d.do({ kind: 'disarmWatchdog' });
+  d.service({ application: 'stopped', restartsMs: [] });
+  const { self, group } = s.config;
+  if (cause === 'lease' || cause === 'aborted') holdOff(d);
+  if (wasPlanned && event.clean) {
+    const epoch = nextEpoch(s);
+    s.triedEpoch = epoch;
+    s.offer = { epoch, position: event.position };
+  }
+  d.emit('info', 'BECAME_STANDBY', `${self.name} is standby of ${group}: ${demotion.why}`);
+}
+
+export function onDemoteFailed(
+  d: Draft,
+  event: Extract<MachineEvent, { kind: 'demoteFailed' }>,
+): void {
+  const { demotion, role } = d.s;
+  if (demotion?.stage !== 'unmount' || demotion.op !== event.op) return;
+  if (role === 'primary') keepServing(d, event.message);
+  else unmount(d, demotion.cause, demotion.why);
+}

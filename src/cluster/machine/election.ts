@@ -1,0 +1,77 @@
+// Both nodes hear each other and neither is primary (after a black-out, a lost lease, a failed
+// switchover): which one leads? Both sides work it out from the same facts and come to the same answer;
+// where they do not yet, no harm is done, because the one that leads needs the consent of the other.
+//
+//   able        copy up-to-date, disk well
+//   complete    has the newest data of the two, or knows that no acknowledged commit is missing
+//   then        a network that clients can come in through; in `sync` the one whose application did not
+//               fail, then newer data (otherwise newer data first); the preferred node; the lower id
+import { networkHealth } from './gateway.ts';
+import { isAhead, isSamePosition, type MachineState } from './state.ts';
+import type { GroupBeat, Health, Position } from './types.ts';
+
+interface Candidate {
+  readonly id: string;
+  readonly able: boolean;
+  readonly fresh: boolean;
+  readonly stale: boolean;
+  readonly network: Health;
+  readonly application: Health;
+  readonly data: Position;
+}
+
+function own(s: MachineState, now: number): Candidate {
+  return {
+    id: s.config.self.id,
+    able: s.copy === 'up-to-date' && s.health.disk === 'ok' && !s.leaving,
+    network: networkHealth(s, now),
+    fresh: s.fresh,
+    stale: s.memo.stale,
+    application: s.health.application,
+    data: s.data,
+  };
+}
+
+function other(s: MachineState, beat: GroupBeat): Candidate {
+  return {
+    id: s.config.peer.id,
+    able: beat.copy === 'up-to-date' && beat.disk === 'ok' && !beat.leaving,
+    network: beat.network,
+    fresh: beat.fresh,
+    stale: beat.stale,
+    application: beat.application,
+    data: beat.data,
+  };
+}
+
+function mayLead(a: Candidate, b: Candidate): boolean {
+  return a.able && !a.stale && (a.fresh || !isAhead(b.data, a.data));
+}
+
+/** Who of the two leads; null when neither may without an operator. */
+export function leader(s: MachineState, beat: GroupBeat, now: number): 'self' | 'peer' | null {
+  const mine = own(s, now);
+  const theirs = other(s, beat);
+  const self = mayLead(mine, theirs);
+  const peer = mayLead(theirs, mine);
+  if (!self || !peer) return self ? 'self' : peer ? 'peer' : null;
+  return isBetter(s, mine, theirs) ? 'self' : 'peer';
+}
+
+function isBetter(s: MachineState, a: Candidate, b: Candidate): boolean {
+  const { mode, preferred } = s.config;
+  if (a.network !== b.network) return a.network === 'ok';
+  if (mode !== 'sync' && !isSamePosition(a.data, b.data)) return isAhead(a.data, b.data);
+  if (a.application !== b.application) return a.application === 'ok';
+  if (!isSamePosition(a.data, b.data)) return isAhead(a.data, b.data);
+  if (preferred !== null) return preferred === a.id;
+  return a.id < b.id;
+}
+
+/** Whether this standby promises the peer that sent `beat` not to take over. */
+export function consentsTo(s: MachineState, beat: GroupBeat, now: number): boolean {
+  if (s.role !== 'standby' || !beat.asks || beat.epoch < s.epoch) return false;
+  if (beat.role === 'primary' || beat.demand !== null) return true;
+  if (s.offer !== null) return s.offer.epoch === beat.epoch;
+  return beat.epoch > s.epoch && leader(s, beat, now) === 'peer';
+}

@@ -1,0 +1,295 @@
+// The way from standby to primary.
+//
+//   offer, election ─▶ consent ──the other grants──▶ mount ──promoted──▶ primary
+//         └─(etcd)───────────────────▶ vote ──acquired──▶ ┘ ▲
+//   takeover ─▶ (fence ──off──▶) (etcd: vote) ──────────────┤
+//   forced   ─▶ consent ──ceased or silent──▶ (etcd: vote ──seized──▶ wait) ┘
+//
+//   any stage before mount ──doubt──▶ standby        mount ──failed, lease over──▶ demoting
+import type { Draft } from './draft.ts';
+import { seconds } from './draft.ts';
+import { beginAlone } from './alone.ts';
+import { startService } from './application.ts';
+import { holdOff, nextEpoch } from './attempts.ts';
+import { startDemotion } from './demotion.ts';
+import { leader } from './election.ts';
+import { cannotWrite, mayTakeOver, nothingMissing } from './evidence.ts';
+import type { MachineEvent } from './event-types.ts';
+import { gatewayStableSinceMs } from './gateway.ts';
+import { updateLease } from './lease.ts';
+import type { MachineState, Promotion } from './state.ts';
+import { gatewayWaitMs, leaseWaitMs } from './timings.ts';
+import { isVotedIn, isVotedOut } from './vote.ts';
+
+/** Heartbeats that may pass before an attempt to get the other's consent is given up. */
+const CONSENT_BEATS = 15;
+/** A forced takeover waits for the old primary to stop everything. */
+const DEMAND_PATIENCE_MS = 150_000;
+
+export function startPromotion(
+  d: Draft,
+  begin: Pick<Promotion, 'right' | 'epoch' | 'base' | 'force' | 'why'>,
+): void {
+  const { s, now } = d;
+  s.role = 'promoting';
+  s.triedEpoch = Math.max(s.triedEpoch, begin.epoch);
+  s.declined = null;
+  s.waiting = '';
+  d.lease({ untilMs: 0, byPeerMs: 0, byVoteMs: 0, askingSinceMs: now });
+  const stage = firstStage(s, begin.right);
+  s.promotion = { ...begin, stage, sinceMs: now, stageSinceMs: now, op: 0 };
+  const { self, group } = s.config;
+  d.emit('warning', 'TAKING_OVER', `${self.name} is about to be primary of ${group}: ${begin.why}`);
+  if (stage === 'mount') mount(d);
+  if (stage === 'fence') fence(d);
+}
+
+function firstStage(s: MachineState, right: Promotion['right']): Promotion['stage'] {
+  const { arbiter, fencing } = s.config;
+  if (right === 'forced') return 'consent';
+  const gone = s.peer.offSinceMs !== null || s.peer.left;
+  if (right === 'takeover' && fencing !== 'off' && !gone) return 'fence';
+  if (arbiter === 'etcd') return 'vote';
+  return right === 'takeover' ? 'mount' : 'consent';
+}
+
+function enter(d: Draft, stage: Promotion['stage']): void {
+  const { promotion } = d.s;
+  if (promotion === null) return;
+  d.s.promotion = { ...promotion, stage, stageSinceMs: d.now };
+  if (stage === 'mount') mount(d);
+}
+
+function fence(d: Draft): void {
+  const { promotion, config } = d.s;
+  if (promotion === null) return;
+  const op = d.op();
+  d.s.promotion = { ...promotion, op };
+  d.do({ kind: 'fence', op, timeoutMs: config.timings.fenceTimeoutMs });
+}
+
+/** From here on everything is prepared and the service may write as soon as it is mounted. */
+function mount(d: Draft): void {
+  const { promotion } = d.s;
+  if (promotion === null) return;
+  updateLease(d);
+  if (d.s.lease.untilMs <= d.now) {
+    abandon(d, 'the right to serve ended before it could be used');
+    return;
+  }
+  const op = d.op();
+  d.s.promotion = { ...promotion, stage: 'mount', stageSinceMs: d.now, op };
+  d.do({ kind: 'armWatchdog' });
+  const { epoch, base, force } = promotion;
+  d.do({ kind: 'promote', op, epoch, base, force });
+  if (!d.s.config.hasAddress) return;
+  const addressOp = d.op();
+  d.service({ address: 'taking', addressOp });
+  d.do({ kind: 'takeAddress', op: addressOp });
+}
+
+/** Gives the attempt up; what was begun is undone. */
+export function abandon(d: Draft, why: string): void {
+  const { s } = d;
+  const { promotion } = s;
+  if (promotion === null) return;
+  if (promotion.right === 'offer') s.declined = promotion.epoch;
+  holdOff(d);
+  const sentence = `${s.config.self.name} gives up becoming primary: ${why}`;
+  if (promotion.stage === 'mount') {
+    startDemotion(d, 'aborted', sentence);
+    return;
+  }
+  s.promotion = null;
+  s.role = 'standby';
+  updateLease(d);
+  d.emit('warning', 'TAKEOVER_GIVEN_UP', sentence);
+}
+
+/** Moves the attempt on as far as the facts allow. */
+export function advancePromotion(d: Draft): void {
+  const { s } = d;
+  const { promotion } = s;
+  if (promotion === null) return;
+  const doubt = doubtOf(s, promotion, d.now);
+  if (doubt !== null) {
+    abandon(d, doubt);
+    return;
+  }
+  switch (promotion.stage) {
+    case 'consent':
+      if (hasConsent(s, promotion, d.now)) afterConsent(d, promotion);
+      return;
+    case 'vote':
+      if (isVotedIn(s)) enter(d, promotion.right === 'forced' ? 'wait' : 'mount');
+      return;
+    case 'wait':
+      if (hasCeased(s) || d.now >= promotion.stageSinceMs + leaseWaitMs(s.config.timings)) {
+        enter(d, 'mount');
+      }
+      return;
+    default:
+  }
+}
+
+function afterConsent(d: Draft, promotion: Promotion): void {
+  const { s } = d;
+  if (promotion.right !== 'forced') {
+    enter(d, 'mount');
+  } else if (s.config.arbiter === 'etcd') {
+    enter(d, 'vote');
+  } else if (s.config.arbiter === 'gateway' && gatewayStableSinceMs(s, d.now) === null) {
+    abandon(d, 'it reaches neither the peer nor the gateway, and would have to stop at once');
+  } else {
+    enter(d, 'mount');
+  }
+}
+
+function hasCeased(s: MachineState): boolean {
+  const { beat, left, offSinceMs } = s.peer;
+  return left || offSinceMs !== null || (beat !== null && !beat.asks);
+}
+
+function hasConsent(s: MachineState, { right, epoch }: Promotion, now: number): boolean {
+  if (right !== 'forced') return s.lease.byPeerMs > now;
+  const { peer, config, granted } = s;
+  if (hasCeased(s)) return true;
+  const { timings, arbiter } = config;
+  const waitMs = arbiter === 'gateway' ? gatewayWaitMs(timings) : timings.deadAfterMs;
+  const isSilent = now >= peer.heardMs + Math.max(timings.deadAfterMs, waitMs);
+  return isSilent && now >= (granted?.untilMs ?? 0) && epoch > s.epoch;
+}
+
+/** Why the attempt must not go on; null when nothing speaks against it. */
+function doubtOf(s: MachineState, promotion: Promotion, now: number): string | null {
+  const { peer, config } = s;
+  const { beat } = peer;
+  const isHeard = beat !== null && peer.heardMs > promotion.sinceMs;
+  if (isHeard && beat.role === 'primary' && beat.epoch >= promotion.epoch) {
+    return `${config.peer.name} is primary with epoch ${beat.epoch}`;
+  }
+  if (promotion.stage !== 'vote' && isVotedOut(s) && promotion.stage !== 'consent') {
+    return `etcd gave the group to ${config.peer.name}`;
+  }
+  const heardInTakeover = isHeard && promotion.right === 'takeover';
+  if (heardInTakeover && (promotion.stage !== 'mount' || config.arbiter === 'gateway')) {
+    if (beat.role === 'primary') return `${config.peer.name} is heard again and is primary`;
+    if (promotion.stage !== 'mount') return `${config.peer.name} is heard again`;
+  }
+  return overdue(s, promotion, now);
+}
+
+function overdue(s: MachineState, promotion: Promotion, now: number): string | null {
+  const { timings, peer } = s.config;
+  const ms = now - promotion.stageSinceMs;
+  switch (promotion.stage) {
+    case 'consent': {
+      const isForced = promotion.right === 'forced';
+      const limit = isForced ? DEMAND_PATIENCE_MS : timings.heartbeatIntervalMs * CONSENT_BEATS;
+      if (ms > limit) return `${peer.name} did not agree within ${seconds(ms)}`;
+      return isForced ? null : rival(s, promotion, now);
+    }
+    case 'fence':
+      return ms > timings.fenceTimeoutMs * 1.5 ? 'the fence agent does not answer' : null;
+    case 'vote':
+      if (ms > timings.arbiterTimeoutMs * 3) return 'etcd does not answer';
+      return lostVote(s, promotion);
+    case 'mount':
+      return ms > timings.promoteTimeoutMs * 1.2 ? 'the promotion does not come to an end' : null;
+    default:
+      return null;
+  }
+}
+
+function lostVote(s: MachineState, promotion: Promotion): string | null {
+  const { record, known } = s.vote;
+  if (!known || record === null || record.epoch < promotion.epoch || isVotedIn(s)) return null;
+  return 'etcd gave the group to somebody else';
+}
+
+/** Both want to lead: the one that does not gives way. */
+function rival(s: MachineState, promotion: Promotion, now: number): string | null {
+  const { beat } = s.peer;
+  if (promotion.right !== 'election' || beat === null) return null;
+  if (beat.role === 'promoting' && leader(s, beat, now) !== 'self') return 'the other one leads';
+  if (beat.role === 'primary') return `${s.config.peer.name} is primary`;
+  return null;
+}
+
+export function onFence(d: Draft, event: Extract<MachineEvent, { kind: 'fence' }>): void {
+  const { s } = d;
+  const { promotion, config } = s;
+  if (promotion?.stage !== 'fence' || promotion.op !== event.op) return;
+  if (event.off) {
+    d.peer({ offSinceMs: d.now, left: false });
+    d.emit('warning', 'PEER_FENCED', `${config.peer.name} was switched off: ${event.message}`);
+  } else if (config.fencing === 'required') {
+    const sentence = `${config.peer.name} could not be switched off (${event.message}), and the group requires it`;
+    d.emit('error', 'FENCING_FAILED', sentence);
+    abandon(d, 'fencing failed');
+    return;
+  } else {
+    d.emit(
+      'error',
+      'FENCING_FAILED',
+      `fencing failed (${event.message}): the arbiter's word counts`,
+    );
+  }
+  const proofs = [cannotWrite(s, d.now), nothingMissing(s, d.now)];
+  const missing = proofs.find((proof) => !proof.ok);
+  if (missing !== undefined) abandon(d, missing.why);
+  else enter(d, config.arbiter === 'etcd' ? 'vote' : 'mount');
+}
+
+export function onPromoted(d: Draft, event: Extract<MachineEvent, { kind: 'promoted' }>): void {
+  const { s } = d;
+  const { promotion } = s;
+  if (promotion?.stage !== 'mount' || promotion.op !== event.op) return;
+  s.role = 'primary';
+  s.epoch = promotion.epoch;
+  s.data = { epoch: promotion.epoch, sequence: event.position.sequence };
+  s.copy = 'up-to-date';
+  s.fresh = true;
+  s.promotion = null;
+  s.offer = null;
+  s.wellSinceMs = d.now;
+  beginAlone(d);
+  d.memo({ epoch: promotion.epoch, stale: false, aloneSeen: null });
+  const took = seconds(d.now - promotion.sinceMs);
+  const { self, group } = s.config;
+  const sentence = `${self.name} is primary of ${group} with epoch ${s.epoch}, ${took} after it decided: ${promotion.why}`;
+  d.emit('warning', 'BECAME_PRIMARY', sentence);
+  startService(d);
+}
+
+export function onPromoteFailed(
+  d: Draft,
+  event: Extract<MachineEvent, { kind: 'promoteFailed' }>,
+): void {
+  const { s } = d;
+  if (s.promotion?.stage !== 'mount' || s.promotion.op !== event.op) return;
+  s.health = {
+    ...s.health,
+    application: 'failed',
+    applicationFailedMs: d.now,
+    why: event.message,
+  };
+  abandon(d, event.message);
+}
+
+/** A standby that hears nothing: takes over when it may, says why not when it changes. */
+export function considerTakeover(d: Draft): void {
+  const { s, now } = d;
+  const verdict = mayTakeOver(s, now);
+  if (verdict.ok) {
+    const epoch = nextEpoch(s);
+    startPromotion(d, { right: 'takeover', epoch, base: null, force: false, why: verdict.why });
+    return;
+  }
+  s.wakeAtMs = Math.min(s.wakeAtMs, verdict.retryAtMs);
+  const isDead = now - s.peer.heardMs >= s.config.timings.deadAfterMs;
+  if (!isDead || verdict.code === s.waiting || verdict.code === 'LEASE_RUNS') return;
+  s.waiting = verdict.code;
+  if (verdict.needsPerson) d.emit('error', 'WAITS_FOR_OPERATOR', verdict.why);
+  else d.say(verdict.why);
+}

@@ -1,0 +1,285 @@
+// The state of a machine: orthogonal axes. Every object in here is replaced, never changed.
+import type { NodeId } from '../../core/ids.ts';
+import type { ArbiterRequest } from './effect-types.ts';
+import type { Boot } from './event-types.ts';
+import type {
+  AloneMark,
+  ArbiterRecord,
+  CopyState,
+  GroupBeat,
+  Health,
+  MachineConfig,
+  Memo,
+  Offer,
+  PauseMark,
+  Position,
+  Role,
+} from './types.ts';
+
+/** The way from standby to primary. */
+export interface Promotion {
+  /** By what right: the other's offer, the agreement of both, its proven silence, or an operator. */
+  readonly right: 'offer' | 'election' | 'takeover' | 'forced';
+  /**
+   * `consent`: waits until the other grants, or has ceased. `fence`: waits for the fence agent.
+   * `vote`: asks the arbiter. `wait`: lets a seized lease run out. `mount`: waits for the service.
+   */
+  readonly stage: 'consent' | 'fence' | 'vote' | 'wait' | 'mount';
+  readonly epoch: number;
+  readonly base: Position | null;
+  readonly force: boolean;
+  readonly sinceMs: number;
+  readonly stageSinceMs: number;
+  readonly op: number;
+  readonly why: string;
+}
+
+/** The way from primary to standby. A `handover` keeps the lease until the directories are unmounted. */
+export interface Demotion {
+  readonly cause: 'handover' | 'leave' | 'lease' | 'superseded' | 'yield' | 'aborted';
+  readonly stage: 'application' | 'escalated' | 'unmount' | 'stuck';
+  readonly op: number;
+  readonly deadlineMs: number;
+  readonly why: string;
+}
+
+export interface LeaseState {
+  /** What the filter was told; 0 while no lease is held. */
+  readonly untilMs: number;
+  readonly byPeerMs: number;
+  readonly byVoteMs: number;
+  /** Since when this node asks for the lease of its present epoch: older grants do not count. */
+  readonly askingSinceMs: number;
+}
+
+/** What this node promised. */
+export interface Promise {
+  readonly epoch: number;
+  readonly untilMs: number;
+}
+
+export interface PeerState {
+  /** Life of the peer's machine; 0 before the first heartbeat. */
+  readonly life: number;
+  /** Last heartbeat; the time of boot before the first one. */
+  readonly heardMs: number;
+  /** Since when heartbeats came without a silence. */
+  readonly presentSinceMs: number;
+  readonly beat: GroupBeat | null;
+  readonly sentAtMs: number;
+  /** When this node sent the newest heartbeat that the peer is known to have. */
+  readonly heardBackMs: number;
+  /** Proven to be switched off, and when that was said. */
+  readonly offSinceMs: number | null;
+  readonly left: boolean;
+  /** The silence was told to people. */
+  readonly silenceTold: boolean;
+}
+
+/** A question to the arbiter that is on its way. */
+export interface ArbiterAsk {
+  readonly op: number;
+  readonly kind: ArbiterRequest['kind'];
+  readonly alone: boolean;
+  readonly sentAtMs: number;
+}
+
+/** The arbiter `etcd`. `known`: the record's token is what the last answer said, and no write is in doubt. */
+export interface VoteState {
+  readonly record: ArbiterRecord | null;
+  /** When the present token was seen first; the lease behind it ends a lease later at most. */
+  readonly observedMs: number;
+  readonly known: boolean;
+  readonly reachable: boolean;
+  readonly ask: ArbiterAsk | null;
+  /** When the newest write that says "alone", and was done, was sent. */
+  readonly aloneMs: number;
+  readonly askedMs: number;
+}
+
+/** Reachability of the gateway, without gaps since `runSinceMs`. */
+export interface GatewayState {
+  readonly runSinceMs: number;
+  readonly lastOkMs: number;
+  readonly probedMs: number;
+}
+
+/** What the virtual address answered to probes of the present silence. */
+export interface AddressProbeState {
+  readonly probedMs: number;
+  readonly freeMs: number;
+  readonly answersMs: number;
+}
+
+export type AddressState = 'released' | 'taking' | 'held' | 'releasing';
+export type ApplicationState = 'stopped' | 'starting' | 'running' | 'restarting' | 'failed';
+
+export interface ServiceState {
+  readonly address: AddressState;
+  readonly addressOp: number;
+  readonly application: ApplicationState;
+  readonly applicationOp: number;
+  /** When the application was restarted in place lately. */
+  readonly restartsMs: readonly number[];
+  readonly retryAtMs: number;
+}
+
+export interface HealthState {
+  readonly disk: Health;
+  readonly network: Health;
+  readonly application: Health;
+  readonly applicationFailedMs: number;
+  readonly why: string;
+}
+
+/** Commits of a primary: wait for the standby, or not. */
+export interface AloneState {
+  readonly state: 'together' | 'recording' | 'allowed';
+  readonly mark: AloneMark;
+  readonly sinceMs: number;
+}
+
+export interface MachineState {
+  readonly config: MachineConfig;
+  readonly life: number;
+  readonly role: Role;
+  /** Highest epoch that a node is known to have served with; for a primary its own. */
+  readonly epoch: number;
+  /** Highest epoch that anybody is known to have tried: the next attempt is above it. */
+  readonly triedEpoch: number;
+  readonly copy: CopyState;
+  readonly data: Position;
+  /** It is known that no acknowledged commit is missing here. Ends with every doubt. */
+  readonly fresh: boolean;
+  readonly promotion: Promotion | null;
+  readonly demotion: Demotion | null;
+  readonly lease: LeaseState;
+  readonly granted: Promise | null;
+  readonly peer: PeerState;
+  readonly vote: VoteState;
+  readonly gateway: GatewayState;
+  readonly addressProbe: AddressProbeState;
+  readonly service: ServiceState;
+  readonly health: HealthState;
+  readonly alone: AloneState;
+  readonly memo: Memo;
+  readonly memoVersion: number;
+  readonly memoKept: number;
+  readonly offer: Offer | null;
+  readonly declined: number | null;
+  /** Not one heartbeat was heard since the start, and nobody said anything else. */
+  readonly booting: boolean;
+  readonly leaving: boolean;
+  readonly holdOffUntilMs: number;
+  readonly holdOffMs: number;
+  /** Since when all is well and the primary could go back to the preferred node. */
+  readonly wellSinceMs: number;
+  /** Why it does not take over, as told last: told again only when it changes. */
+  readonly waiting: string;
+  readonly lastBeatMs: number;
+  readonly nextOp: number;
+  /** Last sentence for the operator. */
+  readonly reason: string;
+  /** The machine wants a tick at this time, besides the regular ones. */
+  readonly wakeAtMs: number;
+}
+
+export const NEVER = Number.NEGATIVE_INFINITY;
+
+/** The state that a machine begins with; its first event should be a tick. */
+export function initialState(config: MachineConfig, boot: Boot, nowMs: number): MachineState {
+  const adopted = boot.running !== null;
+  const epoch = boot.running?.epoch ?? boot.memo.epoch;
+  return {
+    config,
+    life: boot.life,
+    role: adopted ? 'primary' : 'standby',
+    epoch,
+    triedEpoch: Math.max(epoch, boot.memo.epoch),
+    copy: boot.copy,
+    data: boot.position,
+    fresh: false,
+    promotion: null,
+    demotion: null,
+    lease: {
+      untilMs: boot.running?.leaseUntilMs ?? 0,
+      byPeerMs: boot.running?.leaseUntilMs ?? 0,
+      byVoteMs: 0,
+      askingSinceMs: nowMs,
+    },
+    granted: null,
+    peer: silentPeer(nowMs),
+    vote: {
+      record: null,
+      observedMs: NEVER,
+      known: false,
+      reachable: false,
+      ask: null,
+      aloneMs: NEVER,
+      askedMs: NEVER,
+    },
+    gateway: { runSinceMs: NEVER, lastOkMs: NEVER, probedMs: NEVER },
+    addressProbe: { probedMs: NEVER, freeMs: NEVER, answersMs: NEVER },
+    service: {
+      address: adopted && config.hasAddress ? 'held' : 'released',
+      addressOp: 0,
+      application: adopted && config.hasApplication ? 'running' : 'stopped',
+      applicationOp: 0,
+      restartsMs: [],
+      retryAtMs: NEVER,
+    },
+    health: { disk: 'ok', network: 'ok', application: 'ok', applicationFailedMs: NEVER, why: '' },
+    alone: {
+      state: adopted ? 'recording' : 'together',
+      mark: { epoch, count: boot.life * 1000 + 1 },
+      sinceMs: nowMs,
+    },
+    memo: boot.memo,
+    memoVersion: 0,
+    memoKept: 0,
+    offer: null,
+    declined: null,
+    booting: !adopted,
+    leaving: false,
+    holdOffUntilMs: NEVER,
+    holdOffMs: config.timings.holdOffMs,
+    wellSinceMs: nowMs,
+    waiting: '',
+    lastBeatMs: NEVER,
+    nextOp: 1,
+    reason: adopted ? 'goes on as primary after a restart of the service' : 'started as standby',
+    wakeAtMs: Number.POSITIVE_INFINITY,
+  };
+}
+
+function silentPeer(nowMs: number): PeerState {
+  return {
+    life: 0,
+    heardMs: nowMs,
+    presentSinceMs: nowMs,
+    beat: null,
+    sentAtMs: NEVER,
+    heardBackMs: NEVER,
+    offSinceMs: null,
+    left: false,
+    silenceTold: false,
+  };
+}
+
+/** A memo for a group that has never been anywhere. */
+export function firstMemo(paused: PauseMark = { on: false, version: 0 }): Memo {
+  return { epoch: 0, stale: false, aloneSeen: null, paused };
+}
+
+/** True when `a` goes further than `b`. */
+export function isAhead(a: Position, b: Position): boolean {
+  return a.epoch > b.epoch || (a.epoch === b.epoch && a.sequence > b.sequence);
+}
+
+export function isSamePosition(a: Position, b: Position): boolean {
+  return a.epoch === b.epoch && a.sequence === b.sequence;
+}
+
+export function isSelf(state: MachineState, node: NodeId): boolean {
+  return node === state.config.self.id;
+}

@@ -1,0 +1,162 @@
+// When a primary steps down or moves without anybody asking, and when a standby begins to lead.
+import type { Draft } from './draft.ts';
+import { seconds } from './draft.ts';
+import { nextEpoch } from './attempts.ts';
+import { startDemotion, startHandover } from './demotion.ts';
+import { leader } from './election.ts';
+import { networkHealth } from './gateway.ts';
+import { considerTakeover, startPromotion } from './promotion.ts';
+import { isSamePosition, type MachineState } from './state.ts';
+import { isVotedOut } from './vote.ts';
+
+/** What time alone has ended: a lease that ran out is over before anything else is looked at. */
+export function enforceLease(d: Draft): void {
+  const { s, now } = d;
+  if (s.lease.untilMs === 0 || now < s.lease.untilMs) return;
+  const { self, peer, arbiter } = s.config;
+  const silent = seconds(now - s.peer.heardMs);
+  const why =
+    `${self.name} lost the right to serve: ${peer.name} last heard ${silent} ago, and ` +
+    (arbiter === 'etcd' ? 'etcd did not renew the lease' : 'the gateway did not answer');
+  startDemotion(d, s.role === 'promoting' ? 'aborted' : 'lease', why);
+}
+
+/** The primary's decisions. */
+export function decidePrimary(d: Draft): void {
+  const { s } = d;
+  const { beat } = s.peer;
+  if (isVotedOut(s)) {
+    startDemotion(d, 'superseded', `etcd gave the group to ${s.config.peer.name}`);
+    return;
+  }
+  if (beat !== null && isOverruled(s)) {
+    const { peer, self } = s.config;
+    const why = `${peer.name} is primary with epoch ${beat.epoch}, ${self.name} had ${s.epoch}: it steps down`;
+    startDemotion(d, 'superseded', why);
+    return;
+  }
+  if (beat !== null && beat.demand !== null && beat.demand > s.epoch) {
+    startDemotion(d, 'yield', `an operator wants ${s.config.peer.name} to be primary`);
+    return;
+  }
+  if (s.demotion === null) considerHandover(d);
+}
+
+/** Two primaries: the newer epoch stays; with equal ones, which no arbiter allows, the lower id. */
+function isOverruled({ peer, epoch, config }: MachineState): boolean {
+  const { beat } = peer;
+  if (beat?.role !== 'primary') return false;
+  if (beat.epoch !== epoch) return beat.epoch > epoch;
+  return config.peer.id < config.self.id;
+}
+
+/** Whether the peer could be primary at once, without losing anything. */
+export function peerCanTake(s: MachineState, now: number): string | null {
+  const { peer, config } = s;
+  const { beat } = peer;
+  const { name } = config.peer;
+  if (beat === null || now - peer.heardMs >= config.timings.deadAfterMs)
+    return `${name} is not heard`;
+  if (beat.role !== 'standby') return `${name} is ${beat.role}`;
+  if (beat.leaving) return `the service on ${name} is ending`;
+  if (beat.copy !== 'up-to-date') return `the copy on ${name} is ${beat.copy}`;
+  if (s.alone.state !== 'together') return `${name} does not have everything yet`;
+  if (beat.disk === 'failed') return `the disk of ${name} has failed`;
+  return null;
+}
+
+function considerHandover(d: Draft): void {
+  const { s, now } = d;
+  if (s.memo.paused.on || !s.config.automatic) return;
+  const cause = troubleHere(s, now) ?? failbackDue(d);
+  if (cause !== null && peerIsBetter(s, now)) startHandover(d, 'handover', cause);
+}
+
+function peerIsBetter(s: MachineState, now: number): boolean {
+  const { beat } = s.peer;
+  if (beat === null || peerCanTake(s, now) !== null || now < s.holdOffUntilMs) return false;
+  return beat.network === 'ok' && beat.application === 'ok';
+}
+
+function troubleHere(s: MachineState, now: number): string | null {
+  const { name } = s.config.self;
+  if (s.health.disk === 'failed') return `the disk of ${name} has failed (${s.health.why})`;
+  if (networkHealth(s, now) === 'failed') return `clients cannot reach ${name} any more`;
+  if (s.service.application === 'failed') return `the application fails on ${name}`;
+  return null;
+}
+
+/** Goes back to the preferred node when all has been well for long enough. */
+function failbackDue(d: Draft): string | null {
+  const { s, now } = d;
+  const { failback, preferred, peer, timings, hasApplication } = s.config;
+  const isWell =
+    s.alone.state === 'together' && (!hasApplication || s.service.application === 'running');
+  if (!isWell || !peerIsBetter(s, now)) s.wellSinceMs = now;
+  if (!failback || preferred !== peer.id) return null;
+  if (now - s.wellSinceMs < timings.failbackAfterMs) return null;
+  return `${peer.name} is the preferred node and has been well for ${seconds(timings.failbackAfterMs)}`;
+}
+
+/** The standby's decisions. */
+export function decideStandby(d: Draft): void {
+  const { s, now } = d;
+  if (s.leaving) return;
+  const { peer, config } = s;
+  const isGone = peer.left || peer.offSinceMs !== null;
+  const isSilent = now - peer.heardMs >= config.timings.deadAfterMs;
+  if (isSilent && !peer.silenceTold && peer.beat !== null && !peer.left) {
+    d.peer({ silenceTold: true });
+    const silent = seconds(now - peer.heardMs);
+    d.emit(
+      'warning',
+      'PEER_SILENT',
+      `${config.peer.name} has not been heard for ${silent} on any network`,
+    );
+  }
+  if (isSilent || isGone || peer.beat === null) {
+    considerTakeover(d);
+    return;
+  }
+  s.wakeAtMs = Math.min(s.wakeAtMs, peer.heardMs + config.timings.deadAfterMs);
+  if (now < s.holdOffUntilMs) return;
+  if (peer.beat.offer !== null) considerOffer(d);
+  else considerElection(d);
+}
+
+function considerOffer(d: Draft): void {
+  const { s, now } = d;
+  const offer = s.peer.beat?.offer ?? null;
+  if (offer === null || s.declined === offer.epoch || offer.epoch <= s.epoch) return;
+  const { peer } = s.config;
+  if (s.copy !== 'up-to-date' || s.health.disk === 'failed') {
+    s.declined = offer.epoch;
+    return;
+  }
+  if (!isSamePosition(s.data, offer.position)) {
+    // The mirror may still be about to say so.
+    if (now - s.peer.presentSinceMs > 0 && s.data.sequence > offer.position.sequence) {
+      s.declined = offer.epoch;
+    }
+    return;
+  }
+  const epoch = Math.max(offer.epoch, s.triedEpoch + 1);
+  const why = `${peer.name} has stopped and handed over`;
+  if (epoch !== offer.epoch) {
+    s.declined = offer.epoch;
+    return;
+  }
+  startPromotion(d, { right: 'offer', epoch, base: offer.position, force: false, why });
+}
+
+function considerElection(d: Draft): void {
+  const { s, now } = d;
+  const { peer, config } = s;
+  const { beat } = peer;
+  if (beat === null || beat.role !== 'standby' || s.memo.paused.on || s.offer !== null) return;
+  // Both must have had the time to hear each other's last word.
+  if (now - peer.presentSinceMs < config.timings.heartbeatIntervalMs * 2) return;
+  if (leader(s, beat, now) !== 'self') return;
+  const why = `neither node was primary, and ${config.self.name} has the newest data`;
+  startPromotion(d, { right: 'election', epoch: nextEpoch(s), base: null, force: false, why });
+}

@@ -1,0 +1,157 @@
+// The arbiter `etcd`: keeps the record read and renewed, one question at a time.
+//
+// A write whose answer does not come may have happened or may still happen, so the record has to be
+// read again before the next write, and every write names the token that it expects.
+import type { ArbiterRequest } from './effect-types.ts';
+import type { MachineEvent } from './event-types.ts';
+import type { Draft } from './draft.ts';
+import { cannotWrite } from './evidence.ts';
+import { mayHoldLease, ownEpoch } from './lease.ts';
+import { type ArbiterAsk, isSelf, type MachineState, type VoteState } from './state.ts';
+import { leaseEndMs, suspectAfterMs } from './timings.ts';
+import type { ArbiterRecord } from './types.ts';
+
+function setVote(d: Draft, change: Partial<VoteState>): void {
+  d.s.vote = { ...d.s.vote, ...change };
+}
+
+function ask(d: Draft, request: ArbiterRequest): void {
+  const op = d.op();
+  const { kind } = request;
+  const alone = kind !== 'read' && request.alone;
+  setVote(d, { ask: { op, kind, alone, sentAtMs: d.now }, askedMs: d.now });
+  d.do({ kind: 'askArbiter', op, request, timeoutMs: d.s.config.timings.arbiterTimeoutMs });
+}
+
+/** Reads or renews when it is due. */
+export function keepVote(d: Draft): void {
+  const { s, now } = d;
+  if (s.config.arbiter !== 'etcd') return;
+  if (s.vote.ask !== null) {
+    if (now - s.vote.ask.sentAtMs < s.config.timings.arbiterTimeoutMs * 2) return;
+    setVote(d, { ask: null, known: false, reachable: false });
+  }
+  if (s.role === 'promoting' && s.promotion?.stage === 'vote') askForVote(d);
+  else if (mayHoldLease(s)) renew(d);
+  else readOrRelease(d);
+}
+
+function askForVote(d: Draft): void {
+  const { s } = d;
+  const { vote, promotion } = s;
+  if (promotion === null) return;
+  if (promotion.right === 'forced') {
+    ask(d, { kind: 'seize', epoch: promotion.epoch, alone: true });
+    return;
+  }
+  if (!vote.known) {
+    if (isDue(d)) ask(d, { kind: 'read' });
+    return;
+  }
+  // What the record says now may be newer than what the other node said last.
+  if (!cannotWrite(s, d.now).ok) {
+    if (isDue(d)) ask(d, { kind: 'read' });
+    return;
+  }
+  const { record } = vote;
+  // What this node acknowledged alone before stays unknown to the other until the mirror says otherwise.
+  const alone = record !== null && isSelf(s, record.holder) && record.alone;
+  ask(d, { kind: 'acquire', epoch: promotion.epoch, token: record?.token ?? null, alone });
+}
+
+function renew(d: Draft): void {
+  const { s } = d;
+  const { vote } = s;
+  if (!vote.known || vote.record === null) {
+    if (isDue(d)) ask(d, { kind: 'read' });
+    return;
+  }
+  const alone = s.alone.state !== 'together';
+  const isUnwritten = s.alone.state === 'recording' && vote.aloneMs < s.alone.sinceMs;
+  const changes = s.role === 'primary' && (isUnwritten || vote.record.alone !== alone);
+  if (!changes && !isDue(d)) return;
+  if (!holdsRecord(s, vote.record)) return;
+  const epoch = ownEpoch(s);
+  const flag = s.role === 'primary' ? alone : vote.record.alone;
+  ask(d, { kind: 'renew', epoch, token: vote.record.token, alone: flag });
+}
+
+function readOrRelease(d: Draft): void {
+  const { s } = d;
+  const { record, known } = s.vote;
+  const isOurs = known && record !== null && isSelf(s, record.holder) && !record.released;
+  if (isOurs && s.role === 'standby' && !s.booting) {
+    const { epoch, token, alone } = record;
+    ask(d, { kind: 'release', epoch, token, alone });
+  } else if (isDue(d)) {
+    ask(d, { kind: 'read' });
+  }
+}
+
+function isDue({ s, now }: Draft): boolean {
+  const { timings } = s.config;
+  const interval = isUrgent(s, now)
+    ? timings.arbiterUrgentIntervalMs
+    : timings.arbiterCalmIntervalMs;
+  return now >= s.vote.askedMs + interval;
+}
+
+function isUrgent(s: MachineState, now: number): boolean {
+  const { timings } = s.config;
+  if (!s.vote.known || s.booting || s.role === 'promoting') return true;
+  if (mayHoldLease(s)) return s.lease.byPeerMs - now < timings.leaseMs * 0.7;
+  if (now - s.peer.heardMs > suspectAfterMs(timings)) return true;
+  return s.peer.beat?.role !== 'primary';
+}
+
+function holdsRecord(s: MachineState, record: ArbiterRecord): boolean {
+  return isSelf(s, record.holder) && record.epoch === ownEpoch(s) && !record.released;
+}
+
+/** Takes an answer of the arbiter in. What it allows or forbids is decided elsewhere. */
+export function onArbiter(d: Draft, event: Extract<MachineEvent, { kind: 'arbiter' }>): void {
+  const { s } = d;
+  const asked = s.vote.ask;
+  if (asked === null || asked.op !== event.op) return;
+  if (event.result === 'unreachable') {
+    setVote(d, { ask: null, reachable: false, known: false });
+    return;
+  }
+  const { record } = event;
+  const isSame = s.vote.record?.token === record?.token;
+  setVote(d, {
+    ask: null,
+    record,
+    known: true,
+    reachable: true,
+    observedMs: isSame ? s.vote.observedMs : d.now,
+  });
+  if (record !== null) learnEpoch(d, record);
+  if (event.result === 'done') countLease(d, asked);
+}
+
+function learnEpoch(d: Draft, record: ArbiterRecord): void {
+  const { s } = d;
+  s.triedEpoch = Math.max(s.triedEpoch, record.epoch);
+  if (s.role === 'standby') s.epoch = Math.max(s.epoch, record.epoch);
+}
+
+function countLease(d: Draft, asked: ArbiterAsk): void {
+  if (asked.kind === 'read' || asked.kind === 'release') return;
+  const end = leaseEndMs(d.s.config.timings, asked.sentAtMs);
+  if (end > d.s.lease.byVoteMs) d.lease({ byVoteMs: end });
+  if (asked.alone) setVote(d, { aloneMs: asked.sentAtMs });
+}
+
+/** The record says that somebody else holds the group, or held it after this node. */
+export function isVotedOut(s: MachineState): boolean {
+  const { record } = s.vote;
+  if (s.config.arbiter !== 'etcd' || record === null) return false;
+  const epoch = ownEpoch(s);
+  return record.epoch > epoch || (record.epoch === epoch && !isSelf(s, record.holder));
+}
+
+/** The record holds this node's claim for the epoch that it wants. */
+export function isVotedIn(s: MachineState): boolean {
+  return s.vote.known && s.vote.record !== null && holdsRecord(s, s.vote.record);
+}
