@@ -3,13 +3,17 @@
 //
 //   a commit waits            flush at once
 //   4 MiB not durable         flush at once
-//   anything not durable      flush, but not more often than every 5 ms
+//   anything not durable      flush, but not more often than every 5 ms, and at most a quarter of the time:
+//                             the disk is needed by others, on a busy one above all
 import type { Clock } from '../core/clock.ts';
 import { MiB } from '../core/units.ts';
 import type { JournalWriter } from '../journal/journal-writer.ts';
 
 export const FLUSH_INTERVAL_MS = 5;
 export const FLUSH_BYTES = 4 * MiB;
+/** Pauses are so many times as long as the flush before them. */
+const PAUSE_PER_FLUSH = 3;
+const PAUSE_MS_MAX = 200;
 
 export interface GroupCommitHandlers {
   /** Everything up to `sequence` is durable. */
@@ -23,6 +27,7 @@ export class GroupCommit {
   readonly #handlers: GroupCommitHandlers;
   readonly #clock: Clock;
   #startedAt = 0;
+  #endedAt = 0;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   #isUrgent = false;
@@ -52,9 +57,15 @@ export class GroupCommit {
     return this.#journal.durableSequence < this.#journal.position.sequence;
   }
 
+  get #pauseUntil(): number {
+    const flushMs = Math.max(0, this.#endedAt - this.#startedAt);
+    const pauseMs = Math.min(PAUSE_MS_MAX, PAUSE_PER_FLUSH * flushMs);
+    return Math.max(this.#startedAt + FLUSH_INTERVAL_MS, this.#endedAt + pauseMs);
+  }
+
   #schedule(): void {
     if (!this.#isBehind || this.#hasFailed) return;
-    const waitMs = this.#startedAt + FLUSH_INTERVAL_MS - this.#clock.monotonicMs();
+    const waitMs = this.#pauseUntil - this.#clock.monotonicMs();
     if (this.#isUrgent || waitMs <= 0 || this.#journal.unflushedBytes >= FLUSH_BYTES) {
       this.#begin();
       return;
@@ -81,6 +92,7 @@ export class GroupCommit {
       this.#hasFailed = true;
       this.#handlers.onFatal(error);
     } finally {
+      this.#endedAt = this.#clock.monotonicMs();
       this.#running = undefined;
     }
     this.#schedule();

@@ -34,7 +34,7 @@ const hello: Hello = {
   base: BASE,
   headSequence: 100,
   tailSequence: 101,
-  ackReceived: false,
+  commitsWaitFor: 'durable',
   life: null,
   needsReceived: 0,
 };

@@ -235,7 +235,7 @@ describe('link', () => {
 
   it('acknowledges what is in memory at once when asked to', async () => {
     const standby = await withStandby({ holds: BASE, shape: { ...plain, commitEvery: 1 } });
-    const rig = startSender(standby.port, { ...onBase, ackReceived: true });
+    const rig = startSender(standby.port, { ...onBase, commitsWaitFor: 'received' });
     await load(rig, 1000, { commitEvery: 1, pauseMs: 1 });
     await settled(rig, standby, 1100);
     const ahead = rig.acks.filter((ack) => ack.receivedSequence > ack.durableSequence);

@@ -361,8 +361,9 @@ export class Receiver implements LinkServerHandlers {
     }
     this.#receivedBytes += body.length;
     if (!this.#isCaughtUp && journal.position.sequence >= session.target) this.#isCaughtUp = true;
-    if (urgent && session.hello.ackReceived) this.#acknowledge();
-    this.#commit.appended(urgent);
+    const { commitsWaitFor } = session.hello;
+    if (urgent && commitsWaitFor === 'received') this.#acknowledge();
+    this.#commit.appended(urgent && commitsWaitFor === 'durable');
     if (journal.bytes >= this.#options.journalBytesMax) this.#full(session);
   }
 

@@ -19,6 +19,7 @@ import {
 } from './link/frame.ts';
 import { LinkClient, type LinkState } from './link/link-client.ts';
 import {
+  type CommitsWaitFor,
   encodeMessage,
   type Hello,
   type Need,
@@ -47,8 +48,8 @@ export interface SenderOptions {
   /** Emptied at the start. */
   readonly spillDirectory: string;
   readonly spillBytesMax: number;
-  /** The standby is to acknowledge what it has in memory at once (mode `memory`). */
-  readonly ackReceived: boolean;
+  /** Which acknowledgement of a commit somebody waits for. */
+  readonly commitsWaitFor: CommitsWaitFor;
   readonly linkTimeoutMs: number;
 }
 
@@ -314,7 +315,7 @@ export class Sender {
   }
 
   #hello(): Hello {
-    const { group, groupId, node, epoch, streamId, firstSequence, base, ackReceived } =
+    const { group, groupId, node, epoch, streamId, firstSequence, base, commitsWaitFor } =
       this.#options;
     this.#backlog.advance();
     return {
@@ -328,7 +329,7 @@ export class Sender {
       base,
       headSequence: this.#backlog.headSequence,
       tailSequence: this.#backlog.tailSequence,
-      ackReceived,
+      commitsWaitFor,
       life: this.#life,
       needsReceived: this.#needsReceived,
     };

@@ -19,7 +19,7 @@ const hello: Hello = {
   base: null,
   headSequence: 900,
   tailSequence: 500,
-  ackReceived: false,
+  commitsWaitFor: 'durable',
   life: null,
   needsReceived: 0,
 };

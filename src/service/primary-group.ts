@@ -32,6 +32,8 @@ export interface PrimaryGroupDependencies {
   readonly onFatal: (message: string) => void;
 }
 
+const WAITS_FOR = { sync: 'durable', memory: 'received', async: 'nothing' } as const;
+
 /** Position at which a stream ended cleanly. */
 export interface StreamEnd {
   readonly streamId: string;
@@ -96,7 +98,7 @@ export class PrimaryGroup {
         base: start.base,
         spillDirectory: join(stateDirectory, 'spill'),
         spillBytesMax: replication.backlogBytesMax,
-        ackReceived: replication.mode === 'memory',
+        commitsWaitFor: WAITS_FOR[replication.mode],
         linkTimeoutMs: replication.linkTimeoutMs,
       },
       {

@@ -286,7 +286,7 @@ export function makeSender(
       firstSequence: 1,
       base: null,
       spillBytesMax: 1024 * 1024 * 1024,
-      ackReceived: false,
+      commitsWaitFor: 'durable',
       linkTimeoutMs: 2000,
       ...options,
       ring,

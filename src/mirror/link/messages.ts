@@ -11,6 +11,10 @@ const position = z.strictObject({ streamId: id128, sequence });
 /** A point in a stream: everything up to `sequence`. */
 export type StreamPosition = z.infer<typeof position>;
 
+/** What an acknowledgement is needed for soonest: nobody waits in mode `async`. */
+const commitsWaitForSchema = z.enum(['durable', 'received', 'nothing']);
+export type CommitsWaitFor = z.infer<typeof commitsWaitForSchema>;
+
 export const helloSchema = z.strictObject({
   protocol: z.int(),
   group: z.string().max(64),
@@ -26,8 +30,8 @@ export const helloSchema = z.strictObject({
   headSequence: sequence,
   /** Oldest record that can still be sent; `headSequence + 1` when none. */
   tailSequence: sequence,
-  /** Acknowledge what is in memory at once (mode `memory`), not only what is durable. */
-  ackReceived: z.boolean(),
+  /** Which acknowledgement of a commit somebody waits for: it is hurried, others are not. */
+  commitsWaitFor: commitsWaitForSchema,
   /** The standby process last spoken to (`life` of its welcome), and its needs received so far. */
   life: id128.nullable(),
   needsReceived: z.int().min(0),
