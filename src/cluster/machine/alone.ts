@@ -19,24 +19,36 @@ import type { AloneState, MachineState } from './state.ts';
 /** Begins to look for a place to record it. */
 export function wantAlone(d: Draft): void {
   const { s } = d;
-  if (s.alone.state !== 'together') return;
-  s.alone = nextAlone(s, d.now);
+  if (s.alone.state === 'together') s.alone = nextAlone(s, d.now);
+}
+
+/** The mirror wants to go on alone; it asks again when an answer was lost. */
+export function onAloneWanted(d: Draft, request: number): void {
+  const { s } = d;
+  if (s.role !== 'primary') return;
+  wantAlone(d);
+  if (request < s.alone.request) return;
+  s.alone = { ...s.alone, request };
+  if (s.alone.state === 'allowed') d.do({ kind: 'allowAlone', request, recorded: true });
 }
 
 function nextAlone(s: MachineState, now: number): AloneState {
   const { mark } = s.alone;
   const count = mark.epoch === s.epoch ? mark.count + 1 : s.life * 1000 + 1;
-  return { state: 'recording', mark: { epoch: s.epoch, count }, sinceMs: now };
+  const { request } = s.alone;
+  return { state: 'recording', mark: { epoch: s.epoch, count }, sinceMs: now, request };
 }
 
 /** A new primary has no standby yet. */
 export function beginAlone(d: Draft): void {
-  d.s.alone = nextAlone(d.s, d.now);
+  d.s.alone = { ...nextAlone(d.s, d.now), request: 1 };
 }
 
-export function onTogether(d: Draft, why: string): void {
+export function onTogether(d: Draft, request: number, why: string): void {
   const { s } = d;
-  if (s.role !== 'primary' || s.alone.state === 'together') return;
+  if (s.role !== 'primary' || request < s.alone.request) return;
+  s.alone = { ...s.alone, request };
+  if (s.alone.state === 'together') return;
   // A peer that is gone cannot have said so: that was before it went.
   if (s.peer.left || s.peer.offSinceMs !== null) return;
   s.alone = { ...s.alone, state: 'together', sinceMs: d.now };
@@ -53,7 +65,7 @@ export function recordAlone(d: Draft): void {
   const where = recordedWhere(s);
   if (where !== null) {
     s.alone = { ...s.alone, state: 'allowed' };
-    d.do({ kind: 'allowAlone', recorded: true });
+    d.do({ kind: 'allowAlone', request: s.alone.request, recorded: true });
     d.emit(
       'warning',
       'GOES_ON_ALONE_RECORDED',
@@ -61,7 +73,7 @@ export function recordAlone(d: Draft): void {
     );
   } else if (nobodyToTell(s, d.now)) {
     s.alone = { ...s.alone, state: 'allowed' };
-    d.do({ kind: 'allowAlone', recorded: false });
+    d.do({ kind: 'allowAlone', request: s.alone.request, recorded: false });
     const silent = seconds(d.now - s.peer.heardMs);
     const sentence = `commits do not wait for ${peer}, which has been silent for ${silent} and could not be told: it has to hear from ${s.config.self.name} before its copy counts again`;
     d.emit('error', 'GOES_ON_ALONE_UNRECORDED', sentence);

@@ -51,7 +51,7 @@ export type Effect =
       readonly force: boolean;
     }
   /**
-   * Cease to be primary and be a standby. `drain`: first let the standby apply everything, within
+   * Cease to be primary and be a standby; also ends a promotion that is still going on. `drain`: first let the standby apply everything, within
    * `timeoutMs`. Answer: `demoted` or, only with `drain`, `demoteFailed`.
    */
   | {
@@ -71,10 +71,10 @@ export type Effect =
   /** Nothing helps: end this machine (watchdog, reboot) before it does harm. */
   | { readonly kind: 'fenceSelf'; readonly why: string }
   /**
-   * Commits need not wait for the standby. `recorded`: a takeover will know of it. Until the next
-   * `together` of the mirror.
+   * Commits need not wait for the standby, in answer to the mirror's `request` of that number only
+   * (see the event `commits`). `recorded`: a takeover will know of it.
    */
-  | { readonly kind: 'allowAlone'; readonly recorded: boolean }
+  | { readonly kind: 'allowAlone'; readonly request: number; readonly recorded: boolean }
   /** Keep this durably. Answer: `persisted`. */
   | { readonly kind: 'persist'; readonly memo: Memo; readonly version: number }
   /** For log, events, console and mail, word for word. */

@@ -72,9 +72,16 @@ export type MachineEvent =
   | { readonly kind: 'copy'; readonly copy: CopyState; readonly position: Position }
   /**
    * The primary's mirror. `alone-wanted`: commits wait for a standby that does not answer.
-   * `together`: the standby has everything, and from now on commits wait for it.
+   * `together`: the standby has everything, and from now on commits wait for it. `request` grows with
+   * every change of the mirror's mind and begins with 1, wanted, at a start: `allowAlone` names the
+   * request it answers, and the mirror does not act on an answer to an older one.
    */
-  | { readonly kind: 'commits'; readonly state: 'alone-wanted' | 'together'; readonly why: string }
+  | {
+      readonly kind: 'commits';
+      readonly state: 'alone-wanted' | 'together';
+      readonly request: number;
+      readonly why: string;
+    }
   /** The application by its probe. */
   | { readonly kind: 'application'; readonly state: 'ok' | 'failed' | 'hung'; readonly why: string }
   /** Somebody else uses a virtual address that is held here. */

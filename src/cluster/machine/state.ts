@@ -137,6 +137,8 @@ export interface AloneState {
   readonly state: 'together' | 'recording' | 'allowed';
   readonly mark: AloneMark;
   readonly sinceMs: number;
+  /** Number of the mirror's request that is answered. */
+  readonly request: number;
 }
 
 export interface MachineState {
@@ -233,6 +235,7 @@ export function initialState(config: MachineConfig, boot: Boot, nowMs: number): 
       state: adopted ? 'recording' : 'together',
       mark: { epoch, count: boot.life * 1000 + 1 },
       sinceMs: nowMs,
+      request: 0,
     },
     memo: boot.memo,
     memoVersion: 0,

@@ -23,7 +23,7 @@
 // up-to-date, or not known to be complete, is never promoted without an operator; a primary that
 // meets a higher epoch steps down; the old primary comes back as standby only.
 import { assert, unreachable } from '../../core/assert.ts';
-import { onTogether, recordAlone, wantAlone } from './alone.ts';
+import { onAloneWanted, onTogether, recordAlone } from './alone.ts';
 import {
   onAddressFailed,
   onAddressReleased,
@@ -148,8 +148,8 @@ function takeLocal(d: Draft, event: LocalEvent): void {
       d.s.data = event.position;
       return;
     case 'commits':
-      if (event.state === 'together') onTogether(d, event.why);
-      else if (d.s.role === 'primary') wantAlone(d);
+      if (event.state === 'together') onTogether(d, event.request, event.why);
+      else onAloneWanted(d, event.request);
       return;
     case 'application':
       onApplicationProbe(d, event);
