@@ -1,4 +1,5 @@
 // A source directory with a recorder, a copy with an applier, and nothing in between.
+import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -38,6 +39,8 @@ export class ApplierRig {
     fs.mkdirSync(this.copy, { recursive: true, mode: 0o755 });
     this.recorder = new Recorder(this.source, (record) => this.records.push(record));
     this.#copyFd = fs.openSync(this.copy, 'r');
+    // What a first copy would have brought.
+    execFileSync('touch', ['-r', this.source, this.copy]);
     this.applier = this.#newApplier();
   }
 
