@@ -1,7 +1,7 @@
 // One virtual address: what it must be, and where it may be put. Checked when a group is created and
 // again before each taking; interfaces and networks may have changed in between.
 import { UnderstudyError } from '../../core/errors.ts';
-import { parseAddress, sameNetwork } from '../../linux/ip-address.ts';
+import { formatAddress, parseAddress, sameNetwork } from '../../linux/ip-address.ts';
 import { type InterfaceAddress, type Link, listAddresses, listLinks } from '../../linux/netlink.ts';
 
 /** As in the group's definition. */
@@ -46,7 +46,7 @@ export function parseAddressWithPrefix(text: string): { ip: string; prefix: numb
     );
   }
   const fault = unusable(bytes, prefix);
-  if (fault === undefined) return { ip, prefix };
+  if (fault === undefined) return { ip: formatAddress(bytes), prefix };
   throw new UnderstudyError('ADDRESS_INVALID', `${text} ${fault}: choose another address`);
 }
 
@@ -88,7 +88,7 @@ export function placeAddress(address: VirtualAddress, network: NetworkView): Pla
   if (link.mac.length !== 6 || link.loopback) {
     throw new UnderstudyError(
       'ADDRESS_INTERFACE_UNUSABLE',
-      `${address.ip}: "${link.name}" is not an Ethernet interface, an address cannot move over it: use a hook`,
+      `${address.ip}: "${link.name}" is not an Ethernet interface, an address cannot move over it: choose another interface`,
     );
   }
   checkNetwork(address, bytes, { link, network });
@@ -117,7 +117,9 @@ function checkNetwork(
   );
   const inside = others.some((one) => {
     const base = parseAddress(one.ip);
-    return base !== undefined && sameNetwork(base, bytes, Math.max(one.prefix, address.prefix));
+    // A shorter prefix than the interface's would make other networks look local.
+    if (base === undefined || address.prefix < one.prefix) return false;
+    return sameNetwork(base, bytes, one.prefix);
   });
   if (inside) return;
   const networks = others.map((one) => `${one.ip}/${one.prefix}`).join(', ');

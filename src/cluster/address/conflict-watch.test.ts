@@ -1,0 +1,22 @@
+import { expect, test } from 'vitest';
+import { ConflictWatch, DEFEND_INTERVAL_MS } from './conflict-watch.ts';
+
+const MAC = '02:00:00:00:00:09';
+
+test('quiet → contested → quiet', () => {
+  const watch = new ConflictWatch();
+  expect(watch.look([], 0)).toBeUndefined();
+  expect(watch.look([MAC], 250)).toEqual({ kind: 'conflict', mac: MAC, claims: 1 });
+  expect(watch.look([], 500)).toBeUndefined();
+  expect(watch.look([], 250 + DEFEND_INTERVAL_MS)).toEqual({ kind: 'over', mac: MAC });
+  expect(watch.look([], 30_000)).toBeUndefined();
+});
+
+test('a persistent claimant is answered once in ten seconds', () => {
+  const watch = new ConflictWatch();
+  const answers: number[] = [];
+  for (let nowMs = 0; nowMs <= 30_000; nowMs += 250) {
+    if (watch.look([MAC, MAC], nowMs)?.kind === 'conflict') answers.push(nowMs);
+  }
+  expect(answers).toEqual([0, 10_000, 20_000, 30_000]);
+});

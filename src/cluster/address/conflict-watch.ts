@@ -1,0 +1,42 @@
+// Somebody else claims an address that is held here (RFC 5227, 2.4; RFC 4862, 5.4.4). The rule kept:
+// the address is defended at most once in ten seconds, so that two defenders do not flood the network,
+// and it is announced once more when the other one has fallen silent, since caches may still point to it.
+//
+//   quiet ──claim──▶ contested (event "conflict", defend)
+//   contested ──claim, 10 s after the last defence──▶ contested (event "conflict", defend)
+//   contested ──10 s without a claim──▶ quiet (event "over")
+
+export const DEFEND_INTERVAL_MS = 10_000;
+
+export type ConflictStep =
+  | { readonly kind: 'conflict'; readonly mac: string; readonly claims: number }
+  | { readonly kind: 'over'; readonly mac: string };
+
+export class ConflictWatch {
+  #contested:
+    | { mac: string; defendedAtMs: number; claimedAtMs: number; claims: number }
+    | undefined;
+
+  /** To be called regularly, with the claims (hardware addresses) seen since the last call. */
+  look(claims: readonly string[], nowMs: number): ConflictStep | undefined {
+    const mac = claims.at(-1);
+    const contested = this.#contested;
+    if (contested === undefined) return mac === undefined ? undefined : this.#contest(mac, nowMs);
+    if (mac === undefined) {
+      if (nowMs - contested.claimedAtMs < DEFEND_INTERVAL_MS) return undefined;
+      this.#contested = undefined;
+      return { kind: 'over', mac: contested.mac };
+    }
+    contested.mac = mac;
+    contested.claimedAtMs = nowMs;
+    contested.claims += claims.length;
+    if (nowMs - contested.defendedAtMs < DEFEND_INTERVAL_MS) return undefined;
+    contested.defendedAtMs = nowMs;
+    return { kind: 'conflict', mac, claims: contested.claims };
+  }
+
+  #contest(mac: string, nowMs: number): ConflictStep {
+    this.#contested = { mac, defendedAtMs: nowMs, claimedAtMs: nowMs, claims: 1 };
+    return { kind: 'conflict', mac, claims: 1 };
+  }
+}

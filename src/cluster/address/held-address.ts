@@ -1,0 +1,56 @@
+// One address that this node holds: announced, watched, defended, and put back when somebody takes it
+// off the interface.
+import { listAddresses, addAddress } from '../../linux/netlink.ts';
+import { PacketSocket } from '../wire/packet-socket.ts';
+import { type AnnouncementTiming, announce, Announcer } from './announcer.ts';
+import { type ConflictStep, ConflictWatch } from './conflict-watch.ts';
+import { claimant } from './duplicate-probe.ts';
+import type { PlacedAddress } from './virtual-address.ts';
+
+export class HeldAddress {
+  readonly placed: PlacedAddress;
+  readonly #socket: PacketSocket;
+  readonly #announcer: Announcer;
+  readonly #watch = new ConflictWatch();
+
+  /** Errors: SOCKET_REFUSED. */
+  constructor(placed: PlacedAddress, timing: AnnouncementTiming) {
+    this.placed = placed;
+    this.#socket = new PacketSocket(placed.link, placed.family === 4 ? 'arp' : 'neighbour');
+    this.#announcer = new Announcer(() => announce(placed, this.#socket), timing);
+  }
+
+  /** Starts the bursts; the first announcement is on the wire when this returns. */
+  announce(): void {
+    this.#announcer.start();
+  }
+
+  /** One announcement. */
+  defend(): void {
+    announce(this.placed, this.#socket);
+  }
+
+  /** Looks at what others said about the address since the last call. */
+  look(ownMacs: ReadonlySet<string>, nowMs: number): ConflictStep | undefined {
+    const claims: string[] = [];
+    for (const frame of this.#socket.receive()) {
+      const mac = claimant(frame, this.placed, false);
+      if (mac !== undefined && !ownMacs.has(mac)) claims.push(mac);
+    }
+    return this.#watch.look(claims, nowMs);
+  }
+
+  /** Puts the address back if it is not on its interface any more; true when it had to. */
+  restore(addresses: ReturnType<typeof listAddresses>): boolean {
+    const { address, link } = this.placed;
+    if (addresses.some((one) => one.index === link.index && one.ip === address.ip)) return false;
+    addAddress({ index: link.index, ip: address.ip, prefix: address.prefix });
+    this.announce();
+    return true;
+  }
+
+  close(): void {
+    this.#announcer.stop();
+    this.#socket.close();
+  }
+}

@@ -1,0 +1,284 @@
+// The virtual addresses of one group. All or none are held. Giving them up is the first thing a node
+// does when it ceases to be primary: it happens before `release` returns its promise, needs no
+// process, and may be repeated.
+//
+//   released ──take: probe──▶ taking ──nobody answers: add, announce──▶ held
+//   taking ──somebody answers──▶ released (the occupant is named)
+//   any ──release──▶ released
+import { messageOf, UnderstudyError } from '../../core/errors.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { Logger } from '../../core/logger.ts';
+import { formatAddress, formatMac, parseAddress } from '../../linux/ip-address.ts';
+import { addAddress, listAddresses } from '../../linux/netlink.ts';
+import { ANNOUNCEMENT_TIMING_DEFAULT, type AnnouncementTiming } from './announcer.ts';
+import {
+  type Occupant,
+  PROBE_TIMING_DEFAULT,
+  probeAddresses,
+  type ProbeTiming,
+} from './duplicate-probe.ts';
+import { HeldAddress } from './held-address.ts';
+import { runHook } from './hook.ts';
+import { removeAddresses } from './removal.ts';
+import {
+  currentNetwork,
+  placeAddress,
+  type PlacedAddress,
+  type VirtualAddress,
+} from './virtual-address.ts';
+
+const HOOK_TIMEOUT_MS_DEFAULT = 20_000;
+const LOOK_MS = 250;
+const RESTORE_MS = 2000;
+
+export interface AddressOptions {
+  readonly group: string;
+  readonly addresses: readonly VirtualAddress[];
+  /** What happens when another machine claims an address that is held here. */
+  readonly onConflict: 'defend' | 'release';
+  /** `undefined`: take without asking whether somebody else uses the address. */
+  readonly probe?: ProbeTiming | undefined;
+  readonly announce?: AnnouncementTiming;
+  readonly hookTimeoutMs?: number;
+}
+
+export const DEFAULT_PROBE: { readonly probe: ProbeTiming } = { probe: PROBE_TIMING_DEFAULT };
+
+export type TakeResult =
+  | { readonly taken: true; readonly tookMs: number }
+  | {
+      readonly taken: false;
+      readonly code: string;
+      readonly message: string;
+      readonly occupants: readonly Occupant[];
+    };
+
+export type AddressEvent =
+  | {
+      readonly kind: 'conflict';
+      readonly ip: string;
+      readonly mac: string;
+      readonly action: 'defended' | 'released';
+      readonly message: string;
+    }
+  | { readonly kind: 'conflictOver'; readonly ip: string; readonly message: string }
+  | { readonly kind: 'restored'; readonly ip: string; readonly message: string }
+  | { readonly kind: 'fault'; readonly message: string };
+
+export interface AddressParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly onEvent: (event: AddressEvent) => void;
+}
+
+export class VirtualAddresses {
+  readonly #options: AddressOptions;
+  readonly #parts: AddressParts;
+  readonly #addresses: readonly VirtualAddress[];
+  #held: HeldAddress[] = [];
+  #hooks: Promise<string | undefined> = Promise.resolve(undefined);
+  #ownMacs: ReadonlySet<string> = new Set();
+  #taking: AbortController | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #restoredAtMs = 0;
+
+  constructor(options: AddressOptions, parts: AddressParts) {
+    this.#options = options;
+    // The kernel lists addresses in their canonical form.
+    this.#addresses = options.addresses.map((one) => ({ ...one, ip: canonical(one.ip) }));
+    this.#parts = parts;
+  }
+
+  get held(): boolean {
+    return this.#held.length > 0;
+  }
+
+  /**
+   * Checks the addresses against this machine and, with `probe`, that nobody uses them. Throws what
+   * {@link placeAddress} throws, and ADDRESS_IN_USE.
+   */
+  async check(): Promise<void> {
+    const placed = this.#place();
+    const occupants = await this.#probe(placed);
+    const [first] = occupants;
+    if (first !== undefined) throw new UnderstudyError('ADDRESS_IN_USE', inUse(first));
+  }
+
+  /** Takes all addresses; held ones are announced again. Never throws for what may happen. */
+  async take(): Promise<TakeResult> {
+    if (this.held) {
+      this.announce();
+      return { taken: true, tookMs: 0 };
+    }
+    this.#taking?.abort();
+    const taking = new AbortController();
+    this.#taking = taking;
+    const startMs = this.#parts.clock.monotonicMs();
+    try {
+      const placed = this.#place();
+      const occupants = await this.#probe(placed, taking.signal);
+      const [first] = occupants;
+      if (first !== undefined) return refused('ADDRESS_IN_USE', inUse(first), occupants);
+      if (taking.signal.aborted) return cancelled(this.#options.group);
+      this.#put(placed);
+      const fault = await this.#runHooks('take');
+      if (taking.signal.aborted) return cancelled(this.#options.group);
+      if (fault !== undefined) {
+        await this.release();
+        return refused('ADDRESS_HOOK_FAILED', `${fault}; the addresses were given up again`, []);
+      }
+      return { taken: true, tookMs: this.#parts.clock.monotonicMs() - startMs };
+    } catch (thrown) {
+      this.#removeAll();
+      const code = thrown instanceof UnderstudyError ? thrown.code : 'ADDRESS_NOT_SET';
+      return refused(code, messageOf(thrown), []);
+    } finally {
+      if (this.#taking === taking) this.#taking = undefined;
+    }
+  }
+
+  /**
+   * Gives all addresses up, whoever put them there. They are off the interfaces when this returns its
+   * promise; the promise waits for the hooks, and has a sentence for each thing that failed.
+   */
+  async release(): Promise<readonly string[]> {
+    this.#taking?.abort();
+    const faults = this.#removeAll();
+    const fault = await this.#runHooks('release');
+    return fault === undefined ? faults : [...faults, fault];
+  }
+
+  /** Announces what is held once more: another node had it for a moment. */
+  announce(): void {
+    for (const held of this.#held) held.announce();
+  }
+
+  #place(): PlacedAddress[] {
+    const network = currentNetwork();
+    this.#ownMacs = new Set(network.links.map(({ mac }) => formatMac(mac)));
+    const placed = this.#addresses.map((address) => placeAddress(address, network));
+    const cut = placed.find(({ link }) => !link.up || !link.carrier);
+    if (cut === undefined) return placed;
+    throw new UnderstudyError(
+      'ADDRESS_INTERFACE_DOWN',
+      `${cut.address.ip} cannot be reached here: interface "${cut.link.name}" is ${cut.link.up ? 'without a cable' : 'switched off'}`,
+    );
+  }
+
+  async #probe(placed: readonly PlacedAddress[], signal?: AbortSignal): Promise<Occupant[]> {
+    const timing = this.#options.probe;
+    const present = listAddresses();
+    // What is on this node's own interface is its own, left by a service that was killed. In clouds
+    // the network answers for every address.
+    const foreign = placed.filter(
+      ({ address, link }) =>
+        address.hook === undefined &&
+        !present.some((one) => one.index === link.index && one.ip === address.ip),
+    );
+    if (timing === undefined || foreign.length === 0) return [];
+    const ownMacs = this.#ownMacs;
+    return probeAddresses(foreign, {
+      timing,
+      ownMacs,
+      ...(signal === undefined ? {} : { signal }),
+    });
+  }
+
+  #put(placed: readonly PlacedAddress[]): void {
+    const timing = this.#options.announce ?? ANNOUNCEMENT_TIMING_DEFAULT;
+    for (const one of placed) {
+      const { ip, prefix } = one.address;
+      addAddress({ index: one.link.index, ip, prefix });
+      const held = new HeldAddress(one, timing);
+      this.#held.push(held);
+      held.announce();
+    }
+    this.#restoredAtMs = this.#parts.clock.monotonicMs();
+    this.#timer = setInterval(() => this.#look(), LOOK_MS);
+  }
+
+  #removeAll(): string[] {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    const faults = removeAddresses(this.#addresses);
+    for (const held of this.#held) held.close();
+    this.#held = [];
+    for (const fault of faults) this.#parts.logger.error({ fault }, 'address not given up');
+    return faults;
+  }
+
+  /** One after the other: a release must not be overtaken by the taking before it. */
+  async #runHooks(action: 'take' | 'release'): Promise<string | undefined> {
+    const { group, hookTimeoutMs = HOOK_TIMEOUT_MS_DEFAULT } = this.#options;
+    const runs = this.#hooks.then(async () => {
+      const context = { group, timeoutMs: hookTimeoutMs };
+      const all = this.#addresses.map(async (address) => runHook(action, address, context));
+      return (await Promise.all(all)).find((fault) => fault !== undefined);
+    });
+    this.#hooks = runs;
+    return runs;
+  }
+
+  #look(): void {
+    const nowMs = this.#parts.clock.monotonicMs();
+    try {
+      for (const held of this.#held) {
+        this.#judge(held, nowMs);
+        if (this.#timer === undefined) return;
+      }
+      if (nowMs - this.#restoredAtMs < RESTORE_MS) return;
+      this.#restoredAtMs = nowMs;
+      this.#restore();
+    } catch (thrown) {
+      this.#parts.onEvent({ kind: 'fault', message: messageOf(thrown) });
+    }
+  }
+
+  #judge(held: HeldAddress, nowMs: number): void {
+    const step = held.look(this.#ownMacs, nowMs);
+    if (step === undefined) return;
+    const { ip } = held.placed.address;
+    const on = `on "${held.placed.link.name}"`;
+    if (step.kind === 'over') {
+      held.announce();
+      const message = `${ip} ${on} is not claimed by ${step.mac} any more; announced again`;
+      this.#parts.onEvent({ kind: 'conflictOver', ip, message });
+      return;
+    }
+    const release = this.#options.onConflict === 'release';
+    if (release) void this.release();
+    else held.defend();
+    const action = release ? 'released' : 'defended';
+    const what = release ? 'this node gave its addresses up' : 'this node defended it';
+    const message = `${ip} ${on} is claimed by another machine (${step.mac}) too; ${what}. Give one of the two another address`;
+    this.#parts.onEvent({ kind: 'conflict', ip, mac: step.mac, action, message });
+  }
+
+  #restore(): void {
+    const addresses = listAddresses();
+    for (const held of this.#held) {
+      if (!held.restore(addresses)) continue;
+      const { ip } = held.placed.address;
+      const message = `${ip} had been taken off "${held.placed.link.name}" by somebody; it was put back`;
+      this.#parts.onEvent({ kind: 'restored', ip, message });
+    }
+  }
+}
+
+function canonical(ip: string): string {
+  const bytes = parseAddress(ip);
+  return bytes === undefined ? ip : formatAddress(bytes);
+}
+
+function inUse({ ip, interface: name, mac }: Occupant): string {
+  return `${ip} is in use by another machine on "${name}" (hardware address ${mac}): free it there, or choose another address`;
+}
+
+function refused(code: string, message: string, occupants: readonly Occupant[]): TakeResult {
+  return { taken: false, code, message, occupants };
+}
+
+function cancelled(group: string): TakeResult {
+  const message = `taking the addresses of group "${group}" was overtaken by their release`;
+  return refused('ADDRESS_TAKE_CANCELLED', message, []);
+}
