@@ -73,15 +73,16 @@ export class FilterMirror {
 
   static async start(options: FilterMirrorOptions = {}): Promise<FilterMirror> {
     const base = fs.mkdtempSync(join(tmpdir(), 'filter-mirror-'));
+    const images = fs.mkdtempSync(join(imagesIn(), 'filter-mirror-'));
     const bytes = options.bytes ?? 512 * MiB;
     const { kind = 'ext4', mkfs = [], mountOptions = '' } = options;
     const [a, underneath, b] = ['a', 'underneath', 'b'].map((name) => join(base, name));
     try {
       const disk = { kind, mkfs, mountOptions };
-      mountLoopImage({ ...disk, image: join(base, 'a.img'), dir: underneath ?? '', bytes });
+      mountLoopImage({ ...disk, image: join(images, 'a.img'), dir: underneath ?? '', bytes });
       mountLoopImage({
         ...disk,
-        image: join(base, 'b.img'),
+        image: join(images, 'b.img'),
         dir: b ?? '',
         bytes: bytes + 256 * MiB,
       });
@@ -95,6 +96,9 @@ export class FilterMirror {
       for (const dir of mountsOf(base)) unmountLazily(dir);
       fs.rmSync(base, { recursive: true, force: true });
       throw thrown;
+    } finally {
+      // The loop devices hold the images.
+      fs.rmSync(images, { recursive: true, force: true });
     }
   }
 
@@ -188,6 +192,11 @@ export class FilterMirror {
     }
     if (busy !== undefined) throw new Error(`${busy} is still in use at the end of the test`);
   }
+}
+
+/** In memory where there is memory for it: images are sparse, and fsync does not wait for a disk. */
+function imagesIn(): string {
+  return fs.existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 }
 
 /**
