@@ -99,7 +99,10 @@ function recordAllows(s: MachineState, now: number): Verdict {
   const { vote, config, peer } = s;
   if (!vote.known) return no('ARBITER_SILENT', 'etcd has not answered yet');
   const { record } = vote;
-  if (record === null) return no('ARBITER_EMPTY', 'etcd has no record of the group', LATER, true);
+  if (record === null) {
+    if (peer.beat !== null && !peer.beat.asks) return yes('etcd: nobody ever held the group');
+    return no('ARBITER_EMPTY', 'etcd has no record of the group', LATER, true);
+  }
   if (record.released || isSelf(s, record.holder)) return yes('etcd: nobody holds the group');
   if (peer.offSinceMs !== null && peer.offSinceMs > vote.observedMs) return yes('it was fenced');
   const ceased = peer.beat !== null && !peer.beat.asks && record.epoch <= peer.beat.epoch;

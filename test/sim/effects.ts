@@ -1,0 +1,270 @@
+// What the machine's effects do in the simulation: each takes its time, some fail, and none finishes
+// on a node that has lost power since.
+import { unreachable } from '../../src/core/assert.ts';
+import type { Effect, EffectOf } from '../../src/cluster/machine/effect-types.ts';
+import type { MachineEvent } from '../../src/cluster/machine/event-types.ts';
+import { newFilter, positionOf } from './mirror.ts';
+import type { SimNode } from './node.ts';
+
+export function carryOut(node: SimNode, effect: Effect): void {
+  const { world } = node;
+  switch (effect.kind) {
+    case 'sendBeat':
+      node.send(effect.beat);
+      return;
+    case 'setLease':
+      node.leaseUntilLocal = effect.untilMs;
+      world.checkLease(node);
+      return;
+    case 'probeGateway':
+      probeGateway(node, effect.sentAtMs);
+      return;
+    case 'probeAddress':
+      probeAddress(node, effect.sentAtMs);
+      return;
+    case 'askArbiter':
+      world.etcd.ask(
+        { node: node.index, id: node.id },
+        effect.request,
+        effect.timeoutMs / node.rate,
+        whileAlive(node, (answer) => node.toMachine({ kind: 'arbiter', op: effect.op, ...answer })),
+      );
+      return;
+    case 'fence':
+      fence(node, effect.op);
+      return;
+    case 'persist':
+      persist(node, effect);
+      return;
+    case 'allowAlone':
+      world.mirror.allowAlone(node, effect.request);
+      return;
+    case 'emit':
+      world.trace(node, `${effect.code}: ${effect.message}`);
+      return;
+    case 'fenceSelf':
+      node.powerOff('fences itself');
+      world.queue.after(3000, () => node.powerOn());
+      return;
+    case 'armWatchdog':
+    case 'disarmWatchdog':
+    case 'announceAddress':
+      return;
+    default:
+      serve(node, effect);
+  }
+}
+
+type ServiceEffect = EffectOf<
+  | 'promote'
+  | 'demote'
+  | 'takeAddress'
+  | 'releaseAddress'
+  | 'startApplication'
+  | 'stopApplication'
+  | 'escalateStop'
+>;
+
+function serve(node: SimNode, effect: ServiceEffect): void {
+  const { random } = node.world;
+  const { op } = effect;
+  switch (effect.kind) {
+    case 'promote':
+      promote(node, effect);
+      return;
+    case 'demote':
+      demote(node, effect);
+      return;
+    case 'takeAddress':
+      later(node, 5 + random.below(40), () => {
+        node.holdsAddress = true;
+        node.toMachine({ kind: 'addressTaken', op });
+      });
+      return;
+    case 'releaseAddress':
+      later(node, 2, () => {
+        node.holdsAddress = false;
+        node.toMachine({ kind: 'addressReleased', op });
+      });
+      return;
+    case 'startApplication':
+      startApplication(node, op);
+      return;
+    case 'stopApplication':
+      stopApplication(node, effect);
+      return;
+    case 'escalateStop':
+      later(node, 30 + random.below(100), () => {
+        node.isApplicationUp = false;
+        node.stopHangs = false;
+        node.toMachine({ kind: 'applicationStopped', op });
+      });
+      return;
+    default:
+      unreachable(effect);
+  }
+}
+
+/** Runs `work` after a while, unless the node has lost power since; a frozen one does it when thawed. */
+function later(node: SimNode, ms: number, work: () => void): void {
+  const alive = whileAlive(node, work);
+  node.world.queue.after(ms, () => alive(undefined));
+}
+
+function whileAlive<T>(node: SimNode, work: (value: T) => void): (value: T) => void {
+  const { life } = node;
+  const run = (value: T): void => {
+    // A result for a former life of the service is for nobody.
+    if (!node.isOn || node.life !== life) return;
+    if (node.isFrozen) node.whenAwake(() => run(value));
+    else work(value);
+  };
+  return run;
+}
+
+function probeGateway(node: SimNode, sentAtMs: number): void {
+  const { world } = node;
+  const reached = world.reachesGateway(node.index);
+  const tell = (reachable: boolean): void =>
+    node.toMachine({ kind: 'gateway', sentAtMs, reachable });
+  if (!reached) return;
+  const wayMs = world.lan.delay(world.random);
+  later(node, wayMs, () => tell(world.reachesGateway(node.index)));
+}
+
+function probeAddress(node: SimNode, sentAtMs: number): void {
+  const { world } = node;
+  const { other } = node;
+  later(node, 20 + world.lan.delay(world.random), () => {
+    const reached = world.lan.carries(node.index) && world.lan.carries(other.index);
+    const answers = reached && other.isOn && !other.isFrozen && other.holdsAddress;
+    node.toMachine({ kind: 'addressProbe', sentAtMs, answers });
+  });
+}
+
+function fence(node: SimNode, op: number): void {
+  const { world } = node;
+  const { random } = world;
+  later(node, 50 + random.below(random.chance(0.8) ? 300 : 3000), () => {
+    const off = world.fenceWorks;
+    if (off) {
+      node.other.powerOff(`fenced by ${node.name}`);
+      if (random.chance(0.7))
+        world.queue.after(2000 + random.below(3000), () => world.restore(node.other));
+    }
+    node.toMachine({
+      kind: 'fence',
+      op,
+      off,
+      message: off ? 'done' : 'the device does not answer',
+    });
+  });
+}
+
+function persist(node: SimNode, effect: EffectOf<'persist'>): void {
+  const { random } = node.world;
+  later(node, 1 + random.below(random.chance(0.9) ? 5 : 60), () => {
+    if (node.diskFailed && random.chance(0.5)) return;
+    node.memo = effect.memo;
+    node.toMachine({ kind: 'persisted', version: effect.version });
+  });
+}
+
+function promote(node: SimNode, effect: EffectOf<'promote'>): void {
+  const { world } = node;
+  const { random } = world;
+  node.hasStandby = false;
+  node.processes += 1;
+  const { processes } = node;
+  world.mirror.cut(node);
+  later(node, 20 + random.below(120), () => {
+    if (node.processes !== processes) return;
+    if (random.chance(0.02) || node.diskFailed) {
+      node.toMachine({ kind: 'promoteFailed', op: effect.op, message: 'the mount failed' });
+      return;
+    }
+    node.knownEpoch = Math.max(node.knownEpoch, effect.epoch);
+    node.data.epoch = effect.epoch;
+    const filter = newFilter(effect.epoch, world.queue.now);
+    node.filter = filter;
+    world.notePromoted(node, effect);
+    world.mirror.start(node, filter);
+    node.toMachine({ kind: 'promoted', op: effect.op, position: positionOf(node.data) });
+  });
+}
+
+function demote(node: SimNode, effect: EffectOf<'demote'>): void {
+  const { world } = node;
+  const { random } = world;
+  if (!effect.drain) {
+    // Nothing that was being mounted may appear afterwards.
+    node.filter = null;
+    node.processes += 1;
+    world.mirror.cut(node);
+    later(node, 10 + random.below(60), () => endDemotion(node, effect.op, false));
+    return;
+  }
+  if (random.chance(0.03)) {
+    later(node, 10, () =>
+      node.toMachine({ kind: 'demoteFailed', op: effect.op, message: 'a directory is busy' }),
+    );
+    return;
+  }
+  const until = world.queue.now + 3000;
+  const { filter, processes } = node;
+  const wait = (): void => {
+    if (node.processes !== processes || node.filter !== filter) return;
+    const drained = world.mirror.drained(node) && !node.diskFailed;
+    if (!drained && world.queue.now < until) {
+      later(node, 20, wait);
+      return;
+    }
+    node.filter = null;
+    node.processes += 1;
+    world.mirror.cut(node);
+    endDemotion(node, effect.op, drained);
+  };
+  later(node, 10, wait);
+}
+
+function endDemotion(node: SimNode, op: number, clean: boolean): void {
+  node.hasStandby = true;
+  const copy = node.diskFailed ? 'failed' : node.data.copy;
+  const event: MachineEvent = {
+    kind: 'demoted',
+    op,
+    clean,
+    copy,
+    position: positionOf(node.data),
+  };
+  node.toMachine(event);
+}
+
+function startApplication(node: SimNode, op: number): void {
+  const { random } = node.world;
+  later(node, 40 + random.below(200), () => {
+    if (node.startFails > 0) {
+      node.startFails -= 1;
+      node.toMachine({ kind: 'applicationStartFailed', op, message: 'it exits with 1' });
+      return;
+    }
+    if (node.filter === null) return;
+    node.isApplicationUp = true;
+    node.toMachine({ kind: 'applicationStarted', op });
+  });
+}
+
+function stopApplication(node: SimNode, effect: EffectOf<'stopApplication'>): void {
+  const { random } = node.world;
+  const { op } = effect;
+  if (node.stopHangs) {
+    later(node, effect.timeoutMs, () =>
+      node.toMachine({ kind: 'applicationStopFailed', op, message: 'it hangs' }),
+    );
+    return;
+  }
+  later(node, 10 + random.below(100), () => {
+    node.isApplicationUp = false;
+    node.toMachine({ kind: 'applicationStopped', op });
+  });
+}

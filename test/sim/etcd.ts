@@ -1,0 +1,76 @@
+// A linearizable register in place of etcd: requests arrive after a delay, are applied one at a time by
+// the machine's own description of what each does, and their answers travel back. Requests can be lost
+// on either way, and can arrive long after the asker has given up.
+import type { NodeId } from '../../src/core/ids.ts';
+import { applyRequest } from '../../src/cluster/machine/arbiter-record.ts';
+import type { ArbiterRequest } from '../../src/cluster/machine/effect-types.ts';
+import type { ArbiterRecord } from '../../src/cluster/machine/types.ts';
+import type { Random } from '../support/random.ts';
+import type { NodeIndex } from './network.ts';
+import type { EventQueue } from './queue.ts';
+
+export interface EtcdAnswer {
+  readonly result: 'done' | 'conflict' | 'unreachable';
+  readonly record: ArbiterRecord | null;
+}
+
+export class Etcd {
+  record: ArbiterRecord | null = null;
+  /** Counted: the whole cluster, or the way from one node to it. */
+  out = 0;
+  readonly cutFrom: [number, number] = [0, 0];
+  slowMs = 0;
+  #revision = 0;
+  readonly #queue: EventQueue;
+  readonly #random: Random;
+
+  constructor(queue: EventQueue, random: Random) {
+    this.#queue = queue;
+    this.#random = random;
+  }
+
+  reaches(node: NodeIndex): boolean {
+    return this.out === 0 && this.cutFrom[node] === 0;
+  }
+
+  /** `answer` is called once, at `timeoutMs` at the latest. */
+  ask(
+    from: { readonly node: NodeIndex; readonly id: NodeId },
+    request: ArbiterRequest,
+    timeoutMs: number,
+    answer: (answer: EtcdAnswer) => void,
+  ): void {
+    let isOpen = true;
+    const close = (given: EtcdAnswer): void => {
+      if (!isOpen) return;
+      isOpen = false;
+      answer(given);
+    };
+    this.#queue.after(timeoutMs, () => close({ result: 'unreachable', record: null }));
+    if (!this.reaches(from.node)) return;
+    this.#queue.after(this.#delay(), () => {
+      if (!this.reaches(from.node)) return;
+      const given = this.#apply(request, from.id);
+      this.#queue.after(this.#delay(), () => {
+        if (this.reaches(from.node)) close(given);
+      });
+    });
+  }
+
+  #apply(request: ArbiterRequest, self: NodeId): EtcdAnswer {
+    const outcome = applyRequest(this.record, request, self);
+    if (outcome === 'conflict') return { result: 'conflict', record: this.record };
+    if (outcome !== 'keep') {
+      this.#revision += 1;
+      this.record = { ...outcome, token: String(this.#revision) };
+    }
+    return { result: 'done', record: this.record };
+  }
+
+  #delay(): number {
+    const base = 1 + this.#random.below(8);
+    // A request that hangs somewhere and arrives when nobody waits for it any more.
+    if (this.#random.chance(0.01)) return base + this.#random.below(3000);
+    return base + (this.slowMs > 0 ? this.#random.below(this.slowMs) : 0);
+  }
+}

@@ -1,0 +1,106 @@
+// npm run sim -- [--schedules N] [--first SEED] [--jobs N] [--bug NAME]     many schedules
+// npm run sim -- --seed N [--trace] [--bug NAME]                            one, exactly as it was
+import { availableParallelism } from 'node:os';
+import { parseArgs } from 'node:util';
+import { Worker } from 'node:worker_threads';
+import { runSchedule } from './run.ts';
+import { addTotals, emptyTotals, type Totals } from './totals.ts';
+import { type Bugs, noBugs } from './world.ts';
+import type { FromSimWorker, SimWorkerData } from './worker.ts';
+
+const BUGS: Readonly<Record<string, Bugs>> = {
+  'drop-lease-check': { ...noBugs, dropLeaseCheck: true },
+  'skip-epoch-check': { ...noBugs, skipEpochCheck: true },
+  'promote-while-syncing': { ...noBugs, promoteWhileSyncing: true },
+};
+const FAILURES_SHOWN = 10;
+
+const { values } = parseArgs({
+  options: {
+    schedules: { type: 'string', default: '10000' },
+    first: { type: 'string', default: '1' },
+    jobs: { type: 'string' },
+    seed: { type: 'string' },
+    trace: { type: 'boolean', default: false },
+    bug: { type: 'string' },
+    seconds: { type: 'string' },
+  },
+});
+
+function bugs(): Bugs {
+  if (values.bug === undefined) return noBugs;
+  const found = BUGS[values.bug];
+  if (found !== undefined) return found;
+  console.error(`no such bug: choose one of ${Object.keys(BUGS).join(', ')}`);
+  process.exit(2);
+}
+
+function one(seed: number): void {
+  const result = runSchedule({
+    seed,
+    bugs: bugs(),
+    ...(values.trace ? { traceTo: (line: string) => console.log(line) } : {}),
+  });
+  console.log(JSON.stringify(result));
+  process.exitCode = result.violation === undefined ? 0 : 1;
+}
+
+async function many(): Promise<void> {
+  const schedules = Number(values.schedules);
+  const first = Number(values.first);
+  const jobs = Math.min(Number(values.jobs ?? availableParallelism()), Math.ceil(schedules / 100));
+  const started = performance.now();
+  const totals = emptyTotals();
+  const progress = setInterval(() => console.log(`… ${describe(totals, started)}`), 5000);
+  const share = Math.ceil(schedules / jobs);
+  const work = Array.from({ length: jobs }, async (_, job) => {
+    const from = first + job * share;
+    const count = Math.min(share, first + schedules - from);
+    await runWorker(
+      { first: from, count, bugs: bugs(), secondsMax: Number(values.seconds ?? 1e9) },
+      totals,
+    );
+  });
+  await Promise.all(work);
+  clearInterval(progress);
+  console.log(`seeds ${first} to ${first + schedules - 1}, ${jobs} jobs`);
+  console.log(describe(totals, started));
+  for (const line of report(totals)) console.log(line);
+  process.exitCode = totals.violations === 0 ? 0 : 1;
+}
+
+async function runWorker(data: SimWorkerData, totals: Totals): Promise<void> {
+  const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: data });
+  worker.on('message', (message: FromSimWorker) => addTotals(totals, message));
+  await new Promise<void>((resolve, reject) => {
+    worker.once('error', reject);
+    worker.once('exit', (code) => {
+      if (code === 0) resolve();
+      else reject(new Error(`a worker ended with ${code}`));
+    });
+  });
+}
+
+function describe(totals: Totals, started: number): string {
+  const seconds = (performance.now() - started) / 1000;
+  const rate = Math.round(totals.schedules / seconds);
+  return `${totals.schedules} schedules in ${seconds.toFixed(1)} s (${rate}/s), ${totals.violations} violations`;
+}
+
+function report(totals: Totals): string[] {
+  const hours = totals.virtualMs / 3_600_000;
+  const takeovers = totals.takeoversMs.toSorted((a, b) => a - b);
+  const at = (part: number): string =>
+    (takeovers[Math.floor(takeovers.length * part)] ?? 0).toFixed(0);
+  return [
+    `${hours.toFixed(1)} virtual hours, ${totals.acknowledged} commits acknowledged, ${totals.promotions} promotions`,
+    `power-off to promoted: ${takeovers.length} cases, median ${at(0.5)} ms, 99 % ${at(0.99)} ms`,
+    ...[...totals.byRule].map(([rule, count]) => `  ${rule}: ${count}`),
+    ...totals.failures
+      .slice(0, FAILURES_SHOWN)
+      .map(({ seed, message }) => `  seed ${seed}: ${message}`),
+  ];
+}
+
+if (values.seed !== undefined) one(Number(values.seed));
+else await many();

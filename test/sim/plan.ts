@@ -1,0 +1,346 @@
+// What goes wrong in a schedule: faults with a beginning and an end, drawn from the seed.
+//
+// With the arbiter `gateway` only faults of the kind "a host, cable, card or switch is out" are drawn,
+// and none is shorter than the gateway's own patience: two nodes that both reach the gateway reach each
+// other is what that arbiter relies on. With etcd and with fencing anything goes.
+import type { Command } from '../../src/cluster/machine/event-types.ts';
+import type { Random } from '../support/random.ts';
+import type { Network, NodeIndex } from './network.ts';
+import type { World } from './world.ts';
+
+interface Fault {
+  readonly name: string;
+  readonly begin: (world: World) => void;
+  readonly end: (world: World) => void;
+}
+
+function powerCut(node: NodeIndex): Fault {
+  return {
+    name: `power off ${node}`,
+    begin: (world) => {
+      world.keptOff[node] += 1;
+      world.nodes[node].powerOff('power cut');
+    },
+    end: (world) => {
+      world.keptOff[node] -= 1;
+      world.restore(world.nodes[node]);
+    },
+  };
+}
+
+function blackout(): Fault {
+  const [a, b] = [powerCut(0), powerCut(1)];
+  return {
+    name: 'both lose power',
+    begin: (world) => {
+      a.begin(world);
+      b.begin(world);
+    },
+    end: (world) => {
+      const first = world.random.chance(0.5);
+      const gap = world.random.below(1500);
+      (first ? a : b).end(world);
+      world.queue.after(gap, () => (first ? b : a).end(world));
+    },
+  };
+}
+
+function freeze(node: NodeIndex, what: 'freezes' | 'stalls'): Fault {
+  return {
+    name: `${what === 'freezes' ? 'freeze' : 'stall the service of'} ${node}`,
+    begin: (world) => {
+      if (world.nodes[node].isOn) world.nodes[node][what] += 1;
+    },
+    end: (world) => {
+      const target = world.nodes[node];
+      if (target[what] === 0) return;
+      target[what] -= 1;
+      target.awake();
+    },
+  };
+}
+
+function serviceCrash(node: NodeIndex): Fault {
+  return {
+    name: `kill the service of ${node}`,
+    begin: (world) => world.nodes[node].crashService(),
+    end: (world) => {
+      const target = world.nodes[node];
+      if (target.isOn && target.machine === null) target.boot();
+    },
+  };
+}
+
+function cutBoth(pick: (world: World) => Network): Fault {
+  return {
+    name: 'switch out',
+    begin: (world) => {
+      pick(world).switchOut += 1;
+    },
+    end: (world) => {
+      pick(world).switchOut -= 1;
+    },
+  };
+}
+
+function cardOut(node: NodeIndex, pick: (world: World) => readonly Network[]): Fault {
+  return {
+    name: `card out ${node}`,
+    begin: (world) => {
+      for (const network of pick(world)) network.cardOut[node] += 1;
+    },
+    end: (world) => {
+      for (const network of pick(world)) network.cardOut[node] -= 1;
+    },
+  };
+}
+
+function oneWay(node: NodeIndex, pick: (world: World) => readonly Network[]): Fault {
+  return {
+    name: `nothing leaves ${node} to the other`,
+    begin: (world) => {
+      for (const network of pick(world)) network.cutFrom[node] += 1;
+    },
+    end: (world) => {
+      for (const network of pick(world)) network.cutFrom[node] -= 1;
+    },
+  };
+}
+
+function bad(random: Random): Fault {
+  const loss = random.below(50) / 100;
+  const doubles = random.below(30) / 100;
+  const delayMs = random.below(400);
+  const set = (world: World, on: boolean): void => {
+    for (const network of [world.lan, world.sync]) {
+      network.loss = on ? loss : 0;
+      network.doubles = on ? doubles : 0;
+      network.delayMaxMs = on ? 2 + delayMs : 2;
+    }
+  };
+  const name = `loss ${loss}, doubles ${doubles}, delay ${delayMs} ms`;
+  return { name, begin: (world) => set(world, true), end: (world) => set(world, false) };
+}
+
+function gatewayOut(): Fault {
+  return {
+    name: 'gateway out',
+    begin: (world) => {
+      world.gatewayOut += 1;
+    },
+    end: (world) => {
+      world.gatewayOut -= 1;
+    },
+  };
+}
+
+function etcdCut(which: NodeIndex | 'all'): Fault {
+  const add = (world: World, by: number): void => {
+    if (which === 'all') world.etcd.out += by;
+    else world.etcd.cutFrom[which] += by;
+  };
+  return {
+    name: `etcd away from ${which}`,
+    begin: (world) => add(world, 1),
+    end: (world) => add(world, -1),
+  };
+}
+
+function etcdSlow(random: Random): Fault {
+  const ms = 50 + random.below(900);
+  return {
+    name: `etcd slow by ${ms} ms`,
+    begin: (world) => {
+      world.etcd.slowMs = ms;
+    },
+    end: (world) => {
+      world.etcd.slowMs = 0;
+    },
+  };
+}
+
+function fenceBroken(): Fault {
+  return {
+    name: 'fence device broken',
+    begin: (world) => {
+      world.fenceWorks = false;
+    },
+    end: (world) => {
+      world.fenceWorks = true;
+    },
+  };
+}
+
+/** The disk fails; at the end an empty new one is there. */
+function diskFailure(node: NodeIndex): Fault {
+  return {
+    name: `disk of ${node} fails`,
+    begin: (world) => {
+      const target = world.nodes[node];
+      target.diskFailed = true;
+      target.setCopy('failed');
+      target.tellHealth('disk');
+      world.disksLost += 1;
+    },
+    end: (world) => {
+      const target = world.nodes[node];
+      target.replaceDisk();
+    },
+  };
+}
+
+function applicationTrouble(node: NodeIndex, random: Random): Fault {
+  const hangs = random.chance(0.3);
+  const startFails = random.below(4);
+  return {
+    name: `application of ${node} fails, ${startFails} starts fail${hangs ? ', stop hangs' : ''}`,
+    begin: (world) => {
+      const target = world.nodes[node];
+      target.stopHangs = hangs;
+      target.startFails = startFails;
+      if (!target.isApplicationUp) return;
+      target.isApplicationUp = hangs;
+      const state = hangs ? 'hung' : 'failed';
+      target.toMachine({ kind: 'application', state, why: 'the probe failed' });
+    },
+    end: (world) => {
+      const target = world.nodes[node];
+      target.stopHangs = false;
+      target.startFails = 0;
+      target.toMachine({ kind: 'command', command: { kind: 'clear-failures' } });
+    },
+  };
+}
+
+function give(world: World, given: Command): void {
+  const primary = world.nodes.find((node) => node.machine?.role === 'primary');
+  const target = given.kind === 'switchover' ? primary : world.random.pick(world.nodes);
+  target?.toMachine({ kind: 'command', command: given });
+}
+
+function command(what: Command, undo: Command | null): Fault {
+  return {
+    name: `operator: ${what.kind}`,
+    begin: (world) => give(world, what),
+    end: (world) => {
+      if (undo !== null) give(world, undo);
+    },
+  };
+}
+
+function leave(node: NodeIndex): Fault {
+  return {
+    name: `shut ${node} down`,
+    begin: (world) => {
+      const target = world.nodes[node];
+      target.toMachine({ kind: 'command', command: { kind: 'leave' } });
+      world.keptOff[node] += 1;
+      world.queue.after(1200, () => target.powerOff('shut down'));
+    },
+    end: (world) => {
+      world.queue.after(1200, () => {
+        world.keptOff[node] -= 1;
+        world.restore(world.nodes[node]);
+      });
+    },
+  };
+}
+
+const both = (world: World): readonly Network[] => [world.lan, world.sync];
+const lan = (world: World): readonly Network[] => [world.lan];
+
+/** Faults that every kind of arbiter has to stand. */
+function commonFault(random: Random): Fault {
+  const node: NodeIndex = random.chance(0.5) ? 0 : 1;
+  const kind = random.below(100);
+  if (kind < 18) return powerCut(node);
+  if (kind < 24) return blackout();
+  if (kind < 36) return freeze(node, 'freezes');
+  if (kind < 42) return freeze(node, 'stalls');
+  if (kind < 48) return serviceCrash(node);
+  if (kind < 56) return applicationTrouble(node, random);
+  if (kind < 60) return diskFailure(node);
+  if (kind < 66) return command({ kind: 'switchover' }, null);
+  if (kind < 69) return command({ kind: 'pause' }, { kind: 'resume' });
+  if (kind < 72) return leave(node);
+  if (kind < 80) return cutBoth((world) => world.sync);
+  if (kind < 86) return cutBoth((world) => world.lan);
+  if (kind < 92) return cardOut(node, lan);
+  return cardOut(node, both);
+}
+
+function harshFault(random: Random): Fault {
+  const node: NodeIndex = random.chance(0.5) ? 0 : 1;
+  const kind = random.below(100);
+  if (kind < 25) return oneWay(node, both);
+  if (kind < 35) return oneWay(node, lan);
+  if (kind < 50) return isolate();
+  return bad(random);
+}
+
+/** The two nodes do not hear each other at all, and everything else works. */
+function isolate(): Fault {
+  const [a, b] = [oneWay(0, both), oneWay(1, both)];
+  return {
+    name: 'the nodes are cut from each other',
+    begin: (world) => {
+      a.begin(world);
+      b.begin(world);
+    },
+    end: (world) => {
+      a.end(world);
+      b.end(world);
+    },
+  };
+}
+
+function arbiterFault(random: Random, arbiter: string): Fault {
+  if (arbiter === 'gateway') return gatewayOut();
+  if (arbiter === 'none') return fenceBroken();
+  if (random.chance(0.3)) return etcdSlow(random);
+  return etcdCut(random.pick([0, 1, 'all'] as const));
+}
+
+function draw(random: Random, arbiter: string): Fault {
+  if (random.chance(0.15)) return arbiterFault(random, arbiter);
+  if (arbiter !== 'gateway' && random.chance(0.4)) return harshFault(random);
+  return commonFault(random);
+}
+
+/** Edges of faults of a gateway schedule keep this apart. */
+const GRID_MS = 900;
+
+/** Puts faults into the queue, between `from` and `until`; after that everything is whole. */
+export function planFaults(world: World, arbiter: string, from: number, until: number): void {
+  const { random, queue } = world;
+  const count = 1 + random.below(5);
+  for (let i = 0; i < count; i += 1) {
+    const fault = draw(random, arbiter);
+    let start = from + random.below((until - from) * 0.8);
+    let length = random.chance(0.4) ? 50 + random.below(1200) : 500 + random.below(5000);
+    if (arbiter === 'gateway') {
+      start = Math.round(start / GRID_MS) * GRID_MS + random.below(40);
+      length = Math.max(1, Math.round(length / GRID_MS)) * GRID_MS;
+    }
+    const end = Math.min(start + length, until);
+    queue.at(start, () => {
+      world.trace(null, `>>> ${fault.name} (${Math.round(end - start)} ms)`);
+      fault.begin(world);
+    });
+    queue.at(end, () => {
+      world.trace(null, `<<< ${fault.name}`);
+      fault.end(world);
+    });
+  }
+}
+
+/** One fault in good times, as the accident table has them: the primary is gone for good. */
+export function planPowerOff(world: World, at: number): void {
+  world.queue.at(at, () => {
+    const primary = world.nodes.find((node) => node.machine?.role === 'primary');
+    if (primary === undefined) return;
+    world.trace(null, '>>> the primary loses power for good');
+    world.keptOff[primary.index] += 1;
+    primary.powerOff('power cut');
+  });
+}

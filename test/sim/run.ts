@@ -1,0 +1,191 @@
+// One schedule from its seed: draws a configuration, clocks and faults, runs them, checks the end.
+import { defaultTimings, type Timings } from '../../src/cluster/machine/timings.ts';
+import type { ArbiterKind, FencingPolicy, MachineConfig } from '../../src/cluster/machine/types.ts';
+import { Random } from '../support/random.ts';
+import type { NodeIndex } from './network.ts';
+import { simNodeId } from './node.ts';
+import { planFaults, planPowerOff } from './plan.ts';
+import { type Bugs, noBugs, Violation, World } from './world.ts';
+
+export interface RunOptions {
+  readonly seed: number;
+  readonly bugs?: Bugs;
+  readonly traceTo?: (line: string) => void;
+}
+
+export interface RunResult {
+  readonly seed: number;
+  readonly arbiter: ArbiterKind;
+  readonly fencing: FencingPolicy;
+  /** `undefined`: nothing was wrong. */
+  readonly violation: { readonly rule: string; readonly message: string } | undefined;
+  readonly acknowledged: number;
+  readonly promotions: number;
+  readonly virtualMs: number;
+  /** From the power-off of a healthy primary to the other node being mounted; null in other schedules. */
+  readonly takeoverMs: number | null;
+}
+
+const SETTLE_MS = 2500;
+const CALM_MS = 14_000;
+const QUIET_MS = 6000;
+const TAKEOVER_MAX_MS = 4000;
+
+const SIM_TIMINGS: Timings = {
+  ...defaultTimings,
+  arbiterCalmIntervalMs: 1000,
+  fenceTimeoutMs: 4000,
+  promoteTimeoutMs: 4000,
+  drainTimeoutMs: 3000,
+  applicationStartTimeoutMs: 3000,
+  applicationStopTimeoutMs: 1200,
+  escalateTimeoutMs: 800,
+  restartsMax: 1,
+  restartWindowMs: 5000,
+  failureMemoryMs: 4000,
+  holdOffMs: 300,
+  holdOffMaxMs: 2000,
+  failbackAfterMs: 2500,
+};
+
+interface Draw {
+  readonly arbiter: ArbiterKind;
+  readonly fencing: FencingPolicy;
+  readonly configs: readonly [MachineConfig, MachineConfig];
+  readonly isPowerOff: boolean;
+  readonly mode: 'sync' | 'async';
+}
+
+function drawSetup(random: Random): Draw {
+  const kind = random.below(100);
+  const arbiter: ArbiterKind = kind < 45 ? 'etcd' : kind < 80 ? 'gateway' : 'none';
+  const isFenced = arbiter === 'none' ? random.chance(0.7) : random.chance(0.2);
+  const strict = arbiter === 'none' || random.chance(0.5);
+  const fencing: FencingPolicy = !isFenced ? 'off' : strict ? 'required' : 'best-effort';
+  const mode = random.chance(0.88) ? 'sync' : 'async';
+  const timings = drawTimings(random);
+  const preferred = random.chance(0.4) ? simNodeId(random.chance(0.5) ? 0 : 1) : null;
+  const hasAddress = random.chance(0.8);
+  const failback = preferred !== null && random.chance(0.4);
+  const availabilityFirst = random.chance(0.04);
+  const config = (self: NodeIndex): MachineConfig => ({
+    group: 'shop',
+    self: { id: simNodeId(self), name: self === 0 ? 'alpha' : 'beta' },
+    peer: { id: simNodeId(self === 0 ? 1 : 0), name: self === 0 ? 'beta' : 'alpha' },
+    mode,
+    arbiter,
+    fencing,
+    hasAddress,
+    hasApplication: true,
+    automatic: true,
+    availabilityFirst,
+    preferred,
+    failback,
+    timings,
+  });
+  const configs = [config(0), config(1)] as const;
+  return { arbiter, fencing, configs, mode, isPowerOff: random.chance(0.1) };
+}
+
+function drawTimings(random: Random): Timings {
+  const heartbeatIntervalMs = random.pick([100, 120, 150]);
+  const leaseMs = Math.max(random.pick([600, 750, 900]), heartbeatIntervalMs * 5);
+  return {
+    ...SIM_TIMINGS,
+    heartbeatIntervalMs,
+    gatewayIntervalMs: Math.min(heartbeatIntervalMs, 120),
+    gatewayStableMs: heartbeatIntervalMs * 2,
+    leaseMs,
+    deadAfterMs: random.pick([900, 1000, 1300]),
+  };
+}
+
+function drawClock(random: Random): { rate: number; offsetMs: number } {
+  return { rate: 1 + (random.below(8001) - 4000) / 1e6, offsetMs: 1000 + random.below(100_000) };
+}
+
+/** Runs one schedule. The same seed and bugs give the same run. */
+export function runSchedule({ seed, bugs = noBugs, traceTo }: RunOptions): RunResult {
+  const random = new Random(seed);
+  const setup = drawSetup(random);
+  const clocks = [drawClock(random), drawClock(random)] as const;
+  const world = new World({ random, bugs, traceTo: traceTo ?? null, ...setup, clocks });
+  const { arbiter, fencing } = setup;
+  world.trace(null, `seed ${seed}: arbiter ${arbiter}, fencing ${fencing}, mode ${setup.mode}`);
+  let takeoverMs: number | null = null;
+  let violation: RunResult['violation'];
+  try {
+    takeoverMs = play(world, setup);
+  } catch (thrown) {
+    if (!(thrown instanceof Violation)) throw thrown;
+    violation = { rule: thrown.rule, message: thrown.message };
+    world.trace(null, `VIOLATION ${thrown.message}`);
+  }
+  return {
+    seed,
+    arbiter,
+    fencing,
+    violation,
+    acknowledged: world.acknowledged,
+    promotions: world.promotions.length,
+    virtualMs: world.queue.now,
+    takeoverMs,
+  };
+}
+
+function play(world: World, setup: Draw): number | null {
+  const { queue, random, nodes } = world;
+  queue.at(random.below(300), () => nodes[0].powerOn());
+  queue.at(random.below(300), () => nodes[1].powerOn());
+  if (setup.isPowerOff) return playPowerOff(world, setup);
+  const until = SETTLE_MS + 4000 + random.below(6000);
+  planFaults(world, setup.arbiter, SETTLE_MS, until);
+  // Ends of some faults take a little longer.
+  queue.run(until + 3000 + CALM_MS - QUIET_MS);
+  for (const node of nodes) node.toMachine({ kind: 'command', command: { kind: 'resume' } });
+  const before = world.promotions.length;
+  queue.run(queue.now + QUIET_MS);
+  checkEnd(world, setup, before);
+  return null;
+}
+
+function playPowerOff(world: World, setup: Draw): number | null {
+  const { queue } = world;
+  const at = 6000 + world.random.below(1000);
+  planPowerOff(world, at);
+  queue.run(at - 1);
+  const primary = world.nodes.find((node) => node.machine?.role === 'primary');
+  const ready = primary?.machine?.alone.state === 'together';
+  queue.run(at + TAKEOVER_MAX_MS + (setup.fencing === 'off' ? 0 : 4000));
+  // Without an arbiter and without fencing a person has to say so.
+  if (!ready || (setup.arbiter === 'none' && setup.fencing === 'off')) return null;
+  const done = world.promotions.at(-1) ?? 0;
+  const survivor = primary?.other;
+  if (survivor?.machine?.role === 'primary' && done > at) return done - at;
+  const isSlowFence = setup.fencing !== 'off';
+  if (isSlowFence) return null;
+  throw new Violation(
+    'takeover',
+    `nobody took over within ${TAKEOVER_MAX_MS} ms: ${survivor?.machine?.reason ?? ''}`,
+  );
+}
+
+function checkEnd(world: World, setup: Draw, promotionsBefore: number): void {
+  const { nodes } = world;
+  if (world.promotions.length !== promotionsBefore && !setup.configs[0].failback) {
+    throw new Violation('no-flapping', 'somebody became primary long after everything was whole');
+  }
+  const primaries = nodes.filter((node) => node.machine?.role === 'primary');
+  const [primary] = primaries;
+  if (primaries.length > 1) throw new Violation('one-primary', 'both are primary at the end');
+  if (primary === undefined) {
+    // With a disk gone, the last complete copy may be gone: a person decides.
+    if (world.disksLost > 0) return;
+    const reasons = nodes.map((node) => `${node.name}: ${node.machine?.reason ?? 'no machine'}`);
+    throw new Violation('one-primary', `nobody is primary at the end. ${reasons.join('. ')}`);
+  }
+  world.checkAcknowledged(primary, 'serves at the end');
+  if (!primary.isApplicationUp || !primary.isLeased) {
+    throw new Violation('one-primary', `${primary.name} is primary and does not serve`);
+  }
+}
