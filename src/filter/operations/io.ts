@@ -17,7 +17,7 @@ import {
 } from '../fuse-protocol.ts';
 import type { Handle } from '../handle-table.ts';
 import type { Mount } from '../mount.ts';
-import { killPrivileges } from './attributes.ts';
+import { killPrivileges, recordTruncate } from './attributes.ts';
 import { captureRange } from './subtree.ts';
 
 /** One COPY_FILE_RANGE request copies at most this much; the caller goes on with the rest. */
@@ -85,13 +85,22 @@ export function write(mount: Mount, request: Request): void {
   const size = request.u32(writeIn.size);
   const killsPrivileges = (request.u32(writeIn.writeFlags) & WRITE_KILL_SUIDGID) !== 0;
   const written = sys.pwrite(handle.fd, request.address(WRITE_IN_BYTES), size, offset);
-  if (written < 0) return mount.channel.result(request, written);
+  if (written < 0) {
+    recordFailure(mount, handle);
+    return mount.channel.result(request, written);
+  }
   if (written > 0 && mount.records(handle.node))
     recordWrite(mount, request, handle, { offset, written });
   if (killsPrivileges) killPrivileges(mount, handle.node);
   mount.channel.body.setUint32(OUT_HEADER_BYTES, written, true);
   mount.channel.body.setUint32(OUT_HEADER_BYTES + 4, 0, true);
   mount.channel.success(request, 8);
+}
+
+/** A change that failed (for want of space) may have moved the end of the file and its mtime. */
+function recordFailure(mount: Mount, handle: Handle): void {
+  if (mount.records(handle.node) && mount.stat.fd(handle.fd) === 0)
+    recordTruncate(mount, handle.node);
 }
 
 /** The data already lies in the ring, right where the record's payload belongs. */
@@ -153,7 +162,7 @@ export function fallocate(mount: Mount, request: Request): void {
     draft.mtimeSec = mount.stat.mtimeSec;
     draft.mtimeNsec = mount.stat.mtimeNsec;
     mount.capture.publishBare();
-  }
+  } else if (result < 0) recordFailure(mount, handle);
   mount.channel.result(request, result);
 }
 
