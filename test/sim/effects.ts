@@ -185,6 +185,8 @@ function promote(node: SimNode, effect: EffectOf<'promote'>): void {
     }
     node.knownEpoch = Math.max(node.knownEpoch, effect.epoch);
     node.data.epoch = effect.epoch;
+    // Durable before anything can be written.
+    node.memo = { ...node.memo, epoch: effect.epoch, served: effect.epoch };
     const filter = newFilter(effect.epoch, world.queue.now);
     node.filter = filter;
     world.notePromoted(node, effect);

@@ -110,17 +110,19 @@ export class SimNode {
     const running =
       this.filter === null
         ? null
-        : { epoch: this.filter.epoch, leaseUntilMs: this.leaseUntilLocal };
+        : {
+            epoch: this.filter.epoch,
+            leaseUntilMs: this.leaseUntilLocal,
+            hasAddress: this.holdsAddress,
+            runsApplication: this.isApplicationUp,
+          };
     if (running === null) this.hasStandby = true;
     const { life, memo, data } = this;
     const boot = { life, memo, copy: this.#copyToTell(), position: positionOf(data), running };
     this.machine = initialState(this.config, boot, this.localNow);
     this.#toldPosition = -1;
     this.world.trace(this, running === null ? 'starts' : 'service starts again');
-    if (running !== null) {
-      this.holdsAddress = true;
-      this.world.mirror.tellState(this);
-    }
+    if (running !== null) this.world.mirror.tellState(this);
     if (this.diskFailed) this.tellHealth('disk');
     if (this.networkFailed) this.tellHealth('network');
     this.#tick();
@@ -183,6 +185,8 @@ export class SimNode {
   replaceDisk(): void {
     this.diskFailed = false;
     if (this.filter !== null) this.powerOff('its disk is replaced');
+    this.world.mirror.cut(this);
+    this.processes += 1;
     this.data.log = [];
     this.data.epoch = 0;
     this.data.copy = 'syncing';

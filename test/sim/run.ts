@@ -1,4 +1,5 @@
 // One schedule from its seed: draws a configuration, clocks and faults, runs them, checks the end.
+import { AssertionFailure } from '../../src/core/assert.ts';
 import { defaultTimings, type Timings } from '../../src/cluster/machine/timings.ts';
 import type { ArbiterKind, FencingPolicy, MachineConfig } from '../../src/cluster/machine/types.ts';
 import { Random } from '../support/random.ts';
@@ -117,8 +118,9 @@ export function runSchedule({ seed, bugs = noBugs, traceTo }: RunOptions): RunRe
   try {
     takeoverMs = play(world, setup);
   } catch (thrown) {
-    if (!(thrown instanceof Violation)) throw thrown;
-    violation = { rule: thrown.rule, message: thrown.message };
+    if (!(thrown instanceof Violation) && !(thrown instanceof AssertionFailure)) throw thrown;
+    const rule = thrown instanceof Violation ? thrown.rule : 'assertion';
+    violation = { rule, message: thrown.message };
     world.trace(null, `VIOLATION ${thrown.message}`);
   }
   return {
@@ -140,13 +142,22 @@ function play(world: World, setup: Draw): number | null {
   if (setup.isPowerOff) return playPowerOff(world, setup);
   const until = SETTLE_MS + 4000 + random.below(6000);
   planFaults(world, setup.arbiter, SETTLE_MS, until);
-  // Ends of some faults take a little longer.
+  // Ends of some faults take a little longer, and what was fenced has to be switched on again.
+  queue.at(until + 2800, () => makeWhole(world));
   queue.run(until + 3000 + CALM_MS - QUIET_MS);
-  for (const node of nodes) node.toMachine({ kind: 'command', command: { kind: 'resume' } });
   const before = world.promotions.length;
   queue.run(queue.now + QUIET_MS);
   checkEnd(world, setup, before);
   return null;
+}
+
+function makeWhole(world: World): void {
+  for (const node of world.nodes) {
+    world.restore(node);
+    if (node.machine?.memo.paused.on === true) {
+      node.toMachine({ kind: 'command', command: { kind: 'resume' } });
+    }
+  }
 }
 
 function playPowerOff(world: World, setup: Draw): number | null {

@@ -149,6 +149,7 @@ export function retryService(d: Draft): void {
   const { s, now } = d;
   if (s.role !== 'primary' || s.demotion !== null) return;
   retryAddress(d);
+  if (s.service.application === 'stopped') startService(d);
   if (s.memo.paused.on || s.service.application !== 'failed' || now < s.service.retryAtMs) return;
   restart(d, s.service.restartsMs);
 }

@@ -3,7 +3,7 @@ import type { Draft } from './draft.ts';
 import { consentsTo } from './election.ts';
 import { networkHealth } from './gateway.ts';
 import { asksForLease, makeGrant, ownEpoch } from './lease.ts';
-import type { MachineState } from './state.ts';
+import { isComplete, isStale, type MachineState } from './state.ts';
 import type { AloneMark, GroupBeat } from './types.ts';
 
 /** Sends the present state to the peer. */
@@ -23,8 +23,8 @@ function describe(s: MachineState, now: number): Omit<GroupBeat, 'grant'> {
     tried: Math.max(s.triedEpoch, ownEpoch(s)),
     data: s.data,
     copy: s.copy,
-    stale: s.memo.stale,
-    fresh: s.fresh,
+    stale: isStale(s),
+    fresh: isComplete(s),
     alone: s.role === 'primary' && s.alone.state !== 'together' ? s.alone.mark : null,
     aloneSeen: keptMark(s),
     asks: asksForLease(s),

@@ -5,6 +5,7 @@ import { startDemotion, startHandover } from './demotion.ts';
 import { mayTakeOver } from './evidence.ts';
 import type { Command } from './event-types.ts';
 import { startPromotion } from './promotion.ts';
+import { isStale } from './state.ts';
 import { peerCanTake } from './triggers.ts';
 
 export interface Refusal {
@@ -85,14 +86,13 @@ function takeover(d: Draft, command: Extract<Command, { kind: 'takeover' }>): Re
     const reason = `it is not safe: ${verdict.why}. Be sure that ${peer.name} does not serve, then add --force`;
     return { code: 'TAKEOVER_NEEDS_FORCE', reason };
   }
-  const isStale = s.memo.stale || s.vote.record?.alone === true || s.copy !== 'up-to-date';
-  if (isStale && !command.acceptStale) {
+  const losesCommits = isStale(s) || s.copy !== 'up-to-date';
+  if (losesCommits && !command.acceptStale) {
     const reason = `acknowledged commits are missing in the copy on ${self.name}: bring ${peer.name} back, or give them up with --accept-stale`;
     return { code: 'TAKEOVER_LOSES_COMMITS', reason };
   }
   const force = s.copy !== 'up-to-date';
   const why = 'an operator ordered it';
-  s.offer = null;
   startPromotion(d, { right: 'forced', epoch: nextEpoch(s), base: null, force, why });
   return null;
 }

@@ -4,6 +4,7 @@ import { seconds } from './draft.ts';
 import type { MachineEvent } from './event-types.ts';
 import { endUnlimitedLease, takeGrant } from './lease.ts';
 import { isAhead, type MachineState } from './state.ts';
+import { DRIFT } from './timings.ts';
 import type { AloneMark, GroupBeat } from './types.ts';
 
 /** A heartbeat of a fenced node that was on its way does not mean that it lives. */
@@ -17,8 +18,9 @@ export function onHeartbeat(d: Draft, event: Extract<MachineEvent, { kind: 'hear
   const silentMs = now - peer.heardMs;
   const isNew = peer.beat === null;
   noteReturn(d, silentMs, isNew);
-  // What happened during a silence is not known, until this heartbeat itself says so.
-  if (isNew || silentMs > s.config.timings.deadAfterMs / 2) s.fresh = s.role === 'primary';
+  const proves = isTimely(s, event.heardBackMs, now);
+  // What happened during a silence is not known, until a heartbeat says so that is not itself old.
+  if (!proves) s.fresh = s.role === 'primary';
   const left = beat.leaving && beat.role === 'standby';
   const wasGone = peer.left || peer.offSinceMs !== null;
   d.peer({
@@ -39,7 +41,7 @@ export function onHeartbeat(d: Draft, event: Extract<MachineEvent, { kind: 'hear
   learnEpochs(d, beat);
   mergePause(d, beat);
   takeGrant(d, beat.grant);
-  if (s.role !== 'primary') noteCommits(d, beat);
+  if (s.role !== 'primary') noteCommits(d, beat, proves);
   noteOffer(d, beat);
 }
 
@@ -51,6 +53,16 @@ function isEcho(s: MachineState, event: { life: number; beat: GroupBeat }, now: 
     event.beat.asks &&
     now - offSinceMs < FENCED_ECHO_MS
   );
+}
+
+/**
+ * The peer had heard this node a moment ago when it sent this: what it says holds now. A heartbeat that
+ * waited in a buffer, of a frozen node for example, tells only what was so once; a peer goes on alone,
+ * or takes over, only after a longer silence than this.
+ */
+function isTimely(s: MachineState, heardBackMs: number | null, now: number): boolean {
+  const { deadAfterMs, marginMs } = s.config.timings;
+  return heardBackMs !== null && now - heardBackMs < deadAfterMs * (1 - DRIFT) - marginMs;
 }
 
 function noteReturn(d: Draft, silentMs: number, isNew: boolean): void {
@@ -78,13 +90,18 @@ function mergePause(d: Draft, beat: GroupBeat): void {
 }
 
 /** Which acknowledged commits may be missing here, as far as this heartbeat tells. */
-function noteCommits(d: Draft, beat: GroupBeat): void {
+function noteCommits(d: Draft, beat: GroupBeat, proves: boolean): void {
   const { s } = d;
   if (beat.role === 'primary') {
     if (beat.epoch < s.epoch) return;
-    if (beat.alone === null) noteTogether(d);
-    else noteAlone(d, beat.alone);
-  } else if (beat.epoch <= s.epoch && beat.role === 'standby' && s.data.epoch >= s.epoch) {
+    if (beat.alone !== null) noteAlone(d, beat.alone);
+    else if (proves) noteTogether(d);
+  } else if (
+    proves &&
+    beat.epoch <= s.epoch &&
+    beat.role === 'standby' &&
+    s.data.epoch >= s.epoch
+  ) {
     // Nobody has served after the epoch of the data here, and the other data is no further.
     if (!isAhead(beat.data, s.data)) s.fresh = true;
   }

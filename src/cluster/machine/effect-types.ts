@@ -38,7 +38,8 @@ export type Effect =
   /** Switch the peer off for certain. Answer: `fence`. */
   | { readonly kind: 'fence'; readonly op: number; readonly timeoutMs: number }
   /**
-   * Become primary with `epoch`, durably noted before anything can be written: finish the journal,
+   * Become primary with `epoch`, which is durably in the memo's `epoch` and `served` before anything
+   * can be written: finish the journal,
    * mount the filter, with commits waiting until `allowAlone` or the mirror's own `together`.
    * `base`: where the other node closed its stream, or null after a failover. `force`: even a copy
    * that is not up-to-date. Answer: `promoted` or `promoteFailed`.

@@ -3,16 +3,20 @@
 // where they do not yet, no harm is done, because the one that leads needs the consent of the other.
 //
 //   able        copy up-to-date, disk well
-//   complete    has the newest data of the two, or knows that no acknowledged commit is missing
+//   complete    was not told otherwise; and knows that no acknowledged commit is missing, or has the
+//               newest data of the two while the other's is intact
 //   then        a network that clients can come in through; in `sync` the one whose application did not
 //               fail, then newer data (otherwise newer data first); the preferred node; the lower id
 import { networkHealth } from './gateway.ts';
-import { isAhead, isSamePosition, type MachineState } from './state.ts';
-import type { GroupBeat, Health, Position } from './types.ts';
+import { isAhead, isComplete, isSamePosition, isStale, type MachineState } from './state.ts';
+import type { CopyState, GroupBeat, Health, Position } from './types.ts';
 
 interface Candidate {
   readonly id: string;
   readonly able: boolean;
+  /** Highest epoch it knows that somebody served with. */
+  readonly epoch: number;
+  readonly isIntact: boolean;
   readonly fresh: boolean;
   readonly stale: boolean;
   readonly network: Health;
@@ -25,8 +29,10 @@ function own(s: MachineState, now: number): Candidate {
     id: s.config.self.id,
     able: s.copy === 'up-to-date' && s.health.disk === 'ok' && !s.leaving,
     network: networkHealth(s, now),
-    fresh: s.fresh,
-    stale: s.memo.stale,
+    epoch: s.epoch,
+    isIntact: isIntact(s.copy),
+    fresh: isComplete(s),
+    stale: isStale(s),
     application: s.health.application,
     data: s.data,
   };
@@ -37,6 +43,8 @@ function other(s: MachineState, beat: GroupBeat): Candidate {
     id: s.config.peer.id,
     able: beat.copy === 'up-to-date' && beat.disk === 'ok' && !beat.leaving,
     network: beat.network,
+    epoch: beat.epoch,
+    isIntact: isIntact(beat.copy),
     fresh: beat.fresh,
     stale: beat.stale,
     application: beat.application,
@@ -44,8 +52,15 @@ function other(s: MachineState, beat: GroupBeat): Candidate {
   };
 }
 
+/** Data that was lost or overwritten says nothing about what was acknowledged once. */
+function isIntact(copy: CopyState): boolean {
+  return copy === 'up-to-date' || copy === 'catching-up';
+}
+
 function mayLead(a: Candidate, b: Candidate): boolean {
-  return a.able && !a.stale && (a.fresh || !isAhead(b.data, a.data));
+  if (!a.able || a.stale) return false;
+  if (a.fresh && a.epoch >= b.epoch) return true;
+  return b.isIntact && !isAhead(b.data, a.data);
 }
 
 /** Who of the two leads; null when neither may without an operator. */

@@ -117,5 +117,10 @@ export interface Boot {
   readonly copy: CopyState;
   readonly position: Position;
   /** The group process survived the machine: it still runs as primary with this lease. */
-  readonly running: { readonly epoch: number; readonly leaseUntilMs: number } | null;
+  readonly running: {
+    readonly epoch: number;
+    readonly leaseUntilMs: number;
+    readonly hasAddress: boolean;
+    readonly runsApplication: boolean;
+  } | null;
 }

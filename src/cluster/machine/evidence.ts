@@ -4,7 +4,7 @@
 //
 //   arbiter   it cannot write                         nothing is missing
 //   etcd      record unchanged for a lease            the record does not say "alone"
-//   gateway   silence while the gateway answered      the gateway answered ever since the peer was heard
+//   gateway   silence while the gateway answered      the gateway answered ever since the peer heard us
 //   none      fenced, or it said goodbye              fenced before it can have gone on alone, or goodbye
 import { addressAnswer, gatewayStableSinceMs } from './gateway.ts';
 import { isAhead, isSelf, type MachineState } from './state.ts';
@@ -49,7 +49,7 @@ export function isAble(s: MachineState): Verdict {
 
 /** May this standby take over from a silent peer now? */
 export function mayTakeOver(s: MachineState, now: number): Verdict {
-  const { config, peer, health } = s;
+  const { config, peer } = s;
   const { timings } = config;
   const gone = peer.left || peer.offSinceMs !== null;
   const deadAt = peer.heardMs + timings.deadAfterMs;
@@ -60,10 +60,6 @@ export function mayTakeOver(s: MachineState, now: number): Verdict {
   if (s.memo.paused.on) return no('PAUSED', 'the group is paused', LATER, true);
   const able = isAble(s);
   if (!able.ok) return able;
-  if (health.application === 'failed') {
-    const why = `the application failed on ${config.self.name} lately: ${health.why}`;
-    return no('APPLICATION_FAILED_HERE', why, health.applicationFailedMs + timings.failureMemoryMs);
-  }
   if (now < s.holdOffUntilMs) return no('HOLD_OFF', 'it pauses after a failure', s.holdOffUntilMs);
   const promised = s.granted?.untilMs ?? 0;
   if (!gone && now < promised) return no('PROMISED', 'its promise to the peer runs', promised);
@@ -191,7 +187,7 @@ function nobodyWentOnAlone(s: MachineState, now: number): boolean {
   if (peer.offSinceMs !== null && fencedInTime(s, peer.offSinceMs)) return true;
   if (config.arbiter === 'none') return config.fencing !== 'off' && fencedInTime(s, now);
   const since = gatewayStableSinceMs(s, now);
-  return since !== null && since <= peer.heardMs;
+  return since !== null && since <= peer.heardBackMs;
 }
 
 /** A primary goes on alone only some time after it heard us last. */

@@ -34,6 +34,7 @@ export function startPromotion(
   s.role = 'promoting';
   s.triedEpoch = Math.max(s.triedEpoch, begin.epoch);
   s.declined = null;
+  s.offer = null;
   s.waiting = '';
   d.lease({ untilMs: 0, byPeerMs: 0, byVoteMs: 0, askingSinceMs: now });
   const stage = firstStage(s, begin.right);
@@ -121,7 +122,8 @@ export function advancePromotion(d: Draft): void {
       if (hasConsent(s, promotion, d.now)) afterConsent(d, promotion);
       return;
     case 'vote':
-      if (isVotedIn(s)) enter(d, promotion.right === 'forced' ? 'wait' : 'mount');
+      if (!isVotedIn(s) || s.lease.byVoteMs <= d.now) return;
+      enter(d, promotion.right === 'forced' ? 'wait' : 'mount');
       return;
     case 'wait':
       if (hasCeased(s) || d.now >= promotion.stageSinceMs + leaseWaitMs(s.config.timings)) {
@@ -254,7 +256,8 @@ export function onPromoted(d: Draft, event: Extract<MachineEvent, { kind: 'promo
   s.offer = null;
   s.wellSinceMs = d.now;
   beginAlone(d);
-  d.memo({ epoch: promotion.epoch, stale: false, aloneSeen: null });
+  const { epoch } = promotion;
+  d.memo({ epoch, served: epoch, stale: false, aloneSeen: null });
   const took = seconds(d.now - promotion.sinceMs);
   const { self, group } = s.config;
   const sentence = `${self.name} is primary of ${group} with epoch ${s.epoch}, ${took} after it decided: ${promotion.why}`;

@@ -191,7 +191,11 @@ export const NEVER = Number.NEGATIVE_INFINITY;
 /** The state that a machine begins with; its first event should be a tick. */
 export function initialState(config: MachineConfig, boot: Boot, nowMs: number): MachineState {
   const adopted = boot.running !== null;
-  const epoch = boot.running?.epoch ?? boot.memo.epoch;
+  const epoch = boot.running?.epoch ?? Math.max(boot.memo.epoch, boot.position.epoch);
+  const { running } = boot;
+  // A lease that ended while the machine was away has ended for good: the first step finds it over.
+  const isOver = running !== null && running.leaseUntilMs <= nowMs;
+  const leaseUntilMs = isOver ? NEVER : (running?.leaseUntilMs ?? 0);
   return {
     config,
     life: boot.life,
@@ -204,8 +208,8 @@ export function initialState(config: MachineConfig, boot: Boot, nowMs: number): 
     promotion: null,
     demotion: null,
     lease: {
-      untilMs: boot.running?.leaseUntilMs ?? 0,
-      byPeerMs: boot.running?.leaseUntilMs ?? 0,
+      untilMs: leaseUntilMs,
+      byPeerMs: leaseUntilMs,
       byVoteMs: 0,
       askingSinceMs: nowMs,
     },
@@ -223,9 +227,9 @@ export function initialState(config: MachineConfig, boot: Boot, nowMs: number): 
     gateway: { runSinceMs: NEVER, lastOkMs: NEVER, probedMs: NEVER },
     addressProbe: { probedMs: NEVER, freeMs: NEVER, answersMs: NEVER },
     service: {
-      address: adopted && config.hasAddress ? 'held' : 'released',
+      address: running?.hasAddress === true ? 'held' : 'released',
       addressOp: 0,
-      application: adopted && config.hasApplication ? 'running' : 'stopped',
+      application: running?.runsApplication === true ? 'running' : 'stopped',
       applicationOp: 0,
       restartsMs: [],
       retryAtMs: NEVER,
@@ -271,7 +275,7 @@ function silentPeer(nowMs: number): PeerState {
 
 /** A memo for a group that has never been anywhere. */
 export function firstMemo(paused: PauseMark = { on: false, version: 0 }): Memo {
-  return { epoch: 0, stale: false, aloneSeen: null, paused };
+  return { epoch: 0, served: 0, stale: false, aloneSeen: null, paused };
 }
 
 /** True when `a` goes further than `b`. */
@@ -281,6 +285,20 @@ export function isAhead(a: Position, b: Position): boolean {
 
 export function isSamePosition(a: Position, b: Position): boolean {
   return a.epoch === b.epoch && a.sequence === b.sequence;
+}
+
+/**
+ * This node's data has every acknowledged commit, if nobody served with a higher epoch than it knows of:
+ * it was told so, or it served last itself.
+ */
+export function isComplete(s: MachineState): boolean {
+  return s.fresh || (s.memo.served > 0 && s.memo.served >= s.epoch);
+}
+
+/** This node was told that acknowledged commits are missing here. */
+export function isStale(s: MachineState): boolean {
+  const { record } = s.vote;
+  return s.memo.stale || (record !== null && record.alone && !isSelf(s, record.holder));
 }
 
 export function isSelf(state: MachineState, node: NodeId): boolean {

@@ -69,7 +69,10 @@ export interface GroupBeat {
   readonly copy: CopyState;
   /** The sender was told that its data lacks acknowledged commits. */
   readonly stale: boolean;
-  /** The sender knows that its data has every acknowledged commit. */
+  /**
+   * The sender knows that its data has every acknowledged commit, as far as nobody served with an
+   * epoch above `epoch`.
+   */
   readonly fresh: boolean;
   /** A primary that acknowledges, or is about to acknowledge, commits without the standby. */
   readonly alone: AloneMark | null;
@@ -145,6 +148,8 @@ export interface ArbiterRecord {
 /** What must survive a crash of the machine's own; kept by the effect `persist`. */
 export interface Memo {
   readonly epoch: number;
+  /** Epoch that this node served with last; 0: never. */
+  readonly served: number;
   readonly stale: boolean;
   readonly aloneSeen: AloneMark | null;
   readonly paused: PauseMark;

@@ -1,7 +1,7 @@
 // The arbiter `etcd`: keeps the record read and renewed, one question at a time.
 //
-// A write whose answer does not come may have happened or may still happen, so the record has to be
-// read again before the next write, and every write names the token that it expects.
+// A write whose answer does not come may have happened, or may still happen. Every write names the token
+// that it expects, so a late one does no harm, and one that happened shows in the next answer.
 import type { ArbiterRequest } from './effect-types.ts';
 import type { MachineEvent } from './event-types.ts';
 import type { Draft } from './draft.ts';
@@ -29,7 +29,7 @@ export function keepVote(d: Draft): void {
   if (s.config.arbiter !== 'etcd') return;
   if (s.vote.ask !== null) {
     if (now - s.vote.ask.sentAtMs < s.config.timings.arbiterTimeoutMs * 2) return;
-    setVote(d, { ask: null, known: false, reachable: false });
+    setVote(d, { ask: null, reachable: false });
   }
   if (s.role === 'promoting' && s.promotion?.stage === 'vote') askForVote(d);
   else if (mayHoldLease(s)) renew(d);
@@ -54,6 +54,12 @@ function askForVote(d: Draft): void {
     return;
   }
   const { record } = vote;
+  // An attempt before this one has arrived after all: confirm it, since a lease counts from an answer.
+  if (record !== null && holdsRecord(s, record)) {
+    const { token, alone } = record;
+    ask(d, { kind: 'renew', epoch: promotion.epoch, token, alone });
+    return;
+  }
   // What this node acknowledged alone before stays unknown to the other until the mirror says otherwise.
   const alone = record !== null && isSelf(s, record.holder) && record.alone;
   ask(d, { kind: 'acquire', epoch: promotion.epoch, token: record?.token ?? null, alone });
@@ -114,7 +120,7 @@ export function onArbiter(d: Draft, event: Extract<MachineEvent, { kind: 'arbite
   const asked = s.vote.ask;
   if (asked === null || asked.op !== event.op) return;
   if (event.result === 'unreachable') {
-    setVote(d, { ask: null, reachable: false, known: false });
+    setVote(d, { ask: null, reachable: false });
     return;
   }
   const { record } = event;
