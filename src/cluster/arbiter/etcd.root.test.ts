@@ -31,6 +31,7 @@ function pair(changes: Partial<EtcdArbiterOptions> = {}): [EtcdArbiter, EtcdArbi
 }
 
 afterEach(async () => {
+  cluster.thaw(0);
   for (const arbiter of open.splice(0)) await arbiter.close();
 });
 
@@ -148,13 +149,13 @@ describe('one member', () => {
   test('no answer in time is said in time', async () => {
     const [a] = pair();
     await done(a, acquire(1, null));
-    cluster.signal(0, 'SIGSTOP');
+    await cluster.freeze(0);
     const start = performance.now();
     const answer = await a.ask({ kind: 'read' }, 300);
     expect(performance.now() - start).toBeLessThan(700);
     expect(answer).toMatchObject({ result: 'unreachable', record: null });
     expect(answer.why).toContain('no answer in time');
-    cluster.signal(0, 'SIGCONT');
+    cluster.thaw(0);
     const back = performance.now();
     await expect
       .poll(async () => (await a.ask({ kind: 'read' }, 300)).result, {
@@ -266,13 +267,13 @@ describe('three members with TLS', () => {
   test('a silent member is passed over within one request', async () => {
     const [a] = pair();
     const token = tokenOf(await done(a, acquire(1, null)));
-    cluster.signal(0, 'SIGSTOP');
+    await cluster.freeze(0);
     await sleep(2500);
     const start = performance.now();
     const answer = await a.ask({ kind: 'renew', epoch: 1, token, alone: false }, 1500);
     expect(answer.result).toBe('done');
     expect(performance.now() - start).toBeLessThan(1500);
-    cluster.signal(0, 'SIGCONT');
+    cluster.thaw(0);
     await cluster.ready();
   });
 
