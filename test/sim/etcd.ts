@@ -70,7 +70,7 @@ export class Etcd {
   #delay(): number {
     const base = 1 + this.#random.below(8);
     // A request that hangs somewhere and arrives when nobody waits for it any more.
-    if (this.#random.chance(0.01)) return base + this.#random.below(3000);
+    if (this.#random.chance(0.004)) return base + this.#random.below(3000);
     return base + (this.slowMs > 0 ? this.#random.below(this.slowMs) : 0);
   }
 }

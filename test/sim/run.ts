@@ -170,11 +170,10 @@ function playPowerOff(world: World, setup: Draw): number | null {
   queue.run(at + TAKEOVER_MAX_MS + (setup.fencing === 'off' ? 0 : 4000));
   // Without an arbiter and without fencing a person has to say so.
   if (!ready || (setup.arbiter === 'none' && setup.fencing === 'off')) return null;
-  const done = world.promotions.at(-1) ?? 0;
+  const done = world.promotions.find((promotedAt) => promotedAt > at);
+  if (done !== undefined) return done - at;
+  if (setup.fencing !== 'off') return null;
   const survivor = primary?.other;
-  if (survivor?.machine?.role === 'primary' && done > at) return done - at;
-  const isSlowFence = setup.fencing !== 'off';
-  if (isSlowFence) return null;
   throw new Violation(
     'takeover',
     `nobody took over within ${TAKEOVER_MAX_MS} ms: ${survivor?.machine?.reason ?? ''}`,

@@ -3,7 +3,7 @@ import type { Draft } from './draft.ts';
 import { seconds } from './draft.ts';
 import type { MachineEvent } from './event-types.ts';
 import { endUnlimitedLease, takeGrant } from './lease.ts';
-import { isAhead, type MachineState } from './state.ts';
+import { isAhead, isIntact, type MachineState } from './state.ts';
 import { DRIFT } from './timings.ts';
 import type { AloneMark, GroupBeat } from './types.ts';
 
@@ -96,14 +96,10 @@ function noteCommits(d: Draft, beat: GroupBeat, proves: boolean): void {
     if (beat.epoch < s.epoch) return;
     if (beat.alone !== null) noteAlone(d, beat.alone);
     else if (proves) noteTogether(d);
-  } else if (
-    proves &&
-    beat.epoch <= s.epoch &&
-    beat.role === 'standby' &&
-    s.data.epoch >= s.epoch
-  ) {
-    // Nobody has served after the epoch of the data here, and the other data is no further.
-    if (!isAhead(beat.data, s.data)) s.fresh = true;
+  } else if (proves && beat.role === 'standby' && beat.epoch <= s.epoch) {
+    // Nobody has served after the epoch of the data here, and the other data, whole, is no further.
+    const isNewest = s.data.epoch >= s.epoch && isIntact(beat.copy) && !isAhead(beat.data, s.data);
+    if (isNewest) s.fresh = true;
   }
 }
 

@@ -8,8 +8,15 @@
 //   then        a network that clients can come in through; in `sync` the one whose application did not
 //               fail, then newer data (otherwise newer data first); the preferred node; the lower id
 import { networkHealth } from './gateway.ts';
-import { isAhead, isComplete, isSamePosition, isStale, type MachineState } from './state.ts';
-import type { CopyState, GroupBeat, Health, Position } from './types.ts';
+import {
+  isAhead,
+  isComplete,
+  isIntact,
+  isSamePosition,
+  isStale,
+  type MachineState,
+} from './state.ts';
+import type { GroupBeat, Health, Position } from './types.ts';
 
 interface Candidate {
   readonly id: string;
@@ -50,11 +57,6 @@ function other(s: MachineState, beat: GroupBeat): Candidate {
     application: beat.application,
     data: beat.data,
   };
-}
-
-/** Data that was lost or overwritten says nothing about what was acknowledged once. */
-function isIntact(copy: CopyState): boolean {
-  return copy === 'up-to-date' || copy === 'catching-up';
 }
 
 function mayLead(a: Candidate, b: Candidate): boolean {

@@ -287,6 +287,11 @@ export function isSamePosition(a: Position, b: Position): boolean {
   return a.epoch === b.epoch && a.sequence === b.sequence;
 }
 
+/** Data that was lost or overwritten says nothing about what was acknowledged once. */
+export function isIntact(copy: CopyState): boolean {
+  return copy === 'up-to-date' || copy === 'catching-up';
+}
+
 /**
  * This node's data has every acknowledged commit, if nobody served with a higher epoch than it knows of:
  * it was told so, or it served last itself.
