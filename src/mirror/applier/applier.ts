@@ -11,7 +11,7 @@ import { recordType } from '../../journal/record.ts';
 import { S, errno } from '../../linux/constants.ts';
 import { sys } from '../../linux/libc.ts';
 import { applyRemovexattr, applySetattr, applySetxattr } from './attributes.ts';
-import { type ApplyContext, type Need, mark } from './context.ts';
+import { type ApplyContext, type Need, SKIPPED, mark } from './context.ts';
 import {
   applyFallocate,
   applyScanHash,
@@ -21,14 +21,8 @@ import {
 } from './data-records.ts';
 import { type ApplyFault, callFault, isMissing, isStillOld } from './fault.ts';
 import { separate } from './hard-links.ts';
-import {
-  SKIPPED,
-  changeNames,
-  isChangeMade,
-  isNameRecord,
-  pathsOf,
-  settleNames,
-} from './name-records.ts';
+import { isChangeMade, isNameRecord } from './name-changes.ts';
+import { changeNames, pathsOf, settleNames } from './name-records.ts';
 import { RecordView } from './record-view.ts';
 import type { RedoPlan } from './redo-plan.ts';
 import {

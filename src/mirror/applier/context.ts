@@ -20,6 +20,9 @@ export interface ApplyContext {
   readonly onNeed: (need: Need) => void;
 }
 
+/** Outcome of a change of names that was not to be made here: there is no object to settle. */
+export const SKIPPED = 1;
+
 /** Notes which record is about to change names: see `marker.ts`. Returns 0 or a negative errno. */
 export function mark(context: ApplyContext, sourceIno: number, targetIno: number): number {
   const { epoch, sequence } = context.record;

@@ -6,7 +6,7 @@
 // While a scan runs, the copy may lack what the record is about (the scan will bring it) and may have
 // old things in the way (they are removed: on the primary they cannot be there any more).
 import { attrField, recordType } from '../../journal/record.ts';
-import { AT, O, RENAME, S, errno } from '../../linux/constants.ts';
+import { AT, O, S, errno } from '../../linux/constants.ts';
 import { cstring, sys } from '../../linux/libc.ts';
 import { unpackDevice } from '../../linux/stat.ts';
 import {
@@ -15,31 +15,15 @@ import {
   dropInheritedAcls,
   inheritsAcl,
 } from './attributes.ts';
-import { type ApplyContext, mark } from './context.ts';
+import { type ApplyContext, SKIPPED, mark } from './context.ts';
 import { isMissing } from './fault.ts';
+import { isCreation } from './name-changes.ts';
 import { OpenObject } from './open-objects.ts';
 import type { RecordView } from './record-view.ts';
-import type { Place, Volume } from './volume.ts';
-
-/** The change of a record was not to be made here: nothing is left to settle. */
-export const SKIPPED = 1;
+import { rename } from './rename-record.ts';
+import type { Place } from './volume.ts';
 
 const PERMISSIONS = 0o777;
-
-/** Whether a record changes names (outside scan records). */
-export function isNameRecord(type: number): boolean {
-  return type >= recordType.create && type <= recordType.rmdir;
-}
-
-/** Whether the record's object is one that the record itself brings into being. */
-export function isCreation(type: number): boolean {
-  return (
-    type === recordType.create ||
-    type === recordType.mkdir ||
-    type === recordType.mknod ||
-    type === recordType.symlink
-  );
-}
 
 /** Makes the change. Returns 0, SKIPPED, or a negative errno. */
 export function changeNames(context: ApplyContext): number {
@@ -201,118 +185,6 @@ function rmdir(context: ApplyContext): number {
   return sys.unlinkat(place.parent.fd, place.name, AT.REMOVEDIR);
 }
 
-/** One end of a rename: its place and what is there. */
-interface End {
-  readonly path: string;
-  readonly place: Place;
-  /** 0 when nothing is there. */
-  readonly ino: number;
-  readonly nlink: number;
-  readonly isDirectory: boolean;
-}
-
-function endOf(volume: Volume, path: string): End | number {
-  const place = volume.place(path);
-  if (typeof place === 'number') return place;
-  const { stat } = volume;
-  const result = volume.statPlace(place, stat);
-  if (result === -errno.ENOENT) {
-    return { path, place, ino: 0, nlink: 0, isDirectory: false };
-  }
-  if (result < 0) return result;
-  const isDirectory = (stat.mode & S.IFMT) === S.IFDIR;
-  return { path, place, ino: stat.ino, nlink: isDirectory ? 1 : stat.nlink, isDirectory };
-}
-
-function rename(context: ApplyContext): number {
-  const { volume, record } = context;
-  const prepared = volume.prepareOrphans(record.path2);
-  if (prepared < 0) return prepared;
-  const from = endOf(volume, record.path);
-  const to = endOf(volume, record.path2);
-  if (record.duringScan) return renameInScan(context, from, to);
-  if (typeof from === 'number') return from;
-  if (typeof to === 'number') return to;
-  if (from.ino === 0) return -errno.ENOENT;
-  // rename(2) does nothing to two names of one file; the primary would not have recorded it.
-  if (from.ino === to.ino) return -errno.EEXIST;
-  const result = beforeRename(context, from, to);
-  return result < 0 ? result : moveNames(context, from, to);
-}
-
-/** Syncs when a name of several goes, and marks. */
-function beforeRename(context: ApplyContext, from: End, to: End): number {
-  const { record, volume } = context;
-  const exchange = (record.aux & RENAME.EXCHANGE) !== 0;
-  const result = exchange ? 0 : volume.nameGoes(to.ino, to.nlink, record.sequence - 1);
-  return result < 0 ? result : mark(context, from.ino, to.ino);
-}
-
-function moveNames({ volume, record, scan }: ApplyContext, from: End, to: End): number {
-  const { parent, name } = from.place;
-  const flags = record.aux & (RENAME.NOREPLACE | RENAME.EXCHANGE);
-  const result = sys.renameat2(parent.fd, name, to.place.parent.fd, to.place.name, flags);
-  if (result < 0) return result;
-  if ((flags & RENAME.EXCHANGE) !== 0) {
-    volume.open.exchanged(from.path, to.path);
-    scan.exchanged(from.path, to.path);
-    scan.saw(from.path);
-  } else {
-    volume.open.moved(from.path, to.path, from.isDirectory);
-    volume.orphanGoes(from.path);
-    scan.moved(from.path, to.path);
-  }
-  scan.saw(to.path);
-  return 0;
-}
-
-/**
- * While a scan runs either end may be missing or something old. What is known here moves as on the
- * primary; what cannot move is removed, and the scan brings it to its new place.
- */
-function renameInScan(context: ApplyContext, from: End | number, to: End | number): number {
-  const { record } = context;
-  if (typeof from === 'number' && !isMissing(from)) return from;
-  if (typeof to === 'number' && !isMissing(to)) return to;
-  const source = typeof from === 'number' || from.ino === 0 ? undefined : from;
-  const target = typeof to === 'number' ? undefined : to;
-  const exchange = (record.aux & RENAME.EXCHANGE) !== 0;
-  const result = mark(context, source?.ino ?? 0, target?.ino ?? 0);
-  if (result < 0) return result;
-  if (exchange && source === undefined) {
-    if (target === undefined || target.ino === 0) return SKIPPED;
-    if (typeof from === 'number') return removeEnd(context, target);
-    return moveOver(context, target, from);
-  }
-  if (exchange && target !== undefined && target.ino !== 0 && source !== undefined) {
-    return moveNames(context, source, target);
-  }
-  if (source === undefined) return target === undefined ? SKIPPED : removeEnd(context, target);
-  if (target === undefined) return removeEnd(context, source);
-  return moveOver(context, source, target);
-}
-
-function removeEnd({ volume, scan }: ApplyContext, end: End): number {
-  scan.removed(end.path);
-  const result = volume.clear(end.place, end.path);
-  return result < 0 ? result : SKIPPED;
-}
-
-/** Moves to a place that is cleared before. */
-function moveOver({ volume, scan }: ApplyContext, from: End, to: End): number {
-  scan.removed(to.path);
-  let result = volume.clear(to.place, to.path);
-  if (result < 0) return result;
-  const { parent, name } = from.place;
-  result = sys.renameat2(parent.fd, name, to.place.parent.fd, to.place.name, 0);
-  if (result < 0) return result;
-  volume.open.moved(from.path, to.path, from.isDirectory);
-  volume.orphanGoes(from.path);
-  scan.moved(from.path, to.path);
-  scan.saw(to.path);
-  return 0;
-}
-
 /** Where the object of a record and the parents of its paths are; undefined: gone since. */
 export interface SettlePaths {
   readonly object: string | undefined;
@@ -379,26 +251,4 @@ function withoutAcls({ volume }: ApplyContext, fd: number, known: OpenObject | u
   const result = dropInheritedAcls(fd, type === S.IFDIR);
   // Without its ACL the object has another mode.
   return result < 0 ? result : volume.stat.fd(fd);
-}
-
-/**
- * Whether `record`, a change of names, is the marked one and was made: before a crash, or before its
- * settling failed. While a scan runs, creations are made again (to no harm).
- */
-export function isChangeMade(volume: Volume, record: RecordView): boolean {
-  const { marker } = volume;
-  if (marker?.sequence !== record.sequence) return false;
-  const { sourceIno, targetIno } = marker;
-  const from = endOf(volume, record.path);
-  if (isCreation(record.type)) {
-    if (record.duringScan) return false;
-    return typeof from !== 'number' && from.ino !== 0;
-  }
-  const fromIno = typeof from === 'number' ? 0 : from.ino;
-  if (record.type === recordType.unlink || record.type === recordType.rmdir) return fromIno === 0;
-  const to = endOf(volume, record.path2);
-  const toIno = typeof to === 'number' ? 0 : to.ino;
-  if (record.type === recordType.link) return sourceIno !== 0 && toIno === sourceIno;
-  const exchange = (record.aux & RENAME.EXCHANGE) !== 0;
-  return toIno === sourceIno && fromIno === (exchange ? targetIno : 0);
 }

@@ -4,7 +4,7 @@ import { RENAME, errno } from '../../linux/constants.ts';
 import type { Applier } from './applier.ts';
 import { type ApplyFault, callFault } from './fault.ts';
 import { type Marker, readMarker } from './marker.ts';
-import { isChangeMade } from './name-records.ts';
+import { isChangeMade } from './name-changes.ts';
 import { RecordView } from './record-view.ts';
 import { type NameChange, RedoPlan } from './redo-plan.ts';
 import type { Volume } from './volume.ts';
