@@ -177,7 +177,7 @@ describe('one member', () => {
   });
 
   test('history that nobody compacts is pointed out', async () => {
-    const [a] = pair({ uncompactedMax: 300 });
+    const [a] = pair({ uncompactedMax: 100 });
     const client = new EtcdClient({ endpoints: cluster.endpoints });
     const put = { request_put: { key: 'AAA=', value: 'AAAA' } };
     // One revision for each transaction, 128 operations are the most that one may have; so: many.

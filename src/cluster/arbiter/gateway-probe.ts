@@ -1,0 +1,160 @@
+// "Does the gateway answer?", within 100 to 200 ms, ten times a second. In this process and not with
+// ping(8) and arping(8): starting those takes longer than the answer may, most of all when the
+// machine is overloaded, which is when it matters.
+//
+// Asked in two ways at once, and one answer is enough: ARP or neighbour discovery when the address is
+// on a network of this node (a gateway may ignore ping, it cannot ignore these), and ICMP echo.
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { UnderstudyError } from '../../core/errors.ts';
+import { formatMac, parseAddress, sameNetwork } from '../../linux/ip-address.ts';
+import { type Link, listAddresses, listLinks } from '../../linux/netlink.ts';
+import { arpRequest, parseArp } from '../wire/arp.ts';
+import { EchoSocket } from '../wire/echo-socket.ts';
+import { neighbourRequest, parseNeighbour } from '../wire/ndp.ts';
+import { PacketSocket } from '../wire/packet-socket.ts';
+
+export type GatewayMethod = 'any' | 'ping';
+
+export interface GatewayAnswer {
+  readonly reachable: boolean;
+  readonly tookMs: number;
+  /** What answered: for `doctor` and events. */
+  readonly by: 'neighbour' | 'ping' | 'nothing';
+}
+
+const LOOK_MS_MAX = 16;
+/** How long the interfaces' addresses are taken as known. */
+const PLACE_MS = 5000;
+
+interface Neighbourhood {
+  readonly link: Link;
+  readonly ownIp: Uint8Array;
+  readonly socket: PacketSocket;
+}
+
+export class GatewayProbe {
+  readonly #ip: string;
+  readonly #bytes: Uint8Array;
+  readonly #method: GatewayMethod;
+  readonly #echo: EchoSocket;
+  readonly #identifier = randomBytes(2).readUInt16BE(0);
+  #sequence = 0;
+  #neighbourhood: Neighbourhood | undefined;
+  #placedAtMs = -Infinity;
+  #closed = false;
+
+  /** `ping`: only an echo counts, for networks in which switches answer ARP for others. */
+  constructor(ip: string, method: GatewayMethod = 'any') {
+    const bytes = parseAddress(ip);
+    if (bytes === undefined) {
+      throw new UnderstudyError(
+        'GATEWAY_INVALID',
+        `"${ip}" is not an IP address: write the gateway as an address, names need a server that may be down`,
+      );
+    }
+    this.#ip = ip;
+    this.#bytes = bytes;
+    this.#method = method;
+    this.#echo = new EchoSocket(bytes.length === 4 ? 4 : 6);
+  }
+
+  /** One question, and what comes back within `timeoutMs`. */
+  async probe(timeoutMs: number): Promise<GatewayAnswer> {
+    const start = performance.now();
+    const token = randomBytes(8);
+    this.#sequence = (this.#sequence + 1) & 0xffff;
+    this.#drain();
+    this.#ask(token);
+    for (let wait = 1; ; wait = Math.min(LOOK_MS_MAX, wait * 2)) {
+      // The look comes before the clock: an answer that lies there counts, however late this thread is.
+      const by = this.#look(token);
+      const tookMs = performance.now() - start;
+      if (by !== undefined) return { reachable: true, tookMs, by };
+      if (tookMs >= timeoutMs || this.#closed) return { reachable: false, tookMs, by: 'nothing' };
+      await sleep(Math.min(wait, Math.max(1, timeoutMs - tookMs)));
+    }
+  }
+
+  /** Errors: GATEWAY_UNREACHABLE. For configuration time. */
+  async check(timeoutMs = 1000): Promise<GatewayAnswer> {
+    const answer = await this.probe(timeoutMs);
+    if (answer.reachable) return answer;
+    throw new UnderstudyError(
+      'GATEWAY_UNREACHABLE',
+      `the gateway ${this.#ip} does not answer this node${this.#method === 'ping' ? ' to ping' : ''}: a node that cannot reach it may not serve, so choose an address that both nodes reach`,
+    );
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#echo.close();
+    this.#neighbourhood?.socket.close();
+    this.#neighbourhood = undefined;
+  }
+
+  #ask(token: Uint8Array): void {
+    const echo = { identifier: this.#identifier, sequence: this.#sequence, token };
+    this.#echo.send(this.#bytes, echo);
+    if (this.#method === 'ping') return;
+    this.#place();
+    if (this.#neighbourhood === undefined) return;
+    const { link, ownIp, socket } = this.#neighbourhood;
+    const request = this.#bytes.length === 4 ? arpRequest : neighbourRequest;
+    socket.send(request(link.mac, ownIp, this.#bytes));
+  }
+
+  /** Forgets answers to earlier questions, which came too late. */
+  #drain(): void {
+    this.#echo.receive();
+    this.#neighbourhood?.socket.receive();
+  }
+
+  #look(token: Uint8Array): 'neighbour' | 'ping' | undefined {
+    if (this.#closed) return undefined;
+    const echoed = this.#echo
+      .receive()
+      .some(
+        (echo) => echo.identifier === this.#identifier && Buffer.compare(echo.token, token) === 0,
+      );
+    if (echoed) return 'ping';
+    const near = this.#neighbourhood;
+    if (near === undefined) return undefined;
+    const ownMac = formatMac(near.link.mac);
+    const answered = near.socket.receive().some((frame) => this.#answers(frame, ownMac));
+    return answered ? 'neighbour' : undefined;
+  }
+
+  #answers(frame: Buffer, ownMac: string): boolean {
+    if (this.#bytes.length === 4) {
+      const arp = parseArp(frame);
+      if (arp?.operation !== 'reply' || formatMac(arp.senderMac) === ownMac) return false;
+      return Buffer.compare(arp.senderIp, this.#bytes) === 0;
+    }
+    const neighbour = parseNeighbour(frame);
+    if (neighbour?.type !== 'advertisement') return false;
+    if (formatMac(neighbour.sourceMac) === ownMac) return false;
+    return Buffer.compare(neighbour.target, this.#bytes) === 0;
+  }
+
+  /** Finds the interface on whose network the gateway is, now and then anew. */
+  #place(): void {
+    if (performance.now() - this.#placedAtMs < PLACE_MS) return;
+    this.#placedAtMs = performance.now();
+    this.#neighbourhood?.socket.close();
+    this.#neighbourhood = undefined;
+    const links = listLinks();
+    for (const { ip, prefix, index, tentative } of listAddresses()) {
+      const ownIp = parseAddress(ip);
+      const link = links.find((one) => one.index === index);
+      if (ownIp === undefined || link === undefined || tentative) continue;
+      if (link.mac.length !== 6 || link.loopback || !sameNetwork(ownIp, this.#bytes, prefix))
+        continue;
+      if (Buffer.compare(ownIp, this.#bytes) === 0) return;
+      const socket = new PacketSocket(link, ownIp.length === 4 ? 'arp' : 'neighbour');
+      this.#neighbourhood = { link, ownIp, socket };
+      return;
+    }
+  }
+}

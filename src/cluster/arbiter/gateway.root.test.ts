@@ -1,0 +1,110 @@
+// Asking a gateway over real networks: on the same network and behind a router, by ARP, neighbour
+// discovery and ping, with cables pulled and packets lost in one direction.
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { type RemoteProgram, TestNetwork } from '../fixtures/test-network.ts';
+import type { GatewayAnswer } from './gateway-probe.ts';
+
+const PROGRAM = join(import.meta.dirname, 'fixtures/gateway-program.ts');
+let network: TestNetwork;
+let program: RemoteProgram;
+
+beforeAll(async () => {
+  network = new TestNetwork(['a', 'gateway', 'far'], 2);
+  const gateway = network.host('gateway');
+  gateway.exec('sysctl', '-q', '-w', 'net.ipv4.ip_forward=1');
+  // "far" is only on the second network, and is reached through the gateway.
+  const far = network.host('far');
+  far.exec('ip', 'link', 'set', 'eth0', 'down');
+  far.exec('ip', 'route', 'add', '10.1.0.0/24', 'via', gateway.ip(2));
+  const a = network.host('a');
+  a.exec('ip', 'link', 'set', 'eth1', 'down');
+  a.exec('ip', 'route', 'add', 'default', 'via', gateway.ip(1));
+  program = a.program(PROGRAM);
+});
+afterAll(async () => network.remove());
+afterEach(() => {
+  network.heal();
+  network.plug('a', 1, true);
+  network.host('gateway').exec('nft', 'flush', 'ruleset');
+});
+
+async function ask(ip: string, method = 'any', timeoutMs = 150): Promise<GatewayAnswer> {
+  await program.call('create', ip, method);
+  return program.call<GatewayAnswer>('probe', timeoutMs);
+}
+
+test.each(['any', 'ping'])('a gateway on the same network answers (%s)', async (method) => {
+  const gateway = network.host('gateway');
+  for (const ip of [gateway.ip(), gateway.ip6()]) {
+    const answer = await ask(ip, method, 500);
+    expect(answer).toMatchObject({ reachable: true });
+    expect(answer.tookMs).toBeLessThan(100);
+  }
+});
+
+test('a gateway that ignores ping is reachable by ARP and neighbour discovery', async () => {
+  const gateway = network.host('gateway');
+  gateway.exec(
+    'nft',
+    'table inet quiet { chain input { type filter hook input priority 0; icmp type echo-request drop; icmpv6 type echo-request drop; }; }',
+  );
+  expect(await ask(gateway.ip())).toMatchObject({ reachable: true, by: 'neighbour' });
+  expect(await ask(gateway.ip6())).toMatchObject({ reachable: true, by: 'neighbour' });
+  expect(await ask(gateway.ip(), 'ping')).toMatchObject({ reachable: false, by: 'nothing' });
+});
+
+test('an address behind a router is reached by ping', async () => {
+  const answer = await ask(network.host('far').ip(2), 'any', 500);
+  expect(answer).toMatchObject({ reachable: true, by: 'ping' });
+});
+
+test('without a cable nothing is reachable, and the answer comes in time', async () => {
+  network.plug('a', 1, false);
+  const answer = await ask(network.host('gateway').ip());
+  expect(answer.reachable).toBe(false);
+  expect(answer.tookMs).toBeGreaterThanOrEqual(140);
+  expect(answer.tookMs).toBeLessThan(400);
+  expect(await ask(network.host('far').ip(2))).toMatchObject({ reachable: false });
+});
+
+test.each([
+  ['to', 'a', 'gateway'],
+  ['from', 'gateway', 'a'],
+])('packets lost only on the way %s the gateway', async (...[, from, to]) => {
+  network.cut(from, to, 1);
+  expect(await ask(network.host('gateway').ip())).toMatchObject({ reachable: false });
+});
+
+test('an address that nobody has, and one of our own, are not reachable', async () => {
+  expect(await ask('10.1.0.77')).toMatchObject({ reachable: false });
+  expect(await ask('fd00:1::77')).toMatchObject({ reachable: false });
+  await program.call('create', '10.1.0.77', 'any');
+  await expect(program.call('check')).rejects.toMatchObject({ code: 'GATEWAY_UNREACHABLE' });
+  await expect(program.call('create', 'router.example', 'any')).rejects.toMatchObject({
+    code: 'GATEWAY_INVALID',
+  });
+});
+
+test('asking in this process keeps its time on a busy machine', async () => {
+  const gateway = network.host('gateway').ip();
+  await program.call('create', gateway, 'any');
+  const burners = Array.from({ length: 4 }, () =>
+    spawn('sh', ['-c', 'while :; do :; done'], { stdio: 'ignore' }),
+  );
+  try {
+    const answers: GatewayAnswer[] = [];
+    for (let round = 0; round < 50; round += 1) {
+      answers.push(await program.call<GatewayAnswer>('probe', 200));
+    }
+    const compared = await program.call<Record<string, number>>('compare', gateway, 20);
+    const times = answers.map(({ tookMs }) => tookMs).toSorted((a, b) => a - b);
+    process.stdout.write(
+      `gateway with four burners: median ${times[25]?.toFixed(1)} ms, longest ${times.at(-1)?.toFixed(1)} ms; ${JSON.stringify(compared)}\n`,
+    );
+    expect(answers.filter(({ reachable }) => !reachable)).toEqual([]);
+  } finally {
+    for (const burner of burners) burner.kill('SIGKILL');
+  }
+});
