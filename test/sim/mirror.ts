@@ -70,6 +70,7 @@ export class Mirror {
       if (!node.isFrozen) {
         this.#poll(node, filter);
         if (this.#world.random.chance(0.5)) this.#write(node, filter);
+        if (this.#world.random.chance(0.2)) node.probeApplication();
       }
       queue.after(POLL_MS, loop);
     };

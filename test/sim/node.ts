@@ -194,6 +194,12 @@ export class SimNode {
     this.world.queue.after(500, () => this.world.restore(this));
   }
 
+  /** What the agent's probe sees. */
+  probeApplication(): void {
+    if (this.machine?.service.application !== 'running' || this.isApplicationUp) return;
+    this.toMachine({ kind: 'application', state: 'failed', why: 'the probe gets no answer' });
+  }
+
   tellHealth(part: 'disk' | 'network'): void {
     const failed = part === 'disk' ? this.diskFailed : this.networkFailed;
     const state = failed ? 'failed' : 'ok';

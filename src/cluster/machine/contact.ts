@@ -19,8 +19,8 @@ export function onHeartbeat(d: Draft, event: Extract<MachineEvent, { kind: 'hear
   const isNew = peer.beat === null;
   noteReturn(d, silentMs, isNew);
   const proves = isTimely(s, event.heardBackMs, now);
-  // What happened during a silence is not known, until a heartbeat says so that is not itself old.
-  if (!proves) s.fresh = s.role === 'primary';
+  // What happened while the peer did not hear us is not known, until it says so itself.
+  if (!proves || !isTimely(s, peer.heardBackMs, now)) s.fresh = s.role === 'primary';
   const left = beat.leaving && beat.role === 'standby';
   const wasGone = peer.left || peer.offSinceMs !== null;
   d.peer({

@@ -173,10 +173,11 @@ function doubtOf(s: MachineState, promotion: Promotion, now: number): string | n
   if (promotion.stage !== 'vote' && isVotedOut(s) && promotion.stage !== 'consent') {
     return `etcd gave the group to ${config.peer.name}`;
   }
-  const heardInTakeover = isHeard && promotion.right === 'takeover';
-  if (heardInTakeover && (promotion.stage !== 'mount' || config.arbiter === 'gateway')) {
-    if (beat.role === 'primary') return `${config.peer.name} is heard again and is primary`;
-    if (promotion.stage !== 'mount') return `${config.peer.name} is heard again`;
+  const isTakeover = isHeard && promotion.right === 'takeover';
+  // A shot that was fired cannot be called back: until it is known how it ended, nothing else begins.
+  if (isTakeover && promotion.stage === 'vote') return `${config.peer.name} is heard again`;
+  if (isTakeover && config.arbiter === 'gateway' && beat.role === 'primary') {
+    if (promotion.stage === 'mount') return `${config.peer.name} is heard again and is primary`;
   }
   return overdue(s, promotion, now);
 }
@@ -236,6 +237,10 @@ export function onFence(d: Draft, event: Extract<MachineEvent, { kind: 'fence' }
       'FENCING_FAILED',
       `fencing failed (${event.message}): the arbiter's word counts`,
     );
+  }
+  if (!event.off && s.peer.heardMs > promotion.stageSinceMs) {
+    abandon(d, `${config.peer.name} is heard again`);
+    return;
   }
   const proofs = [cannotWrite(s, d.now), nothingMissing(s, d.now)];
   const missing = proofs.find((proof) => !proof.ok);

@@ -31,7 +31,7 @@ export function decidePrimary(d: Draft): void {
   }
   if (beat !== null && isOverruled(s)) {
     const { peer, self } = s.config;
-    const why = `${peer.name} is primary with epoch ${beat.epoch}, ${self.name} had ${s.epoch}: it steps down`;
+    const why = `${peer.name} knows epoch ${beat.epoch}, ${self.name} has ${s.epoch}: it steps down`;
     startDemotion(d, 'superseded', why);
     return;
   }
@@ -42,12 +42,15 @@ export function decidePrimary(d: Draft): void {
   if (s.demotion === null) considerHandover(d);
 }
 
-/** Two primaries: the newer epoch stays; with equal ones, which no arbiter allows, the lower id. */
+/**
+ * Somebody served after this node: the newer epoch leads. With equal ones, which no arbiter allows,
+ * the lower id stays.
+ */
 function isOverruled({ peer, epoch, config }: MachineState): boolean {
   const { beat } = peer;
-  if (beat?.role !== 'primary') return false;
+  if (beat === null || beat.role === 'promoting') return false;
   if (beat.epoch !== epoch) return beat.epoch > epoch;
-  return config.peer.id < config.self.id;
+  return beat.role === 'primary' && config.peer.id < config.self.id;
 }
 
 /** Whether the peer could be primary at once, without losing anything. */
