@@ -179,7 +179,7 @@ function promote(node: SimNode, effect: EffectOf<'promote'>): void {
   world.mirror.cut(node);
   later(node, 20 + random.below(120), () => {
     if (node.processes !== processes) return;
-    if (random.chance(0.02) || node.diskFailed) {
+    if (random.chance(world.promoteFails) || node.diskFailed) {
       node.toMachine({ kind: 'promoteFailed', op: effect.op, message: 'the mount failed' });
       return;
     }

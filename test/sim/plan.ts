@@ -336,6 +336,7 @@ export function planFaults(world: World, arbiter: string, from: number, until: n
 
 /** One fault in good times, as the accident table has them: the primary is gone for good. */
 export function planPowerOff(world: World, at: number): void {
+  world.promoteFails = 0;
   world.queue.at(at, () => {
     const primary = world.nodes.find((node) => node.machine?.role === 'primary');
     if (primary === undefined) return;

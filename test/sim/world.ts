@@ -62,6 +62,8 @@ export class World {
   readonly nodes: readonly [SimNode, SimNode];
   gatewayOut = 0;
   fenceWorks = true;
+  /** Chance that a promotion fails. */
+  promoteFails = 0.02;
   /** Nodes that faults keep off. */
   readonly keptOff: [number, number] = [0, 0];
 

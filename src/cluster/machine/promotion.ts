@@ -17,7 +17,7 @@ import { cannotWrite, mayTakeOver, nothingMissing } from './evidence.ts';
 import type { MachineEvent } from './event-types.ts';
 import { gatewayStableSinceMs } from './gateway.ts';
 import { updateLease } from './lease.ts';
-import type { MachineState, Promotion } from './state.ts';
+import { isStale, type MachineState, type Promotion } from './state.ts';
 import { gatewayWaitMs, leaseWaitMs } from './timings.ts';
 import { isVotedIn, isVotedOut } from './vote.ts';
 
@@ -196,7 +196,7 @@ function overdue(s: MachineState, promotion: Promotion, now: number): string | n
       return ms > timings.fenceTimeoutMs * 1.5 ? 'the fence agent does not answer' : null;
     case 'vote':
       if (ms > timings.arbiterTimeoutMs * 3) return 'etcd does not answer';
-      return lostVote(s, promotion);
+      return lostVote(s, promotion) ?? missingCommits(s, promotion, now);
     case 'mount':
       return ms > timings.promoteTimeoutMs * 1.2 ? 'the promotion does not come to an end' : null;
     default:
@@ -208,6 +208,16 @@ function lostVote(s: MachineState, promotion: Promotion): string | null {
   const { record, known } = s.vote;
   if (!known || record === null || record.epoch < promotion.epoch || isVotedIn(s)) return null;
   return 'etcd gave the group to somebody else';
+}
+
+/** What the record says may be newer than what the attempt began with. */
+function missingCommits(s: MachineState, { right }: Promotion, now: number): string | null {
+  if (right === 'offer' || right === 'forced') return null;
+  if (right === 'election') {
+    return isStale(s) ? 'etcd says that acknowledged commits are missing here' : null;
+  }
+  const complete = nothingMissing(s, now);
+  return complete.ok ? null : complete.why;
 }
 
 /** Both want to lead: the one that does not gives way. */

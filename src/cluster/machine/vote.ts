@@ -87,7 +87,9 @@ function readOrRelease(d: Draft): void {
   const { record, known } = s.vote;
   const isOurs = known && record !== null && isSelf(s, record.holder) && !record.released;
   if (isOurs && s.role === 'standby' && !s.booting) {
-    const { epoch, token, alone } = record;
+    const { epoch, token } = record;
+    // What was drained and offered is on the other side too.
+    const alone = record.alone && s.offer === null;
     ask(d, { kind: 'release', epoch, token, alone });
   } else if (isDue(d)) {
     ask(d, { kind: 'read' });
