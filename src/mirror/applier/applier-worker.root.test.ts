@@ -20,8 +20,8 @@ const WAIT_MS = 20_000;
 
 let base = '';
 let journal: JournalWriter;
-let control: ApplyControl;
-let worker: Worker | undefined;
+let control = ApplyControl.create(0, 1);
+let ended: Promise<unknown> = Promise.resolve();
 let messages: ApplierMessage[] = [];
 const recorders: Recorder[] = [];
 const copies: { fd: number; label: string }[] = [];
@@ -80,7 +80,8 @@ function start(checkpoint = 0): void {
     checkpoint,
     control: control.memory,
   };
-  worker = new Worker(new URL('applier-worker.ts', import.meta.url), { workerData });
+  const worker = new Worker(new URL('applier-worker.ts', import.meta.url), { workerData });
+  ended = new Promise((resolve) => worker.once('exit', resolve));
   worker.on('message', (message: ApplierMessage) => messages.push(message));
   worker.on('error', (error) => {
     throw error;
@@ -88,11 +89,8 @@ function start(checkpoint = 0): void {
 }
 
 async function stop(): Promise<void> {
-  if (worker === undefined) return;
-  const ended = new Promise((resolve) => worker?.once('exit', resolve));
   control.requestStop();
   await ended;
-  worker = undefined;
 }
 
 async function publish(): Promise<void> {
