@@ -40,6 +40,7 @@ export function carryOut(node: SimNode, effect: Effect): void {
       world.mirror.allowAlone(node, effect.request);
       return;
     case 'emit':
+      world.count(effect.code);
       world.trace(node, `${effect.code}: ${effect.message}`);
       return;
     case 'fenceSelf':

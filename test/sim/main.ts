@@ -41,7 +41,7 @@ function one(seed: number): void {
     bugs: bugs(),
     ...(values.trace ? { traceTo: (line: string) => console.log(line) } : {}),
   });
-  console.log(JSON.stringify(result));
+  console.log(JSON.stringify({ ...result, counts: Object.fromEntries(result.counts) }));
   process.exitCode = result.violation === undefined ? 0 : 1;
 }
 
@@ -95,6 +95,10 @@ function report(totals: Totals): string[] {
   return [
     `${hours.toFixed(1)} virtual hours, ${totals.acknowledged} commits acknowledged, ${totals.promotions} promotions`,
     `power-off to promoted: ${takeovers.length} cases, median ${at(0.5)} ms, 99 % ${at(0.99)} ms`,
+    [...totals.counts]
+      .toSorted()
+      .map(([code, count]) => `${code} ${count}`)
+      .join(', '),
     ...[...totals.byRule].map(([rule, count]) => `  ${rule}: ${count}`),
     ...totals.failures
       .slice(0, FAILURES_SHOWN)

@@ -200,6 +200,14 @@ export class SimNode {
     this.toMachine({ kind: 'application', state: 'failed', why: 'the probe gets no answer' });
   }
 
+  /** The carrier of the card that clients come in through. */
+  watchCard(): void {
+    const failed = this.world.lan.cardOut[this.index] > 0;
+    if (failed === this.networkFailed) return;
+    this.networkFailed = failed;
+    this.tellHealth('network');
+  }
+
   tellHealth(part: 'disk' | 'network'): void {
     const failed = part === 'disk' ? this.diskFailed : this.networkFailed;
     const state = failed ? 'failed' : 'ok';

@@ -5,7 +5,7 @@
 // other is what that arbiter relies on. With etcd and with fencing anything goes.
 import type { Command } from '../../src/cluster/machine/event-types.ts';
 import type { Random } from '../support/random.ts';
-import type { Network, NodeIndex } from './network.ts';
+import { type Network, type NodeIndex, otherOf } from './network.ts';
 import type { World } from './world.ts';
 
 interface Fault {
@@ -88,9 +88,11 @@ function cardOut(node: NodeIndex, pick: (world: World) => readonly Network[]): F
     name: `card out ${node}`,
     begin: (world) => {
       for (const network of pick(world)) network.cardOut[node] += 1;
+      world.nodes[node].watchCard();
     },
     end: (world) => {
       for (const network of pick(world)) network.cardOut[node] -= 1;
+      world.nodes[node].watchCard();
     },
   };
 }
@@ -228,6 +230,25 @@ function command(what: Command, undo: Command | null): Fault {
   };
 }
 
+/** Under an engine that votes, even an operator's word makes no second primary; commits it may cost. */
+function forcedTakeover(node: NodeIndex): Fault {
+  return {
+    name: `operator: takeover --force on ${node}`,
+    begin: (world) => {
+      if (world.nodes[node].config.arbiter !== 'etcd') return;
+      world.lossAllowed = true;
+      const command = {
+        kind: 'takeover',
+        force: true,
+        acceptStale: true,
+        acceptIncomplete: false,
+      } as const;
+      world.nodes[node].toMachine({ kind: 'command', command });
+    },
+    end: () => undefined,
+  };
+}
+
 function leave(node: NodeIndex): Fault {
   return {
     name: `shut ${node} down`,
@@ -262,7 +283,8 @@ function commonFault(random: Random): Fault {
   if (kind < 60) return diskFailure(node);
   if (kind < 66) return command({ kind: 'switchover' }, null);
   if (kind < 69) return command({ kind: 'pause' }, { kind: 'resume' });
-  if (kind < 72) return leave(node);
+  if (kind < 71) return leave(node);
+  if (kind < 73) return forcedTakeover(node);
   if (kind < 80) return cutBoth((world) => world.sync);
   if (kind < 86) return cutBoth((world) => world.lan);
   if (kind < 92) return cardOut(node, lan);
@@ -334,14 +356,58 @@ export function planFaults(world: World, arbiter: string, from: number, until: n
   }
 }
 
-/** One fault in good times, as the accident table has them: the primary is gone for good. */
-export function planPowerOff(world: World, at: number): void {
+/** Nothing of the node gets out any more, to nobody. */
+function isolation(node: NodeIndex): Fault {
+  const [cards, etcd] = [cardOut(node, both), etcdCut(node)];
+  return {
+    name: `${node} is cut off from everything`,
+    begin: (world) => {
+      cards.begin(world);
+      etcd.begin(world);
+    },
+    end: (world) => {
+      cards.end(world);
+      etcd.end(world);
+    },
+  };
+}
+
+function primaryLost(random: Random, primary: NodeIndex, arbiter: string): Fault {
+  const kind = random.below(100);
+  if (kind < 40 || (arbiter === 'none' && kind < 70)) return powerCut(primary);
+  if (kind < 55) return freeze(primary, 'freezes');
+  if (kind < 70) return isolation(primary);
+  if (kind < 85) return cardOut(primary, lan);
+  return diskFailure(primary);
+}
+
+function otherLost(random: Random, standby: NodeIndex, arbiter: string): Fault {
+  const kind = random.below(100);
+  if (kind < 20) return powerCut(standby);
+  if (kind < 35) return freeze(standby, 'freezes');
+  if (kind < 50) return isolation(standby);
+  if (kind < 60) return cutBoth((world) => world.sync);
+  if (kind < 70) return diskFailure(standby);
+  if (kind < 80) return serviceCrash(standby);
+  if (arbiter === 'none') return powerCut(standby);
+  return arbiter === 'gateway' ? gatewayOut() : etcdCut(random.pick([0, 1, 'all'] as const));
+}
+
+/** One fault in good times, and for good, as the accident table has them. */
+export function planSingle(world: World, lost: 'primary' | 'other', at: number): void {
+  const { random, queue } = world;
   world.promoteFails = 0;
-  world.queue.at(at, () => {
+  queue.at(at, () => {
     const primary = world.nodes.find((node) => node.machine?.role === 'primary');
     if (primary === undefined) return;
-    world.trace(null, '>>> the primary loses power for good');
-    world.keptOff[primary.index] += 1;
-    primary.powerOff('power cut');
+    const { index } = primary;
+    const { arbiter } = primary.config;
+    const fault =
+      lost === 'primary'
+        ? primaryLost(random, index, arbiter)
+        : otherLost(random, otherOf(index), arbiter);
+    world.single = fault.name;
+    world.trace(null, `>>> ${fault.name}, for good`);
+    fault.begin(world);
   });
 }

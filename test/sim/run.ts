@@ -4,8 +4,8 @@ import { defaultTimings, type Timings } from '../../src/cluster/machine/timings.
 import type { ArbiterKind, FencingPolicy, MachineConfig } from '../../src/cluster/machine/types.ts';
 import { Random } from '../support/random.ts';
 import type { NodeIndex } from './network.ts';
-import { simNodeId } from './node.ts';
-import { planFaults, planPowerOff } from './plan.ts';
+import { type SimNode, simNodeId } from './node.ts';
+import { planFaults, planSingle } from './plan.ts';
 import { type Bugs, noBugs, Violation, World } from './world.ts';
 
 export interface RunOptions {
@@ -25,12 +25,15 @@ export interface RunResult {
   readonly virtualMs: number;
   /** From the power-off of a healthy primary to the other node being mounted; null in other schedules. */
   readonly takeoverMs: number | null;
+  /** What happened how often, by event code. */
+  readonly counts: ReadonlyMap<string, number>;
 }
 
 const SETTLE_MS = 2500;
 const CALM_MS = 14_000;
 const QUIET_MS = 6000;
-const TAKEOVER_MAX_MS = 4000;
+const TAKEOVER_MAX_MS = 5000;
+const UNDISTURBED_MS = 5000;
 
 const SIM_TIMINGS: Timings = {
   ...defaultTimings,
@@ -53,7 +56,7 @@ interface Draw {
   readonly arbiter: ArbiterKind;
   readonly fencing: FencingPolicy;
   readonly configs: readonly [MachineConfig, MachineConfig];
-  readonly isPowerOff: boolean;
+  readonly kind: 'storm' | 'primary' | 'other';
   readonly mode: 'sync' | 'async';
 }
 
@@ -85,7 +88,9 @@ function drawSetup(random: Random): Draw {
     timings,
   });
   const configs = [config(0), config(1)] as const;
-  return { arbiter, fencing, configs, mode, isPowerOff: random.chance(0.1) };
+  const what = random.below(100);
+  const scenario = what < 80 ? 'storm' : what < 92 ? 'primary' : 'other';
+  return { arbiter, fencing, configs, mode, kind: scenario };
 }
 
 function drawTimings(random: Random): Timings {
@@ -132,6 +137,7 @@ export function runSchedule({ seed, bugs = noBugs, traceTo }: RunOptions): RunRe
     promotions: world.promotions.length,
     virtualMs: world.queue.now,
     takeoverMs,
+    counts: world.counts,
   };
 }
 
@@ -139,7 +145,7 @@ function play(world: World, setup: Draw): number | null {
   const { queue, random, nodes } = world;
   queue.at(random.below(300), () => nodes[0].powerOn());
   queue.at(random.below(300), () => nodes[1].powerOn());
-  if (setup.isPowerOff) return playPowerOff(world, setup);
+  if (setup.kind !== 'storm') return playSingle(world, setup, setup.kind);
   const until = SETTLE_MS + 4000 + random.below(6000);
   planFaults(world, setup.arbiter, SETTLE_MS, until);
   // Ends of some faults take a little longer, and what was fenced has to be switched on again.
@@ -160,24 +166,47 @@ function makeWhole(world: World): void {
   }
 }
 
-function playPowerOff(world: World, setup: Draw): number | null {
-  const { queue } = world;
+/** One fault, for good: of the primary, which the other has to replace, or elsewhere. */
+function playSingle(world: World, setup: Draw, lost: 'primary' | 'other'): number | null {
+  const { queue, nodes } = world;
   const at = 6000 + world.random.below(1000);
-  planPowerOff(world, at);
+  planSingle(world, lost, at);
   queue.run(at - 1);
-  const primary = world.nodes.find((node) => node.machine?.role === 'primary');
-  const ready = primary?.machine?.alone.state === 'together';
-  queue.run(at + TAKEOVER_MAX_MS + (setup.fencing === 'off' ? 0 : 4000));
-  // Without an arbiter and without fencing a person has to say so.
-  if (!ready || (setup.arbiter === 'none' && setup.fencing === 'off')) return null;
+  const primary = nodes.find((node) => node.machine?.role === 'primary');
+  const isReady = primary?.machine?.alone.state === 'together' && primary.isApplicationUp;
+  const before = world.promotions.length;
+  const acknowledged = world.acknowledged;
+  queue.run(at + (lost === 'primary' ? TAKEOVER_MAX_MS : UNDISTURBED_MS));
+  // A mount that just failed at the start, or a failback that is due, is another matter.
+  if (!isReady || setup.configs[0].failback) return null;
+  if (lost === 'other') return checkUndisturbed(world, primary, { before, acknowledged });
+  return checkTakenOver(world, setup, primary, at);
+}
+
+function checkUndisturbed(
+  world: World,
+  primary: SimNode,
+  was: { readonly before: number; readonly acknowledged: number },
+): null {
+  const isSame = primary.machine?.role === 'primary' && world.promotions.length === was.before;
+  if (!isSame)
+    throw new Violation('undisturbed', `${primary.name} did not stay primary: ${world.single}`);
+  if (world.acknowledged === was.acknowledged) {
+    throw new Violation('undisturbed', `nothing was acknowledged any more: ${world.single}`);
+  }
+  return null;
+}
+
+function checkTakenOver(world: World, setup: Draw, primary: SimNode, at: number): number | null {
+  const { other } = primary;
   const done = world.promotions.find((promotedAt) => promotedAt > at);
-  if (done !== undefined) return done - at;
-  if (setup.fencing !== 'off') return null;
-  const survivor = primary?.other;
-  throw new Violation(
-    'takeover',
-    `nobody took over within ${TAKEOVER_MAX_MS} ms: ${survivor?.machine?.reason ?? ''}`,
-  );
+  if (done !== undefined) {
+    return world.single.startsWith('power') && setup.fencing === 'off' ? done - at : null;
+  }
+  // Without an arbiter a person has to say so, or a fence agent that may be slow.
+  if (setup.fencing !== 'off' || setup.arbiter === 'none') return null;
+  const why = `nobody took over within ${TAKEOVER_MAX_MS} ms after ${world.single}`;
+  throw new Violation('takeover', `${why}: ${other.machine?.reason ?? ''}`);
 }
 
 function checkEnd(world: World, setup: Draw, promotionsBefore: number): void {

@@ -9,6 +9,7 @@ export interface Totals {
   promotions: number;
   readonly takeoversMs: number[];
   readonly byRule: Map<string, number>;
+  readonly counts: Map<string, number>;
   readonly failures: { readonly seed: number; readonly rule: string; readonly message: string }[];
 }
 
@@ -24,6 +25,7 @@ export function emptyTotals(): Totals {
     promotions: 0,
     takeoversMs: [],
     byRule: new Map(),
+    counts: new Map(),
     failures: [],
   };
 }
@@ -34,6 +36,7 @@ export function addResult(totals: Totals, result: RunResult): void {
   totals.acknowledged += result.acknowledged;
   totals.promotions += result.promotions;
   if (result.takeoverMs !== null) totals.takeoversMs.push(result.takeoverMs);
+  addCounts(totals.counts, result.counts);
   const { violation } = result;
   if (violation === undefined) return;
   totals.violations += 1;
@@ -52,7 +55,10 @@ export function addTotals(totals: Totals, more: Totals): void {
   totals.promotions += more.promotions;
   totals.takeoversMs.push(...more.takeoversMs);
   totals.failures.push(...more.failures);
-  for (const [rule, count] of more.byRule) {
-    totals.byRule.set(rule, (totals.byRule.get(rule) ?? 0) + count);
-  }
+  addCounts(totals.byRule, more.byRule);
+  addCounts(totals.counts, more.counts);
+}
+
+function addCounts(into: Map<string, number>, more: ReadonlyMap<string, number>): void {
+  for (const [what, count] of more) into.set(what, (into.get(what) ?? 0) + count);
 }

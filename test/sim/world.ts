@@ -67,6 +67,9 @@ export class World {
   /** Nodes that faults keep off. */
   readonly keptOff: [number, number] = [0, 0];
 
+  /** Name of the only fault of a schedule that has just one. */
+  single = '';
+  readonly counts = new Map<string, number>();
   /** Disks that were replaced by empty ones. */
   disksLost = 0;
   commits = 0;
@@ -100,6 +103,10 @@ export class World {
 
   get acknowledged(): number {
     return this.#ackedCommits.length;
+  }
+
+  count(what: string): void {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + 1);
   }
 
   trace(node: SimNode | null, text: string): void {

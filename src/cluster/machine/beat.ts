@@ -39,8 +39,12 @@ function describe(s: MachineState, now: number): Omit<GroupBeat, 'grant'> {
   };
 }
 
-/** Only what survives a crash counts as noted. */
+/**
+ * Under an engine that votes, a node that starts may believe the engine: only what survives a crash
+ * counts as noted. Otherwise it believes nobody until it has heard the peer.
+ */
 function keptMark(s: MachineState): AloneMark | null {
+  if (s.config.arbiter !== 'etcd') return s.memo.aloneSeen;
   return s.memoKept === s.memoVersion ? s.memo.aloneSeen : null;
 }
 
@@ -58,6 +62,7 @@ export function isUrgentChange(before: MachineState, after: MachineState): boole
     before.declined !== after.declined ||
     before.leaving !== after.leaving ||
     before.memoKept !== after.memoKept ||
+    before.memo !== after.memo ||
     before.promotion?.stage !== after.promotion?.stage ||
     isNewAsker(before, after)
   );

@@ -127,6 +127,7 @@ export interface ServiceState {
 export interface HealthState {
   readonly disk: Health;
   readonly network: Health;
+  readonly networkSinceMs: number;
   readonly application: Health;
   readonly applicationFailedMs: number;
   readonly why: string;
@@ -234,7 +235,14 @@ export function initialState(config: MachineConfig, boot: Boot, nowMs: number): 
       restartsMs: [],
       retryAtMs: NEVER,
     },
-    health: { disk: 'ok', network: 'ok', application: 'ok', applicationFailedMs: NEVER, why: '' },
+    health: {
+      disk: 'ok',
+      network: 'ok',
+      networkSinceMs: nowMs,
+      application: 'ok',
+      applicationFailedMs: NEVER,
+      why: '',
+    },
     alone: {
       state: adopted ? 'recording' : 'together',
       mark: { epoch, count: boot.life * 1000 + 1 },

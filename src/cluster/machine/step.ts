@@ -141,7 +141,7 @@ function takeLocal(d: Draft, event: LocalEvent): void {
       );
       return;
     case 'health':
-      d.s.health = { ...d.s.health, [event.part]: event.state, why: event.why };
+      onHealth(d, event);
       return;
     case 'copy':
       d.s.copy = event.copy;
@@ -160,6 +160,18 @@ function takeLocal(d: Draft, event: LocalEvent): void {
     default:
       takeServiceResult(d, event);
   }
+}
+
+function onHealth(d: Draft, event: Extract<MachineEvent, { kind: 'health' }>): void {
+  const { health } = d.s;
+  const { part, state, why } = event;
+  if (health[part] === state) return;
+  const networkSinceMs = part === 'network' ? d.now : health.networkSinceMs;
+  d.s.health = { ...health, [part]: state, networkSinceMs, why };
+  const { self, group } = d.s.config;
+  const sentence = `the ${part} of ${self.name} (group ${group}) is ${state === 'ok' ? 'well again' : 'failing'}: ${why}`;
+  if (state === 'ok') d.emit('info', 'HEALTH_CHANGED', sentence);
+  else d.emit('error', 'HEALTH_CHANGED', sentence);
 }
 
 type ServiceResult = Exclude<

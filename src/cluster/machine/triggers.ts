@@ -84,9 +84,18 @@ function peerIsBetter(s: MachineState, now: number): boolean {
 function troubleHere(s: MachineState, now: number): string | null {
   const { name } = s.config.self;
   if (s.health.disk === 'failed') return `the disk of ${name} has failed (${s.health.why})`;
-  if (networkHealth(s, now) === 'failed') return `clients cannot reach ${name} any more`;
+  if (networkLost(s, now)) return `clients cannot reach ${name} any more`;
   if (s.service.application === 'failed') return `the application fails on ${name}`;
   return null;
+}
+
+/** Long enough that the peer would have said by now that it has lost its network too. */
+function networkLost(s: MachineState, now: number): boolean {
+  const { timings } = s.config;
+  if (networkHealth(s, now) === 'ok') return false;
+  const { network, networkSinceMs } = s.health;
+  if (network === 'failed') return now - networkSinceMs > timings.heartbeatIntervalMs * 5;
+  return now - s.gateway.lastOkMs > timings.deadAfterMs * 1.5;
 }
 
 /** Goes back to the preferred node when all has been well for long enough. */
@@ -132,7 +141,7 @@ function considerOffer(d: Draft): void {
   const offer = s.peer.beat?.offer ?? null;
   if (offer === null || s.declined === offer.epoch || offer.epoch <= s.epoch) return;
   const { peer } = s.config;
-  if (s.copy !== 'up-to-date' || s.health.disk === 'failed') {
+  if (s.copy !== 'up-to-date' || s.health.disk === 'failed' || offer.epoch < s.triedEpoch) {
     s.declined = offer.epoch;
     return;
   }
@@ -143,13 +152,9 @@ function considerOffer(d: Draft): void {
     }
     return;
   }
-  const epoch = Math.max(offer.epoch, s.triedEpoch + 1);
   const why = `${peer.name} has stopped and handed over`;
-  if (epoch !== offer.epoch) {
-    s.declined = offer.epoch;
-    return;
-  }
-  startPromotion(d, { right: 'offer', epoch, base: offer.position, force: false, why });
+  const { epoch, position } = offer;
+  startPromotion(d, { right: 'offer', epoch, base: position, force: false, why });
 }
 
 function considerElection(d: Draft): void {
