@@ -220,7 +220,7 @@ function give(world: World, given: Command): void {
   target?.toMachine({ kind: 'command', command: given });
 }
 
-function command(what: Command, undo: Command | null): Fault {
+function order(what: Command, undo: Command | null): Fault {
   return {
     name: `operator: ${what.kind}`,
     begin: (world) => give(world, what),
@@ -281,8 +281,8 @@ function commonFault(random: Random): Fault {
   if (kind < 48) return serviceCrash(node);
   if (kind < 56) return applicationTrouble(node, random);
   if (kind < 60) return diskFailure(node);
-  if (kind < 66) return command({ kind: 'switchover' }, null);
-  if (kind < 69) return command({ kind: 'pause' }, { kind: 'resume' });
+  if (kind < 66) return order({ kind: 'switchover' }, null);
+  if (kind < 69) return order({ kind: 'pause' }, { kind: 'resume' });
   if (kind < 71) return leave(node);
   if (kind < 73) return forcedTakeover(node);
   if (kind < 80) return cutBoth((world) => world.sync);

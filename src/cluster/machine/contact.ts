@@ -121,7 +121,7 @@ function noteOffer(d: Draft, beat: GroupBeat): void {
   if (s.offer === null) return;
   const { epoch } = s.offer;
   if (beat.role === 'primary' && beat.epoch >= epoch) s.offer = null;
-  else if (beat.declined === epoch) {
+  else if (beat.declined === epoch || (beat.role === 'standby' && beat.epoch >= epoch)) {
     s.offer = null;
     d.emit('warning', 'OFFER_DECLINED', `${s.config.peer.name} could not become primary`);
   }

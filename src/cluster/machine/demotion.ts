@@ -23,6 +23,7 @@ export function startDemotion(
   // A promotion that was not finished has acknowledged nothing: what was known of the data holds.
   s.fresh = s.role === 'promoting' && s.fresh;
   s.role = 'demoting';
+  if (s.promotion?.right === 'offer') s.declined = s.promotion.epoch;
   s.promotion = null;
   updateLease(d);
   d.do({ kind: 'disarmWatchdog' });

@@ -19,10 +19,12 @@ import type { Grant } from './types.ts';
 
 /** Whether this node may hold a lease in its present role and stage. */
 export function mayHoldLease(s: MachineState): boolean {
-  if (s.role === 'primary') return true;
-  return (
-    s.role === 'promoting' && (s.promotion?.stage === 'mount' || s.promotion?.stage === 'wait')
-  );
+  return s.role === 'primary' || (s.role === 'promoting' && s.promotion?.stage === 'mount');
+}
+
+/** Whether the arbiter's record has to be kept renewed: also while a seized lease runs out. */
+export function keepsRecord(s: MachineState): boolean {
+  return mayHoldLease(s) || (s.role === 'promoting' && s.promotion?.stage === 'wait');
 }
 
 /** Whether this node asks the peer for grants. */

@@ -95,6 +95,8 @@ export interface VoteState {
   /** When the newest write that says "alone", and was done, was sent. */
   readonly aloneMs: number;
   readonly askedMs: number;
+  /** The last write met another token of this node's own: to be written again at once. */
+  readonly retry: boolean;
 }
 
 /** Reachability of the gateway, without gaps since `runSinceMs`. */
@@ -224,6 +226,7 @@ export function initialState(config: MachineConfig, boot: Boot, nowMs: number): 
       ask: null,
       aloneMs: NEVER,
       askedMs: NEVER,
+      retry: false,
     },
     gateway: { runSinceMs: NEVER, lastOkMs: NEVER, probedMs: NEVER },
     addressProbe: { probedMs: NEVER, freeMs: NEVER, answersMs: NEVER },

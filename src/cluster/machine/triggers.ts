@@ -139,9 +139,10 @@ export function decideStandby(d: Draft): void {
 function considerOffer(d: Draft): void {
   const { s, now } = d;
   const offer = s.peer.beat?.offer ?? null;
-  if (offer === null || s.declined === offer.epoch || offer.epoch <= s.epoch) return;
+  if (offer === null || s.declined === offer.epoch) return;
   const { peer } = s.config;
-  if (s.copy !== 'up-to-date' || s.health.disk === 'failed' || offer.epoch < s.triedEpoch) {
+  const isOld = offer.epoch <= s.epoch || offer.epoch < s.triedEpoch;
+  if (s.copy !== 'up-to-date' || s.health.disk === 'failed' || isOld) {
     s.declined = offer.epoch;
     return;
   }

@@ -6,7 +6,7 @@ import type { ArbiterRequest } from './effect-types.ts';
 import type { MachineEvent } from './event-types.ts';
 import type { Draft } from './draft.ts';
 import { cannotWrite } from './evidence.ts';
-import { mayHoldLease, ownEpoch } from './lease.ts';
+import { keepsRecord, ownEpoch } from './lease.ts';
 import { type ArbiterAsk, isSelf, type MachineState, type VoteState } from './state.ts';
 import { leaseEndMs, suspectAfterMs } from './timings.ts';
 import type { ArbiterRecord } from './types.ts';
@@ -19,7 +19,7 @@ function ask(d: Draft, request: ArbiterRequest): void {
   const op = d.op();
   const { kind } = request;
   const alone = kind !== 'read' && request.alone;
-  setVote(d, { ask: { op, kind, alone, sentAtMs: d.now }, askedMs: d.now });
+  setVote(d, { ask: { op, kind, alone, sentAtMs: d.now }, askedMs: d.now, retry: false });
   d.do({ kind: 'askArbiter', op, request, timeoutMs: d.s.config.timings.arbiterTimeoutMs });
 }
 
@@ -32,7 +32,7 @@ export function keepVote(d: Draft): void {
     setVote(d, { ask: null, reachable: false });
   }
   if (s.role === 'promoting' && s.promotion?.stage === 'vote') askForVote(d);
-  else if (mayHoldLease(s)) renew(d);
+  else if (keepsRecord(s)) renew(d);
   else readOrRelease(d);
 }
 
@@ -75,7 +75,7 @@ function renew(d: Draft): void {
   const alone = s.alone.state !== 'together';
   const isUnwritten = s.alone.state === 'recording' && vote.aloneMs < s.alone.sinceMs;
   const changes = s.role === 'primary' && (isUnwritten || vote.record.alone !== alone);
-  if (!changes && !isDue(d)) return;
+  if (!changes && !vote.retry && !isDue(d)) return;
   if (!holdsRecord(s, vote.record)) return;
   const epoch = ownEpoch(s);
   const flag = s.role === 'primary' ? alone : vote.record.alone;
@@ -107,7 +107,7 @@ function isDue({ s, now }: Draft): boolean {
 function isUrgent(s: MachineState, now: number): boolean {
   const { timings } = s.config;
   if (!s.vote.known || s.booting || s.role === 'promoting') return true;
-  if (mayHoldLease(s)) return s.lease.byPeerMs - now < timings.leaseMs * 0.7;
+  if (keepsRecord(s)) return s.lease.byPeerMs - now < timings.leaseMs * 0.7;
   if (now - s.peer.heardMs > suspectAfterMs(timings)) return true;
   return s.peer.beat?.role !== 'primary';
 }
@@ -132,6 +132,8 @@ export function onArbiter(d: Draft, event: Extract<MachineEvent, { kind: 'arbite
     record,
     known: true,
     reachable: true,
+    // A write of its own that was given up has happened after all: nothing is confirmed yet.
+    retry: event.result === 'conflict' && record !== null && holdsRecord(s, record),
     observedMs: isSame ? s.vote.observedMs : d.now,
   });
   if (record !== null) learnEpoch(d, record);
