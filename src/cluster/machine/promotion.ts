@@ -126,7 +126,10 @@ export function advancePromotion(d: Draft): void {
       enter(d, promotion.right === 'forced' ? 'wait' : 'mount');
       return;
     case 'wait':
-      if (hasCeased(s) || d.now >= promotion.stageSinceMs + leaseWaitMs(s.config.timings)) {
+      if (
+        hasCeased(s, promotion.stageSinceMs) ||
+        d.now >= promotion.stageSinceMs + leaseWaitMs(s.config.timings)
+      ) {
         enter(d, 'mount');
       }
       return;
@@ -147,16 +150,17 @@ function afterConsent(d: Draft, promotion: Promotion): void {
   }
 }
 
-function hasCeased(s: MachineState): boolean {
-  const { beat, left, offSinceMs } = s.peer;
-  return left || offSinceMs !== null || (beat !== null && !beat.asks);
+/** The peer said, not too long ago, that it does not serve, or it is known to be gone. */
+function hasCeased(s: MachineState, sinceMs: number): boolean {
+  const { beat, left, offSinceMs, heardMs } = s.peer;
+  return left || offSinceMs !== null || (beat !== null && !beat.asks && heardMs > sinceMs);
 }
 
 function hasConsent(s: MachineState, { right, epoch }: Promotion, now: number): boolean {
   if (right !== 'forced') return s.lease.byPeerMs > now;
   const { peer, config, granted } = s;
-  if (hasCeased(s)) return true;
   const { timings, arbiter } = config;
+  if (hasCeased(s, now - timings.deadAfterMs)) return true;
   const waitMs = arbiter === 'gateway' ? gatewayWaitMs(timings) : timings.deadAfterMs;
   const isSilent = now >= peer.heardMs + Math.max(timings.deadAfterMs, waitMs);
   return isSilent && now >= (granted?.untilMs ?? 0) && epoch > s.epoch;
