@@ -4,6 +4,8 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { GroupBeat } from '../machine/types.ts';
 import { DATAGRAM_BYTES, decodeDatagram, encodeDatagram } from './datagram.ts';
+import { nodeId } from '../../core/ids.ts';
+import { decodeServing, encodeServing } from './serving-datagram.ts';
 import { datagram, fullBeat, testKey } from './fixtures/beats.ts';
 
 const key = testKey('a to b');
@@ -78,6 +80,28 @@ test('authentic but arbitrary bytes give a whole datagram or a fault, never an e
       if (typeof result === 'string') return;
       const again = decodeDatagram(encodeDatagram(result, key), key);
       expect(again).toEqual(result);
+    }),
+  );
+});
+
+function hex(bytes: number): fc.Arbitrary<string> {
+  const some = fc.uint8Array({ minLength: bytes, maxLength: bytes });
+  return some.map((one) => Buffer.from(one).toString('hex'));
+}
+
+test('questions and answers about serving', () => {
+  const kind = fc.constantFrom('question' as const, 'answer' as const);
+  fc.assert(
+    fc.property(kind, hex(16), hex(8), hex(16), (one, groupId, sender, nonce) => {
+      const value = { kind: one, groupId, sender: nodeId(sender), nonce };
+      const bytes = encodeServing(value, key);
+      expect(decodeServing(bytes, key)).toEqual(value);
+      expect(decodeServing(bytes, testKey('b to a'))).toBeUndefined();
+    }),
+  );
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+      expect(decodeServing(Buffer.from(bytes), key)).toBeUndefined();
     }),
   );
 });

@@ -19,6 +19,13 @@ export type ToWorker =
       readonly beat: GroupBeat;
       readonly sentAtMs: number;
     }
+  | {
+      readonly kind: 'serve';
+      readonly groupId: string;
+      readonly slot: number;
+      readonly addresses: readonly string[];
+    }
+  | { readonly kind: 'cease'; readonly groupId: string }
   | { readonly kind: 'close' };
 
 export type FromWorker =
@@ -80,6 +87,18 @@ export class HeartbeatThread {
 
   send(groupId: string, beat: GroupBeat, sentAtMs: number): void {
     this.#post({ kind: 'send', groupId, beat, sentAtMs });
+  }
+
+  /**
+   * Answers the peer's question whether the group is served, on its virtual addresses, while the
+   * lease on the board is valid.
+   */
+  serve(group: { groupId: string; slot: number; addresses: readonly string[] }): void {
+    this.#post({ kind: 'serve', ...group });
+  }
+
+  cease(groupId: string): void {
+    this.#post({ kind: 'cease', groupId });
   }
 
   async close(): Promise<void> {

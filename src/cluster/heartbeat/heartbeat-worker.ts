@@ -4,6 +4,7 @@ import { present, unreachable } from '../../core/assert.ts';
 import { bootClock } from '../../linux/boottime.ts';
 import { HeartbeatBoard } from './board.ts';
 import type { FromWorker, ToWorker, WorkerData } from './heartbeat-thread.ts';
+import { ServingResponder } from './serving-probe.ts';
 import { HeartbeatTransport } from './transport.ts';
 import { startUrgentLoop } from './urgent-loop.ts';
 
@@ -17,6 +18,8 @@ const transport = new HeartbeatTransport(
   { clock: bootClock, onEvent: (event) => post(event) },
 );
 
+const responder = new ServingResponder(options, { clock: bootClock });
+
 port.on('message', (message: ToWorker) => {
   switch (message.kind) {
     case 'add':
@@ -28,8 +31,17 @@ port.on('message', (message: ToWorker) => {
     case 'send':
       transport.send(message.groupId, message.beat, message.sentAtMs);
       return;
+    case 'serve': {
+      const { groupId, slot, addresses } = message;
+      responder.serve(groupId, addresses, () => board.group(slot, 'leaseUntilMs'));
+      return;
+    }
+    case 'cease':
+      responder.cease(message.groupId);
+      return;
     case 'close':
       loop.stop();
+      responder.close();
       void transport.close().then(() => port.close());
       return;
     default:

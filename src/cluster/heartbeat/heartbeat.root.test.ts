@@ -172,3 +172,33 @@ test('what arrives is stamped in its thread while the main thread is blocked', a
   const after = await b.call<Measured>('measurements', 0);
   expect(after.gapMaxMs).toBeGreaterThan(before.gapMaxMs);
 });
+
+test('who serves behind a virtual address says so, while its lease is valid and it is not frozen', async () => {
+  const vip = ['10.1.0.100', 'fd00:1::100'];
+  const host = network.host('a');
+  const { a, b } = await startBoth();
+  const ask = async (): Promise<boolean> => b.call<boolean>('ask', B, A, vip);
+  expect(await ask()).toBe(false);
+  await a.call('serve', vip, 600_000);
+  host.exec('ip', 'addr', 'add', '10.1.0.100/24', 'dev', 'eth0');
+  await expect.poll(ask, { timeout: 3000 }).toBe(true);
+  // One address is enough.
+  host.exec('ip', 'addr', 'add', 'fd00:1::100/64', 'dev', 'eth0', 'nodad');
+  host.exec('ip', 'addr', 'del', '10.1.0.100/24', 'dev', 'eth0');
+  await expect.poll(ask, { timeout: 3000 }).toBe(true);
+  // A stranger's question is not answered.
+  expect(await b.call<boolean>('ask', 'cccccccccccccccc', A, vip)).toBe(false);
+  // Frozen: its kernel still answers ping, nobody answers the question.
+  a.child.kill('SIGSTOP');
+  await sleep(200);
+  expect(network.host('b').try('ping', '-c', '1', '-W', '1', 'fd00:1::100')).toBe(true);
+  expect(await ask()).toBe(false);
+  a.child.kill('SIGCONT');
+  await expect.poll(ask, { timeout: 3000 }).toBe(true);
+  await a.call('serve', vip, 0);
+  expect(await ask()).toBe(false);
+  await a.call('serve', vip, 600_000);
+  await expect.poll(ask, { timeout: 3000 }).toBe(true);
+  await a.call('cease');
+  expect(await ask()).toBe(false);
+});
