@@ -27,6 +27,13 @@ const LOOK_MS_MAX = 16;
 /** How long the interfaces' addresses are taken as known. */
 const PLACE_MS = 5000;
 
+interface Question {
+  readonly token: Uint8Array;
+  /** Also asked by ARP or neighbour discovery. */
+  readonly near: boolean;
+  by: GatewayAnswer['by'];
+}
+
 interface Neighbourhood {
   readonly link: Link;
   readonly ownIp: Uint8Array;
@@ -40,6 +47,7 @@ export class GatewayProbe {
   readonly #echo: EchoSocket;
   readonly #identifier = randomBytes(2).readUInt16BE(0);
   #sequence = 0;
+  #questions: Question[] = [];
   #neighbourhood: Neighbourhood | undefined;
   #placedAtMs = -Infinity;
   #closed = false;
@@ -59,19 +67,19 @@ export class GatewayProbe {
     this.#echo = new EchoSocket(bytes.length === 4 ? 4 : 6);
   }
 
-  /** One question, and what comes back within `timeoutMs`. */
+  /** One question, and what comes back within `timeoutMs`. Several may be under way. */
   async probe(timeoutMs: number): Promise<GatewayAnswer> {
     const start = performance.now();
-    const token = randomBytes(8);
-    this.#sequence = (this.#sequence + 1) & 0xffff;
-    this.#drain();
-    this.#ask(token);
+    const question = this.#ask();
     for (let wait = 1; ; wait = Math.min(LOOK_MS_MAX, wait * 2)) {
       // The look comes before the clock: an answer that lies there counts, however late this thread is.
-      const by = this.#look(token);
+      this.#collect();
+      const { by } = question;
       const tookMs = performance.now() - start;
-      if (by !== undefined) return { reachable: true, tookMs, by };
-      if (tookMs >= timeoutMs || this.#closed) return { reachable: false, tookMs, by: 'nothing' };
+      if (by !== 'nothing' || tookMs >= timeoutMs || this.#closed) {
+        this.#questions = this.#questions.filter((one) => one !== question);
+        return { reachable: by !== 'nothing', tookMs, by };
+      }
       await sleep(Math.min(wait, Math.max(1, timeoutMs - tookMs)));
     }
   }
@@ -94,36 +102,39 @@ export class GatewayProbe {
     this.#neighbourhood = undefined;
   }
 
-  #ask(token: Uint8Array): void {
+  #ask(): Question {
+    const token = randomBytes(8);
+    this.#sequence = (this.#sequence + 1) & 0xffff;
     const echo = { identifier: this.#identifier, sequence: this.#sequence, token };
     this.#echo.send(this.#bytes, echo);
-    if (this.#method === 'ping') return;
-    this.#place();
-    if (this.#neighbourhood === undefined) return;
-    const { link, ownIp, socket } = this.#neighbourhood;
-    const request = this.#bytes.length === 4 ? arpRequest : neighbourRequest;
-    socket.send(request(link.mac, ownIp, this.#bytes));
-  }
-
-  /** Forgets answers to earlier questions, which came too late. */
-  #drain(): void {
-    this.#echo.receive();
-    this.#neighbourhood?.socket.receive();
-  }
-
-  #look(token: Uint8Array): 'neighbour' | 'ping' | undefined {
-    if (this.#closed) return undefined;
-    const echoed = this.#echo
-      .receive()
-      .some(
-        (echo) => echo.identifier === this.#identifier && Buffer.compare(echo.token, token) === 0,
-      );
-    if (echoed) return 'ping';
+    if (this.#method === 'any') this.#place();
     const near = this.#neighbourhood;
-    if (near === undefined) return undefined;
+    if (near !== undefined) {
+      const request = this.#bytes.length === 4 ? arpRequest : neighbourRequest;
+      near.socket.send(request(near.link.mac, near.ownIp, this.#bytes));
+    }
+    const question: Question = { token, near: near !== undefined, by: 'nothing' };
+    this.#questions.push(question);
+    return question;
+  }
+
+  /** Gives what has arrived to the questions that it answers. */
+  #collect(): void {
+    if (this.#closed) return;
+    for (const echo of this.#echo.receive()) {
+      if (echo.identifier !== this.#identifier) continue;
+      const asked = this.#questions.find(({ token }) => Buffer.compare(token, echo.token) === 0);
+      if (asked !== undefined) asked.by = 'ping';
+    }
+    const near = this.#neighbourhood;
+    if (near === undefined) return;
     const ownMac = formatMac(near.link.mac);
-    const answered = near.socket.receive().some((frame) => this.#answers(frame, ownMac));
-    return answered ? 'neighbour' : undefined;
+    for (const frame of near.socket.receive()) {
+      if (!this.#answers(frame, ownMac)) continue;
+      // These answers do not say to what: the oldest question that still waits is the careful choice.
+      const asked = this.#questions.find((question) => question.near && question.by === 'nothing');
+      if (asked !== undefined) asked.by = 'neighbour';
+    }
   }
 
   #answers(frame: Buffer, ownMac: string): boolean {

@@ -87,6 +87,16 @@ test('an address that nobody has, and one of our own, are not reachable', async 
   });
 });
 
+test('questions that overlap are all answered, and none by the answer to a former one', async () => {
+  const gateway = network.host('gateway').ip();
+  await program.call('create', gateway, 'any');
+  const many = Array.from({ length: 20 }, () => program.call<GatewayAnswer>('probe', 200));
+  expect((await Promise.all(many)).filter(({ reachable }) => !reachable)).toEqual([]);
+  network.plug('a', 1, false);
+  const none = Array.from({ length: 5 }, () => program.call<GatewayAnswer>('probe', 100));
+  expect((await Promise.all(none)).filter(({ reachable }) => reachable)).toEqual([]);
+});
+
 test('asking in this process keeps its time on a busy machine', async () => {
   const gateway = network.host('gateway').ip();
   await program.call('create', gateway, 'any');
