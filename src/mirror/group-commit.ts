@@ -14,6 +14,8 @@ export const FLUSH_BYTES = 4 * MiB;
 /** Pauses are so many times as long as the flush before them. */
 const PAUSE_PER_FLUSH = 3;
 const PAUSE_MS_MAX = 200;
+/** On a disk that flushes quicker than this, a commit is flushed on this thread: no hop and back. */
+const QUICK_FLUSH_MS = 8;
 
 export interface GroupCommitHandlers {
   /** Everything up to `sequence` is durable. */
@@ -79,9 +81,26 @@ export class GroupCommit {
   #begin(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    const isQuick = this.#endedAt - this.#startedAt < QUICK_FLUSH_MS;
+    const isUrgent = this.#isUrgent;
     this.#isUrgent = false;
     this.#startedAt = this.#clock.monotonicMs();
+    if (isUrgent && isQuick && this.#flushNow()) return;
     this.#running = this.#flush();
+  }
+
+  /** False when it cannot be done on this thread. */
+  #flushNow(): boolean {
+    try {
+      const sequence = this.#journal.flushNow();
+      if (sequence === undefined) return false;
+      this.#endedAt = this.#clock.monotonicMs();
+      this.#handlers.onDurable(sequence);
+    } catch (error) {
+      this.#hasFailed = true;
+      this.#handlers.onFatal(error);
+    }
+    return true;
   }
 
   async #flush(): Promise<void> {
