@@ -96,6 +96,11 @@ function serve(node: SimNode, effect: ServiceEffect): void {
       return;
     case 'escalateStop':
       later(node, 30 + random.below(100), () => {
+        if (random.chance(0.05)) {
+          const message = 'it sleeps in the kernel';
+          node.toMachine({ kind: 'applicationStopFailed', op, message });
+          return;
+        }
         node.isApplicationUp = false;
         node.stopHangs = false;
         node.toMachine({ kind: 'applicationStopped', op });

@@ -27,9 +27,9 @@ export class SimNode {
   readonly offsetMs: number;
 
   // Survives a power cut.
-  memo: Memo = firstMemo();
+  memo: Memo;
   life = 0;
-  readonly data: Data = { log: [], epoch: 0, copy: 'up-to-date' };
+  readonly data: Data;
   knownEpoch = 0;
   diskFailed = false;
   networkFailed = false;
@@ -66,6 +66,8 @@ export class SimNode {
     this.world = world;
     this.index = index;
     this.config = config;
+    this.memo = firstMemo(index === 0);
+    this.data = { log: [], epoch: 1 - index, copy: index === 0 ? 'up-to-date' : 'syncing' };
     this.id = config.self.id;
     this.name = config.self.name;
     this.rate = clock.rate;

@@ -60,6 +60,33 @@ function freeze(node: NodeIndex, what: 'freezes' | 'stalls'): Fault {
   };
 }
 
+/**
+ * The primary sleeps until the other one has taken over, lost power and come back: it wakes up beside
+ * a standby with newer data than its own.
+ */
+function sleeper(random: Random): Fault {
+  const restartAt = 1800 + random.below(900);
+  const wakeAt = restartAt + 300 + random.below(500);
+  const stopHangs = random.chance(0.5);
+  return {
+    name: 'the primary sleeps while the other takes over and restarts',
+    begin: (world) => {
+      const primary = world.nodes.find((node) => node.machine?.role === 'primary');
+      if (primary === undefined) return;
+      const sleep = freeze(primary.index, 'freezes');
+      const restart = powerCut(otherOf(primary.index));
+      sleep.begin(world);
+      world.queue.after(restartAt, () => restart.begin(world));
+      world.queue.after(restartAt + 100, () => restart.end(world));
+      world.queue.after(wakeAt, () => {
+        primary.stopHangs = stopHangs;
+        sleep.end(world);
+      });
+    },
+    end: () => undefined,
+  };
+}
+
 function serviceCrash(node: NodeIndex): Fault {
   return {
     name: `kill the service of ${node}`,
@@ -278,7 +305,8 @@ function commonFault(random: Random): Fault {
   if (kind < 24) return blackout();
   if (kind < 36) return freeze(node, 'freezes');
   if (kind < 42) return freeze(node, 'stalls');
-  if (kind < 48) return serviceCrash(node);
+  if (kind < 46) return serviceCrash(node);
+  if (kind < 49) return sleeper(random);
   if (kind < 56) return applicationTrouble(node, random);
   if (kind < 60) return diskFailure(node);
   if (kind < 66) return order({ kind: 'switchover' }, null);

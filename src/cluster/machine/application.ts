@@ -5,6 +5,7 @@
 //                 └──start fails──▶ restarting       │ too often
 //                                                    ▼
 //                                        failed: to the other node, or again after a pause
+import { endHoldOff } from './attempts.ts';
 import type { Draft } from './draft.ts';
 import type { MachineEvent } from './event-types.ts';
 
@@ -148,6 +149,7 @@ export function onRestartStop(d: Draft, op: number, fault: string | null): void 
 export function retryService(d: Draft): void {
   const { s, now } = d;
   if (s.role !== 'primary' || s.demotion !== null) return;
+  endHoldOff(d);
   retryAddress(d);
   if (s.service.application === 'stopped') startService(d);
   if (s.memo.paused.on || s.service.application !== 'failed' || now < s.service.retryAtMs) return;

@@ -7,6 +7,14 @@ export function nextEpoch(s: MachineState): number {
   return Math.max(s.epoch, s.triedEpoch, s.peer.beat?.tried ?? 0, s.vote.record?.epoch ?? 0) + 1;
 }
 
+/** After a good while in service the pauses begin anew. */
+export function endHoldOff(d: Draft): void {
+  const { s, now } = d;
+  const { holdOffMs, holdOffMaxMs } = s.config.timings;
+  if (s.holdOffMs === holdOffMs || s.service.application !== 'running') return;
+  if (now >= s.holdOffUntilMs + holdOffMaxMs) s.holdOffMs = holdOffMs;
+}
+
 /** Pauses before the next attempt, longer each time. */
 export function holdOff(d: Draft): void {
   const { s } = d;

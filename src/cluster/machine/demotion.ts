@@ -29,13 +29,10 @@ export function startDemotion(
   d.do({ kind: 'disarmWatchdog' });
   d.emit(cause === 'lease' || cause === 'aborted' ? 'error' : 'warning', 'STEPS_DOWN', why);
   releaseAddress(d);
-  // A handover that had come so far is not begun again.
-  if (stopping !== null && stopping.stage !== 'application') {
-    s.demotion = { ...stopping, cause, why };
-    if (stopping.stage === 'unmount') unmount(d, cause, why);
-    return;
-  }
-  stopApplication(d, cause, why);
+  // What a handover has begun goes on, without the lease.
+  if (stopping === null) stopApplication(d, cause, why);
+  else if (stopping.stage === 'unmount') unmount(d, cause, why);
+  else s.demotion = { ...stopping, cause, why };
 }
 
 /** Stops everything in order, lets the standby have all of it, and offers it the group. */

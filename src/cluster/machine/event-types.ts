@@ -59,6 +59,8 @@ export type MachineEvent =
       readonly result: 'done' | 'conflict' | 'unreachable';
       readonly record: ArbiterRecord | null;
     }
+  /** The arbiter's record has changed, says a watch: worth a look, and nothing more. */
+  | { readonly kind: 'arbiterChanged' }
   /** Answer to `fence`: `off` true only when the agent has confirmed it. */
   | { readonly kind: 'fence'; readonly op: number; readonly off: boolean; readonly message: string }
   /** Health of this node. `network`: the card that clients come in through. */

@@ -280,7 +280,9 @@ export function onPromoted(d: Draft, event: Extract<MachineEvent, { kind: 'promo
   const took = seconds(d.now - promotion.sinceMs);
   const { self, group } = s.config;
   const sentence = `${self.name} is primary of ${group} with epoch ${s.epoch}, ${took} after it decided: ${promotion.why}`;
-  d.emit('warning', 'BECAME_PRIMARY', sentence);
+  const isPlanned = promotion.right === 'offer' || promotion.right === 'election';
+  if (isPlanned) d.emit('info', 'BECAME_PRIMARY', sentence);
+  else d.emit('warning', 'BECAME_PRIMARY', sentence);
   startService(d);
 }
 

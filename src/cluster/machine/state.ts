@@ -11,7 +11,6 @@ import type {
   MachineConfig,
   Memo,
   Offer,
-  PauseMark,
   Position,
   Role,
 } from './types.ts';
@@ -284,9 +283,13 @@ function silentPeer(nowMs: number): PeerState {
   };
 }
 
-/** A memo for a group that has never been anywhere. */
-export function firstMemo(paused: PauseMark = { on: false, version: 0 }): Memo {
-  return { epoch: 0, served: 0, stale: false, aloneSeen: null, paused };
+/**
+ * The memo of a group that was just created: the creator's data is the group's data, as if it had
+ * served before; the other node has nothing yet.
+ */
+export function firstMemo(isCreator: boolean): Memo {
+  const served = isCreator ? 1 : 0;
+  return { epoch: 1, served, stale: false, aloneSeen: null, paused: { on: false, version: 0 } };
 }
 
 /** True when `a` goes further than `b`. */
@@ -308,6 +311,9 @@ export function isIntact(copy: CopyState): boolean {
  * it was told so, or it served last itself.
  */
 export function isComplete(s: MachineState): boolean {
+  const { record } = s.vote;
+  // It got the record last, for which it had to be complete; whether it came to serve or not.
+  if (record !== null && record.epoch >= s.epoch && isSelf(s, record.holder)) return true;
   return s.fresh || (s.memo.served > 0 && s.memo.served >= s.epoch);
 }
 

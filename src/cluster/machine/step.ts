@@ -46,7 +46,7 @@ import { mayHoldLease, updateLease } from './lease.ts';
 import { advancePromotion, onFence, onPromoted, onPromoteFailed } from './promotion.ts';
 import type { MachineState } from './state.ts';
 import { decidePrimary, decideStandby, enforceLease } from './triggers.ts';
-import { keepVote, onArbiter } from './vote.ts';
+import { keepVote, lookAtRecord, onArbiter } from './vote.ts';
 
 export type StepResult =
   | {
@@ -88,6 +88,9 @@ function take(d: Draft, event: MachineEvent): Refusal | null {
       break;
     case 'arbiter':
       onArbiter(d, event);
+      break;
+    case 'arbiterChanged':
+      lookAtRecord(d);
       break;
     case 'fence':
       onFence(d, event);

@@ -115,6 +115,7 @@ export function decideStandby(d: Draft): void {
   const { s, now } = d;
   if (s.leaving) return;
   const { peer, config } = s;
+  forgetFailure(d);
   const isGone = peer.left || peer.offSinceMs !== null;
   const isSilent = now - peer.heardMs >= config.timings.deadAfterMs;
   if (isSilent && !peer.silenceTold && peer.beat !== null && !peer.left) {
@@ -134,6 +135,14 @@ export function decideStandby(d: Draft): void {
   if (now < s.holdOffUntilMs) return;
   if (peer.beat.offer !== null) considerOffer(d);
   else considerElection(d);
+}
+
+/** A failure of long ago does not keep this node from being tried again. */
+function forgetFailure(d: Draft): void {
+  const { s, now } = d;
+  const { application, applicationFailedMs } = s.health;
+  if (application === 'ok' || now < applicationFailedMs + s.config.timings.failureMemoryMs) return;
+  s.health = { ...s.health, application: 'ok', why: '' };
 }
 
 function considerOffer(d: Draft): void {

@@ -76,7 +76,10 @@ export interface GroupBeat {
   readonly fresh: boolean;
   /** A primary that acknowledges, or is about to acknowledge, commits without the standby. */
   readonly alone: AloneMark | null;
-  /** The newest mark of the receiver that the sender has noted so that it survives a crash. */
+  /**
+   * The newest mark of the receiver that the sender has noted; under an engine that votes, so that it
+   * survives a crash.
+   */
   readonly aloneSeen: AloneMark | null;
   /** The sender holds or wants a lease for its `epoch`. */
   readonly asks: boolean;

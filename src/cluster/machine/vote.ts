@@ -116,6 +116,11 @@ function holdsRecord(s: MachineState, record: ArbiterRecord): boolean {
   return isSelf(s, record.holder) && record.epoch === ownEpoch(s) && !record.released;
 }
 
+/** Makes the next look at the record due now. */
+export function lookAtRecord(d: Draft): void {
+  if (d.s.role === 'standby') setVote(d, { askedMs: Number.NEGATIVE_INFINITY });
+}
+
 /** Takes an answer of the arbiter in. What it allows or forbids is decided elsewhere. */
 export function onArbiter(d: Draft, event: Extract<MachineEvent, { kind: 'arbiter' }>): void {
   const { s } = d;
