@@ -7,6 +7,11 @@ import type { Command } from './event-types.ts';
 import { startPromotion } from './promotion.ts';
 import { isStale } from './state.ts';
 import { peerCanTake } from './triggers.ts';
+import type { CopyState } from './types.ts';
+
+/** Copies that were complete once, and all. */
+const CONSISTENT_COPIES: readonly CopyState[] = ['up-to-date', 'catching-up'];
+const ALL_COPIES: readonly CopyState[] = [...CONSISTENT_COPIES, 'syncing', 'diverged', 'failed'];
 
 export interface Refusal {
   readonly code: string;
@@ -70,8 +75,7 @@ function takeover(d: Draft, command: Extract<Command, { kind: 'takeover' }>): Re
     return { code: 'ALREADY_PRIMARY', reason: `${self.name} is the primary of ${group} already` };
   }
   if (s.role !== 'standby') return busy(d);
-  const usable = s.copy === 'up-to-date' || s.copy === 'catching-up';
-  if (!usable && !command.acceptIncomplete) {
+  if (!CONSISTENT_COPIES.includes(s.copy) && !command.acceptIncomplete) {
     const reason = `the copy of ${group} on ${self.name} is ${s.copy}, which is no state that the primary ever had: bring ${peer.name} back, or add --accept-incomplete`;
     return { code: 'COPY_UNUSABLE', reason };
   }
@@ -91,9 +95,9 @@ function takeover(d: Draft, command: Extract<Command, { kind: 'takeover' }>): Re
     const reason = `acknowledged commits are missing in the copy on ${self.name}: bring ${peer.name} back, or give them up with --accept-stale`;
     return { code: 'TAKEOVER_LOSES_COMMITS', reason };
   }
-  const force = s.copy !== 'up-to-date';
+  const accepts = command.acceptIncomplete ? ALL_COPIES : CONSISTENT_COPIES;
   const why = 'an operator ordered it';
-  startPromotion(d, { right: 'forced', epoch: nextEpoch(s), base: null, force, why });
+  startPromotion(d, { right: 'forced', epoch: nextEpoch(s), base: null, accepts, why });
   return null;
 }
 

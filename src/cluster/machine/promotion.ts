@@ -17,7 +17,7 @@ import { cannotWrite, mayTakeOver, nothingMissing } from './evidence.ts';
 import type { MachineEvent } from './event-types.ts';
 import { gatewayStableSinceMs } from './gateway.ts';
 import { updateLease } from './lease.ts';
-import { isStale, type MachineState, type Promotion } from './state.ts';
+import { isStale, type MachineState, ONLY_UP_TO_DATE, type Promotion } from './state.ts';
 import { gatewayWaitMs, leaseWaitMs } from './timings.ts';
 import { isVotedIn, isVotedOut } from './vote.ts';
 
@@ -28,7 +28,7 @@ const DEMAND_PATIENCE_MS = 150_000;
 
 export function startPromotion(
   d: Draft,
-  begin: Pick<Promotion, 'right' | 'epoch' | 'base' | 'force' | 'why'>,
+  begin: Pick<Promotion, 'right' | 'epoch' | 'base' | 'accepts' | 'why'>,
 ): void {
   const { s, now } = d;
   s.role = 'promoting';
@@ -81,7 +81,8 @@ function mount(d: Draft): void {
   const op = d.op();
   d.s.promotion = { ...promotion, stage: 'mount', stageSinceMs: d.now, op };
   d.do({ kind: 'armWatchdog' });
-  const { epoch, base, force } = promotion;
+  const { epoch, base } = promotion;
+  const force = d.s.copy !== 'up-to-date';
   d.do({ kind: 'promote', op, epoch, base, force });
   if (!d.s.config.hasAddress) return;
   const addressOp = d.op();
@@ -170,6 +171,9 @@ function hasConsent(s: MachineState, { right, epoch }: Promotion, now: number): 
 function doubtOf(s: MachineState, promotion: Promotion, now: number): string | null {
   const { peer, config } = s;
   const { beat } = peer;
+  if (promotion.stage !== 'mount' && !promotion.accepts.includes(s.copy)) {
+    return `the copy is ${s.copy} now`;
+  }
   const isHeard = beat !== null && peer.heardMs > promotion.sinceMs;
   if (isHeard && beat.role === 'primary' && beat.epoch >= promotion.epoch) {
     return `${config.peer.name} is primary with epoch ${beat.epoch}`;
@@ -307,7 +311,13 @@ export function considerTakeover(d: Draft): void {
   const verdict = mayTakeOver(s, now);
   if (verdict.ok) {
     const epoch = nextEpoch(s);
-    startPromotion(d, { right: 'takeover', epoch, base: null, force: false, why: verdict.why });
+    startPromotion(d, {
+      right: 'takeover',
+      epoch,
+      base: null,
+      accepts: ONLY_UP_TO_DATE,
+      why: verdict.why,
+    });
     return;
   }
   s.wakeAtMs = Math.min(s.wakeAtMs, verdict.retryAtMs);

@@ -15,6 +15,8 @@ import type {
   Role,
 } from './types.ts';
 
+export const ONLY_UP_TO_DATE: readonly CopyState[] = ['up-to-date'];
+
 /** The way from standby to primary. */
 export interface Promotion {
   /** By what right: the other's offer, the agreement of both, its proven silence, or an operator. */
@@ -26,7 +28,8 @@ export interface Promotion {
   readonly stage: 'consent' | 'fence' | 'vote' | 'wait' | 'mount';
   readonly epoch: number;
   readonly base: Position | null;
-  readonly force: boolean;
+  /** Copies it may be promoted with: the mirror may begin a resync meanwhile. */
+  readonly accepts: readonly CopyState[];
   readonly sinceMs: number;
   readonly stageSinceMs: number;
   readonly op: number;

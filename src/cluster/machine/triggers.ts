@@ -6,7 +6,7 @@ import { startDemotion, startHandover } from './demotion.ts';
 import { leader } from './election.ts';
 import { networkHealth } from './gateway.ts';
 import { considerTakeover, startPromotion } from './promotion.ts';
-import { isSamePosition, type MachineState } from './state.ts';
+import { isSamePosition, type MachineState, ONLY_UP_TO_DATE } from './state.ts';
 import { isVotedOut } from './vote.ts';
 
 /** What time alone has ended: a lease that ran out is over before anything else is looked at. */
@@ -164,7 +164,7 @@ function considerOffer(d: Draft): void {
   }
   const why = `${peer.name} has stopped and handed over`;
   const { epoch, position } = offer;
-  startPromotion(d, { right: 'offer', epoch, base: position, force: false, why });
+  startPromotion(d, { right: 'offer', epoch, base: position, accepts: ONLY_UP_TO_DATE, why });
 }
 
 function considerElection(d: Draft): void {
@@ -176,5 +176,11 @@ function considerElection(d: Draft): void {
   if (now - peer.presentSinceMs < config.timings.heartbeatIntervalMs * 2) return;
   if (leader(s, beat, now) !== 'self') return;
   const why = `neither node was primary, and ${config.self.name} has the newest data`;
-  startPromotion(d, { right: 'election', epoch: nextEpoch(s), base: null, force: false, why });
+  startPromotion(d, {
+    right: 'election',
+    epoch: nextEpoch(s),
+    base: null,
+    accepts: ONLY_UP_TO_DATE,
+    why,
+  });
 }
