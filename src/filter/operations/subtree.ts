@@ -231,8 +231,17 @@ interface Child {
   readonly node: Node;
 }
 
-/** What is in a directory; `mount.stat` has each child's attributes while it is current. */
+/**
+ * What is in a directory; `mount.stat` has each child's attributes while it is current. The
+ * directory stays in the table meanwhile, though the kernel may not know it.
+ */
 function* childrenOf(mount: Mount, directory: Node): Generator<Child> {
+  directory.pins += 1;
+  yield* readChildren(mount, directory);
+  directory.pins -= 1;
+}
+
+function* readChildren(mount: Mount, directory: Node): Generator<Child> {
   const fd = openDirectory(mount.inodes.descriptor(directory), '.');
   if (fd < 0) return;
   const entries = readDirectory(fd);
