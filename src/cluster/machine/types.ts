@@ -113,7 +113,7 @@ export interface NodeRef {
   readonly name: string;
 }
 
-/** What does not change while a machine runs. Checked by `checkConfig` of config.ts. */
+/** What does not change while a machine runs. Checked by `checkConfig` of config-check.ts. */
 export interface MachineConfig {
   readonly group: string;
   readonly self: NodeRef;
