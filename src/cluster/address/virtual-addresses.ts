@@ -153,6 +153,14 @@ export class VirtualAddresses {
     for (const held of this.#held) held.announce();
   }
 
+  /** Stops watching and announcing; the addresses stay where they are, for another process to go on. */
+  abandon(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    for (const held of this.#held) held.close();
+    this.#held = [];
+  }
+
   #place(): PlacedAddress[] {
     const network = currentNetwork();
     this.#ownMacs = new Set(network.links.map(({ mac }) => formatMac(mac)));

@@ -2,7 +2,7 @@
 // it does. For the entry of a worker that sends heartbeats.
 import type { Clock } from '../../core/clock.ts';
 import { lockProgramCode, raiseThread, type Urgency } from '../../linux/scheduling.ts';
-import type { HeartbeatBoard } from './board.ts';
+import type { HeartbeatBoard } from '../heartbeat/board.ts';
 
 const TICK_MS = 50;
 

@@ -1,0 +1,205 @@
+// The effects of one group's machine that are carried out inside the cluster thread, since they must
+// not wait for anything else in the process: heartbeats, leases, questions to arbiters, addresses,
+// the watchdog. All others go to the thread that started this one.
+import type { Clock } from '../../core/clock.ts';
+import { silentLogger } from '../../core/logger.ts';
+import { UnderstudyError } from '../../core/errors.ts';
+import { mapSharedCells } from '../../linux/shared-cells.ts';
+import { type AddressEvent, VirtualAddresses } from '../address/virtual-addresses.ts';
+import type { RecordArbiter } from '../arbiter/arbiter.ts';
+import { GatewayProbe } from '../arbiter/gateway-probe.ts';
+import { Watchdog } from '../fencing/watchdog.ts';
+import {
+  askServing,
+  type ServingIdentity,
+  type ServingResponder,
+} from '../heartbeat/serving-probe.ts';
+import type { HeartbeatTransport } from '../heartbeat/transport.ts';
+import type { Effect, EffectOf } from '../machine/effect-types.ts';
+import type { MachineEvent } from '../machine/event-types.ts';
+import type { GroupSetup } from './cluster-thread.ts';
+
+/** Cell of the lease file: until when the group may write here (CLOCK_BOOTTIME, ms; 0: not at all). */
+export const LEASE_CELL = 0;
+
+type InnerKind =
+  | 'sendBeat'
+  | 'setLease'
+  | 'armWatchdog'
+  | 'disarmWatchdog'
+  | 'probeGateway'
+  | 'probeAddress'
+  | 'askArbiter'
+  | 'takeAddress'
+  | 'announceAddress'
+  | 'releaseAddress';
+export type InnerEffect = EffectOf<InnerKind>;
+export type OuterEffect = Exclude<Effect, InnerEffect>;
+
+export interface GroupParts {
+  readonly clock: Clock;
+  readonly transport: HeartbeatTransport;
+  readonly responder: ServingResponder;
+  readonly identity: ServingIdentity;
+  readonly deliver: (event: MachineEvent) => void;
+  readonly toOuter: (effect: OuterEffect) => void;
+}
+
+export class GroupEffects {
+  readonly #setup: GroupSetup;
+  readonly #parts: GroupParts;
+  readonly #leaseCells: Float64Array | undefined;
+  readonly #addresses: VirtualAddresses | undefined;
+  readonly #gateway: GatewayProbe | undefined;
+  readonly #watchdog: Watchdog | undefined;
+  readonly #arbiter: Promise<RecordArbiter> | undefined;
+
+  constructor(setup: GroupSetup, parts: GroupParts) {
+    this.#setup = setup;
+    this.#parts = parts;
+    const { leaseFile, addresses, arbiter, watchdogPath } = setup;
+    this.#leaseCells = leaseFile === null ? undefined : mapSharedCells(leaseFile, { create: true });
+    if (addresses !== null) {
+      const { clock } = parts;
+      const onEvent = (event: AddressEvent): void => this.#onAddressEvent(event);
+      this.#addresses = new VirtualAddresses(addresses, { clock, logger: silentLogger, onEvent });
+    }
+    if (arbiter.kind === 'gateway') this.#gateway = new GatewayProbe(arbiter.ip, arbiter.method);
+    if (arbiter.kind === 'etcd') this.#arbiter = openEtcd(setup);
+    if (watchdogPath !== null) this.#watchdog = new Watchdog({ path: watchdogPath });
+    if (setup.boot.running?.hasAddress === true) void this.#takeAddress(undefined);
+  }
+
+  /** Carries `effect` out, or passes it on. */
+  perform(effect: Effect, nowMs: number): void {
+    switch (effect.kind) {
+      case 'sendBeat':
+        this.#parts.transport.send(this.#setup.groupId, effect.beat, nowMs);
+        return;
+      case 'setLease':
+        this.#setLease(effect.untilMs);
+        return;
+      case 'armWatchdog':
+        this.#armWatchdog();
+        return;
+      case 'disarmWatchdog':
+        this.#watchdog?.disarm();
+        return;
+      case 'probeGateway':
+        void this.#probeGateway(effect.sentAtMs);
+        return;
+      case 'probeAddress':
+        void this.#probeAddress(effect.sentAtMs);
+        return;
+      case 'askArbiter':
+        void this.#askArbiter(effect);
+        return;
+      case 'takeAddress':
+        void this.#takeAddress(effect.op);
+        return;
+      case 'announceAddress':
+        this.#addresses?.announce();
+        return;
+      case 'releaseAddress':
+        void this.#releaseAddress(effect.op);
+        return;
+      default:
+        this.#parts.toOuter(effect);
+    }
+  }
+
+  /** To be called after each step: a watchdog is fed while the lease is valid. */
+  feedWatchdog(nowMs: number, leaseUntilMs: number): void {
+    this.#watchdog?.feed(nowMs, leaseUntilMs);
+  }
+
+  /** Closes what belongs to this thread; lease and addresses stay as they are. */
+  async close(): Promise<void> {
+    this.#parts.responder.cease(this.#setup.groupId);
+    this.#addresses?.abandon();
+    this.#gateway?.close();
+    this.#watchdog?.disarm();
+    await (await this.#arbiter)?.close();
+  }
+
+  #setLease(untilMs: number): void {
+    this.#parts.transport.board.setGroup(this.#setup.slot, 'leaseUntilMs', untilMs);
+    if (this.#leaseCells !== undefined) this.#leaseCells[LEASE_CELL] = untilMs;
+  }
+
+  #armWatchdog(): void {
+    try {
+      const state = this.#watchdog?.arm(this.#setup.config.timings.leaseMs);
+      if (state?.kind === 'absent') this.#emit('info', 'WATCHDOG_ABSENT', state.why);
+    } catch (thrown) {
+      if (!(thrown instanceof UnderstudyError)) throw thrown;
+      this.#emit('error', thrown.code, thrown.message);
+    }
+  }
+
+  async #probeGateway(sentAtMs: number): Promise<void> {
+    const timeoutMs = this.#setup.config.timings.gatewayIntervalMs * 1.5;
+    const answer = await this.#gateway?.probe(timeoutMs);
+    const reachable = answer?.reachable ?? false;
+    this.#parts.deliver({ kind: 'gateway', sentAtMs, reachable });
+  }
+
+  async #probeAddress(sentAtMs: number): Promise<void> {
+    const { groupId, addresses, config } = this.#setup;
+    const timeoutMs = config.timings.heartbeatIntervalMs * 1.5;
+    const ips = addresses?.addresses.map(({ ip }) => ip) ?? [];
+    const answers = await askServing({ groupId, addresses: ips, timeoutMs }, this.#parts.identity);
+    this.#parts.deliver({ kind: 'addressProbe', sentAtMs, answers });
+  }
+
+  async #askArbiter({ op, request, timeoutMs }: EffectOf<'askArbiter'>): Promise<void> {
+    const arbiter = await this.#arbiter;
+    const answer = await arbiter?.ask(request, timeoutMs);
+    const { result, record } = answer ?? { result: 'unreachable' as const, record: null };
+    this.#parts.deliver({ kind: 'arbiter', op, result, record });
+  }
+
+  /** `op` undefined: what was held before this thread began is held on, and nobody waits for it. */
+  async #takeAddress(op: number | undefined): Promise<void> {
+    const { groupId, slot, addresses } = this.#setup;
+    const result = await this.#addresses?.take();
+    if (result?.taken === false) {
+      const { message } = result;
+      if (op === undefined) this.#parts.deliver({ kind: 'addressConflict', why: message });
+      else this.#parts.deliver({ kind: 'addressFailed', op, message });
+      return;
+    }
+    const { board } = this.#parts.transport;
+    const ips = addresses?.addresses.map(({ ip }) => ip) ?? [];
+    this.#parts.responder.serve(groupId, ips, () => board.group(slot, 'leaseUntilMs'));
+    if (op !== undefined) this.#parts.deliver({ kind: 'addressTaken', op });
+  }
+
+  async #releaseAddress(op: number): Promise<void> {
+    // Before anything is waited for, the addresses are off the interfaces.
+    const released = this.#addresses?.release();
+    this.#parts.responder.cease(this.#setup.groupId);
+    for (const fault of (await released) ?? []) this.#emit('error', 'ADDRESS_NOT_RELEASED', fault);
+    this.#parts.deliver({ kind: 'addressReleased', op });
+  }
+
+  #onAddressEvent(event: AddressEvent): void {
+    if (event.kind === 'conflict') {
+      this.#parts.deliver({ kind: 'addressConflict', why: event.message });
+      return;
+    }
+    const level = event.kind === 'conflictOver' ? 'info' : 'warning';
+    this.#emit(level, 'ADDRESS_MENDED', event.message);
+  }
+
+  #emit(level: 'info' | 'warning' | 'error', code: string, message: string): void {
+    this.#parts.toOuter({ kind: 'emit', level, code, message });
+  }
+}
+
+/** Loaded only by groups that use it: the HTTP client costs memory. */
+async function openEtcd({ arbiter, groupId, config }: GroupSetup): Promise<RecordArbiter> {
+  const { EtcdArbiter } = await import('../arbiter/etcd-arbiter.ts');
+  if (arbiter.kind !== 'etcd') throw new TypeError('the arbiter is not etcd');
+  return new EtcdArbiter({ ...arbiter.etcd, groupId, groupName: config.group, self: config.self });
+}

@@ -1,0 +1,50 @@
+// What status, API and console show of a machine: sent whenever it changes. Nothing in it changes with
+// every heartbeat.
+import type { MachineState } from '../machine/state.ts';
+
+/** A copy, so that it can cross a thread border. */
+export interface MachineView {
+  readonly role: MachineState['role'];
+  readonly epoch: number;
+  readonly copy: MachineState['copy'];
+  readonly fresh: boolean;
+  readonly stale: boolean;
+  readonly hasLease: boolean;
+  readonly alone: MachineState['alone']['state'];
+  readonly address: MachineState['service']['address'];
+  readonly application: MachineState['service']['application'];
+  readonly paused: boolean;
+  readonly booting: boolean;
+  readonly peerRole: MachineState['role'] | null;
+  readonly peerCopy: MachineState['copy'] | null;
+  readonly health: {
+    readonly disk: string;
+    readonly network: string;
+    readonly application: string;
+  };
+  /** Sentences for the operator. */
+  readonly reason: string;
+  readonly waiting: string;
+}
+
+export function machineView(s: MachineState): MachineView {
+  const { disk, network, application } = s.health;
+  return {
+    role: s.role,
+    epoch: s.epoch,
+    copy: s.copy,
+    fresh: s.fresh,
+    stale: s.memo.stale,
+    hasLease: s.lease.untilMs > 0,
+    alone: s.alone.state,
+    address: s.service.address,
+    application: s.service.application,
+    paused: s.memo.paused.on,
+    booting: s.booting,
+    peerRole: s.peer.beat?.role ?? null,
+    peerCopy: s.peer.beat?.copy ?? null,
+    health: { disk, network, application },
+    reason: s.reason,
+    waiting: s.waiting,
+  };
+}
