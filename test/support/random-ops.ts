@@ -50,6 +50,11 @@ export interface RandomOpsOptions {
   readonly fileBytesMax?: number;
   /** Files held open at a time. Default 8. */
   readonly heldMax?: number;
+  /**
+   * The directory is mirrored in part: files that the kernel writes may not move into the mirrored
+   * part (EXDEV).
+   */
+  readonly partly?: boolean;
   /** 0 leaves an operation out. */
   readonly weights?: Partial<Record<OperationName, number>>;
 }
@@ -72,6 +77,7 @@ export class RandomOps {
       names: options.names ?? 40,
       fileBytesMax: options.fileBytesMax ?? 1 << 20,
       heldMax: options.heldMax ?? 8,
+      partly: options.partly ?? false,
     });
     for (const [name, { weight }] of Object.entries(OPERATIONS)) {
       const operation = name as OperationName;

@@ -117,6 +117,7 @@ export function link(world: World): void {
   const to = world.name();
   world.log(`link ${show(world.pathOf(from))} to ${show(world.pathOf(to))}`);
   const result = sys.linkat(world.rootFd, world.cpath(from), world.rootFd, world.cpath(to), 0);
+  if (world.isRefused(result)) return;
   world.expect(result, to.inode === undefined ? 0 : -errno.EEXIST, 'link');
   if (result === 0) world.model.attach(to.parent, to.name, from.inode);
 }
@@ -135,8 +136,9 @@ export function rename(world: World): void {
   world.log(`rename ${show(world.pathOf(from))} to ${show(world.pathOf(to))} flags ${flags}`);
   const fromPath = world.cpath(from);
   const toPath = world.cpath(to);
-  const expected = world.model.rename(from, to, flags);
   const result = sys.renameat2(world.rootFd, fromPath, world.rootFd, toPath, flags);
+  if (world.isRefused(result)) return;
+  const expected = world.model.rename(from, to, flags);
   // POSIX allows both for a directory that is not empty; XFS has the other one.
   if (expected === -errno.ENOTEMPTY && result === -errno.EEXIST) return;
   world.expect(result, expected, 'rename');
@@ -181,7 +183,8 @@ export function tmpfile(world: World): void {
     world.log(`link the file without a name to ${show(world.pathOf(to))}`);
     const own = cstring(`/proc/self/fd/${fd}`);
     const result = sys.linkat(AT.FDCWD, own, world.rootFd, world.cpath(to), AT.SYMLINK_FOLLOW);
-    world.expect(result, to.inode === undefined ? 0 : -errno.EEXIST, 'link O_TMPFILE');
+    if (!world.isRefused(result))
+      world.expect(result, to.inode === undefined ? 0 : -errno.EEXIST, 'link O_TMPFILE');
     if (result === 0) world.model.attach(to.parent, to.name, inode);
   }
   if (inode.nlink > 0) {

@@ -1,5 +1,5 @@
 // The directory under test together with its model: picking objects, calling, and comparing.
-import { UTIME, errnoName, AT, O, S } from '../../../src/linux/constants.ts';
+import { UTIME, errno, errnoName, AT, O, S } from '../../../src/linux/constants.ts';
 import { cstring, sys } from '../../../src/linux/libc.ts';
 import { Stat } from '../../../src/linux/stat.ts';
 import { Random } from '../random.ts';
@@ -24,6 +24,8 @@ export interface WorldOptions {
   /** Files seldom grow beyond this. */
   readonly fileBytesMax: number;
   readonly heldMax: number;
+  /** Renames and links may be refused with EXDEV. */
+  readonly partly: boolean;
 }
 
 const LAST_OPERATIONS = 30;
@@ -78,6 +80,11 @@ export class World {
   expect(actual: number, expected: number, call: string): void {
     if (Math.min(actual, 0) === expected) return;
     this.fail(`${call}: expected ${outcome(expected)}, got ${outcome(actual)}`);
+  }
+
+  /** The directory is mirrored in part, and the call would have crossed the border. */
+  isRefused(result: number): boolean {
+    return this.options.partly && result === -errno.EXDEV;
   }
 
   /** Random bytes that differ from operation to operation. */
