@@ -6,7 +6,7 @@
 //   anything not durable      flush, but not more often than every 5 ms, and at most a quarter of the time:
 //                             the disk is needed by others, on a busy one above all
 import type { Clock } from '../core/clock.ts';
-import { MiB } from '../core/units.ts';
+import { KiB, MiB } from '../core/units.ts';
 import type { JournalWriter } from '../journal/journal-writer.ts';
 
 export const FLUSH_INTERVAL_MS = 5;
@@ -14,8 +14,9 @@ export const FLUSH_BYTES = 4 * MiB;
 /** Pauses are so many times as long as the flush before them. */
 const PAUSE_PER_FLUSH = 3;
 const PAUSE_MS_MAX = 200;
-/** On a disk that flushes quicker than this, a commit is flushed on this thread: no hop and back. */
+/** A little is flushed on this thread while the disk is quicker than this: no hop and back. */
 const QUICK_FLUSH_MS = 8;
+const SMALL_FLUSH_BYTES = 256 * KiB;
 
 export interface GroupCommitHandlers {
   /** Everything up to `sequence` is durable. */
@@ -82,10 +83,10 @@ export class GroupCommit {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const isQuick = this.#endedAt - this.#startedAt < QUICK_FLUSH_MS;
-    const isUrgent = this.#isUrgent;
+    const isSmall = this.#journal.unflushedBytes < SMALL_FLUSH_BYTES;
     this.#isUrgent = false;
     this.#startedAt = this.#clock.monotonicMs();
-    if (isUrgent && isQuick && this.#flushNow()) return;
+    if (isQuick && isSmall && this.#flushNow()) return;
     this.#running = this.#flush();
   }
 
