@@ -71,6 +71,9 @@ describe('patterns', () => {
     );
     here('head -c 3000000 /dev/urandom > one.tmp; truncate -s 9000000 one.tmp; mv one.tmp one');
     expect(await differences()).toEqual([]);
+    here('setcap cap_net_raw+ep one; mv one one.tmp; mv one.tmp one');
+    expect(await differences()).toEqual([]);
+    expect(shell('getcap one', { cwd: mirror.b })).toContain('cap_net_raw');
     here('echo more >> one; mv one two.tmp; echo lost >> two.tmp');
     expect(await differences()).toEqual([]);
     here('echo kept > three; mv two.tmp three; mv three four; mv four five.tmp; mv five.tmp six');

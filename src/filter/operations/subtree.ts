@@ -213,7 +213,7 @@ export function ringAddress(mount: Mount): number {
   return address;
 }
 
-/** Extended attributes, owner, mode and times, after everything else about the object was recorded. */
+/** Extended attributes, mode and times, after everything else about the object was recorded. */
 function finishAttributes(mount: Mount, node: Node, path: string): void {
   for (const [name, value] of readXattrs(mount, mount.inodes.descriptor(node))) {
     const draft = mount.capture.draft(recordType.setxattr, mount.index, path);
@@ -221,10 +221,11 @@ function finishAttributes(mount: Mount, node: Node, path: string): void {
     mount.capture.publishPayload(value);
   }
   if (mount.inodes.refresh(node) < 0) return;
-  recordAttributesAt(mount, path, EVERYTHING);
+  recordAttributesAt(mount, path, FINISHED);
 }
 
-const EVERYTHING = attrMask.mode | attrMask.uid | attrMask.gid | attrMask.atime | attrMask.mtime;
+/** Not the owner, whom the creation has set already: chown would take file capabilities away. */
+const FINISHED = attrMask.mode | attrMask.atime | attrMask.mtime;
 
 interface Child {
   readonly name: string;
