@@ -1,5 +1,5 @@
 // npm run sim -- [--schedules N] [--first SEED] [--jobs N] [--bug NAME]     many schedules
-// npm run sim -- --seed N [--trace] [--bug NAME]                            one, exactly as it was
+// npm run sim -- --seed N [--trace] [--events] [--bug NAME]                              one, exactly as it was
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
@@ -22,6 +22,7 @@ const { values } = parseArgs({
     jobs: { type: 'string' },
     seed: { type: 'string' },
     trace: { type: 'boolean', default: false },
+    events: { type: 'boolean', default: false },
     bug: { type: 'string' },
     seconds: { type: 'string' },
   },
@@ -39,7 +40,8 @@ function one(seed: number): void {
   const result = runSchedule({
     seed,
     bugs: bugs(),
-    ...(values.trace ? { traceTo: (line: string) => console.log(line) } : {}),
+    traceEvents: values.events,
+    ...(values.trace || values.events ? { traceTo: (line: string) => console.log(line) } : {}),
   });
   console.log(JSON.stringify({ ...result, counts: Object.fromEntries(result.counts) }));
   process.exitCode = result.violation === undefined ? 0 : 1;

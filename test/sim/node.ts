@@ -249,6 +249,9 @@ export class SimNode {
       return;
     }
     this.machine = result.state;
+    if (this.world.tracesEvents && event.kind !== 'tick') {
+      this.world.trace(this, `  ${JSON.stringify(event)}`);
+    }
     if (before.role !== result.state.role) this.world.noteRole(this, before, result.state);
     for (const effect of result.effects) carryOut(this, effect);
     if (result.state.wakeAtMs < before.wakeAtMs || result.state.wakeAtMs > before.wakeAtMs) {

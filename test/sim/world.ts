@@ -48,6 +48,7 @@ export interface WorldOptions {
     { readonly rate: number; readonly offsetMs: number },
   ];
   readonly traceTo: ((line: string) => void) | null;
+  readonly traceEvents: boolean;
 }
 
 export class World {
@@ -79,6 +80,7 @@ export class World {
   readonly #ackedIndexes: number[] = [];
   readonly #availabilityFirst: boolean;
   #newestWriter = 0;
+  readonly tracesEvents: boolean;
   readonly #traceTo: ((line: string) => void) | null;
 
   constructor(options: WorldOptions) {
@@ -88,6 +90,7 @@ export class World {
     this.#availabilityFirst = options.configs[0].availabilityFirst;
     this.lossAllowed = options.mode !== 'sync' || this.#availabilityFirst;
     this.#traceTo = options.traceTo;
+    this.tracesEvents = options.traceEvents;
     this.etcd = new Etcd(this.queue, this.random);
     this.mirror = new Mirror(this);
     const { configs, clocks } = options;
@@ -95,10 +98,6 @@ export class World {
       new SimNode(this, 0, clocks[0], configs[0]),
       new SimNode(this, 1, clocks[1], configs[1]),
     ];
-  }
-
-  get isTracing(): boolean {
-    return this.#traceTo !== null;
   }
 
   get acknowledged(): number {

@@ -14,12 +14,19 @@
 import type { Draft } from './draft.ts';
 import { seconds } from './draft.ts';
 import { gatewayStableSinceMs } from './gateway.ts';
-import type { AloneState, MachineState } from './state.ts';
+import { type AloneState, type MachineState, NEVER } from './state.ts';
 
 /** Begins to look for a place to record it. */
 export function wantAlone(d: Draft): void {
   const { s } = d;
-  if (s.alone.state === 'together') s.alone = nextAlone(s, d.now);
+  if (s.alone.state === 'together') beginRecording(d);
+}
+
+function beginRecording(d: Draft): void {
+  const { s } = d;
+  s.alone = nextAlone(s, d.now);
+  // What was written before says nothing about now, not even in the same millisecond.
+  s.vote = { ...s.vote, aloneMs: NEVER };
 }
 
 /** The mirror wants to go on alone; it asks again when an answer was lost. */
@@ -41,7 +48,8 @@ function nextAlone(s: MachineState, now: number): AloneState {
 
 /** A new primary has no standby yet. */
 export function beginAlone(d: Draft): void {
-  d.s.alone = { ...nextAlone(d.s, d.now), request: 1 };
+  beginRecording(d);
+  d.s.alone = { ...d.s.alone, request: 1 };
 }
 
 export function onTogether(d: Draft, request: number, why: string): void {

@@ -1,0 +1,110 @@
+// Commands that are refused, with the code and the way out, and pause.
+import { expect, test } from 'vitest';
+import { beatOf, primary, primaryBeat, standby, together } from './fixtures/subject.ts';
+import type { Command } from './event-types.ts';
+
+const command = (what: Command) => ({ kind: 'command', command: what }) as const;
+const takeover = (change: Partial<Extract<Command, { kind: 'takeover' }>> = {}) =>
+  command({
+    kind: 'takeover',
+    force: false,
+    acceptStale: false,
+    acceptIncomplete: false,
+    ...change,
+  });
+
+test('switchover on a standby: give it on the primary', () => {
+  expect(standby().refusalOf(command({ kind: 'switchover' }))).toBe('NOT_PRIMARY');
+});
+
+test.each([
+  ['syncing', beatOf({ copy: 'syncing' })],
+  ['catching up', beatOf({ copy: 'catching-up' })],
+])('switchover to a copy that is %s', (_, beat) => {
+  const subject = primary();
+  subject.hear({ ...beat, epoch: subject.state.epoch });
+  expect(subject.refusalOf(command({ kind: 'switchover' }))).toBe('COPY_NOT_UP_TO_DATE');
+});
+
+test('switchover to a standby that lacks what was acknowledged alone', () => {
+  const subject = primary();
+  subject.give({ kind: 'commits', state: 'alone-wanted', request: 3, why: '' });
+  expect(subject.refusalOf(command({ kind: 'switchover' }))).toBe('COPY_NOT_UP_TO_DATE');
+});
+
+test('switchover twice', () => {
+  const subject = primary().give(command({ kind: 'switchover' }));
+  expect(subject.refusalOf(command({ kind: 'switchover' }))).toBe('ROLE_CHANGING');
+});
+
+test('takeover of a live primary without --force', () => {
+  expect(standby().refusalOf(takeover())).toBe('TAKEOVER_PRIMARY_ALIVE');
+});
+
+test('takeover without proof', () => {
+  const subject = standby({ arbiter: 'none' }).pass(5000);
+  expect(subject.refusalOf(takeover())).toBe('TAKEOVER_NEEDS_FORCE');
+  subject.give(takeover({ force: true }));
+  subject.pass(200);
+  expect(subject.last('promote').force).toBe(false);
+});
+
+test('takeover that would lose acknowledged commits', () => {
+  const subject = standby({ arbiter: 'none' });
+  subject.hear(primaryBeat({ alone: { epoch: 3, count: 1 } })).pass(5000);
+  expect(subject.refusalOf(takeover({ force: true }))).toBe('TAKEOVER_LOSES_COMMITS');
+  subject.give(takeover({ force: true, acceptStale: true }));
+  expect(subject.role).toBe('promoting');
+});
+
+test('takeover with a copy that was never complete', () => {
+  const subject = standby({ arbiter: 'none' });
+  subject.give({ kind: 'copy', copy: 'syncing', position: subject.state.data }).pass(5000);
+  const most = { force: true, acceptStale: true };
+  expect(subject.refusalOf(takeover(most))).toBe('COPY_UNUSABLE');
+  subject.give(takeover({ ...most, acceptIncomplete: true })).pass(200);
+  expect(subject.last('promote').force).toBe(true);
+});
+
+test('takeover where one is primary already', () => {
+  expect(primary().refusalOf(takeover({ force: true }))).toBe('ALREADY_PRIMARY');
+});
+
+test('a forced takeover of a live primary waits until that has ceased', () => {
+  const subject = standby().give(takeover({ force: true }));
+  subject.pass(5000, (each) => each.gateway().hear(primaryBeat()));
+  expect(subject.find('promote')).toBeUndefined();
+  subject.hear(beatOf());
+  expect(subject.last('promote').epoch).toBe(4);
+});
+
+test('yield without another primary', () => {
+  expect(primary().refusalOf(command({ kind: 'yield' }))).toBe('YIELD_NO_PRIMARY');
+});
+
+test('pause spreads to the other node, and the newer word counts', () => {
+  const subject = standby();
+  subject.hear(primaryBeat({ paused: { on: true, version: 1 } }));
+  expect(subject.state.memo.paused.on).toBe(true);
+  subject.give(command({ kind: 'resume' }));
+  expect(subject.last('sendBeat').beat.paused).toEqual({ on: false, version: 2 });
+  subject.hear(primaryBeat({ paused: { on: true, version: 1 } }));
+  expect(subject.state.memo.paused.on).toBe(false);
+});
+
+test('a paused primary hands over only when a person says so', () => {
+  const subject = primary().give(command({ kind: 'pause' }));
+  subject.give({ kind: 'health', part: 'disk', state: 'failed', why: 'EIO' });
+  subject.pass(2000, together);
+  expect(subject.codes()).not.toContain('HANDING_OVER');
+  subject.give(command({ kind: 'switchover' }));
+  expect(subject.codes()).toContain('HANDING_OVER');
+});
+
+test('leave: a primary hands over, then says goodbye', () => {
+  const subject = primary().give(command({ kind: 'leave' }));
+  subject.applicationStopped().demoted();
+  const { beat } = subject.last('sendBeat');
+  expect(beat).toMatchObject({ leaving: true, role: 'standby', asks: false });
+  expect(beat.offer).not.toBeNull();
+});

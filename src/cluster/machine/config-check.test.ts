@@ -1,0 +1,62 @@
+// Impossible settings are refused with the reason and the way out.
+import { expect, test } from 'vitest';
+import { checkConfig } from './config-check.ts';
+import { configOf } from './fixtures/subject.ts';
+import { defaultTimings, fastTimings, gatewayWaitMs, type Timings } from './timings.ts';
+import type { MachineConfig } from './types.ts';
+
+const withTimings = (change: Partial<Timings>, config: Partial<MachineConfig> = {}) =>
+  configOf({ ...config, timings: { ...defaultTimings, ...change } });
+
+test.each(['etcd', 'gateway', 'none'] as const)('both profiles work with %s', (arbiter) => {
+  for (const timings of [defaultTimings, fastTimings]) checkConfig(configOf({ arbiter, timings }));
+});
+
+test('the profiles decide in time', () => {
+  for (const [timings, limit] of [
+    [defaultTimings, 1200],
+    [fastTimings, 500],
+  ] as const) {
+    expect(Math.max(timings.deadAfterMs, gatewayWaitMs(timings))).toBeLessThanOrEqual(limit);
+  }
+});
+
+test.each([
+  [
+    'dead after fewer than three heartbeats',
+    { deadAfterMs: 299 },
+    'Set deadAfter to at least 300 ms',
+  ],
+  ['a lease of fewer than four heartbeats', { leaseMs: 399 }, 'Set lease to at least 400 ms'],
+  ['alone before dead', { aloneAfterMs: 900 }, 'Set aloneAfter to at least 1000 ms'],
+  ['a lease shorter than the gateway’s gaps', { gatewayIntervalMs: 300 }, 'Set lease above 900 ms'],
+  ['an unstable gateway', { gatewayStableMs: 150 }, 'Set gatewayStable to at least 200 ms'],
+  ['nonsense', { heartbeatIntervalMs: 0 }, 'has to be from 10 to 5000'],
+  ['no number', { leaseMs: Number.NaN }, 'leaseMs is NaN'],
+])('%s', (_, change, way) => {
+  expect(() => checkConfig(withTimings(change))).toThrow(way);
+});
+
+test('a lease too short to ask etcd twice', () => {
+  const config = withTimings({ arbiterTimeoutMs: 400 }, { arbiter: 'etcd' });
+  expect(() => checkConfig(config)).toThrow('Set lease above 809 ms');
+});
+
+test.each([
+  [
+    'best-effort fencing without arbiter',
+    { arbiter: 'none', fencing: 'best-effort' },
+    'write "required"',
+  ],
+  ['failback to nobody', { failback: true }, 'failback needs a preferred node'],
+] as const)('%s', (_, change, way) => {
+  expect(() => checkConfig(configOf(change))).toThrow(way);
+});
+
+test('what works and has a price is said', () => {
+  expect(checkConfig(configOf({ arbiter: 'none' })).join()).toMatch(/waits for a person/);
+  expect(checkConfig(configOf({ arbiter: 'none', fencing: 'required' })).join()).toMatch(
+    /too late to prove/,
+  );
+  expect(checkConfig(configOf({ arbiter: 'etcd' }))).toEqual([]);
+});
