@@ -99,6 +99,7 @@ test('without probes an address is taken at once', async () => {
   const a = await node('a', { ...both, probe: undefined });
   const taken = await a.call<TakeResult>('take');
   expect(taken.taken && taken.tookMs).toBeLessThan(100);
+  process.stdout.write(`without probes: ${JSON.stringify(taken)}\n`);
 });
 
 test.each([

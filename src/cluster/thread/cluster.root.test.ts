@@ -6,11 +6,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { EtcdCluster } from '../arbiter/fixtures/etcd-cluster.ts';
 import { eventually, type RemoteProgram, TestNetwork } from '../fixtures/test-network.ts';
 import { A, B } from '../heartbeat/fixtures/beats.ts';
 import { HEARTBEAT_PORT, type HeartbeatPath } from '../heartbeat/path-socket.ts';
 import { defaultTimings, fastTimings, type Timings } from '../machine/timings.ts';
 import type { MachineConfig } from '../machine/types.ts';
+import type { ArbiterSettings } from '../settings.ts';
 import type { NodeOptions } from './fixtures/node-program.ts';
 import type { MachineView } from './machine-view.ts';
 
@@ -21,11 +23,13 @@ type Name = 'a' | 'b';
 let network: TestNetwork;
 let directory = '';
 let timings: Timings = defaultTimings;
+let arbiter: ArbiterSettings = { kind: 'none' };
 
 beforeEach(() => {
   network = new TestNetwork(['a', 'b', 'gateway', 'client'], 2);
   directory = mkdtempSync('/dev/shm/cluster-');
   timings = defaultTimings;
+  arbiter = { kind: 'gateway', ip: network.host('gateway').ip(), method: 'any' };
 });
 afterEach(async () => {
   await network.remove();
@@ -41,7 +45,7 @@ function config(name: Name): MachineConfig {
     self: { id: idOf(name), name },
     peer: { id: idOf(other(name)), name: other(name) },
     mode: 'sync',
-    arbiter: 'gateway',
+    arbiter: arbiter.kind,
     fencing: 'off',
     hasAddress: true,
     hasApplication: true,
@@ -72,7 +76,7 @@ async function startNode(name: Name, life = 1): Promise<RemoteProgram> {
     position: { epoch: 1, sequence: 0 },
     paths: paths(name),
     leaseFile: join(directory, `${name}.lease`),
-    arbiter: { kind: 'gateway', ip: network.host('gateway').ip(), method: 'any' },
+    arbiter,
     addresses: {
       group: 'shop',
       addresses: [{ ip: VIP, prefix: 24, interface: 'eth0' }],
@@ -216,4 +220,37 @@ test('the thread of a service that ends leaves lease and address as they are', a
   const { a } = await startPair();
   await a.call('close');
   expect(holds('a')).toBe(true);
+});
+
+test('etcd as arbiter: power off, return as standby, and a pair that goes on without etcd', async () => {
+  const gateway = network.host('gateway');
+  const etcd = await EtcdCluster.start(1, {
+    host: gateway.ip(),
+    prefix: ['ip', 'netns', 'exec', gateway.namespace],
+  });
+  try {
+    arbiter = { kind: 'etcd', etcd: { endpoints: etcd.endpoints } };
+    const { a, b } = await startPair();
+    const offMs = await b.call<number>('now');
+    network.plug('a', 1, false);
+    network.plug('a', 2, false);
+    a.child.kill('SIGKILL');
+    await until(b, { role: 'primary', address: 'held', application: 'running' });
+    const event = b.events.find((one) => (one as { role?: string }).role === 'primary');
+    const tookMs = (event as { atMs: number }).atMs - offMs;
+    process.stdout.write(`etcd: primary ${tookMs.toFixed(0)} ms after the power cut\n`);
+    expect(tookMs).toBeLessThan(3000);
+    network.host('a').exec('ip', 'addr', 'del', `${VIP}/24`, 'dev', 'eth0');
+    network.plug('a', 1, true);
+    network.plug('a', 2, true);
+    const back = await startNode('a', 2);
+    await until(back, { role: 'standby', peerRole: 'primary' });
+    await bringInStep(b, back);
+    await etcd.kill(0);
+    await sleep(3000);
+    await until(b, { role: 'primary', hasLease: true });
+    await until(back, { role: 'standby' });
+  } finally {
+    await etcd.stop();
+  }
 });
