@@ -3,13 +3,13 @@
 //
 //   a commit waits            flush at once
 //   4 MiB not durable         flush at once
-//   anything not durable      flush, but not more often than every 5 ms, and at most a quarter of the time:
+//   anything not durable      flush, but not more often than every 20 ms, and at most a quarter of the time:
 //                             the disk is needed by others, on a busy one above all
 import type { Clock } from '../core/clock.ts';
 import { KiB, MiB } from '../core/units.ts';
 import type { JournalWriter } from '../journal/journal-writer.ts';
 
-export const FLUSH_INTERVAL_MS = 5;
+export const FLUSH_INTERVAL_MS = 20;
 export const FLUSH_BYTES = 4 * MiB;
 /** Pauses are so many times as long as the flush before them. */
 const PAUSE_PER_FLUSH = 3;
