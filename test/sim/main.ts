@@ -1,5 +1,6 @@
-// npm run sim -- [--schedules N] [--first SEED] [--jobs N] [--bug NAME]     many schedules
-// npm run sim -- --seed N [--trace] [--events] [--bug NAME]                              one, exactly as it was
+// npm run sim -- [--schedules N] [--first SEED] [--jobs N] [--seconds N] [--stop] [--json]   many
+// npm run sim -- --seed N [--trace] [--events]                         one, exactly as it was
+// --bug NAME puts a mistake in on purpose. --stop ends with the first violation.
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
@@ -25,6 +26,8 @@ const { values } = parseArgs({
     events: { type: 'boolean', default: false },
     bug: { type: 'string' },
     seconds: { type: 'string' },
+    stop: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
   },
 });
 
@@ -50,25 +53,42 @@ function one(seed: number): void {
 async function many(): Promise<void> {
   const schedules = Number(values.schedules);
   const first = Number(values.first);
+  const secondsMax = Number(values.seconds ?? 1e9);
   const jobs = Math.min(Number(values.jobs ?? availableParallelism()), Math.ceil(schedules / 100));
   const started = performance.now();
   const totals = emptyTotals();
-  const progress = setInterval(() => console.log(`… ${describe(totals, started)}`), 5000);
+  const say = (line: string): void => {
+    if (!values.json) console.log(line);
+  };
+  const progress = setInterval(() => say(`… ${describe(totals, started)}`), 5000);
   const share = Math.ceil(schedules / jobs);
   const work = Array.from({ length: jobs }, async (_, job) => {
     const from = first + job * share;
     const count = Math.min(share, first + schedules - from);
-    await runWorker(
-      { first: from, count, bugs: bugs(), secondsMax: Number(values.seconds ?? 1e9) },
-      totals,
-    );
+    const stopAtFirst = values.stop;
+    await runWorker({ first: from, count, bugs: bugs(), secondsMax, stopAtFirst }, totals);
   });
   await Promise.all(work);
   clearInterval(progress);
-  console.log(`seeds ${first} to ${first + schedules - 1}, ${jobs} jobs`);
-  console.log(describe(totals, started));
-  for (const line of report(totals)) console.log(line);
+  say(`seeds ${first} to ${first + schedules - 1}, ${jobs} jobs`);
+  say(describe(totals, started));
+  for (const line of report(totals)) say(line);
+  if (values.json) console.log(JSON.stringify(forJson(totals)));
   process.exitCode = totals.violations === 0 ? 0 : 1;
+}
+
+/** What `--json` prints. */
+export type SimSummary = ReturnType<typeof forJson>;
+
+function forJson({ byRule, counts, takeoversMs, ...totals }: Totals) {
+  const takeovers = takeoversMs.toSorted((a, b) => a - b);
+  return {
+    ...totals,
+    byRule: Object.fromEntries(byRule),
+    counts: Object.fromEntries(counts),
+    takeoverMedianMs: takeovers[Math.floor(takeovers.length / 2)] ?? null,
+    takeoverMaxMs: takeovers.at(-1) ?? null,
+  };
 }
 
 async function runWorker(data: SimWorkerData, totals: Totals): Promise<void> {

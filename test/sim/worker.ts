@@ -9,15 +9,17 @@ export interface SimWorkerData {
   readonly count: number;
   readonly bugs: Bugs;
   readonly secondsMax: number;
+  readonly stopAtFirst: boolean;
 }
 export type FromSimWorker = Totals;
 
 const REPORT_EVERY = 200;
-const { first, count, bugs, secondsMax } = workerData as SimWorkerData;
+const { first, count, bugs, secondsMax, stopAtFirst } = workerData as SimWorkerData;
 const endsAt = performance.now() + secondsMax * 1000;
 let totals = emptyTotals();
 for (let seed = first; seed < first + count && performance.now() < endsAt; seed += 1) {
   addResult(totals, runSchedule({ seed, bugs }));
+  if (stopAtFirst && totals.violations > 0) break;
   if (totals.schedules < REPORT_EVERY) continue;
   parentPort?.postMessage(totals);
   totals = emptyTotals();

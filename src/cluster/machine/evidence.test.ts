@@ -10,6 +10,11 @@ const everything = (subject: Subject): void => {
   subject.addressFree();
 };
 
+const answered = (subject: Subject): void => {
+  subject.gateway();
+  subject.addressFree(true);
+};
+
 /** etcd with this record, to those who read. */
 const answering =
   (record: ArbiterRecord | null) =>
@@ -84,10 +89,6 @@ describe('gateway', () => {
   });
 
   test('somebody behind the virtual address stops it', () => {
-    const answered = (subject: Subject): void => {
-      subject.gateway();
-      subject.addressFree(true);
-    };
     expect(verdictAfter(standby(), 5000, answered)).toBe('ADDRESS_ANSWERS');
   });
 

@@ -41,7 +41,7 @@ function askForVote(d: Draft): void {
   const { vote, promotion } = s;
   if (promotion === null) return;
   if (promotion.right === 'forced') {
-    ask(d, { kind: 'seize', epoch: promotion.epoch, alone: true });
+    ask(d, { kind: 'seize', epoch: promotion.epoch, alone: false });
     return;
   }
   if (!vote.known) {
