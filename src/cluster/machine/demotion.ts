@@ -27,7 +27,8 @@ export function startDemotion(
   s.promotion = null;
   updateLease(d);
   d.do({ kind: 'disarmWatchdog' });
-  d.emit(cause === 'lease' || cause === 'aborted' ? 'error' : 'warning', 'STEPS_DOWN', why);
+  if (cause === 'lease' || cause === 'aborted') d.emit('error', 'STEPS_DOWN', why);
+  else d.emit('warning', 'STEPS_DOWN', why);
   releaseAddress(d);
   // What a handover has begun goes on, without the lease.
   if (stopping === null) stopApplication(d, cause, why);

@@ -137,11 +137,7 @@ type LocalEvent = Extract<
 function takeLocal(d: Draft, event: LocalEvent): void {
   switch (event.kind) {
     case 'network':
-      d.emit(
-        event.up ? 'info' : 'warning',
-        'NETWORK_CHANGED',
-        `heartbeats of ${d.s.config.peer.name} ${event.up ? 'come' : 'no longer come'} over ${event.name}`,
-      );
+      onNetwork(d, event.name, event.up);
       return;
     case 'health':
       onHealth(d, event);
@@ -163,6 +159,12 @@ function takeLocal(d: Draft, event: LocalEvent): void {
     default:
       takeServiceResult(d, event);
   }
+}
+
+function onNetwork(d: Draft, name: string, up: boolean): void {
+  const peer = d.s.config.peer.name;
+  if (up) d.emit('info', 'NETWORK_UP', `heartbeats of ${peer} come over ${name}`);
+  else d.emit('warning', 'NETWORK_DOWN', `heartbeats of ${peer} no longer come over ${name}`);
 }
 
 function onHealth(d: Draft, event: Extract<MachineEvent, { kind: 'health' }>): void {
