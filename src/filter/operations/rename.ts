@@ -1,11 +1,12 @@
 // RENAME, RENAME2: moving names, also into and out of the mirrored set.
-import { PATH_BYTES_MAX, recordType } from '../../journal/record.ts';
+import { attrMask, PATH_BYTES_MAX, recordType } from '../../journal/record.ts';
 import { errno, RENAME } from '../../linux/constants.ts';
 import { sys } from '../../linux/libc.ts';
 import type { Request } from '../channel.ts';
 import { op, rename2In, renameIn } from '../fuse-protocol.ts';
 import type { Node, NodeName } from '../node.ts';
 import type { Mount } from '../mount.ts';
+import { recordAttributes } from './attributes.ts';
 import { isReserved } from './lookup.ts';
 import { nameGone } from './namespace.ts';
 import { Arrival, captureSubtree, recordRemoval, settleSubtree } from './subtree.ts';
@@ -172,6 +173,7 @@ function exchanged(mount: Mount, from: End, to: End): void {
       [from.path, to.path],
     ]);
     recordRename(mount, from, to, RENAME.EXCHANGE);
+    for (const node of [a, b]) recordDirectoryTime(mount, node);
     mount.scanner?.revisit(mount, a, to);
     mount.scanner?.revisit(mount, b, from);
     if (mount.inodes.patterns.everything) return;
@@ -187,6 +189,12 @@ function exchanged(mount: Mount, from: End, to: End): void {
   if (to.captured) recordRemoval(mount, b, to.path, to.parent);
   if (aAfter) captureSubtree(mount, a, to, arrival);
   if (bAfter) captureSubtree(mount, b, from, arrival);
+}
+
+/** XFS modifies a directory that it exchanges. */
+function recordDirectoryTime(mount: Mount, node: Node): void {
+  if (node.isDirectory && mount.inodes.refresh(node) === 0)
+    recordAttributes(mount, node, attrMask.mtime);
 }
 
 function recordRename(mount: Mount, from: End, to: End, flags: number): void {
