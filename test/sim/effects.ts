@@ -37,7 +37,7 @@ export function carryOut(node: SimNode, effect: Effect): void {
       persist(node, effect);
       return;
     case 'allowAlone':
-      world.mirror.allowAlone(node, effect.request);
+      node.overControlChannel(() => world.mirror.allowAlone(node, effect.request));
       return;
     case 'emit':
       world.count(effect.code);

@@ -139,7 +139,10 @@ export class Mirror {
 
   #tell(node: SimNode, filter: Filter, state: 'together' | 'alone-wanted'): void {
     filter.askedMs = this.#world.queue.now;
-    node.toMachine({ kind: 'commits', state, request: filter.request, why: state });
+    const { request } = filter;
+    node.overControlChannel(() => {
+      node.toMachine({ kind: 'commits', state, request, why: state });
+    });
   }
 
   #write(node: SimNode, filter: Filter): void {

@@ -54,6 +54,7 @@ export class SimNode {
   #sequence = 0;
   #waiting: (() => void)[] = [];
   #timer = 0;
+  #channelFreeMs = 0;
   #toldPosition = -1;
   #toldCopy: CopyState = 'up-to-date';
 
@@ -257,6 +258,20 @@ export class SimNode {
     if (result.state.wakeAtMs < before.wakeAtMs || result.state.wakeAtMs > before.wakeAtMs) {
       this.#wakeAt(result.state.wakeAtMs);
     }
+  }
+
+  /**
+   * Between service and group process: messages take their time and keep their order, and are gone
+   * when the service that sent them, or was to get them, is.
+   */
+  overControlChannel(work: () => void): void {
+    const { queue, random } = this.world;
+    const { life } = this;
+    const at = Math.max(this.#channelFreeMs, queue.now + random.below(random.chance(0.9) ? 3 : 60));
+    this.#channelFreeMs = at;
+    queue.at(at, () => {
+      if (this.life === life && this.isOn) work();
+    });
   }
 
   /** Sends the heartbeat over both networks with one sequence number. */

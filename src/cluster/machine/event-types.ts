@@ -70,7 +70,10 @@ export type MachineEvent =
       readonly state: Health;
       readonly why: string;
     }
-  /** State of the data here: of the copy on a standby, of what was captured on a primary. */
+  /**
+   * State of the data here: of the copy on a standby, of what was captured on a primary. The
+   * position's epoch is that of the stream that a standby follows, also before its first record.
+   */
   | { readonly kind: 'copy'; readonly copy: CopyState; readonly position: Position }
   /**
    * The primary's mirror. `alone-wanted`: commits wait for a standby that does not answer.

@@ -250,6 +250,8 @@ function finish(d: Draft, before: MachineState): void {
   const { heartbeatIntervalMs } = s.config.timings;
   if (s.lease.untilMs > 0) s.wakeAtMs = Math.min(s.wakeAtMs, s.lease.untilMs);
   if (s.demotion !== null) s.wakeAtMs = Math.min(s.wakeAtMs, s.demotion.deadlineMs);
+  // What is past already is seen to by the next tick: a wake-up for it would only spin.
+  if (s.wakeAtMs <= now) s.wakeAtMs = Number.POSITIVE_INFINITY;
   const isDue = now - s.lastBeatMs >= heartbeatIntervalMs * 0.9;
   if (isDue || isUrgentChange(before, s)) sendBeat(d);
 }
