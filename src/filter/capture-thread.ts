@@ -17,6 +17,7 @@ import { InodeTable } from './inode-table.ts';
 import { Mount } from './mount.ts';
 import { Patterns } from './patterns.ts';
 import { type NeededRange, type ScanMode, type ScanProgress, Scanner } from './scanner.ts';
+import { isolateThread } from './thread-rights.ts';
 
 /** Descriptors that a capture thread keeps for objects nobody has open. */
 const DESCRIPTORS_MAX = 4096;
@@ -175,6 +176,7 @@ class CaptureThread {
 flushCompileCache();
 const port = present(parentPort, 'the port of the capture thread');
 try {
+  isolateThread();
   new CaptureThread(workerData as CaptureThreadData, port).run();
 } catch (thrown) {
   port.postMessage({

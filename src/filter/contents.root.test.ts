@@ -1,7 +1,7 @@
 // Contents of files through the filter: holes, ranges, limits, and failures that reach the caller.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FilterMirror } from '../../test/support/filter-mirror.ts';
-import { shell, startShell } from '../../test/support/shell.ts';
+import { shell, shellError, startShell } from '../../test/support/shell.ts';
 import { AT, errno, FALLOC, O, SEEK } from '../linux/constants.ts';
 import { cstring, sys } from '../linux/libc.ts';
 import { Stat } from '../linux/stat.ts';
@@ -201,6 +201,23 @@ describe('limits', () => {
       sys.close(fd);
       expect(await small.differences({ holes: false })).toEqual([]);
     });
+  });
+
+  it('a quota that is exceeded reaches the caller, and the copy has what fitted', async () => {
+    const small = await FilterMirror.start({
+      kind: 'btrfs',
+      prepare: (a) => shell('btrfs quota enable .; btrfs qgroup limit 4M .', { cwd: a }),
+    });
+    try {
+      const script = 'head -c 9000000 /dev/urandom > big';
+      expect(shellError(script, { cwd: small.a })).toContain('quota');
+      const written = Number(shell('stat -c %s big', { cwd: small.a }));
+      expect(written).toBeGreaterThan(1_000_000);
+      expect(written).toBeLessThan(5 * MiB);
+      expect(await small.differences({ holes: false })).toEqual([]);
+    } finally {
+      await small.stop();
+    }
   });
 
   it('statfs is that of the file system underneath', () => {

@@ -145,6 +145,9 @@ export const sys = {
     'int lsetxattr(const void *path, const void *name, const void *value, size_t size, int flags)',
   ),
   umask: define('uint32_t umask(uint32_t mask)'),
+  unshare: define('int unshare(int flags)'),
+  capget: define('int capget(void *header, void *data)'),
+  capset: define('int capset(void *header, const void *data)'),
   /** Returns 0 or, unlike the others, a positive errno. */
   posixFadvise: define('int posix_fadvise(int fd, int64_t offset, int64_t length, int advice)'),
   fcntl: define('int fcntl(int fd, int command, int64_t argument)'),
