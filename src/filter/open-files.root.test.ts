@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FilterMirror } from '../../test/support/filter-mirror.ts';
 import { MAP, memory, MS_SYNC, PROT_WRITE } from '../../test/support/random-ops/calls.ts';
-import { shell, startShell } from '../../test/support/shell.ts';
+import { shell, shellError, startShell } from '../../test/support/shell.ts';
 import { AT, O } from '../linux/constants.ts';
 import { cstring, sys } from '../linux/libc.ts';
 import { Stat } from '../linux/stat.ts';
@@ -178,5 +178,23 @@ describe('ways of writing', () => {
     memory.unmap(at, 100_000);
     expect(shell('tr -d "\\0" < elsewhere', { cwd: mirror.a })).toBe('old\n'.repeat(5));
     expect(await mirror.differences({ holes: false })).toEqual([]);
+  });
+});
+
+describe('locks', () => {
+  it.each([
+    ['flock', 'fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)'],
+    ['fcntl', 'fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB, 10, 5)'],
+  ])('%s keeps other processes away until it is given back', async (_name, call) => {
+    const script = (then: string): string =>
+      `exec python3 -c 'import fcntl, sys; f = open("locked", "a+"); ${call}; ${then}'`;
+    const where = { cwd: mirror.a };
+    const holder = startShell(script('print("held", flush=True); sys.stdin.read()'), where);
+    const ended = new Promise((resolve) => holder.on('exit', resolve));
+    await new Promise((resolve) => holder.stdout?.once('data', resolve));
+    expect(shellError(script('pass'), where)).toContain('BlockingIOError');
+    holder.stdin?.end();
+    await ended;
+    expect(shell(script('print("mine")'), where)).toBe('mine\n');
   });
 });
