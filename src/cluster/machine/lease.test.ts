@@ -1,7 +1,7 @@
 // The loser stops before the winner may start: the arithmetic, and what does not count.
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { beatOf, DATA, primary, primaryBeat, standby, Subject } from './fixtures/subject.ts';
+import { beatOf, DATA, primary, primaryBeat, SELF, standby, Subject } from './fixtures/subject.ts';
 import {
   defaultTimings,
   DRIFT,
@@ -120,4 +120,22 @@ test('a service that restarts too late steps down, whatever the gateway says', (
   const subject = new Subject({}, { running, life: 2 }).gateway();
   expect(subject.role).toBe('demoting');
   expect(subject.last('setLease').untilMs).toBe(0);
+});
+
+test('etcd: a slow write that was given up counts from when it was sent, once it shows', () => {
+  const subject = primary({ arbiter: 'etcd' });
+  const { token } = subject.state.vote.record ?? { token: '' };
+  // The peer is silent: the machine renews, and the answer does not come in time.
+  subject.pass(520, (each) => {
+    if (each.state.vote.ask !== null && each.now - each.state.vote.ask.sentAtMs >= 200) {
+      each.answer('unreachable', null);
+    }
+  });
+  const sent = subject.state.vote.unansweredMs ?? 0;
+  expect(sent).toBeGreaterThan(100_000);
+  const own = { holder: SELF, released: false, epoch: subject.state.epoch, alone: false };
+  subject.answer('conflict', { ...own, token: `${token}0` });
+  expect(subject.state.lease.byVoteMs).toBe(leaseEndMs(defaultTimings, sent));
+  // … and another is sent at once.
+  expect(subject.state.vote.ask?.sentAtMs).toBe(subject.now);
 });

@@ -97,6 +97,8 @@ export interface VoteState {
   /** When the newest write that says "alone", and was done, was sent. */
   readonly aloneMs: number;
   readonly askedMs: number;
+  /** When the oldest write was sent that had no answer and may be behind the next change of token. */
+  readonly unansweredMs: number | null;
   /** The last write met another token of this node's own: to be written again at once. */
   readonly retry: boolean;
 }
@@ -228,6 +230,7 @@ export function initialState(config: MachineConfig, boot: Boot, nowMs: number): 
       ask: null,
       aloneMs: NEVER,
       askedMs: NEVER,
+      unansweredMs: null,
       retry: false,
     },
     gateway: { runSinceMs: NEVER, lastOkMs: NEVER, probedMs: NEVER },

@@ -55,7 +55,7 @@ export const defaultTimings: Timings = {
   gatewayIntervalMs: 100,
   arbiterCalmIntervalMs: 2000,
   arbiterUrgentIntervalMs: 150,
-  arbiterTimeoutMs: 250,
+  arbiterTimeoutMs: 200,
   aloneAfterMs: 2000,
   fenceTimeoutMs: 30_000,
   promoteTimeoutMs: 60_000,
@@ -82,7 +82,7 @@ export const fastTimings: Timings = {
   gatewayIntervalMs: 30,
   arbiterCalmIntervalMs: 1000,
   arbiterUrgentIntervalMs: 60,
-  arbiterTimeoutMs: 120,
+  arbiterTimeoutMs: 90,
 };
 
 /** Until when a primary may write that sent a confirmed request at `sentAtMs`. */

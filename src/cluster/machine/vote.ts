@@ -29,7 +29,7 @@ export function keepVote(d: Draft): void {
   if (s.config.arbiter !== 'etcd') return;
   if (s.vote.ask !== null) {
     if (now - s.vote.ask.sentAtMs < s.config.timings.arbiterTimeoutMs * 2) return;
-    setVote(d, { ask: null, reachable: false });
+    giveUp(d, s.vote.ask);
   }
   if (s.role === 'promoting' && s.promotion?.stage === 'vote') askForVote(d);
   else if (keepsRecord(s)) renew(d);
@@ -127,7 +127,7 @@ export function onArbiter(d: Draft, event: Extract<MachineEvent, { kind: 'arbite
   const asked = s.vote.ask;
   if (asked === null || asked.op !== event.op) return;
   if (event.result === 'unreachable') {
-    setVote(d, { ask: null, reachable: false });
+    giveUp(d, asked);
     return;
   }
   const { record } = event;
@@ -143,6 +143,28 @@ export function onArbiter(d: Draft, event: Extract<MachineEvent, { kind: 'arbite
   });
   if (record !== null) learnEpoch(d, record);
   if (event.result === 'done') countLease(d, asked);
+  if (!isSame) countUnanswered(d);
+}
+
+function giveUp(d: Draft, asked: ArbiterAsk): void {
+  const { unansweredMs } = d.s.vote;
+  const isWrite = asked.kind !== 'read' && asked.kind !== 'release';
+  const oldest = isWrite && unansweredMs === null ? asked.sentAtMs : unansweredMs;
+  setVote(d, { ask: null, reachable: false, unansweredMs: oldest });
+}
+
+/**
+ * The record is this node's own and another than before: a write that was given up has been done. It
+ * was sent after the oldest that was, so the lease may count from there: slow is not lost.
+ */
+function countUnanswered(d: Draft): void {
+  const { s } = d;
+  const { unansweredMs, record } = s.vote;
+  if (unansweredMs === null) return;
+  setVote(d, { unansweredMs: null });
+  if (!keepsRecord(s) || record === null || !holdsRecord(s, record)) return;
+  const end = leaseEndMs(s.config.timings, unansweredMs);
+  if (end > s.lease.byVoteMs) d.lease({ byVoteMs: end });
 }
 
 function learnEpoch(d: Draft, record: ArbiterRecord): void {
