@@ -45,13 +45,19 @@ export function onAddressFailed(d: Draft, op: number, message: string): void {
   );
 }
 
+/** Puts the addresses up. */
+export function takeAddress(d: Draft): void {
+  if (!d.s.config.hasAddress) return;
+  const addressOp = d.op();
+  d.service({ address: 'taking', addressOp });
+  d.do({ kind: 'takeAddress', op: addressOp, force: d.s.service.forceAddress });
+}
+
 function retryAddress(d: Draft): void {
   const { s, now } = d;
   const { service, config } = s;
   if (!config.hasAddress || service.address !== 'released' || now < service.retryAtMs) return;
-  const addressOp = d.op();
-  d.service({ address: 'taking', addressOp });
-  d.do({ kind: 'takeAddress', op: addressOp });
+  takeAddress(d);
 }
 
 export function onAddressReleased(d: Draft, op: number): void {

@@ -108,3 +108,11 @@ test('leave: a primary hands over, then says goodbye', () => {
   expect(beat).toMatchObject({ leaving: true, role: 'standby', asks: false });
   expect(beat.offer).not.toBeNull();
 });
+
+test('leave in maintenance: the group stops and does not move', () => {
+  const subject = primary()
+    .give(command({ kind: 'pause' }))
+    .give(command({ kind: 'leave' }));
+  subject.applicationStopped().demoted();
+  expect(subject.last('sendBeat').beat).toMatchObject({ leaving: true, offer: null });
+});

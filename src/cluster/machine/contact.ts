@@ -78,7 +78,10 @@ function learnEpochs(d: Draft, beat: GroupBeat): void {
   const { s } = d;
   s.triedEpoch = Math.max(s.triedEpoch, beat.tried, beat.epoch);
   // A promoting peer has not served yet; others say what was served with.
-  if (beat.role !== 'promoting' && s.role === 'standby') s.epoch = Math.max(s.epoch, beat.epoch);
+  if (beat.role === 'promoting' || s.role !== 'standby' || beat.epoch <= s.epoch) return;
+  s.epoch = beat.epoch;
+  // After a restart this node must not think that it was the last one to serve.
+  d.memo({ epoch: beat.epoch });
 }
 
 function mergePause(d: Draft, beat: GroupBeat): void {

@@ -6,7 +6,7 @@
 //                                └──hangs──▶ escalated ──hangs──▶ stuck: this machine ends itself
 import type { Draft } from './draft.ts';
 import { seconds } from './draft.ts';
-import { startService } from './application.ts';
+import { startService, takeAddress } from './application.ts';
 import { holdOff, nextEpoch } from './attempts.ts';
 import type { MachineEvent } from './event-types.ts';
 import { updateLease } from './lease.ts';
@@ -121,11 +121,7 @@ function keepServing(d: Draft, why: string): void {
   s.wellSinceMs = d.now;
   const { self, group } = s.config;
   d.emit('error', 'HANDOVER_FAILED', `${self.name} stays primary of ${group}: ${why}`);
-  if (s.service.address !== 'held' && s.config.hasAddress) {
-    const addressOp = d.op();
-    d.service({ address: 'taking', addressOp });
-    d.do({ kind: 'takeAddress', op: addressOp });
-  }
+  if (s.service.address !== 'held') takeAddress(d);
   startService(d);
 }
 
@@ -159,7 +155,9 @@ export function onDemoted(d: Draft, event: Extract<MachineEvent, { kind: 'demote
   d.service({ application: 'stopped', restartsMs: [] });
   const { self, group } = s.config;
   if (cause === 'lease' || cause === 'aborted') holdOff(d);
-  if (wasPlanned && event.clean) {
+  // In maintenance a node that is shut down does not move the group.
+  const staysHere = cause === 'leave' && s.memo.paused.on;
+  if (wasPlanned && event.clean && !staysHere) {
     const epoch = nextEpoch(s);
     s.triedEpoch = epoch;
     s.offer = { epoch, position: event.position };

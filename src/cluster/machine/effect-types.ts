@@ -61,7 +61,13 @@ export type Effect =
       readonly drain: boolean;
       readonly timeoutMs: number;
     }
-  | { readonly kind: 'takeAddress'; readonly op: number }
+  /**
+   * Put the addresses on their interfaces and announce them. `force`: the other node is proven unable
+   * to write, so they are taken even if a machine answers for them (the kernel of a node whose
+   * processes are frozen still does). Otherwise such an answer is a failure. Answer: `addressTaken`
+   * or `addressFailed`.
+   */
+  | { readonly kind: 'takeAddress'; readonly op: number; readonly force: boolean }
   /** Announce the addresses again: another node had them for a moment. */
   | { readonly kind: 'announceAddress' }
   | { readonly kind: 'releaseAddress'; readonly op: number }

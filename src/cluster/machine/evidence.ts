@@ -112,6 +112,7 @@ function recordAllows(s: MachineState, now: number): Verdict {
 function gatewayAllows(s: MachineState, now: number): Verdict {
   const { config, peer } = s;
   if (peer.offSinceMs !== null) return yes('it was fenced');
+  if (peer.left) return yes('it has ceased');
   const since = gatewayStableSinceMs(s, now);
   if (since === null) {
     return no(
@@ -119,7 +120,6 @@ function gatewayAllows(s: MachineState, now: number): Verdict {
       `${config.self.name} does not reach the gateway: it may be the one cut off`,
     );
   }
-  if (peer.left) return yes('the gateway answers');
   const at = Math.max(since, peer.heardMs) + gatewayWaitMs(config.timings);
   if (now < at) return no('LEASE_RUNS', `the lease of ${config.peer.name} may still run`, at);
   if (!config.hasAddress) return yes('the gateway answers here');

@@ -9,7 +9,7 @@
 import type { Draft } from './draft.ts';
 import { seconds } from './draft.ts';
 import { beginAlone } from './alone.ts';
-import { startService } from './application.ts';
+import { startService, takeAddress } from './application.ts';
 import { holdOff, nextEpoch } from './attempts.ts';
 import { startDemotion } from './demotion.ts';
 import { leader } from './election.ts';
@@ -51,6 +51,8 @@ function firstStage(s: MachineState, right: Promotion['right']): Promotion['stag
   const gone = s.peer.offSinceMs !== null || s.peer.left;
   if (right === 'takeover' && fencing !== 'off' && !gone) return 'fence';
   if (arbiter === 'etcd') return 'vote';
+  // Its goodbye was its consent.
+  if (gone) return 'mount';
   return right === 'takeover' ? 'mount' : 'consent';
 }
 
@@ -84,10 +86,8 @@ function mount(d: Draft): void {
   const { epoch, base } = promotion;
   const force = d.s.copy !== 'up-to-date';
   d.do({ kind: 'promote', op, epoch, base, force });
-  if (!d.s.config.hasAddress) return;
-  const addressOp = d.op();
-  d.service({ address: 'taking', addressOp });
-  d.do({ kind: 'takeAddress', op: addressOp });
+  d.service({ forceAddress: promotion.right === 'takeover' || promotion.right === 'forced' });
+  takeAddress(d);
 }
 
 /** Gives the attempt up; what was begun is undone. */

@@ -123,6 +123,8 @@ export type ApplicationState = 'stopped' | 'starting' | 'running' | 'restarting'
 export interface ServiceState {
   readonly address: AddressState;
   readonly addressOp: number;
+  /** Addresses are taken whoever answers for them. */
+  readonly forceAddress: boolean;
   readonly application: ApplicationState;
   readonly applicationOp: number;
   /** When the application was restarted in place lately. */
@@ -238,6 +240,7 @@ export function initialState(config: MachineConfig, boot: Boot, nowMs: number): 
     service: {
       address: running?.hasAddress === true ? 'held' : 'released',
       addressOp: 0,
+      forceAddress: false,
       application: running?.runsApplication === true ? 'running' : 'stopped',
       applicationOp: 0,
       restartsMs: [],

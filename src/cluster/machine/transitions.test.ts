@@ -314,3 +314,28 @@ describe('rejoin', () => {
     expect(subject.last('sendBeat').beat.grant?.epoch).toBe(DATA.epoch + 1);
   });
 });
+
+describe('goodbye', () => {
+  test('a primary that leaves and offers: taken at once, without waiting for its consent', () => {
+    const subject = standby({ arbiter: 'none' });
+    subject.hear(beatOf({ leaving: true, offer: { epoch: DATA.epoch + 1, position: DATA } }));
+    expect(subject.last('promote')).toMatchObject({ base: DATA, epoch: DATA.epoch + 1 });
+    expect(subject.last('takeAddress').force).toBe(false);
+  });
+
+  test('… also when the gateway is out', () => {
+    const subject = standby().pass(900, (each) => each.hear(primaryBeat()));
+    subject.hear(beatOf({ leaving: true, offer: { epoch: DATA.epoch + 1, position: DATA } }));
+    expect(subject.last('promote').base).toEqual(DATA);
+  });
+});
+
+test('after a takeover the address is taken, whoever answers for it', () => {
+  const subject = standby().pass(1300, silentGateway);
+  expect(subject.last('takeAddress').force).toBe(true);
+});
+
+test('an epoch that was heard of survives a restart', () => {
+  const subject = new Subject().hear(primaryBeat({ epoch: 9 }));
+  expect(subject.last('persist').memo.epoch).toBe(9);
+});

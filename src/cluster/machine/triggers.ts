@@ -127,13 +127,15 @@ export function decideStandby(d: Draft): void {
       `${config.peer.name} has not been heard for ${silent} on any network`,
     );
   }
-  if (isSilent || isGone || peer.beat === null) {
+  const offer = peer.beat?.offer ?? null;
+  const isOffered = offer !== null && s.declined !== offer.epoch;
+  if (isSilent || peer.beat === null || (isGone && !isOffered)) {
     considerTakeover(d);
     return;
   }
   s.wakeAtMs = Math.min(s.wakeAtMs, peer.heardMs + config.timings.deadAfterMs);
   if (now < s.holdOffUntilMs) return;
-  if (peer.beat.offer !== null) considerOffer(d);
+  if (offer !== null) considerOffer(d);
   else considerElection(d);
 }
 
