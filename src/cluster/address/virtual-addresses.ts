@@ -104,8 +104,11 @@ export class VirtualAddresses {
     if (first !== undefined) throw new UnderstudyError('ADDRESS_IN_USE', inUse(first));
   }
 
-  /** Takes all addresses; held ones are announced again. Never throws for what may happen. */
-  async take(): Promise<TakeResult> {
+  /**
+   * Takes all addresses; held ones are announced again. Never throws for what may happen. `force`: also
+   * those that a machine answers for, since it is proven that it cannot serve.
+   */
+  async take({ force = false }: { force?: boolean } = {}): Promise<TakeResult> {
     if (this.held) {
       this.announce();
       return { taken: true, tookMs: 0 };
@@ -118,7 +121,7 @@ export class VirtualAddresses {
       const placed = this.#place();
       const occupants = await this.#probe(placed, taking.signal);
       const [first] = occupants;
-      if (first !== undefined) return refused('ADDRESS_IN_USE', inUse(first), occupants);
+      if (first !== undefined && !force) return refused('ADDRESS_IN_USE', inUse(first), occupants);
       if (taking.signal.aborted) return cancelled(this.#options.group);
       this.#put(placed);
       const fault = await this.#runHooks('take');

@@ -95,7 +95,7 @@ export class GroupEffects {
         void this.#askArbiter(effect);
         return;
       case 'takeAddress':
-        void this.#takeAddress(effect.op);
+        void this.#takeAddress(effect.op, effect.force);
         return;
       case 'announceAddress':
         this.#addresses?.announce();
@@ -160,9 +160,9 @@ export class GroupEffects {
   }
 
   /** `op` undefined: what was held before this thread began is held on, and nobody waits for it. */
-  async #takeAddress(op: number | undefined): Promise<void> {
+  async #takeAddress(op: number | undefined, force = false): Promise<void> {
     const { groupId, slot, addresses } = this.#setup;
-    const result = await this.#addresses?.take();
+    const result = await this.#addresses?.take({ force });
     if (result?.taken === false) {
       const { message } = result;
       if (op === undefined) this.#parts.deliver({ kind: 'addressConflict', why: message });
