@@ -180,8 +180,11 @@ export class SimNode {
     if (!this.isOn || this.freezes > 0 || this.stalls > 0) return;
     const waiting = this.#waiting;
     this.#waiting = [];
+    // An event loop may look at its timers before it reads what came in meanwhile.
+    const timersFirst = this.world.random.chance(0.5);
+    if (timersFirst && this.machine !== null) this.#tick();
     for (const work of waiting) work();
-    if (this.machine !== null) this.#tick();
+    if (!timersFirst && this.machine !== null) this.#tick();
   }
 
   /** An empty disk in place of the failed one. */

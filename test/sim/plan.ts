@@ -400,6 +400,21 @@ function isolation(node: NodeIndex): Fault {
   };
 }
 
+/** Asleep for a while: what it did not hear meanwhile is no silence of the other one. */
+function nap(node: NodeIndex, random: Random): Fault {
+  const what = random.chance(0.5) ? 'freezes' : 'stalls';
+  const sleep = freeze(node, what);
+  const ms = 300 + random.below(3000);
+  return {
+    name: `${sleep.name}, for ${ms} ms`,
+    begin: (world) => {
+      sleep.begin(world);
+      world.queue.after(ms, () => sleep.end(world));
+    },
+    end: () => undefined,
+  };
+}
+
 function primaryLost(random: Random, primary: NodeIndex, arbiter: string): Fault {
   const kind = random.below(100);
   if (kind < 40 || (arbiter === 'none' && kind < 70)) return powerCut(primary);
@@ -412,7 +427,8 @@ function primaryLost(random: Random, primary: NodeIndex, arbiter: string): Fault
 function otherLost(random: Random, standby: NodeIndex, arbiter: string): Fault {
   const kind = random.below(100);
   if (kind < 20) return powerCut(standby);
-  if (kind < 35) return freeze(standby, 'freezes');
+  if (kind < 28) return freeze(standby, 'freezes');
+  if (kind < 40) return nap(standby, random);
   if (kind < 50) return isolation(standby);
   if (kind < 60) return cutBoth((world) => world.sync);
   if (kind < 70) return diskFailure(standby);

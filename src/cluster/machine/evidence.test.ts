@@ -194,3 +194,12 @@ describe('none', () => {
     expect(subject.find('fence')).toBeUndefined();
   });
 });
+
+test('a standby that slept does not take its own sleep for the silence of the other one', () => {
+  const subject = standby({ arbiter: 'none', fencing: 'required' });
+  subject.now += 1300;
+  subject.give({ kind: 'tick' });
+  expect(subject.find('fence')).toBeUndefined();
+  subject.pass(500);
+  expect(subject.find('fence')).toBeDefined();
+});

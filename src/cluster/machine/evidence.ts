@@ -54,6 +54,11 @@ export function mayTakeOver(s: MachineState, now: number): Verdict {
   const gone = peer.left || peer.offSinceMs !== null;
   const deadAt = peer.heardMs + timings.deadAfterMs;
   if (!gone && now < deadAt) return no('PEER_HEARD', `${config.peer.name} is there`, deadAt);
+  // What was sent meanwhile may be waiting to be read.
+  const listenedAt = s.awakeSinceMs + timings.heartbeatIntervalMs * 4;
+  if (!gone && now < listenedAt) {
+    return no('JUST_AWAKE', `${config.self.name} has not listened long enough`, listenedAt);
+  }
   if (!config.automatic) {
     return no('NOT_AUTOMATIC', 'automatic failover is switched off for this group', LATER, true);
   }

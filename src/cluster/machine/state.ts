@@ -188,6 +188,9 @@ export interface MachineState {
   /** Why it does not take over, as told last: told again only when it changes. */
   readonly waiting: string;
   readonly lastBeatMs: number;
+  readonly lastStepMs: number;
+  /** Since when this machine runs without a pause in which it would have heard nothing. */
+  readonly awakeSinceMs: number;
   readonly nextOp: number;
   /** Last sentence for the operator. */
   readonly reason: string;
@@ -272,6 +275,8 @@ export function initialState(config: MachineConfig, boot: Boot, nowMs: number): 
     wellSinceMs: nowMs,
     waiting: '',
     lastBeatMs: NEVER,
+    lastStepMs: nowMs,
+    awakeSinceMs: nowMs,
     nextOp: 1,
     reason: adopted ? 'goes on as primary after a restart of the service' : 'started as standby',
     wakeAtMs: Number.POSITIVE_INFINITY,

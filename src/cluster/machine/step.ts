@@ -62,6 +62,7 @@ export type StepResult =
 export function step(state: MachineState, event: MachineEvent, nowMs: number): StepResult {
   const d = new Draft(state, nowMs);
   d.s.wakeAtMs = Number.POSITIVE_INFINITY;
+  noteSleep(d);
   enforceLease(d);
   const refusal = take(d, event);
   if (refusal !== null) return { refused: true, ...refusal };
@@ -69,6 +70,13 @@ export function step(state: MachineState, event: MachineEvent, nowMs: number): S
   validate(d.s);
   finish(d, state);
   return { refused: false, state: d.s, effects: d.effects, reason: d.s.reason };
+}
+
+/** A machine that slept did not hear, and must not take that for the other one's silence. */
+function noteSleep(d: Draft): void {
+  const { s, now } = d;
+  if (now - s.lastStepMs > s.config.timings.deadAfterMs / 2) s.awakeSinceMs = now;
+  s.lastStepMs = now;
 }
 
 function take(d: Draft, event: MachineEvent): Refusal | null {
