@@ -243,6 +243,8 @@ function checkEnd(world: World, setup: Draw, promotionsBefore: number): void {
   if (primary === undefined) {
     // With a disk gone, the last complete copy may be gone: a person decides.
     if (world.disksLost > 0) return;
+    // With availability first, two histories may have begun: a person chooses between them.
+    if (setup.configs[0].availabilityFirst) return;
     const reasons = nodes.map((node) => `${node.name}: ${node.machine?.reason ?? 'no machine'}`);
     throw new Violation('one-primary', `nobody is primary at the end. ${reasons.join('. ')}`);
   }
