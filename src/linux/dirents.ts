@@ -23,14 +23,19 @@ export const DT = {
   SOCK: 12,
 } as const;
 
+/** Buffers of readers that are done: there is one per directory of a tree, and they are large. */
+const spareBuffers: Buffer[] = [];
+const SPARE_BUFFERS_MAX = 8;
+
 /** Reads a directory piece by piece; `.` and `..` are left out. Owns its descriptor. */
 export class DirectoryReader {
   readonly fd: number;
-  readonly #buffer = Buffer.alloc(BUFFER_BYTES);
+  readonly #buffer = spareBuffers.pop() ?? Buffer.alloc(BUFFER_BYTES);
   readonly #address = addressOf(this.#buffer);
   #length = 0;
   #at = 0;
   #ended = false;
+  #isDetached = false;
 
   /** Takes over `fd`, an open directory. */
   constructor(fd: number) {
@@ -62,8 +67,20 @@ export class DirectoryReader {
     }
   }
 
+  /** Closes the descriptor. Nothing more can be read. */
   close(): void {
     sys.close(this.fd);
+    this.detach();
+  }
+
+  /** Leaves the descriptor open. Nothing more can be read. */
+  detach(): void {
+    if (this.#isDetached) return;
+    this.#isDetached = true;
+    if (spareBuffers.length < SPARE_BUFFERS_MAX) spareBuffers.push(this.#buffer);
+    this.#length = 0;
+    this.#at = 0;
+    this.#ended = true;
   }
 }
 
@@ -81,9 +98,12 @@ export function readDirectory(fd: number): DirectoryEntry[] | number {
   const entries: DirectoryEntry[] = [];
   for (;;) {
     const entry = reader.next();
-    if (typeof entry === 'number') return entry;
-    if (entry === undefined) return entries;
-    entries.push(entry);
+    if (typeof entry === 'object') {
+      entries.push(entry);
+      continue;
+    }
+    reader.detach();
+    return entry ?? entries;
   }
 }
 

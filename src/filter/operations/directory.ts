@@ -50,6 +50,8 @@ export function releasedir(mount: Mount, request: Request): void {
   const handle = mount.handles.remove(request.u64(releaseIn.fh));
   if (handle !== undefined) {
     sys.close(handle.fd);
+    if (handle.listing !== undefined && spareListings.length < SPARE_LISTINGS_MAX)
+      spareListings.push(handle.listing);
     handle.node.opens -= 1;
     mount.inodes.collect(handle.node);
   }
@@ -75,7 +77,7 @@ export function readdirplus(mount: Mount, request: Request): void {
 function fill(mount: Mount, request: Request, plus: boolean): void {
   const handle = mount.handles.get(request.u64(readIn.fh));
   if (handle === undefined) return mount.channel.result(request, -errno.EBADF);
-  const listing = (handle.listing ??= createListing());
+  const listing = (handle.listing ??= takeListing());
   const positioned = seek(
     handle,
     listing,
@@ -99,6 +101,20 @@ function fill(mount: Mount, request: Request, plus: boolean): void {
     advance(listing);
   }
   mount.channel.success(request, used);
+}
+
+/** Listings of closed directories, to be used again: buffers of that size are dear. */
+const spareListings: Listing[] = [];
+const SPARE_LISTINGS_MAX = 16;
+
+function takeListing(): Listing {
+  const spare = spareListings.pop();
+  if (spare === undefined) return createListing();
+  spare.length = 0;
+  spare.at = 0;
+  spare.nextLow = 0;
+  spare.nextHigh = 0;
+  return spare;
 }
 
 function createListing(): Listing {
