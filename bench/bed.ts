@@ -3,11 +3,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LabHost } from '../lab/host.ts';
 import { Lab } from '../lab/lab.ts';
+import { GiB } from '../src/core/units.ts';
 import { pairNodes, understudy, waitForCopy } from '../lab/pair.ts';
 
 export const NATIVE = '/srv/native';
 export const PROTECTED = '/srv/protected';
 const GROUP = 'bench';
+const DISK_BYTES = 4 * GiB;
 const COPY_TIMEOUT_MS = 300_000;
 
 export type Mode = 'sync' | 'memory' | 'async';
@@ -25,7 +27,7 @@ export class Bed {
 
   /** Runs `work` on a fresh pair; the lab is removed whatever happens. */
   static async with<T>(work: (bed: Bed) => Promise<T>): Promise<T> {
-    const lab = await Lab.up();
+    const lab = await Lab.up({ diskBytes: DISK_BYTES, solidDisks: true });
     try {
       const bed = new Bed(lab);
       await pairNodes(lab);

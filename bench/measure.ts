@@ -1,5 +1,5 @@
 // What every suite shares: medians, ratios, and results as JSON and as a table for people.
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
 import { join } from 'node:path';
 
@@ -48,15 +48,51 @@ export function row(
   };
 }
 
-/** Writes `bench/results/<suite>.json` and returns the table as Markdown. */
-export function report(suite: string, rows: readonly Row[], notes: readonly string[]): string {
-  const directory = join(import.meta.dirname, 'results');
-  mkdirSync(directory, { recursive: true });
+/** One run of a suite, as written to `bench/results/<suite>.json`. */
+interface Result {
+  readonly suite: string;
+  /** When it was written, ISO 8601. */
+  readonly at: string;
+  readonly machine: {
+    readonly cores: number;
+    readonly processor: string;
+    readonly kernel: string;
+  };
+  readonly rows: readonly Row[];
+}
+
+const RESULTS = join(import.meta.dirname, 'results');
+const DOCUMENT = join(import.meta.dirname, '../docs/bench.md');
+
+/** Writes the suite's results as JSON and returns the table as Markdown. */
+export function report(suite: string, rows: readonly Row[]): string {
+  mkdirSync(RESULTS, { recursive: true });
   const machine = { cores: cpus().length, processor: cpus()[0]?.model ?? '', kernel: release() };
-  const result = { suite, at: new Date().toISOString(), machine, notes, rows };
-  writeFileSync(join(directory, `${suite}.json`), `${JSON.stringify(result, undefined, 2)}\n`);
+  const result: Result = { suite, at: new Date().toISOString(), machine, rows };
+  writeFileSync(join(RESULTS, `${suite}.json`), `${JSON.stringify(result, undefined, 2)}\n`);
   return table(rows);
 }
+
+/** Writes `docs/bench.md` anew from the last results of each suite. */
+export function writeDocument(suites: readonly string[]): void {
+  const sections = suites.flatMap((suite) => {
+    const file = join(RESULTS, `${suite}.json`);
+    if (!existsSync(file)) return [];
+    const { at, machine, rows } = JSON.parse(readFileSync(file, 'utf8')) as Result;
+    const where = `${at.slice(0, 10)}, kernel ${machine.kernel}, ${machine.cores} cores`;
+    return [`## ${suite}`, where, table(rows)];
+  });
+  writeFileSync(DOCUMENT, `${[...INTRODUCTION, ...sections].join('\n\n')}\n`);
+}
+
+const INTRODUCTION = [
+  '# Bench',
+  'Written by `npm run bench`: the last run of each suite. Both servers, the load and the disk ' +
+    'images share the cores and the disk of one machine, so the work of the copy counts against ' +
+    'us: **read ratios, not absolutes**. Native, ours and the peer alternate within a run, round ' +
+    'by round. Disk images are written full beforehand; the database has run for 20 s before the ' +
+    'first round. `passthrough_hp` is the C++ example of libfuse, without passthrough and splice.',
+];
 
 function table(rows: readonly Row[]): string {
   const lines = ['| what | unit | median | ratio | target | rounds |', '|---|---|---|---|---|---|'];

@@ -7,15 +7,18 @@ import {
   closeSync,
   existsSync,
   fstatSync,
+  fsyncSync,
   ftruncateSync,
   openSync,
   readdirSync,
   readFileSync,
   rmSync,
   statfsSync,
+  writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { UnderstudyError } from '../src/core/errors.ts';
+import { MiB } from '../src/core/units.ts';
 import { errno, errnoName } from '../src/linux/constants.ts';
 import { sys } from '../src/linux/libc.ts';
 import { must, run, waitUntil } from './run.ts';
@@ -25,11 +28,22 @@ const FS_IOC_SHUTDOWN = 0x8004587d;
 /** Documentation/admin-guide/devices.txt */
 const LOOP_MAJOR = 7;
 const SHUTDOWN_NO_LOG_FLUSH = 2;
+const FILL_BYTES = 4 * MiB;
 
-/** Makes a sparse image with an empty file system. */
-export async function createDisk(image: string, bytes: number): Promise<void> {
+/**
+ * Makes an image with an empty file system. Sparse, unless `solid`: then every block is there from
+ * the start, as on a real disk, and a flush does not make the machine's own file system allocate.
+ */
+export async function createDisk(image: string, bytes: number, solid = false): Promise<void> {
   const fd = openSync(image, 'wx', 0o600);
   ftruncateSync(fd, bytes);
+  if (solid) {
+    const zeros = Buffer.alloc(FILL_BYTES);
+    for (let at = 0; at < bytes; at += zeros.length) {
+      writeSync(fd, zeros, 0, Math.min(zeros.length, bytes - at), at);
+    }
+    fsyncSync(fd);
+  }
   closeSync(fd);
   // Nothing reserved, so that root meets a full disk like everybody else.
   const extended = 'nodiscard,lazy_itable_init=1,lazy_journal_init=1';

@@ -64,6 +64,8 @@ export interface LabOptions {
   readonly hosts?: readonly HostName[];
   /** Size of the disks of `a` and `b`; sparse. Default 16 GiB. */
   readonly diskBytes?: number;
+  /** All blocks of the disks are written first: for measuring. Default false. */
+  readonly solidDisks?: boolean;
   /** Boot services of `a` and `b`; default {@link UNDERSTUDYD}. */
   readonly services?: readonly ServiceSpec[];
   /** Keep the lab when this process ends. */
@@ -99,7 +101,7 @@ export class Lab {
     await withLock('.all', async () => await reserve(name, owner, options));
     if (owner !== null) lab.#dieWithProcess();
     try {
-      await lab.#build(options.diskBytes ?? 16 * GiB);
+      await lab.#build(options.diskBytes ?? 16 * GiB, options.solidDisks ?? false);
       return lab;
     } catch (failure) {
       await lab.down();
@@ -229,7 +231,7 @@ export class Lab {
     return leftovers;
   }
 
-  async #build(diskBytes: number): Promise<void> {
+  async #build(diskBytes: number, solidDisks: boolean): Promise<void> {
     const state = Lab.#stateOf(this.name);
     mkdirSync(state.directory, { recursive: true, mode: 0o700 });
     state.switch = await startSwitchNamespace(state, new ControlGroup(this.name, 'switch'));
@@ -238,7 +240,7 @@ export class Lab {
     for (const host of Object.values(state.hosts)) {
       const directory = join(state.directory, host.name);
       mkdirSync(join(directory, 'logs'), { recursive: true });
-      if (host.hasDisk) await createDisk(join(directory, 'disk.img'), diskBytes);
+      if (host.hasDisk) await createDisk(join(directory, 'disk.img'), diskBytes, solidDisks);
     }
     writeState(state);
     for (const name of Object.keys(state.hosts)) await this.host(name).boot();

@@ -3,17 +3,16 @@
 //
 //   a commit waits            flush at once
 //   4 MiB not durable         flush at once
-//   anything not durable      flush, but not more often than every 20 ms, and at most a quarter of the time:
-//                             the disk is needed by others, on a busy one above all
+//   anything not durable      flush, when this takes at most about a tenth of the disk's time: others
+//                             need it too, on a slow or busy one above all
 import type { Clock } from '../core/clock.ts';
 import { KiB, MiB } from '../core/units.ts';
 import type { JournalWriter } from '../journal/journal-writer.ts';
 
-export const FLUSH_INTERVAL_MS = 20;
 export const FLUSH_BYTES = 4 * MiB;
 /** Pauses are so many times as long as the flush before them. */
-const PAUSE_PER_FLUSH = 3;
-const PAUSE_MS_MAX = 200;
+const PAUSE_PER_FLUSH = 8;
+const PAUSE_MS_MAX = 40;
 /** A little is flushed on this thread while the disk is quicker than this: no hop and back. */
 const QUICK_FLUSH_MS = 8;
 const SMALL_FLUSH_BYTES = 256 * KiB;
@@ -63,7 +62,7 @@ export class GroupCommit {
   get #pauseUntil(): number {
     const flushMs = Math.max(0, this.#endedAt - this.#startedAt);
     const pauseMs = Math.min(PAUSE_MS_MAX, PAUSE_PER_FLUSH * flushMs);
-    return Math.max(this.#startedAt + FLUSH_INTERVAL_MS, this.#endedAt + pauseMs);
+    return this.#endedAt + pauseMs;
   }
 
   #schedule(): void {

@@ -3,6 +3,7 @@
 // It lives on a thread with an event loop. One frame is under way at a time; meanwhile records
 // gather and make up the next frame, so batches grow with the load and a single record does not
 // wait. Nothing is allocated per record.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { RingProducer, type RingMemory } from '../core/byte-ring.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
 import { UnderstudyError } from '../core/errors.ts';
@@ -67,8 +68,13 @@ export interface SenderHandlers {
 
 /** Frames are about so long when there is much to send. */
 const FRAME_BYTES_TARGET = 256 * KiB;
-/** Looks at the ring this often after it was empty before sleeping. */
+/** Looks at the ring this often after it was empty before sleeping, when commits wait. */
 const SPINS = 20;
+/**
+ * Pause between frames when nobody waits for them, ms: under load they become fewer and larger,
+ * and every wake-up spared on both nodes is left to the application.
+ */
+const PAUSE_MS = 5;
 
 interface Waiter {
   readonly sequence: number;
@@ -243,8 +249,13 @@ export class Sender {
     while (!this.#stopped) {
       const seen = ring.head;
       if (this.#pump()) await immediate();
-      else if (!(await this.#spin(seen))) await ring.waitForItem(seen, FOREVER_MS);
+      else if (this.#isPaced) await sleep(PAUSE_MS);
+      if (!(await this.#spin(seen))) await ring.waitForItem(seen, FOREVER_MS);
     }
+  }
+
+  get #isPaced(): boolean {
+    return this.#options.commitsWaitFor === 'nothing';
   }
 
   /**
@@ -252,6 +263,7 @@ export class Sender {
    * of commits this spares most of the wake-ups.
    */
   async #spin(seen: number): Promise<boolean> {
+    if (this.#isPaced) return this.#backlog.ring.head !== seen;
     for (let spin = 0; spin < SPINS; spin += 1) {
       if (this.#backlog.ring.head !== seen || this.#stopped) return true;
       await immediate();
@@ -310,7 +322,8 @@ export class Sender {
     this.#link.write(frame.subarray(0, FRAME_HEADER_BYTES + length), () => {
       if (connection !== this.#connection) return;
       this.#isSending = false;
-      this.#pump();
+      if (this.#isPaced) this.#send();
+      else this.#pump();
     });
   }
 

@@ -71,7 +71,7 @@ export interface FinishedStandby extends StreamPosition {
   readonly journaledButLost: number;
 }
 
-const CHECKPOINT_INTERVAL_MS = 5000;
+const CHECKPOINT_INTERVAL_MS = 20_000;
 const CHECKPOINT_BYTES = 256 * MiB;
 const HOUSEKEEPING_INTERVAL_MS = 1000;
 /** Between acknowledgements that only tell of applied records. */
