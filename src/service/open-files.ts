@@ -14,17 +14,19 @@ const USERS_MAX = 50;
 
 /**
  * Processes that use something at or below `directory`, one entry per process, at most USERS_MAX.
- * `ignorePids` are left out (the group's own process).
+ * `ignorePids` are left out (the group's own process). Files that were deleted count only with
+ * `deletedToo`: they are in no copy, but they hold a mount.
  */
 export function findDirectoryUsers(
   directory: string,
   ignorePids: ReadonlySet<number> = new Set(),
+  { deletedToo = false }: { readonly deletedToo?: boolean } = {},
 ): DirectoryUser[] {
   const users: DirectoryUser[] = [];
   for (const name of readdirSync('/proc')) {
     const pid = Number(name);
     if (!Number.isInteger(pid) || pid <= 0 || ignorePids.has(pid)) continue;
-    const uses = usedBelow(pid, directory);
+    const uses = usedBelow(pid, directory, deletedToo);
     if (uses === undefined) continue;
     users.push({ pid, command: commandOf(pid), uses });
     if (users.length >= USERS_MAX) break;
@@ -37,7 +39,7 @@ export function describeUser({ pid, command, uses }: DirectoryUser): string {
   return `${pid} ${command}: ${uses}`;
 }
 
-function usedBelow(pid: number, directory: string): string | undefined {
+function usedBelow(pid: number, directory: string, deletedToo: boolean): string | undefined {
   const single: readonly [string, string][] = [
     ['cwd', 'working directory'],
     ['root', 'root directory'],
@@ -49,13 +51,13 @@ function usedBelow(pid: number, directory: string): string | undefined {
       return `${target} (${how})`;
     }
   }
-  const open = openBelow(pid, directory);
+  const open = openBelow(pid, directory, deletedToo);
   if (open !== undefined) return `${open} (open file)`;
-  const mapped = mappedBelow(pid, directory);
+  const mapped = mappedBelow(pid, directory, deletedToo);
   return mapped === undefined ? undefined : `${mapped} (mapped file)`;
 }
 
-function openBelow(pid: number, directory: string): string | undefined {
+function openBelow(pid: number, directory: string, deletedToo: boolean): string | undefined {
   let descriptors: string[];
   try {
     descriptors = readdirSync(`/proc/${pid}/fd`);
@@ -66,12 +68,12 @@ function openBelow(pid: number, directory: string): string | undefined {
     const target = readLink(`/proc/${pid}/fd/${descriptor}`);
     if (target === undefined || !isWithin(target, directory)) continue;
     // A file without a name is in no copy.
-    if (!target.endsWith(' (deleted)')) return target;
+    if (deletedToo || !isDeleted(target)) return target;
   }
   return undefined;
 }
 
-function mappedBelow(pid: number, directory: string): string | undefined {
+function mappedBelow(pid: number, directory: string, deletedToo: boolean): string | undefined {
   let maps: string;
   try {
     maps = readFileSync(`/proc/${pid}/maps`, 'latin1');
@@ -79,11 +81,14 @@ function mappedBelow(pid: number, directory: string): string | undefined {
     return undefined;
   }
   const needle = ` ${Buffer.from(directory).toString('latin1')}/`;
-  const at = maps.indexOf(needle);
-  if (at < 0) return undefined;
-  const path = maps.slice(at + 1, maps.indexOf('\n', at));
-  return path.endsWith(' (deleted)') ? undefined : Buffer.from(path, 'latin1').toString();
+  for (let at = maps.indexOf(needle); at >= 0; at = maps.indexOf(needle, at + 1)) {
+    const path = maps.slice(at + 1, maps.indexOf('\n', at));
+    if (deletedToo || !isDeleted(path)) return Buffer.from(path, 'latin1').toString();
+  }
+  return undefined;
 }
+
+const isDeleted = (path: string): boolean => path.endsWith(' (deleted)');
 
 /** Processes come and go while we look: a link that cannot be read is no use of anything. */
 function readLink(path: string): string | undefined {
