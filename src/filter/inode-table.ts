@@ -36,6 +36,8 @@ export class InodeTable {
   readonly descriptors: Descriptors;
   readonly #nodes = new Map<number, Node>();
   readonly #rootDevice: number;
+  /** Bytes of the longest path that was ever asked for. */
+  #longestPath = 0;
   /** Moves on when a directory is renamed: cached paths below it are void. */
   #pathEpoch = 0;
 
@@ -280,6 +282,7 @@ export class InodeTable {
     const above = this.pathOf(parent);
     if (above === undefined) return { path: name, captured: false };
     const path = above === '' ? name : `${above}/${name}`;
+    if (path.length > this.#longestPath) this.#longestPath = path.length;
     return { path, captured: this.isCaptured(parent) && this.patterns.matches(path, isDirectory) };
   }
 
@@ -288,8 +291,9 @@ export class InodeTable {
    * grows by `bytes`.
    */
   wouldExceedPaths(directory: Node, bytes: number): boolean {
+    if (bytes <= 0 || this.#longestPath + bytes <= PATH_BYTES_MAX) return false;
     const own = this.pathOf(directory);
-    if (own === undefined || bytes <= 0) return false;
+    if (own === undefined) return false;
     for (const node of this.#nodes.values()) {
       for (const { parent, name } of node.names()) {
         const { path } = this.childPath(parent, name, node.isDirectory);

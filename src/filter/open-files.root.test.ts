@@ -149,6 +149,14 @@ describe('ways of writing', () => {
     expect(await mirror.differences()).toEqual([]);
   });
 
+  it('O_TRUNC, also by somebody who only reads', async () => {
+    shell('echo 12345 > cut; echo 12345 > cut2', { cwd: mirror.a });
+    sys.close(open('cut', O.RDONLY | O.TRUNC));
+    sys.close(open('cut2', O.RDWR | O.TRUNC));
+    expect(shell('stat -c %s cut cut2', { cwd: mirror.a })).toBe('0\n0\n');
+    expect(await mirror.differences()).toEqual([]);
+  });
+
   it('O_DIRECT writes and reads', async () => {
     const fd = open('direct', O.RDWR | O.CREAT | O.DIRECT);
     const at = memory.map(0, 65_536, PROT_WRITE, MAP.PRIVATE_ANONYMOUS, -1, 0);
@@ -178,6 +186,18 @@ describe('ways of writing', () => {
     memory.unmap(at, 100_000);
     expect(shell('tr -d "\\0" < elsewhere', { cwd: mirror.a })).toBe('old\n'.repeat(5));
     expect(await mirror.differences({ holes: false })).toEqual([]);
+  });
+});
+
+describe('special files', () => {
+  it('carry data between processes that meet on the mount', () => {
+    const where = { cwd: mirror.a };
+    expect(shell('mkfifo pipe; echo through > pipe & cat pipe', where)).toBe('through\n');
+    const server =
+      'import socket; s = socket.socket(socket.AF_UNIX); s.bind("sock"); s.listen(); ' +
+      'c = socket.socket(socket.AF_UNIX); c.connect("sock"); c.send(b"hello"); print(s.accept()[0].recv(5))';
+    expect(shell(`python3 -c '${server}'`, where)).toBe("b'hello'\n");
+    expect(shell('mknod null c 1 3; echo x > null; cat null; rm null', where)).toBe('');
   });
 });
 

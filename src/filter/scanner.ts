@@ -16,6 +16,7 @@ import {
   HASH_BLOCK_BYTES,
   HASH_BYTES,
   NAMESPACE_BYTES,
+  ORPHAN_DIRECTORY,
   PAYLOAD_BYTES_MAX,
   recordType,
 } from '../journal/record.ts';
@@ -297,6 +298,8 @@ export class Scanner {
     const entry = open.reader.next();
     if (typeof entry !== 'object' || !mount.inodes.isCaptured(node))
       return this.#endDirectory(open);
+    // Left from when this directory was a copy itself.
+    if (node === mount.inodes.root && entry.name === ORPHAN_DIRECTORY) return;
     const child = mount.inodes.lookup(node, cstring(entry.name), entry.name);
     if (typeof child === 'number') return;
     this.#object(mount, child, { parent: node, name: entry.name });

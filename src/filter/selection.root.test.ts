@@ -167,6 +167,20 @@ describe('hard links across the border', () => {
   });
 });
 
+describe('what a former life as a standby left', () => {
+  it('is neither seen nor sent', async () => {
+    await start(['**'], [], {
+      captureFromStart: false,
+      prepare: (a) =>
+        shell('mkdir -p .understudy/x; echo > .understudy/x/y; echo > file', { cwd: a }),
+    });
+    expect(here('ls -A')).toBe('file\n');
+    await mirror.scan('full');
+    expect(await differences()).toEqual([]);
+    expect(shell('ls -A', { cwd: mirror.b })).toBe('file\n');
+  });
+});
+
 describe('passthrough', () => {
   it('unmirrored files are read and written by the kernel itself', async () => {
     await start(['**'], EXCLUDE);

@@ -89,6 +89,7 @@ export class FilterMirror {
       fs.mkdirSync(a ?? '');
       execFileSync('mount', ['--bind', underneath ?? '', a ?? '']);
       options.prepare?.(underneath ?? '', b ?? '');
+      execFileSync('touch', ['-r', underneath ?? '', b ?? '']);
       const mirror = new FilterMirror(base, launch(base, options));
       await mirror.#ready();
       return mirror;

@@ -73,7 +73,7 @@ export function open(mount: Mount, request: Request): void {
 }
 
 function truncateOnOpen(mount: Mount, node: Node, fd: number, kill: boolean): number {
-  const result = sys.ftruncate(fd, 0);
+  const result = truncate(mount, node, fd);
   if (result < 0) return result;
   if (kill) killPrivileges(mount, node);
   if (mount.records(node)) {
@@ -81,6 +81,16 @@ function truncateOnOpen(mount: Mount, node: Node, fd: number, kill: boolean): nu
     recordTruncate(mount, node);
   }
   return 0;
+}
+
+/** A file that is opened for reading can be emptied as well. */
+function truncate(mount: Mount, node: Node, fd: number): number {
+  if ((sys.fcntl(fd, F_GETFL, 0) & O.ACCMODE) !== O.RDONLY) return sys.ftruncate(fd, 0);
+  const writer = mount.inodes.open(node, O.WRONLY | O.CLOEXEC);
+  if (writer < 0) return writer;
+  const result = sys.ftruncate(writer, 0);
+  sys.close(writer);
+  return result;
 }
 
 /** Registers the descriptor and answers with `fuse_open_out` at `offset` of the body. */
