@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { present } from '../src/core/assert.ts';
 import { UnderstudyError } from '../src/core/errors.ts';
 import { ControlGroup } from './cgroup.ts';
+import { breakDisk, type DiskFault } from './disk-faults.ts';
 import { cutDiskPower, fillDisk, freeDisk, releaseLoopDevices } from './disk.ts';
 import { execArguments, type ExecEnvironment, namespaceArguments } from './enter.ts';
 import { abortFuseConnections, fuseConnectionsOf } from './fuse-abort.ts';
@@ -254,6 +255,11 @@ export class LabHost {
 
   async freeDisk(): Promise<boolean> {
     return freeDisk(this.#runningDisk());
+  }
+
+  /** Its disk fails under the running host, until the next power off. */
+  breakDisk(fault: DiskFault): void {
+    breakDisk(join(this.#lab.directory, this.name), this.#runningDisk(), fault);
   }
 
   #runningDisk(): string {

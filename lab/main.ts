@@ -6,6 +6,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { messageOf, UnderstudyError } from '../src/core/errors.ts';
 import { formatBytes, parseBytes } from '../src/core/units.ts';
 import { labsWithGroups } from './cgroup.ts';
+import type { DiskFault } from './disk-faults.ts';
 import { type HostName, Lab } from './lab.ts';
 import type { LabStatus } from './lab-status.ts';
 import { type NetworkName, labNames, NETWORKS } from './state.ts';
@@ -262,6 +263,16 @@ function addDiskCommands(program: Command): void {
     .action(async (host: string, options: Common & { leave: string }) => {
       const taken = await Lab.open(options.name).host(host).fillDisk(parseBytes(options.leave));
       report(options, `took ${formatBytes(taken)} of ${host}`);
+    });
+  command(program, 'break-disk <host>', 'its disk fails; mended by power-off and boot')
+    .addOption(
+      new Option('--fault <fault>', 'every access fails, or no writing any more')
+        .choices(['error', 'read-only'])
+        .default('error'),
+    )
+    .action((host: string, options: Common & { fault: DiskFault }) => {
+      Lab.open(options.name).host(host).breakDisk(options.fault);
+      report(options, `the disk of ${host} is broken: ${options.fault}`);
     });
   command(program, 'free-disk <host>', 'give that space back').action(
     async (host: string, options: Common) => {

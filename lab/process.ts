@@ -1,5 +1,5 @@
 // Processes by number and start time, so that a number used again is never taken for the old one.
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 /** Identity of a process for as long as the machine runs. */
 export interface ProcessReference {
@@ -68,5 +68,16 @@ function statFields(pid: number): string[] | undefined {
     return text.slice(text.lastIndexOf(')') + 2).split(' ');
   } catch {
     return undefined;
+  }
+}
+
+/** Whether `pid` has the FUSE device open: it serves a mount. */
+export function holdsFuseDevice(pid: number): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).some(
+      (fd) => readlinkSync(`/proc/${pid}/fd/${fd}`) === '/dev/fuse',
+    );
+  } catch {
+    return false;
   }
 }

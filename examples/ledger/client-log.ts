@@ -9,6 +9,8 @@ export interface Acknowledged extends Transfer {
   readonly latencyMs: number;
   /** Base address of the server that said so. */
   readonly server: string;
+  /** Name of the node behind that address, which may move; else the address. */
+  readonly node: string;
 }
 
 /** Time without any acknowledgement. */

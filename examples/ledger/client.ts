@@ -1,12 +1,14 @@
 // Posts transfers all the time and writes down each that was acknowledged:
 //
-//   node client.ts run   --target URL [--target URL…] --log FILE [--workers 4] [--seconds 0]
+//   node client.ts run   --target URL [--target URL…] --log FILE [--workers 4] [--rate 0] [--timeout 1000] [--seconds 0]
 //   node client.ts check --target URL --log FILE
 //
 // A transfer without an answer is posted again, with the same id, to the next target in turn. `check` asks a
-// server for each acknowledged transfer. Both print one JSON object at the end.
+// server for each acknowledged transfer. Both print one JSON object at the end. `--rate`: transfers per second of
+// all workers together (0: as many as it can). `--timeout`: milliseconds until an answer is no longer waited for.
 import { createWriteStream } from 'node:fs';
 import { Agent, request } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { type Acknowledged, outagesIn, readLog } from './client-log.ts';
 import { ACCOUNTS, type Transfer } from './ledger.ts';
@@ -14,12 +16,16 @@ import { ACCOUNTS, type Transfer } from './ledger.ts';
 const ANSWER_TIMEOUT_MS = 1000;
 /** A server without power does not refuse, it says nothing. */
 const CONNECT_TIMEOUT_MS = 250;
+/** Short, so that the end of an outage is seen when it comes; long enough not to flood a busy server. */
+const RETRY_PAUSE_MS = 20;
 const OUTAGE_MS = 250;
 const CHECKERS = 8;
 
 interface Reply {
   readonly status: number;
   readonly body: string;
+  /** Name of the server behind the address. */
+  readonly node: string | undefined;
 }
 
 interface Call {
@@ -27,10 +33,11 @@ interface Call {
   readonly url: string;
   readonly body?: string;
   readonly agent: Agent;
+  readonly timeoutMs?: number | undefined;
 }
 
 /** One request with a deadline for everything from connecting to the last byte. */
-async function call({ method, url, body, agent }: Call): Promise<Reply> {
+async function call({ method, url, body, agent, timeoutMs }: Call): Promise<Reply> {
   return await new Promise((resolve, reject) => {
     const outgoing = request(url, { method, agent }, (response) => {
       const chunks: Buffer[] = [];
@@ -38,10 +45,13 @@ async function call({ method, url, body, agent }: Call): Promise<Reply> {
       response.once('error', reject);
       response.once('end', () => {
         clearTimeout(timer);
-        resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() });
+        const { statusCode: status = 0, headers } = response;
+        const node = headers['x-served-by']?.toString();
+        resolve({ status, body: Buffer.concat(chunks).toString(), node });
       });
     });
-    const timer = setTimeout(() => outgoing.destroy(new Error('no answer')), ANSWER_TIMEOUT_MS);
+    const giveUp = (): unknown => outgoing.destroy(new Error('no answer'));
+    const timer = setTimeout(giveUp, timeoutMs ?? ANSWER_TIMEOUT_MS);
     outgoing.once('socket', (socket) => {
       if (!socket.connecting) return;
       const connecting = setTimeout(() => socket.destroy(), CONNECT_TIMEOUT_MS);
@@ -65,6 +75,9 @@ function randomTransfer(id: string): Transfer {
 interface RunOptions {
   readonly targets: readonly string[];
   readonly workers: number;
+  /** Transfers per second of all workers together; 0 or undefined: as many as they can. */
+  readonly rate?: number;
+  readonly answerTimeoutMs?: number;
   readonly acknowledge: (entry: Acknowledged) => void;
   readonly signal: AbortSignal;
 }
@@ -72,6 +85,8 @@ interface RunOptions {
 /** Keeps `workers` transfers in flight until the signal. */
 export async function runClient(options: RunOptions): Promise<void> {
   const prefix = `${Date.now().toString(36)}-${process.pid}`;
+  const timeoutMs = options.answerTimeoutMs;
+  const pauseMs = (options.rate ?? 0) > 0 ? (1000 * options.workers) / (options.rate ?? 1) : 0;
   let current = 0;
   async function work(worker: number): Promise<void> {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -82,19 +97,22 @@ export async function runClient(options: RunOptions): Promise<void> {
       while (!options.signal.aborted) {
         const target = current;
         const server = options.targets[target % options.targets.length] ?? '';
-        const reply = await call({ method: 'POST', url: `${server}/transfer`, body, agent }).catch(
-          () => undefined,
-        );
+        const url = `${server}/transfer`;
+        const post = { method: 'POST', url, body, agent, timeoutMs } as const;
+        const reply = await call(post).catch(() => undefined);
         if (reply !== undefined && reply.status < 500) {
           const latencyMs = Math.round((performance.now() - started) * 10) / 10;
           const isDone = reply.status === 201 || reply.status === 200;
-          if (isDone) options.acknowledge({ ...transfer, at: Date.now(), latencyMs, server });
+          const node = reply.node ?? server;
+          if (isDone) options.acknowledge({ ...transfer, at: Date.now(), latencyMs, server, node });
           break;
         }
         // All workers turn to the next server together, once.
         if (current === target) current += 1;
-        await new Promise((resolve) => setTimeout(resolve, 50));
+        await sleep(RETRY_PAUSE_MS);
       }
+      const leftMs = pauseMs - (performance.now() - started);
+      if (leftMs > 0 && !options.signal.aborted) await sleep(leftMs);
     }
     agent.destroy();
   }
@@ -142,6 +160,8 @@ async function main(): Promise<void> {
       target: { type: 'string', multiple: true, default: [] },
       log: { type: 'string' },
       workers: { type: 'string', default: '4' },
+      rate: { type: 'string', default: '0' },
+      timeout: { type: 'string', default: String(ANSWER_TIMEOUT_MS) },
       seconds: { type: 'string', default: '0' },
     },
   });
@@ -162,6 +182,8 @@ async function main(): Promise<void> {
   await runClient({
     targets: values.target,
     workers: Number(values.workers),
+    rate: Number(values.rate),
+    answerTimeoutMs: Number(values.timeout),
     signal: stop.signal,
     acknowledge: (entry) => {
       times.push(entry.at);

@@ -1,8 +1,11 @@
 // The books over HTTP. 201 (or 200 for a repetition) is only said after COMMIT.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { hostname } from 'node:os';
 import { ACCOUNTS, type Ledger, type Transfer, type TransferOutcome } from './ledger.ts';
 
 const BODY_BYTES_MAX = 4096;
+/** Behind an address that moves, a client would not know who answered. */
+const NODE_NAME = hostname();
 const STATUS_OF: Readonly<Record<TransferOutcome['kind'], number>> = {
   done: 201,
   repeated: 200,
@@ -32,7 +35,7 @@ export function createLedgerServer(ledger: Ledger): Server {
 }
 
 function send(response: ServerResponse, { status, body }: Answer): void {
-  response.writeHead(status, { 'content-type': 'application/json' });
+  response.writeHead(status, { 'content-type': 'application/json', 'x-served-by': NODE_NAME });
   response.end(`${JSON.stringify(body)}\n`);
 }
 

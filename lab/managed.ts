@@ -1,0 +1,45 @@
+// A group whose role the nodes of a lab decide themselves: with the lab's gateway as arbiter, a virtual
+// address on the network `lan`, and an application that is started, stopped and probed by commands.
+import { GATEWAY_NUMBER, interfaceOf } from './network.ts';
+import type { Lab } from './lab.ts';
+
+/** Host part of the virtual address in the lab's networks. */
+export const VIRTUAL_NUMBER = 200;
+
+export interface CommandAgent {
+  readonly start: string;
+  readonly stop: string;
+  readonly probe: string;
+}
+
+export interface ManagedGroup {
+  readonly name: string;
+  readonly directory: string;
+  readonly mode: 'sync' | 'memory' | 'async';
+  readonly profile: 'default' | 'fast';
+  readonly agent: CommandAgent;
+}
+
+/** Where clients find the application, wherever it runs. */
+export function virtualAddress(lab: Lab): string {
+  return lab.freeAddress('lan', VIRTUAL_NUMBER);
+}
+
+/** What `understudy group create --file -` reads (JSON is YAML). */
+export function managedGroupYaml(lab: Lab, group: ManagedGroup): string {
+  return JSON.stringify({
+    name: group.name,
+    paths: [{ dir: group.directory }],
+    replication: { mode: group.mode },
+    addresses: [{ ip: `${virtualAddress(lab)}/24`, interface: interfaceOf('lan') }],
+    agents: [
+      { use: 'command', name: group.name, ...group.agent, probeInterval: '500ms', timeout: '20s' },
+    ],
+    failover: {
+      automatic: true,
+      arbiter: 'gateway',
+      gateway: lab.freeAddress('lan', GATEWAY_NUMBER),
+      profile: group.profile,
+    },
+  });
+}

@@ -1,0 +1,72 @@
+// Understudy's own processes, and what a person asks for.
+import { performance } from 'node:perf_hooks';
+import { filterProcesses, kill, killProgram } from '../faults.ts';
+import { understudy } from '../../../lab/pair.ts';
+import { GROUP } from '../bed.ts';
+import type { FieldLine } from '../types.ts';
+
+export const serviceLines: readonly FieldLine[] = [
+  {
+    name: 'service-killed',
+    fault: 'understudyd is killed on both nodes',
+    expected: 'no client notices',
+    moves: false,
+    outageMsMax: 700,
+    noticedBy: [],
+    strike: async ({ bed }) => {
+      for (const host of [bed.a, bed.b]) killProgram(host, 'understudyd');
+      await Promise.resolve();
+    },
+  },
+  {
+    name: 'cluster-killed',
+    fault: 'the process with heartbeats and lease is killed on the primary',
+    expected: 'it is started again; a short stall at most, no failover',
+    moves: false,
+    outageMsMax: 2500,
+    noticedBy: [],
+    strike: async ({ primary }) => {
+      killProgram(primary, 'cluster');
+      await Promise.resolve();
+    },
+  },
+  {
+    name: 'filter-killed',
+    fault: 'the filter process of the group is killed on the primary',
+    expected: 'the application is served again, here or there; nothing is lost',
+    moves: 'either',
+    outageMsMax: 12_000,
+    noticedBy: [],
+    watchMs: 12_000,
+    strike: async ({ primary }) => {
+      kill(filterProcesses(primary), `the filter on ${primary.name}`);
+      await Promise.resolve();
+    },
+  },
+  {
+    name: 'mirror-killed',
+    fault: 'the process of the group is killed on the standby',
+    expected: 'commits wait for at most `syncTimeout`; it is started again and catches up',
+    moves: false,
+    outageMsMax: 3500,
+    noticedBy: [],
+    strike: async ({ standby }) => {
+      killProgram(standby, 'mirror');
+      await Promise.resolve();
+    },
+  },
+  {
+    name: 'switchover',
+    fault: 'a person asks for a switchover under load',
+    expected:
+      'planned: nothing is lost, and back in service within 2 s with stop and start of the application',
+    moves: true,
+    outageMsMax: 2500,
+    noticedBy: [],
+    strike: async ({ primary, note }) => {
+      const started = performance.now();
+      await understudy(primary, ['switchover', GROUP], { timeoutMs: 60_000 });
+      note(`the command took ${Math.round(performance.now() - started)} ms`);
+    },
+  },
+];
