@@ -14,6 +14,7 @@ import { Capture } from './capture.ts';
 import { CommitGate } from './commit-gate.ts';
 import { Driver } from './driver.ts';
 import { InodeTable } from './inode-table.ts';
+import { Lease, type LeaseSource } from './lease.ts';
 import { Mount } from './mount.ts';
 import { Patterns } from './patterns.ts';
 import { type NeededRange, type ScanMode, type ScanProgress, Scanner } from './scanner.ts';
@@ -46,6 +47,8 @@ export interface CaptureThreadData {
   readonly doorbell: SharedArrayBuffer;
   readonly wakeFd: number;
   readonly spinMicroseconds: number;
+  /** null: this node may always write. */
+  readonly lease: LeaseSource | null;
 }
 
 /** Main thread → capture thread. */
@@ -100,6 +103,8 @@ class CaptureThread {
       capture: this.#capture,
       wakeFd: data.wakeFd,
       spinMicroseconds: data.spinMicroseconds,
+      // Records that are complete must reach the sender also while this thread waits.
+      lease: Lease.open(data.lease, () => this.#capture.ring.wake()),
     });
   }
 

@@ -13,6 +13,7 @@ import {
   MAX_WRITE_BYTES,
   OUT_HEADER_BYTES,
 } from './fuse-protocol.ts';
+import type { Lease } from './lease.ts';
 import type { Node } from './node.ts';
 
 const REPLY_BYTES = OUT_HEADER_BYTES + MAX_WRITE_BYTES + 4096;
@@ -103,6 +104,8 @@ function u53(view: DataView, at: number): number {
 
 export class FuseChannel {
   readonly fd: number;
+  /** Set while an operation is served whose success may only be told with a valid lease. */
+  lease: Lease | undefined;
   readonly #reply = new Uint8Array(new ArrayBuffer(REPLY_BYTES));
   readonly #view = new DataView(this.#reply.buffer);
   readonly #address = addressOf(this.#reply);
@@ -141,7 +144,9 @@ export class FuseChannel {
     this.#view.setInt32(4, error, true);
     this.#view.setUint32(8, request.uniqueLow, true);
     this.#view.setUint32(12, request.uniqueHigh, true);
-    const written = sys.write(this.fd, this.#address, length);
+    // Last, so that as little as possible lies between the look at the clock and the answer.
+    const allowed = error !== 0 || this.lease === undefined || this.lease.wait();
+    const written = allowed ? sys.write(this.fd, this.#address, length) : this.#refuse();
     // ENOENT: the request was interrupted and is gone. ENODEV: unmounted. Both are fine.
     if (written < 0) {
       assert(
@@ -149,6 +154,13 @@ export class FuseChannel {
         `the kernel takes the reply to opcode ${request.opcode} (${written})`,
       );
     }
+  }
+
+  /** Sends the reply that lies ready as a failure without a body. */
+  #refuse(): number {
+    this.#view.setUint32(0, OUT_HEADER_BYTES, true);
+    this.#view.setInt32(4, -errno.EIO, true);
+    return sys.write(this.fd, this.#address, OUT_HEADER_BYTES);
   }
 
   /** Puts `fuse_entry_out` at `offset` of the body. */

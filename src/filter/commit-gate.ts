@@ -2,7 +2,8 @@
 //
 // A call is a slot in shared memory. A helper thread does the local part (sync, read). For a commit
 // that the standby must confirm, the sender does the remote part. Each sets its bit; whoever sets
-// the second bit answers the kernel and frees the slot.
+// the second bit answers the kernel and frees the slot. A commit is confirmed with a valid lease only:
+// a helper waits for it, the sender keeps the answer and looks again.
 //
 //   capture ──slot──▶ queue ──▶ helper: fdatasync ──▶ LOCAL_DONE ─┐
 //        └──slot──▶ waiting ──▶ sender: acknowledged ─▶ REMOTE_DONE ┴─▶ reply
@@ -11,6 +12,7 @@ import { recordType } from '../journal/record.ts';
 import { errno } from '../linux/constants.ts';
 import { addressOf, sys } from '../linux/libc.ts';
 import type { FuseChannel, Request } from './channel.ts';
+import { LEASE_LOOK_MS, type Lease } from './lease.ts';
 import type { Mount } from './mount.ts';
 
 const SLOTS = 256;
@@ -30,6 +32,7 @@ const slot = {
   sequenceLow: 11,
   sequenceHigh: 12,
   since: 13,
+  refused: 14,
 } as const;
 const kind = { fsync: 1, fdatasync: 2, read: 3 } as const;
 const LOCAL_DONE = 1;
@@ -137,6 +140,7 @@ export class CommitGate {
     this.#words[at + slot.uniqueLow] = call.request.uniqueLow | 0;
     this.#words[at + slot.uniqueHigh] = call.request.uniqueHigh | 0;
     this.#words[at + slot.result] = 0;
+    this.#words[at + slot.refused] = 0;
     this.#words[at + slot.since] = Math.floor(performance.timeOrigin + performance.now()) | 0;
     Atomics.store(this.#words, at + slot.used, 1);
   }
@@ -161,36 +165,65 @@ export class CommitGate {
 /** Writes replies of finished slots; each thread has its own. */
 class SlotReplier {
   readonly #words: Int32Array;
+  readonly #lease: Lease | undefined;
   readonly #reply: Uint8Array;
   readonly #view: DataView;
   readonly address: number;
 
-  constructor(words: Int32Array, bodyBytes: number) {
+  constructor(words: Int32Array, bodyBytes: number, lease: Lease | undefined) {
     this.#words = words;
+    this.#lease = lease;
     this.#reply = new Uint8Array(new ArrayBuffer(16 + bodyBytes));
     this.#view = new DataView(this.#reply.buffer);
     this.address = addressOf(this.#reply);
   }
 
-  /** Marks one part of the slot done; answers when it was the last. */
-  done(index: number, part: number): void {
+  /** Marks one part of the slot done; true when it was the last, and the caller has to answer. */
+  done(index: number, part: number): boolean {
     const old = Atomics.or(this.#words, base(index) + slot.done, part);
-    if ((old | part) === (LOCAL_DONE | REMOTE_DONE) && old !== (LOCAL_DONE | REMOTE_DONE))
-      this.finish(index, 0);
+    const both = LOCAL_DONE | REMOTE_DONE;
+    return (old | part) === both && old !== both;
   }
 
-  /** Answers the kernel with the slot's result and `bodyBytes` of body, and frees the slot. */
-  finish(index: number, bodyBytes: number): void {
+  /**
+   * Answers a commit of which both parts are done. False: it has to be repeated, because there is no
+   * lease; with `mayBlock` it waits for one instead.
+   */
+  answerCommit(index: number, mayBlock: boolean): boolean {
+    const at = base(index);
+    const refused = this.#words[at + slot.refused] === 1;
+    this.#prepare(index, refused ? -errno.EIO : (this.#words[at + slot.result] ?? 0), 0);
+    const lease = this.#lease;
+    if (lease !== undefined && this.#view.getInt32(4, true) === 0) {
+      const isValid = mayBlock ? lease.wait() : lease.isValid;
+      if (!isValid && !mayBlock && !lease.isGivenUp) return false;
+      if (!isValid) this.#view.setInt32(4, -errno.EIO, true);
+    }
+    this.#send(index, 0);
+    return true;
+  }
+
+  /** Answers a read with `bodyBytes` of body or a negative errno. */
+  answerRead(index: number, result: number): void {
+    const bodyBytes = Math.max(result, 0);
+    this.#prepare(index, Math.min(result, 0), bodyBytes);
+    this.#send(index, bodyBytes);
+  }
+
+  #prepare(index: number, error: number, bodyBytes: number): void {
     const at = base(index);
     this.#view.setUint32(0, 16 + bodyBytes, true);
-    this.#view.setInt32(4, this.#words[at + slot.result] ?? 0, true);
+    this.#view.setInt32(4, error, true);
     this.#view.setInt32(8, this.#words[at + slot.uniqueLow] ?? 0, true);
     this.#view.setInt32(12, this.#words[at + slot.uniqueHigh] ?? 0, true);
-    const fuseFd = this.#words[at + slot.fuseFd] ?? -1;
-    Atomics.store(this.#words, at + slot.used, 0);
+  }
+
+  #send(index: number, bodyBytes: number): void {
+    const fuseFd = this.#words[base(index) + slot.fuseFd] ?? -1;
+    const written = sys.write(fuseFd, this.address, 16 + bodyBytes);
+    Atomics.store(this.#words, base(index) + slot.used, 0);
     Atomics.add(this.#words, FREED, 1);
     Atomics.notify(this.#words, FREED);
-    const written = sys.write(fuseFd, this.address, 16 + bodyBytes);
     assert(
       written >= 0 ||
         written === -errno.ENOENT ||
@@ -202,9 +235,9 @@ class SlotReplier {
 }
 
 /** A helper thread's loop: blocks until {@link CommitReleaser.stop}. `readBytesMax`: largest read. */
-export function serveSlots(memory: SharedArrayBuffer, readBytesMax: number): void {
+export function serveSlots(memory: SharedArrayBuffer, readBytesMax: number, lease?: Lease): void {
   const words = new Int32Array(memory);
-  const replier = new SlotReplier(words, readBytesMax);
+  const replier = new SlotReplier(words, readBytesMax, lease);
   while (Atomics.load(words, STOP) === 0) {
     const tail = Atomics.load(words, QUEUE_TAIL);
     const head = Atomics.load(words, QUEUE_HEAD);
@@ -214,35 +247,49 @@ export function serveSlots(memory: SharedArrayBuffer, readBytesMax: number): voi
     }
     const index = Atomics.load(words, QUEUE_AT + (tail & (SLOTS - 1)));
     if (Atomics.compareExchange(words, QUEUE_TAIL, tail, (tail + 1) | 0) !== tail) continue;
-    serveSlot(words, replier, index);
+    if (words[base(index) + slot.kind] === kind.read) serveRead(words, replier, index);
+    else serveCommit(words, replier, index, lease);
   }
 }
 
-function serveSlot(words: Int32Array, replier: SlotReplier, index: number): void {
+function serveRead(words: Int32Array, replier: SlotReplier, index: number): void {
   const at = base(index);
   const fd = words[at + slot.fd] ?? -1;
-  const what = words[at + slot.kind];
-  if (what === kind.read) {
-    const offset =
-      (words[at + slot.offsetHigh] ?? 0) * 0x1_0000_0000 +
-      ((words[at + slot.offsetLow] ?? 0) >>> 0);
-    const result = sys.pread(fd, replier.address + 16, words[at + slot.size] ?? 0, offset);
-    words[at + slot.result] = Math.min(result, 0);
-    replier.finish(index, Math.max(result, 0));
-    return;
-  }
-  words[at + slot.result] = what === kind.fdatasync ? sys.fdatasync(fd) : sys.fsync(fd);
-  replier.done(index, LOCAL_DONE);
+  const offset =
+    (words[at + slot.offsetHigh] ?? 0) * 0x1_0000_0000 + ((words[at + slot.offsetLow] ?? 0) >>> 0);
+  const size = words[at + slot.size] ?? 0;
+  replier.answerRead(index, sys.pread(fd, replier.address + 16, size, offset));
+}
+
+function serveCommit(
+  words: Int32Array,
+  replier: SlotReplier,
+  index: number,
+  lease: Lease | undefined,
+): void {
+  const at = base(index);
+  const fd = words[at + slot.fd] ?? -1;
+  const mayWork = lease === undefined || lease.wait();
+  if (!mayWork) words[at + slot.result] = -errno.EIO;
+  else
+    words[at + slot.result] =
+      words[at + slot.kind] === kind.fsync ? sys.fsync(fd) : sys.fdatasync(fd);
+  if (replier.done(index, LOCAL_DONE)) replier.answerCommit(index, true);
 }
 
 /** The sender's side: confirms commits, opens and closes the gate. */
 export class CommitReleaser {
   readonly #words: Int32Array;
+  readonly #lease: Lease | undefined;
   readonly #replier: SlotReplier;
+  /** Slots of commits that are done, but cannot be confirmed without a lease. */
+  #unanswered: number[] = [];
+  #timer: NodeJS.Timeout | undefined;
 
-  constructor(memory: SharedArrayBuffer) {
+  constructor(memory: SharedArrayBuffer, lease?: Lease) {
     this.#words = new Int32Array(memory);
-    this.#replier = new SlotReplier(this.#words, 0);
+    this.#lease = lease;
+    this.#replier = new SlotReplier(this.#words, 0, lease);
   }
 
   /** While closed, commits wait for the standby. Opening lets the waiting ones go. */
@@ -265,7 +312,40 @@ export class CommitReleaser {
       if (high * 0x1_0000_0000 + ((this.#words[at + slot.sequenceLow] ?? 0) >>> 0) > sequence)
         return;
       Atomics.add(this.#words, WAITING_TAIL, 1);
-      this.#replier.done(index, REMOTE_DONE);
+      this.#confirm(index);
+    }
+  }
+
+  #confirm(index: number): void {
+    if (this.#replier.done(index, REMOTE_DONE)) this.#answer(index);
+  }
+
+  /** This thread must not wait for a lease: it looks again from time to time. */
+  #answer(index: number): void {
+    if (this.#replier.answerCommit(index, false)) return;
+    this.#unanswered.push(index);
+    this.#timer ??= setTimeout(() => this.#answerLate(), LEASE_LOOK_MS);
+  }
+
+  #answerLate(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const late = this.#unanswered;
+    this.#unanswered = [];
+    for (const index of late) this.#answer(index);
+  }
+
+  /**
+   * The filter is being taken away, its lease was given up ({@link Lease.setGivenUp}): commits that
+   * wait for a lease or, without one, for the standby fail.
+   */
+  giveUp(): void {
+    this.#answerLate();
+    if (this.#lease === undefined || this.#lease.isValid) return;
+    for (let index = this.#oldest(); index >= 0; index = this.#oldest()) {
+      Atomics.store(this.#words, base(index) + slot.refused, 1);
+      Atomics.add(this.#words, WAITING_TAIL, 1);
+      this.#confirm(index);
     }
   }
 
@@ -279,6 +359,7 @@ export class CommitReleaser {
 
   /** Ends the helper threads. */
   stop(): void {
+    clearTimeout(this.#timer);
     Atomics.store(this.#words, STOP, 1);
     Atomics.add(this.#words, QUEUE_HEAD, 0);
     Atomics.notify(this.#words, QUEUE_HEAD);

@@ -5,11 +5,12 @@
 // and other calls that change nothing go on, writes wait for room.
 import { assert } from '../core/assert.ts';
 import { PATH_BYTES_MAX } from '../journal/record.ts';
-import { errno, POLLIN } from '../linux/constants.ts';
+import { errno, O, POLLIN } from '../linux/constants.ts';
 import { addressOf, sys } from '../linux/libc.ts';
 import type { Capture } from './capture.ts';
 import { Request } from './channel.ts';
-import { MAX_WRITE_BYTES, op } from './fuse-protocol.ts';
+import { MAX_WRITE_BYTES, op, openIn } from './fuse-protocol.ts';
+import type { Lease } from './lease.ts';
 import type { Mount } from './mount.ts';
 import * as attributes from './operations/attributes.ts';
 import * as directory from './operations/directory.ts';
@@ -71,6 +72,34 @@ const table: (Operation | undefined)[] = Array.from({ length: 64 }, (_, opcode) 
   operations.get(opcode),
 );
 
+/** Operations that change something or confirm a change: they need the lease. OPEN: see below. */
+const mutating = new Set<number>([
+  op.SETATTR,
+  op.SYMLINK,
+  op.MKNOD,
+  op.MKDIR,
+  op.UNLINK,
+  op.RMDIR,
+  op.RENAME,
+  op.RENAME2,
+  op.LINK,
+  op.CREATE,
+  op.TMPFILE,
+  op.WRITE,
+  op.FSYNC,
+  op.FALLOCATE,
+  op.COPY_FILE_RANGE,
+  op.FSYNCDIR,
+  op.SETXATTR,
+  op.REMOVEXATTR,
+]);
+const mutates: boolean[] = Array.from({ length: 64 }, (_, opcode) => mutating.has(opcode));
+
+function needsLease(request: Request): boolean {
+  if (request.opcode === op.OPEN) return (request.u32(openIn.flags) & O.TRUNC) !== 0;
+  return mutates[request.opcode] === true;
+}
+
 export interface DriverOptions {
   readonly mounts: readonly Mount[];
   readonly capture: Capture;
@@ -78,6 +107,8 @@ export interface DriverOptions {
   readonly wakeFd: number;
   /** How long to look for the next request before going to sleep, µs. */
   readonly spinMicroseconds: number;
+  /** Without it this node may always write. */
+  readonly lease: Lease | undefined;
 }
 
 export class Driver {
@@ -89,6 +120,7 @@ export class Driver {
   readonly #pollFds: Uint8Array;
   readonly #pollAddress: number;
   readonly #wakeFd: number;
+  readonly #lease: Lease | undefined;
   readonly #drain = Buffer.alloc(8);
 
   constructor(options: DriverOptions) {
@@ -99,6 +131,7 @@ export class Driver {
     this.#spare = new Request(spare, new DataView(spare.buffer));
     this.#spinMs = options.spinMicroseconds / 1000;
     this.#wakeFd = options.wakeFd;
+    this.#lease = options.lease;
     this.#pollFds = new Uint8Array(new ArrayBuffer(8 * (options.mounts.length + 1)));
     this.#pollAddress = addressOf(this.#pollFds);
   }
@@ -149,7 +182,17 @@ export class Driver {
   #dispatch(mount: Mount, request: Request): void {
     const operation = table[request.opcode];
     if (operation === undefined) mount.channel.result(request, -errno.ENOSYS);
+    else if (this.#lease !== undefined && needsLease(request))
+      this.#serveWithLease(this.#lease, operation, mount, request);
     else operation(mount, request);
+  }
+
+  /** Requests behind one that waits wait too: a node without a lease must not serve. */
+  #serveWithLease(lease: Lease, operation: Operation, mount: Mount, request: Request): void {
+    if (!lease.wait()) return mount.channel.result(request, -errno.EIO);
+    mount.channel.lease = lease;
+    operation(mount, request);
+    mount.channel.lease = undefined;
   }
 
   /** Waits for a request or a wake-up, at most `timeoutMs`; looks for a while before sleeping. */

@@ -13,6 +13,8 @@ import type {
   CaptureThreadData,
 } from './capture-thread.ts';
 import { CommitReleaser, createGateMemory } from './commit-gate.ts';
+import type { HelperThreadData } from './helper-thread.ts';
+import { createLeaseSource, Lease, type LeaseSource } from './lease.ts';
 import type { NeededRange, ScanMode, ScanProgress } from './scanner.ts';
 
 const EFD_NONBLOCK_CLOEXEC = 0o2004000;
@@ -39,6 +41,11 @@ export interface FilterOptions {
   readonly ringBytes: number;
   readonly helperThreads: number;
   readonly spinMicroseconds: number;
+  /**
+   * Shared cells whose LEASE_CELL says until when this node may write (see linux/lease-cell.ts); the
+   * file must exist. null: always.
+   */
+  readonly leaseFile: string | null;
 }
 
 export interface FilterListener {
@@ -53,6 +60,8 @@ export class Filter {
   readonly ring: RingMemory;
   readonly commits: CommitReleaser;
   readonly #options: FilterOptions;
+  readonly #leaseSource: LeaseSource | null;
+  readonly #lease: Lease | undefined;
   readonly #gate = createGateMemory();
   readonly #doorbell = new Int32Array(new SharedArrayBuffer(4));
   readonly #wakeFd: number;
@@ -62,10 +71,13 @@ export class Filter {
   #capture: Worker | undefined;
   readonly #helpers: Worker[] = [];
 
+  /** Errors: SHARED_CELLS_UNAVAILABLE when there is no such lease file. */
   constructor(options: FilterOptions) {
     this.#options = options;
     this.ring = createRing(options.ringBytes);
-    this.commits = new CommitReleaser(this.#gate);
+    this.#leaseSource = createLeaseSource(options.leaseFile);
+    this.#lease = Lease.open(this.#leaseSource);
+    this.commits = new CommitReleaser(this.#gate, this.#lease);
     this.#wakeFd = sys.eventfd(0, EFD_NONBLOCK_CLOEXEC);
     this.#one[0] = 1;
   }
@@ -144,10 +156,11 @@ export class Filter {
       doorbell: this.#doorbell.buffer as SharedArrayBuffer,
       wakeFd: this.#wakeFd,
       spinMicroseconds: this.#options.spinMicroseconds,
+      lease: this.#leaseSource,
     };
     for (let i = 0; i < this.#options.helperThreads; i += 1) {
       const helper = new Worker(new URL('helper-thread.ts', import.meta.url), {
-        workerData: { gate: this.#gate },
+        workerData: { gate: this.#gate, lease: this.#leaseSource } satisfies HelperThreadData,
       });
       helper.on('error', (thrown) => listener.onFailed(`helper thread: ${thrown.message}`));
       this.#helpers.push(helper);
@@ -203,16 +216,26 @@ export class Filter {
    * back under the filter only after a restart. The capture thread ends when all are unmounted.
    */
   unmount(): { readonly busy: string } | undefined {
+    // Unmounting writes pages of mappings: without a lease, this thread would wait for that for ever.
+    this.#lease?.setGivenUp(true);
     for (const dir of this.#mounted) {
       const result = sys.umount2(cstring(toLatin1(dir)), 0);
-      if (result === -errno.EBUSY) return { busy: dir };
+      if (result === -errno.EBUSY) {
+        this.#lease?.setGivenUp(false);
+        return { busy: dir };
+      }
       this.#mounted.delete(dir);
     }
     return undefined;
   }
 
-  /** Takes every directory out of sight at once; files that are open stay usable until closed. */
+  /**
+   * Takes every directory out of sight at once; files that are open stay usable until closed.
+   * Operations that wait for the lease fail, and so does from now on what is begun without one.
+   */
   detach(): void {
+    this.#lease?.setGivenUp(true);
+    this.commits.giveUp();
     for (const dir of this.#mounted) sys.umount2(cstring(toLatin1(dir)), MNT.DETACH);
     this.#mounted.clear();
   }

@@ -3,8 +3,16 @@ import { flushCompileCache } from 'node:module';
 import { workerData } from 'node:worker_threads';
 import { serveSlots } from './commit-gate.ts';
 import { MAX_WRITE_BYTES } from './fuse-protocol.ts';
+import { Lease, type LeaseSource } from './lease.ts';
+
+/** `workerData` of a helper thread. */
+export interface HelperThreadData {
+  readonly gate: SharedArrayBuffer;
+  /** null: this node may always write. */
+  readonly lease: LeaseSource | null;
+}
 
 // Kept for the next start: compiled code needs less memory than compiling.
 flushCompileCache();
-const { gate } = workerData as { gate: SharedArrayBuffer };
-serveSlots(gate, MAX_WRITE_BYTES + 4096);
+const { gate, lease } = workerData as HelperThreadData;
+serveSlots(gate, MAX_WRITE_BYTES + 4096, Lease.open(lease));

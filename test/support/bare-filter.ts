@@ -1,5 +1,5 @@
 // Runs the filter alone over one directory until SIGTERM, for conformance suites and benchmarks:
-// `node test/support/bare-filter.ts DIR [--capture] [--include P]… [--exclude P]…`.
+// `node test/support/bare-filter.ts DIR [--capture] [--include P]… [--exclude P]… [--lease FILE]`.
 // Without --capture nothing is recorded. With it, records are drained and thrown away.
 import { parseArgs } from 'node:util';
 import { RingConsumer } from '../../src/core/byte-ring.ts';
@@ -12,6 +12,7 @@ const { values, positionals } = parseArgs({
     include: { type: 'string', multiple: true, default: ['**'] },
     exclude: { type: 'string', multiple: true, default: [] },
     spin: { type: 'string', default: '50' },
+    lease: { type: 'string' },
   },
 });
 const [dir] = positionals;
@@ -26,6 +27,7 @@ const filter = new Filter({
   ringBytes: 32 * 1024 * 1024,
   helperThreads: 3,
   spinMicroseconds: Number(values.spin),
+  leaseFile: values.lease ?? null,
 });
 let ended = false;
 await filter.start({

@@ -49,6 +49,7 @@ class MirrorProcess {
       ringBytes: options.ringBytes,
       helperThreads: 2,
       spinMicroseconds: 0,
+      leaseFile: options.leaseFile,
     });
     const fd = sys.openat(AT.FDCWD, cstring(b), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
     if (fd < 0) throw new Error(`cannot open ${b}`);
@@ -145,6 +146,15 @@ class MirrorProcess {
         break;
       case 'disable':
         this.#filter.disable();
+        break;
+      case 'gate':
+        this.#filter.commits.setClosed(request.closed);
+        break;
+      case 'confirm':
+        this.#filter.commits.release(this.#sequence);
+        break;
+      case 'detach':
+        this.#filter.detach();
         break;
       case 'unmount':
         busy = this.#filter.unmount()?.busy;

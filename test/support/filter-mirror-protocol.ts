@@ -19,6 +19,8 @@ export interface MirrorProcessOptions {
   readonly cleanUp: readonly string[];
   /** The process ends by itself after this, so that no test can hang on its mount for ever. */
   readonly lifetimeMs: number;
+  /** See the filter's option of that name. */
+  readonly leaseFile: string | null;
 }
 
 /** A record as tests look at it. */
@@ -38,6 +40,10 @@ export type MirrorRequest =
   | { readonly type: 'hold'; readonly held: boolean }
   | { readonly type: 'counters' }
   | { readonly type: 'disable' }
+  /** Whether commits wait until the copy has them; then nothing confirms them but `confirm`. */
+  | { readonly type: 'gate'; readonly closed: boolean }
+  | { readonly type: 'confirm' }
+  | { readonly type: 'detach' }
   | { readonly type: 'unmount' };
 
 export interface MirrorCounters {

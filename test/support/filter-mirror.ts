@@ -39,6 +39,8 @@ export interface FilterMirrorOptions {
   readonly prepare?: (a: string, b: string) => void;
   /** Default 120 s. */
   readonly lifetimeMs?: number;
+  /** Lease of the filter. Default null: it may always write. */
+  readonly leaseFile?: string | null;
 }
 
 export class FilterMirror {
@@ -162,6 +164,21 @@ export class FilterMirror {
     await this.#ask({ type: 'disable' });
   }
 
+  /** Closed: commits wait for {@link confirm}. */
+  async gate(closed: boolean): Promise<void> {
+    await this.#ask({ type: 'gate', closed });
+  }
+
+  /** Confirms the commits whose records are in the copy. */
+  async confirm(): Promise<void> {
+    await this.#ask({ type: 'confirm' });
+  }
+
+  /** Takes the mount out of sight at once, open files or not. */
+  async detach(): Promise<void> {
+    await this.#ask({ type: 'detach' });
+  }
+
   async counters(): Promise<MirrorCounters> {
     return await this.#ask({ type: 'counters' });
   }
@@ -236,6 +253,7 @@ function launch(base: string, options: FilterMirrorOptions): ChildProcess {
     logFile: process.env['FILTER_MIRROR_LOG'],
     cleanUp: mountsOf(base),
     lifetimeMs: options.lifetimeMs ?? 120_000,
+    leaseFile: options.leaseFile ?? null,
   };
   const script = new URL('filter-mirror-process.ts', import.meta.url);
   return fork(script, [JSON.stringify(forChild)], {

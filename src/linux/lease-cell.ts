@@ -1,0 +1,23 @@
+// The right to write, given by one process of a machine and used by another: the time until which it
+// lasts lies in a shared cell. See filter/lease.ts for what is done with it.
+import { boottimeMs } from './boottime.ts';
+import { mapSharedCells } from './shared-cells.ts';
+
+/** Cell of a lease file: until when the group may write here (CLOCK_BOOTTIME, ms; 0: not at all). */
+export const LEASE_CELL = 0;
+
+export class LeaseCell {
+  readonly #cells: Float64Array;
+
+  /** `path`: the lease file, which must exist. Errors: SHARED_CELLS_UNAVAILABLE. */
+  constructor(path: string) {
+    this.#cells = mapSharedCells(path, { readOnly: true });
+  }
+
+  /** Whether the lease is valid at this moment; allocates nothing. */
+  get isValid(): boolean {
+    // The end first, the time last: a thread that is stopped in between learns the new time.
+    const untilMs = this.#cells[LEASE_CELL] ?? 0;
+    return untilMs === Infinity || boottimeMs() < untilMs;
+  }
+}
