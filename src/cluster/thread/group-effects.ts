@@ -4,6 +4,7 @@
 import type { Clock } from '../../core/clock.ts';
 import { silentLogger } from '../../core/logger.ts';
 import { UnderstudyError } from '../../core/errors.ts';
+import { LEASE_CELL } from '../../linux/lease-cell.ts';
 import { mapSharedCells } from '../../linux/shared-cells.ts';
 import { type AddressEvent, VirtualAddresses } from '../address/virtual-addresses.ts';
 import type { RecordArbiter } from '../arbiter/arbiter.ts';
@@ -19,8 +20,7 @@ import type { Effect, EffectOf } from '../machine/effect-types.ts';
 import type { MachineEvent } from '../machine/event-types.ts';
 import type { GroupSetup } from './cluster-thread.ts';
 
-/** Cell of the lease file: until when the group may write here (CLOCK_BOOTTIME, ms; 0: not at all). */
-export const LEASE_CELL = 0;
+export { LEASE_CELL };
 
 type InnerKind =
   | 'sendBeat'
