@@ -88,6 +88,13 @@ function addCreate(group: Command): void {
     .action(create);
 }
 
+/** Commands to the machine of a managed group that take nothing but its name. */
+const SIMPLE_COMMANDS = [
+  ['pause', 'maintenance: nothing moves or restarts by itself until "resume"', 'paused'],
+  ['resume', 'end maintenance', 'no longer paused'],
+  ['clear-failures', 'the application may be tried again here', 'its failures are forgotten'],
+] as const;
+
 function addRoleCommands(program: Command): void {
   program
     .command('switchover')
@@ -105,9 +112,21 @@ function addRoleCommands(program: Command): void {
     .description('make this node the primary without the other one')
     .argument('<group>')
     .option('--force', 'the other node is off or does not serve, I am sure')
+    .option('--accept-stale', 'acknowledged commits that are known to be missing here are given up')
     .option('--accept-incomplete', 'also with a copy that was never complete')
     .option('--json', 'print JSON')
     .action(takeover);
+  for (const [command, description, sentence] of SIMPLE_COMMANDS) {
+    program
+      .command(command)
+      .description(description)
+      .argument('<group>')
+      .option('--json', 'print JSON')
+      .action(async (name: string, { json = false }: Json) => {
+        const outcome = await callAdmin<Outcome>(command, { group: name });
+        print(json, outcome, () => `group "${name}": ${sentence}`);
+      });
+  }
   program
     .command('yield')
     .description('end a split brain: give up the data of this node for that of the other')
@@ -122,10 +141,10 @@ function addRoleCommands(program: Command): void {
 
 async function takeover(
   name: string,
-  options: Json & { force?: boolean; acceptIncomplete?: boolean },
+  options: Json & { force?: boolean; acceptStale?: boolean; acceptIncomplete?: boolean },
 ): Promise<void> {
-  const { force = false, acceptIncomplete = false, json = false } = options;
-  const params = { group: name, force, acceptIncomplete };
+  const { force = false, acceptStale = false, acceptIncomplete = false, json = false } = options;
+  const params = { group: name, force, acceptStale, acceptIncomplete };
   const outcome = await callAdmin<Outcome>('takeover', params, LONG_TIMEOUT_MS);
   report(json, `this node is now the primary of group "${name}"`, outcome);
 }

@@ -13,6 +13,7 @@ const view = {
   position: null,
   status: null,
   trouble: null,
+  failover: null,
 } as const;
 
 const group: GroupStatus = {

@@ -49,8 +49,21 @@ function notesOf(group: GroupStatus): string[] {
   if (group.linkReason !== null && group.link !== 'connected') {
     notes.push(`! ${group.name}: link ${group.link}: ${group.linkReason}`);
   }
+  for (const view of [group.local, group.remote]) notes.push(...failoverNotes(group.name, view));
   const scan = scanOf(group);
   if (scan !== null) notes.push(`  ${group.name}: ${scanText(scan)}`);
+  return notes;
+}
+
+/** What the machine of a managed group says: why it waits, and whether it is in maintenance. */
+function failoverNotes(name: string, view: GroupStatus['remote']): string[] {
+  if (view === null || view.failover === null) return [];
+  const { paused, waiting, reason } = view.failover;
+  const notes: string[] = [];
+  if (paused === true) notes.push(`  ${name}: paused, nothing moves by itself`);
+  if (typeof waiting === 'string' && waiting !== '') {
+    notes.push(`! ${name}: does not take over (${String(reason)})`);
+  }
   return notes;
 }
 

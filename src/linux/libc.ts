@@ -154,6 +154,8 @@ export const sys = {
   prctl: define('int prctl(int option, uint64_t a, uint64_t b, uint64_t c, uint64_t d)'),
   setpriority: define('int setpriority(int which, uint32_t who, int priority)'),
   kill: define('int kill(int pid, int signal)'),
+  /** Within a PID namespace it ends that namespace only. */
+  reboot: define('int reboot(int command)'),
   /** The address as a number: below 2^47 on both architectures. */
   mmap: define(
     'int64_t mmap(uint64_t address, size_t length, int protection, int flags, int fd, int64_t offset)',

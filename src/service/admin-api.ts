@@ -2,6 +2,7 @@
 // socket has mode 0600, so the caller is root of this node.
 import { z } from 'zod';
 import { ControlServer, type ControlParams } from './control-channel.ts';
+import { simpleCommand } from './failover/managed-commands.ts';
 import { createGroup } from './group-creation.ts';
 import { parseGroupInput } from './group-definition.ts';
 import { deleteGroup } from './group-deletion.ts';
@@ -72,10 +73,14 @@ export function buildAdminApi(service: NodeService): ControlServer {
         group: nameSchema,
         force: z.boolean().default(false),
         acceptIncomplete: z.boolean().default(false),
+        acceptStale: z.boolean().default(false),
       });
       const { group, ...options } = check(schema, params);
       return takeover(service, group, options);
     },
+    pause: async (params) => simply(service, 'pause', params),
+    resume: async (params) => simply(service, 'resume', params),
+    'clear-failures': async (params) => simply(service, 'clear-failures', params),
     yield: async (params) => {
       const { group, force } = check(forced, params);
       return yieldByHand(service, group, { force });
@@ -83,6 +88,14 @@ export function buildAdminApi(service: NodeService): ControlServer {
   });
   service.events.onEvent((event) => server.broadcast(event));
   return server;
+}
+
+async function simply(
+  service: NodeService,
+  kind: 'pause' | 'resume' | 'clear-failures',
+  params: ControlParams,
+): Promise<unknown> {
+  return simpleCommand(service, service.group(check(groupOnly, params).group), kind);
 }
 
 function check<T>(schema: z.ZodType<T>, params: ControlParams): T {

@@ -3,7 +3,8 @@
 //
 //   client → server   {"id":1,"method":"status","params":{}}
 //   server → client   {"id":1,"result":…}   or   {"id":1,"error":{"code","message","details"}}
-//   server → client   {"event":{"at","level","code","message","details"}}      at any time
+//   server → client   {"event":{"at","level","code","message","details"}}      at any time, for people
+//   server → client   {"notice":…}                                             at any time, for the program
 //
 // Rules: a line is at most LINE_BYTES_MAX long, longer ones end the connection; the socket file has
 // mode 0600, so only root speaks; a client that does not read is cut off instead of buffered for.
@@ -49,6 +50,7 @@ const answerSchema = z.object({
     .object({ code: z.string(), message: z.string(), details: detailsSchema.optional() })
     .optional(),
   event: eventSchema.optional(),
+  notice: z.unknown().optional(),
 });
 
 export type ControlParams = Readonly<Record<string, unknown>>;
@@ -153,9 +155,21 @@ export class ControlServer {
     for (const socket of this.#sockets) send(socket, line);
   }
 
+  /** Tells all connected clients something that later ones have to ask for. True when one listens. */
+  notify(notice: unknown): boolean {
+    const line = encodeLine({ notice });
+    for (const socket of this.#sockets) send(socket, line);
+    return this.#sockets.size > 0;
+  }
+
   /** The last events, oldest first. */
   get events(): readonly ControlEvent[] {
     return this.#events;
+  }
+
+  /** Takes no new connections and frees the path at once; answers on present ones still go out. */
+  stopListening(): void {
+    this.#server.close();
   }
 
   /** Stops listening, lets answers already written drain, and closes all connections. */
@@ -266,6 +280,7 @@ export class ControlClient {
   readonly #pending = new Map<number, PendingCall>();
   readonly #eventListeners: ((event: ControlEvent) => void)[] = [];
   readonly #closeListeners: (() => void)[] = [];
+  #onNotice: ((notice: unknown) => void) | undefined;
   /** Events that came before anyone listened. */
   #early: ControlEvent[] = [];
   #nextId = 1;
@@ -337,6 +352,11 @@ export class ControlClient {
     for (const event of early) listener(event);
   }
 
+  /** Gives every notice to `listener`; what came before is lost. */
+  onNotice(listener: (notice: unknown) => void): void {
+    this.#onNotice = listener;
+  }
+
   /** Calls `listener` once when the connection has ended, whoever ended it. */
   onClose(listener: () => void): void {
     if (this.#socket.destroyed) listener();
@@ -353,8 +373,9 @@ export class ControlClient {
       this.#socket.destroy();
       return;
     }
-    const { id, result, error, event } = parsed.data;
+    const { id, result, error, event, notice } = parsed.data;
     if (event !== undefined) this.#tell(event);
+    if (notice !== undefined) this.#onNotice?.(notice);
     const call = id === undefined ? undefined : this.#pending.get(id);
     if (id === undefined || call === undefined) return;
     this.#pending.delete(id);

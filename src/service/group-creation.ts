@@ -10,6 +10,8 @@ import { statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UnderstudyError } from '../core/errors.ts';
 import { checkName, checkPort, groupDirectory } from './creation-checks.ts';
+import { beginServing, checkFailover } from './failover/creation.ts';
+import { withDefaultGateway } from './failover/group-settings.ts';
 import { checkDirectory } from './directory-checks.ts';
 import {
   defineGroup,
@@ -56,8 +58,14 @@ export async function createGroup(
     );
   }
   checkName(service, input.name);
-  const draft = defineGroup(input, { peerId: peer.id, port: PORT_FIRST, origin: options.origin });
+  const defined = defineGroup(input, { peerId: peer.id, port: PORT_FIRST, origin: options.origin });
+  const { failover } = defined;
+  const draft: GroupDefinition = {
+    ...defined,
+    failover: failover === null ? null : withDefaultGateway(failover, options.origin),
+  };
   const warnings = checkLocalDirectories(service, draft, options);
+  warnings.push(...(await checkFailover(service, draft)));
   const definition = await agreeOnPort(service, draft, input.replication?.port);
   const body = standbyRequest(service, definition);
   const path = `/v1/groups/${definition.name}`;
@@ -81,6 +89,7 @@ export async function createGroup(
 
 async function startLocally(service: NodeService, definition: GroupDefinition): Promise<string[]> {
   const runtime = service.addGroup(definition, initialState('primary', FIRST_EPOCH));
+  if (runtime.isManaged) return startManaged(service, runtime);
   return runtime.exclusive(async () => {
     try {
       const warnings = await runtime.startPrimary();
@@ -93,6 +102,19 @@ async function startLocally(service: NodeService, definition: GroupDefinition): 
       throw thrown;
     }
   });
+}
+
+async function startManaged(service: NodeService, runtime: GroupRuntime): Promise<string[]> {
+  try {
+    await beginServing(service, runtime);
+    runtime.watch();
+    return await waitForLink(runtime);
+  } catch (thrown) {
+    await service.failover.remove(runtime).catch(() => undefined);
+    await runtime.exclusive(async () => runtime.stopProcess());
+    service.discardGroup(runtime);
+    throw thrown;
+  }
 }
 
 async function waitForLink(runtime: GroupRuntime): Promise<string[]> {

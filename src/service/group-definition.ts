@@ -2,6 +2,11 @@
 // (GroupDefinition, JSON, the same on both nodes but for the point of view of the directories).
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
+import {
+  addressesInputSchema,
+  failoverInputSchema,
+  fencingInputSchema,
+} from '../cluster/settings.ts';
 import { UnderstudyError } from '../core/errors.ts';
 import { GiB, MiB, parseBytes, parseDurationMs } from '../core/units.ts';
 import {
@@ -21,6 +26,8 @@ import { parseStrictly } from './strict-config.ts';
 const AGENTS_MAX = 32;
 const COMMAND_LENGTH_MAX = 4096;
 export const AGENT_TIMEOUT_MS_DEFAULT = 60_000;
+const PROBE_INTERVAL_MS_DEFAULT = 2000;
+const PROBE_TIMEOUT_MS_DEFAULT = 5000;
 
 /** Runs `start` when this node becomes primary and `stop` before it ceases to be. */
 export const agentDefinitionSchema = z.strictObject({
@@ -29,6 +36,10 @@ export const agentDefinitionSchema = z.strictObject({
   start: z.string().min(1).max(COMMAND_LENGTH_MAX).nullable(),
   stop: z.string().min(1).max(COMMAND_LENGTH_MAX).nullable(),
   timeoutMs: z.int().min(100).max(3_600_000),
+  /** Exit code 0: the application works. Run by managed groups while it is to run. */
+  probe: z.string().min(1).max(COMMAND_LENGTH_MAX).nullable().default(null),
+  probeIntervalMs: z.int().min(100).max(3_600_000).default(PROBE_INTERVAL_MS_DEFAULT),
+  probeTimeoutMs: z.int().min(100).max(3_600_000).default(PROBE_TIMEOUT_MS_DEFAULT),
 });
 export type AgentDefinition = z.infer<typeof agentDefinitionSchema>;
 
@@ -54,6 +65,10 @@ export const groupDefinitionSchema = z.strictObject({
   replication: specReplicationSchema,
   replicationPort: portSchema,
   agents: z.array(agentDefinitionSchema).max(AGENTS_MAX),
+  /** Not null: the group is managed, the machines of both nodes decide who is primary. */
+  failover: failoverInputSchema.nullable().default(null),
+  addresses: addressesInputSchema.default([]),
+  fencing: fencingInputSchema.nullable().default(null),
 });
 export type GroupDefinition = z.infer<typeof groupDefinitionSchema>;
 
@@ -108,8 +123,9 @@ const groupInputSchema = z.strictObject({
     .array(z.looseObject({ use: z.string().max(64) }))
     .max(AGENTS_MAX)
     .optional(),
-  addresses: z.array(z.unknown()).max(64).optional(),
-  failover: z.looseObject({ automatic: z.boolean().optional() }).optional(),
+  addresses: addressesInputSchema.optional(),
+  failover: failoverInputSchema.optional(),
+  fencing: fencingInputSchema.optional(),
 });
 /** A group as a person writes it. */
 export type GroupInput = z.infer<typeof groupInputSchema>;
@@ -120,15 +136,15 @@ const commandAgentInputSchema = z.strictObject({
   start: z.string().min(1).max(COMMAND_LENGTH_MAX).optional(),
   stop: z.string().min(1).max(COMMAND_LENGTH_MAX).optional(),
   timeout: textDuration.optional(),
+  probe: z.string().min(1).max(COMMAND_LENGTH_MAX).optional(),
+  probeInterval: textDuration.optional(),
+  probeTimeout: textDuration.optional(),
 });
 
 /** Checks a group as a person wrote it. Errors: GROUP_INVALID, NOT_AVAILABLE_YET. */
 export function parseGroupInput(value: unknown, origin: string): GroupInput {
   const input = parseStrictly(groupInputSchema, value, { code: 'GROUP_INVALID', origin });
   const wanted: readonly [string, boolean][] = [
-    ['addresses', (input.addresses?.length ?? 0) > 0],
-    ['failover.automatic', input.failover?.automatic === true],
-    ['failover.arbiter', input.failover !== undefined && 'arbiter' in input.failover],
     ['replication.bandwidth', input.replication?.bandwidth !== undefined],
     ['replication.compression', input.replication?.compression !== undefined],
   ];
@@ -167,7 +183,17 @@ export function defineGroup(
     replication: defineReplication(input.replication ?? {}, options.origin),
     replicationPort: input.replication?.port ?? options.port,
     agents: (input.agents ?? []).map((agent, index) => defineAgent(agent, index, options.origin)),
+    ...defineFailover(input),
   };
+}
+
+/** Addresses and fencing make no sense without a machine that decides about them. */
+function defineFailover(
+  input: GroupInput,
+): Pick<GroupDefinition, 'failover' | 'addresses' | 'fencing'> {
+  const { addresses = [], fencing = null } = input;
+  const isManaged = input.failover !== undefined || addresses.length > 0 || fencing !== null;
+  return { failover: isManaged ? (input.failover ?? {}) : null, addresses, fencing };
 }
 
 function checkPath(path: string): string {
@@ -198,6 +224,10 @@ function defineReplication(
   });
 }
 
+function durationOr(value: string | undefined, otherwise: number): number {
+  return value === undefined ? otherwise : parseDurationMs(value);
+}
+
 function sizeOr(value: string | number | undefined, otherwise: number): number {
   return value === undefined ? otherwise : parseBytes(String(value));
 }
@@ -214,5 +244,8 @@ function defineAgent(agent: unknown, index: number, origin: string): AgentDefini
     stop: parsed.stop ?? null,
     timeoutMs:
       parsed.timeout === undefined ? AGENT_TIMEOUT_MS_DEFAULT : parseDurationMs(parsed.timeout),
+    probe: parsed.probe ?? null,
+    probeIntervalMs: durationOr(parsed.probeInterval, PROBE_INTERVAL_MS_DEFAULT),
+    probeTimeoutMs: durationOr(parsed.probeTimeout, PROBE_TIMEOUT_MS_DEFAULT),
   };
 }

@@ -15,6 +15,7 @@ export async function deleteStandby(service: NodeService, runtime: GroupRuntime)
       `node "${service.config.name}" is the primary of group "${runtime.name}": delete it there`,
     );
   }
+  await service.failover.remove(runtime);
   await runtime.exclusive(async () => runtime.stopProcess());
   const created = runtime.state.createdDirectories;
   await service.removeGroup(runtime);
@@ -37,6 +38,8 @@ export async function deleteGroup(
     return;
   }
   if (!force) await service.link.client().ping();
+  // From here on this node serves without a lease, until it has stopped.
+  await service.failover.remove(runtime);
   await runtime.exclusive(async () => {
     await runtime.stopAgents();
     const pid = runtime.process.pid;
@@ -47,6 +50,7 @@ export async function deleteGroup(
       await runtime.stopProcess();
     } catch (thrown) {
       await runtime.startAgents();
+      if (runtime.isManaged) await service.failover.add(runtime);
       throw thrown;
     }
   });

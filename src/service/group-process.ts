@@ -41,6 +41,7 @@ export interface GroupProcessOptions {
   readonly paths: GroupPaths;
   readonly programs: GroupPrograms;
   readonly onEvent: (event: ControlEvent) => void;
+  readonly onNotice: (notice: unknown) => void;
   /** Called once for every process that ended, expected or not. */
   readonly onExit: (exit: ProcessExit) => void;
 }
@@ -180,6 +181,7 @@ export class GroupProcess {
         const status = (await client.call('status', {}, 5000)) as ProcessStatus;
         this.#client = client;
         client.onEvent(this.#options.onEvent);
+        client.onNotice(this.#options.onNotice);
         client.onClose(() => this.#nudge?.());
         return status;
       } catch (cause) {

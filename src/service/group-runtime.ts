@@ -13,11 +13,13 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { unreachable } from '../core/assert.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
-import { startAgents, stopAgents } from './agent-runner.ts';
+import { type AgentContext, startAgents, stopAgents } from './agent-runner.ts';
 import { type ControlEvent, makeEvent } from './control-channel.ts';
 import { makePrivateDirectory, readJsonFile, writeJsonDurably } from './durable-file.ts';
+import type { MachineView } from '../cluster/thread/machine-view.ts';
+import type { GroupNotice } from './data-notices.ts';
 import type { GroupDefinition } from './group-definition.ts';
-import { GroupProcess, type ProcessExit, type ProcessStatus } from './group-process.ts';
+import { GroupProcess, type ProcessExit } from './group-process.ts';
 import type { Position } from './group-spec.ts';
 import { buildSpec, type RuntimeContext, type SpecInput } from './group-spec-builder.ts';
 import { firstSequenceAfter, type GroupState, groupStateSchema } from './group-state.ts';
@@ -35,10 +37,22 @@ const MOUNT_TIMEOUT_MS = 60_000;
 /** Refusals after which a group process goes on as if nothing had been asked. */
 const HARMLESS_REFUSALS: readonly string[] = ['DIRECTORY_BUSY', 'COPY_NOT_UP_TO_DATE'];
 const LAST_WORDS_MS = 3000;
+const KILL_TIMEOUT_MS = 10_000;
 const SEQUENCE_SAVE_INTERVAL_MS = 10_000;
 
 type Phase = GroupView['process'];
-type Trouble = 'process' | 'agents' | 'conflict' | 'handover' | 'peer';
+type Trouble = 'process' | 'agents' | 'conflict' | 'handover' | 'peer' | 'failover';
+
+/** What the machine of a managed group makes of what happens to its process. */
+export interface RuntimeOwner {
+  /** A process runs: it was started, or found. */
+  onRunning(): void;
+  /** A process ended that was not meant to. */
+  onLost(sentence: string): void;
+  onNotice(notice: GroupNotice): void;
+  /** For the status. */
+  readonly view: MachineView | null;
+}
 
 export class GroupRuntime {
   readonly definition: GroupDefinition;
@@ -57,8 +71,10 @@ export class GroupRuntime {
   #sequenceSavedMs = Number.NEGATIVE_INFINITY;
   readonly #poller = new StatusPoller({
     ask: () => (this.#phase === 'running' ? this.process.status(2000) : undefined),
-    onStatus: (status) => this.#noteSequence(status),
+    onStatus: (status) =>
+      this.noteSequence(Number(status['sequence'] ?? status['receivedSequence'] ?? 0)),
   });
+  #owner: RuntimeOwner | undefined;
   readonly #retry = new RestartBackoff(() => void this.boot(0));
 
   constructor(definition: GroupDefinition, state: GroupState, context: RuntimeContext) {
@@ -72,7 +88,21 @@ export class GroupRuntime {
       programs: context.programs,
       onEvent: (event) => this.#relay(event),
       onExit: (exit) => this.#onExit(exit),
+      onNotice: (notice) => this.#owner?.onNotice(notice as GroupNotice),
     });
+  }
+
+  /** Makes the group a managed one: its owner decides about its role from now on. */
+  manageBy(owner: RuntimeOwner): void {
+    this.#owner = owner;
+  }
+
+  get isManaged(): boolean {
+    return this.definition.failover !== null;
+  }
+
+  get files(): GroupPaths {
+    return this.#files;
   }
 
   /** Reads the persisted state of a group. Errors: STATE_FILE_INVALID. */
@@ -167,6 +197,7 @@ export class GroupRuntime {
       position: this.#state.position,
       status: status === null ? null : { ...status },
       trouble: this.#troubles.size === 0 ? null : [...this.#troubles.values()].join('; '),
+      failover: this.#owner?.view === undefined ? null : { ...this.#owner.view },
     };
   }
 
@@ -186,6 +217,12 @@ export class GroupRuntime {
 
   /** Starts the process as primary, mounts, starts the agents. Agent failures are returned. */
   async startPrimary(): Promise<string[]> {
+    await this.startPrimaryProcess(null);
+    return this.startAgents();
+  }
+
+  /** Starts the process as primary and mounts. `firstCommitRequest`: see the specification. */
+  async startPrimaryProcess(firstCommitRequest: number | null): Promise<void> {
     const { position, generation } = this.#state;
     const firstSequence = firstSequenceAfter(position, this.#state.lastSequence);
     // From here on the data moves: what was known of its position is no longer true after a crash.
@@ -196,26 +233,33 @@ export class GroupRuntime {
       generation: generation + 1,
       agentsStarted: false,
       lastSequence: firstSequence,
+      own: null,
     });
-    await this.#start({ base: position, firstSequence });
+    await this.#start({ base: position, firstSequence }, firstCommitRequest);
     await this.#waitForMounts();
     this.#setRunning();
-    return this.startAgents();
   }
 
   /** Starts the process as standby in the persisted generation. */
   async startStandby(): Promise<void> {
-    await this.#start(null);
+    await this.#start(null, null);
     // From now on the process itself keeps where its data stands.
     if (this.#state.position !== null) this.saveState({ position: null });
     this.#setRunning();
   }
 
-  /** Changes the persisted role to standby with a fresh state directory, and starts it. */
-  async becomeStandby(epoch: number, position: GroupState['position']): Promise<void> {
+  /**
+   * Changes the persisted role to standby with a fresh state directory, and starts it. `own`: see the
+   * state.
+   */
+  async becomeStandby(
+    epoch: number,
+    position: GroupState['position'],
+    own: GroupState['own'] = null,
+  ): Promise<void> {
     const generation = this.#state.generation + 1;
-    const change = { role: 'standby', epoch, position, generation, handedOverTo: null } as const;
-    this.saveState(change);
+    const role = 'standby' as const;
+    this.saveState({ role, epoch, position, generation, own, handedOverTo: null });
     this.setTrouble('conflict', null);
     this.setTrouble('handover', null);
     await this.#attempt(async () => this.startStandby());
@@ -252,6 +296,23 @@ export class GroupRuntime {
     for (const { dir } of this.definition.directories) removeLeftoverMounts(dir, { covers: true });
   }
 
+  /** Ends the process at once; what it had not sent stays here only. */
+  async killProcess(): Promise<void> {
+    this.#retry.cancel();
+    this.#expectExit = true;
+    try {
+      if (this.process.isAlive) {
+        this.process.kill();
+        await this.process.waitForEnd(KILL_TIMEOUT_MS);
+      }
+    } finally {
+      this.#expectExit = false;
+    }
+    this.#phase = 'stopped';
+    this.#poller.forget();
+    for (const { dir } of this.definition.directories) removeLeftoverMounts(dir, { covers: true });
+  }
+
   async #endProcess(): Promise<void> {
     try {
       await this.callLast('shutdown', {}, 60_000);
@@ -264,16 +325,16 @@ export class GroupRuntime {
     }
   }
 
-  /** Stops the agents. Errors: AGENT_FAILED. */
-  async stopAgents(): Promise<void> {
-    await stopAgents(this.definition.agents, this.#agentContext());
+  /** Stops the agents. Errors: AGENT_FAILED, AGENT_ABORTED. */
+  async stopAgents(signal?: AbortSignal): Promise<void> {
+    await stopAgents(this.definition.agents, this.agentContext(signal));
     this.saveState({ agentsStarted: false });
   }
 
   /** Starts the agents; returns what failed, which is also an event and shown in the status. */
-  async startAgents(): Promise<string[]> {
+  async startAgents(signal?: AbortSignal): Promise<string[]> {
     try {
-      await startAgents(this.definition.agents, this.#agentContext());
+      await startAgents(this.definition.agents, this.agentContext(signal));
       this.setTrouble('agents', null);
       this.saveState({ agentsStarted: true });
       return [];
@@ -283,6 +344,11 @@ export class GroupRuntime {
       this.emit('error', 'AGENT_FAILED', sentence);
       return [sentence];
     }
+  }
+
+  agentContext(signal?: AbortSignal): AgentContext {
+    const { name: group, state, logFile } = this;
+    return { group, role: state.role, logFile, ...(signal === undefined ? {} : { signal }) };
   }
 
   /** An operation gave the process up for now: nothing starts it until the peer is heard of. */
@@ -301,7 +367,7 @@ export class GroupRuntime {
 
   /** The peer was asked: draw the conclusions for this group. */
   onPeerView(view: NodeView | undefined): void {
-    if (view === undefined) return;
+    if (view === undefined || this.isManaged) return;
     const other = view.groups.find(({ name }) => name === this.name);
     const { definition, state, phase } = this;
     const conclusion = concludeFromPeer({ groupId: definition.groupId, state, phase }, other);
@@ -331,7 +397,8 @@ export class GroupRuntime {
     if (status['role'] === this.#state.role) {
       if (this.#state.role === 'primary') await this.#waitForMounts();
       this.#setRunning();
-      if (this.#state.role === 'primary' && !this.#state.agentsStarted) await this.startAgents();
+      const isOurs = this.#state.role === 'primary' && this.#owner === undefined;
+      if (isOurs && !this.#state.agentsStarted) await this.startAgents();
       return true;
     }
     // The service was killed in the middle of a change of role.
@@ -340,6 +407,11 @@ export class GroupRuntime {
   }
 
   async #startInRole(patienceMs: number): Promise<void> {
+    if (this.isManaged && this.#state.role === 'primary') {
+      // Its machine has to agree with the other one first.
+      this.#phase = 'waiting';
+      return;
+    }
     this.#phase = 'starting';
     const isPrimary = this.#state.role === 'primary';
     const other = isPrimary ? await this.#askPeerPatiently(patienceMs) : undefined;
@@ -382,7 +454,7 @@ export class GroupRuntime {
     }
   }
 
-  async #start(start: SpecInput['start']): Promise<void> {
+  async #start(start: SpecInput['start'], firstCommitRequest: number | null): Promise<void> {
     this.#phase = 'starting';
     this.#makeProcessDirectory();
     const { definition } = this;
@@ -393,12 +465,14 @@ export class GroupRuntime {
         context: this.#context,
         files: this.#files,
         start,
+        firstCommitRequest,
       }),
     );
   }
 
   #setRunning(): void {
     this.#phase = 'running';
+    this.#owner?.onRunning();
     this.#retry.started();
     this.#poller.forget();
     this.setTrouble('process', null);
@@ -418,10 +492,6 @@ export class GroupRuntime {
       }
       await sleep(50);
     }
-  }
-
-  #agentContext() {
-    return { group: this.name, role: this.#state.role, logFile: this.#files.log };
   }
 
   /** Runs `work`; a failure becomes an event, a trouble, and another attempt after a while. */
@@ -444,6 +514,10 @@ export class GroupRuntime {
     const sentence = `the ${this.#state.role} process of group "${this.name}" ended unexpectedly (${how}): it is started again`;
     this.setTrouble('process', sentence);
     this.emit('error', 'GROUP_PROCESS_DIED', sentence, { how, log: logTail });
+    if (this.#owner !== undefined && this.#state.role === 'primary') {
+      this.#owner.onLost(sentence);
+      return;
+    }
     void this.exclusive(async () => this.#stopOrphanedAgents()).finally(() => {
       if (!this.#closed) this.#retry.schedule();
     });
@@ -467,8 +541,7 @@ export class GroupRuntime {
   }
 
   /** Kept in memory, and written now and then: the gap of group-state.ts covers the rest. */
-  #noteSequence(status: ProcessStatus): void {
-    const reached = Number(status['sequence'] ?? status['receivedSequence'] ?? 0);
+  noteSequence(reached: number): void {
     if (reached <= this.#state.lastSequence) return;
     this.#state = { ...this.#state, lastSequence: reached };
     const now = performance.now();

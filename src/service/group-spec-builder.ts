@@ -30,10 +30,12 @@ export interface SpecInput {
   readonly files: GroupPaths;
   /** Where a primary begins its stream; null for a standby. */
   readonly start: { readonly base: Position | null; readonly firstSequence: number } | null;
+  /** See the specification; null for groups that are not managed. */
+  readonly firstCommitRequest: number | null;
 }
 
 export function buildSpec(input: SpecInput): GroupProcessSpec {
-  const { definition, state, context, files, start } = input;
+  const { definition, state, context, files, start, firstCommitRequest } = input;
   const { config, identity, paths, peers } = context;
   const peer = peers.peer?.id === definition.peerId ? peers.peer : undefined;
   const spec = {
@@ -63,6 +65,8 @@ export function buildSpec(input: SpecInput): GroupProcessSpec {
       seed,
     })),
     replication: definition.replication,
+    leaseFile: definition.failover === null ? null : files.lease,
+    firstCommitRequest,
     ...(start === null ? { holds: state.position } : { start }),
   };
   return groupProcessSpecSchema.parse(spec);

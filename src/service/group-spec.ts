@@ -100,6 +100,13 @@ export const groupProcessSpecSchema = z
     stateDirectory: absolutePathSchema,
     directories: z.array(specDirectorySchema).min(1).max(DIRECTORIES_MAX),
     replication: specReplicationSchema,
+    /** Shared cells with the lease (see cluster/thread); null: this node may always write. */
+    leaseFile: absolutePathSchema.nullable().default(null),
+    /**
+     * Primary only. Number of the mirror's first wish about commits in a managed group, above all
+     * earlier ones of the same epoch; null: the group is not managed, the mirror decides for itself.
+     */
+    firstCommitRequest: z.int().min(1).nullable().default(null),
     /** Primary only. */
     start: z
       .strictObject({ firstSequence: z.int().min(1), base: positionSchema.nullable() })

@@ -25,6 +25,11 @@ export const groupStateSchema = z.strictObject({
   handedOverTo: epochSchema.nullable(),
   /** The agents were started since this node became primary. */
   agentsStarted: z.boolean(),
+  /**
+   * Managed groups: the data here is what this node wrote as primary with this epoch, up to about this
+   * sequence, and nobody else has written to it since. Null: it follows another primary.
+   */
+  own: z.strictObject({ epoch: epochSchema, sequence: sequenceSchema }).nullable().default(null),
   /** Directories that were made for this group here; removed with it when they are empty. */
   createdDirectories: z.array(z.string()).max(64),
 });
@@ -40,6 +45,7 @@ export function initialState(role: GroupState['role'], epoch: number): GroupStat
     lastSequence: 0,
     handedOverTo: null,
     agentsStarted: false,
+    own: null,
     createdDirectories: [],
   };
 }

@@ -5,6 +5,7 @@ import { isIP } from 'node:net';
 import { parseDocument, stringify } from 'yaml';
 import { z } from 'zod';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { networksInputSchema } from '../cluster/settings.ts';
 import { makePrivateDirectory, writeDurably } from './durable-file.ts';
 import { nameSchema, portSchema } from './group-spec.ts';
 import type { ServicePaths } from './service-paths.ts';
@@ -31,6 +32,10 @@ export const nodeConfigSchema = z.strictObject({
   port: portSchema.default(API_PORT_DEFAULT),
   /** Another address of this node for the replication stream (a network of its own). */
   replicationAddress: hostSchema.optional(),
+  /** Networks that carry heartbeats; default: those of `address` and `replicationAddress`. */
+  networks: networksInputSchema.optional(),
+  /** What this node does to itself when an application that must end cannot be ended. */
+  selfFencing: z.enum(['reboot', 'stop']).optional(),
 });
 export type NodeConfig = z.infer<typeof nodeConfigSchema>;
 

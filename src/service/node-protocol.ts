@@ -50,6 +50,8 @@ export const groupViewSchema = z.object({
   status: z.record(z.string(), z.unknown()).nullable(),
   /** What an operator has to know, as a sentence; null when all is well. */
   trouble: z.string().nullable(),
+  /** What the machine of a managed group shows (see machine-view.ts); null for others. */
+  failover: z.record(z.string(), z.unknown()).nullable().default(null),
 });
 export type GroupView = z.infer<typeof groupViewSchema>;
 

@@ -13,6 +13,7 @@ import type { GroupPrograms } from './group-process.ts';
 import { GroupRuntime } from './group-runtime.ts';
 import type { RuntimeContext } from './group-spec-builder.ts';
 import type { GroupState } from './group-state.ts';
+import { NodeFailover } from './failover/node-failover.ts';
 import { type Identity, readIdentity } from './identity.ts';
 import { Invitations } from './invitations.ts';
 import { type NodeConfig, readNodeConfig } from './node-config.ts';
@@ -40,6 +41,7 @@ export class NodeService {
   readonly invitations: Invitations;
   readonly events: EventLog;
   readonly link: PeerLink;
+  readonly failover: NodeFailover;
   readonly groups = new Map<string, GroupRuntime>();
   readonly #context: RuntimeContext;
 
@@ -65,6 +67,14 @@ export class NodeService {
         for (const runtime of this.groups.values()) runtime.onPeerView(view);
       },
     });
+    this.failover = new NodeFailover({
+      paths,
+      config: this.config,
+      self: { id: this.identity.id, name: this.config.name },
+      peers: this.peers,
+      onEvent,
+      emit: (level, code, message) => this.emit(level, code, message),
+    });
     this.#context = {
       config: this.config,
       identity: this.identity,
@@ -82,11 +92,14 @@ export class NodeService {
   start(): void {
     this.link.start();
     for (const runtime of this.groups.values()) void runtime.boot();
+    const managed = [...this.groups.values()].filter(({ isManaged }) => isManaged);
+    this.failover.start(managed);
   }
 
   /** Stops watching; group processes go on. */
   async stop(): Promise<void> {
     await this.link.stop();
+    await this.failover.stop();
     await Promise.all([...this.groups.values()].map(async (runtime) => runtime.close()));
   }
 

@@ -28,8 +28,20 @@ const SHUTDOWN_DRAIN_MS = 5000;
 export interface PrimaryGroupDependencies {
   readonly logger: Logger;
   readonly onEvent: (event: ControlEvent) => void;
+  /** Managed groups: the mirror's mind about commits has changed, see {@link CommitWish}. */
+  readonly onCommits: (wish: CommitWish) => void;
   /** The group cannot go on; the process is to end. */
   readonly onFatal: (message: string) => void;
+}
+
+/**
+ * What the mirror of a managed group wants: that commits need not wait for the standby, which has to be
+ * allowed, or that they wait for it (again). `request` grows with every change of mind.
+ */
+export interface CommitWish {
+  readonly state: 'alone-wanted' | 'together';
+  readonly request: number;
+  readonly why: string;
 }
 
 const WAITS_FOR = { sync: 'durable', memory: 'received', async: 'nothing' } as const;
@@ -48,6 +60,9 @@ export class PrimaryGroup {
   readonly #sender: Sender | undefined;
   #commits: CommitState = 'alone';
   #wasTogether = false;
+  /** Managed groups only. */
+  #wish: CommitWish | undefined;
+  #isAllowed = false;
   #linkDownSinceMs = performance.now();
   #scan: { readonly mode: ScanMode; progress: ScanProgress; estimate: ScanEstimate } | undefined;
   #rates = { recordsPerSecond: 0, bytesPerSecond: 0 };
@@ -69,8 +84,14 @@ export class PrimaryGroup {
       ringBytes: spec.replication.ringBytes,
       helperThreads: HELPER_THREADS,
       spinMicroseconds: SPIN_MICROSECONDS,
+      leaseFile: spec.leaseFile,
     });
     this.#sender = spec.peer === null ? undefined : this.#makeSender(spec.peer, start);
+    if (spec.firstCommitRequest !== null) {
+      const why = 'it has just started';
+      this.#wish = { state: 'alone-wanted', request: spec.firstCommitRequest, why };
+      this.#setGate();
+    }
     this.#end = new Promise((resolve) => {
       this.#ended = resolve;
     });
@@ -199,7 +220,11 @@ export class PrimaryGroup {
     const sender = this.#sender;
     if (sender === undefined) return;
     const linkUp = sender.link.state === 'connected';
-    const decision = decideCommits(this.#commits, this.#spec.replication, {
+    const { replication } = this.#spec;
+    // A managed group wants to know how the standby stands also when no commit waits for it.
+    const isWatched = this.#wish !== undefined && replication.mode === 'async';
+    const options = isWatched ? { ...replication, mode: 'sync' as const } : replication;
+    const decision = decideCommits(this.#commits, options, {
       linkUp,
       ack: sender.acked,
       backlogBytes: sender.backlogBytes,
@@ -209,14 +234,43 @@ export class PrimaryGroup {
     if (decision.state !== this.#commits)
       this.#changeCommits(decision.state, decision.reason ?? '');
     // A commit that began while the gate was being opened must not be left waiting.
-    if (this.#commits === 'alone') this.#filter.commits.release(Infinity);
+    if (!this.#commitsWait) this.#filter.commits.release(Infinity);
+  }
+
+  get #commitsWait(): boolean {
+    if (this.#wish === undefined) return this.#commits === 'together';
+    return this.#spec.replication.mode !== 'async' && !this.#isAllowed;
+  }
+
+  #setGate(): void {
+    this.#filter.commits.setClosed(this.#commitsWait);
+  }
+
+  /** The wish, for those who missed it. */
+  get wish(): CommitWish | undefined {
+    return this.#wish;
+  }
+
+  /** Commits need not wait for the standby; an answer to an older wish does nothing. */
+  allowAlone(request: number): void {
+    if (this.#wish?.request !== request || this.#commits !== 'alone' || this.#isAllowed) return;
+    this.#isAllowed = true;
+    this.#setGate();
+    if (this.#wasTogether) this.#event('error', 'GOES_ON_ALONE', this.#wish.why);
   }
 
   #changeCommits(state: CommitState, reason: string): void {
     this.#dependencies.logger.info({ from: this.#commits, to: state, reason }, 'commits');
     this.#commits = state;
-    this.#filter.commits.setClosed(state === 'together');
     if (state === 'together') this.#wasTogether = true;
+    if (this.#wish !== undefined) {
+      this.#isAllowed = false;
+      const request = this.#wish.request + 1;
+      this.#wish = { state: state === 'alone' ? 'alone-wanted' : state, request, why: reason };
+      this.#dependencies.onCommits(this.#wish);
+    }
+    this.#setGate();
+    if (this.#wish !== undefined && state === 'alone') return;
     this.#event(
       state === 'alone' ? 'error' : 'info',
       state === 'alone' ? 'GOES_ON_ALONE' : 'TOGETHER',
@@ -228,6 +282,11 @@ export class PrimaryGroup {
     this.#dependencies.onEvent(makeEvent(level, code, message));
   }
 
+  /** Last record captured. */
+  get sequence(): number {
+    return this.#sender?.headSequence ?? 0;
+  }
+
   /** See the control channel's `status`. */
   status(): Record<string, unknown> {
     const sender = this.#sender;
@@ -237,7 +296,7 @@ export class PrimaryGroup {
       pid: process.pid,
       epoch: this.#spec.epoch,
       streamId: this.#streamId,
-      sequence: sender?.headSequence ?? 0,
+      sequence: this.sequence,
       link: sender?.link.state ?? 'none',
       linkReason: sender?.link.reason ?? 'the group has no standby',
       mode: this.#spec.replication.mode,
@@ -246,6 +305,7 @@ export class PrimaryGroup {
           ? sender?.link.state !== 'connected'
           : this.#commits === 'alone',
       wasTogether: this.#wasTogether,
+      commits: this.#wish ?? null,
       standby: ack ?? null,
       backlogBytes: sender?.backlogBytes ?? 0,
       lagMs: Math.round(sender?.lagMs ?? 0),

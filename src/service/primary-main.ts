@@ -7,6 +7,7 @@ import { pino } from 'pino';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { sys } from '../linux/libc.ts';
 import { ControlServer } from './control-channel.ts';
+import { type GroupNotice, tellData } from './data-notices.ts';
 import { readSpec } from './group-spec.ts';
 import { removeLeftoverMounts } from './mount-cleanup.ts';
 import { PrimaryGroup, type StreamEnd } from './primary-group.ts';
@@ -26,6 +27,9 @@ const group = new PrimaryGroup(spec, {
     logger.info(event, 'event');
     control.broadcast(event);
   },
+  onCommits: (wish) => {
+    control.notify({ kind: 'commits', ...wish } satisfies GroupNotice);
+  },
   onFatal: (message) => {
     logger.error({ message }, 'the filter broke');
     group.detach();
@@ -39,6 +43,7 @@ const control = new ControlServer(spec.controlSocket, {
     group.rescan();
     return {};
   },
+  allowAlone: ({ request }) => group.allowAlone(Number(request)),
   handover: async () => endWith(async () => group.handover()),
   shutdown: async () => endWith(async () => group.shutdown()),
 });
@@ -87,6 +92,12 @@ try {
   for (const { dir } of spec.directories) removeLeftoverMounts(dir, { covers: true });
   await group.start();
   await control.listen();
+  tellData(control, () => ({
+    kind: 'data',
+    copy: 'up-to-date',
+    epoch: spec.epoch,
+    sequence: group.sequence,
+  }));
   logger.info({ epoch: spec.epoch }, 'primary runs');
   // The next start reads compiled code, which needs less memory than compiling.
   flushCompileCache();

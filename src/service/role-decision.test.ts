@@ -17,6 +17,7 @@ function peer(role: GroupView['role'], epoch: number, groupId = GROUP): GroupVie
     position: null,
     status: null,
     trouble: null,
+    failover: null,
   };
 }
 

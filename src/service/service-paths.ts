@@ -20,6 +20,10 @@ export interface ServicePaths {
   readonly events: string;
   readonly groups: string;
   readonly logs: string;
+  readonly clusterSocket: string;
+  readonly clusterLock: string;
+  readonly clusterSpec: string;
+  readonly clusterLog: string;
 }
 
 /** Paths from UNDERSTUDY_ETC, UNDERSTUDY_STATE and UNDERSTUDY_RUN, or the usual places. */
@@ -42,6 +46,10 @@ export function servicePaths(env: NodeJS.ProcessEnv): ServicePaths {
     events: join(state, 'events.jsonl'),
     groups: join(state, 'groups'),
     logs: join(state, 'log'),
+    clusterSocket: join(run, 'cluster.sock'),
+    clusterLock: join(run, 'cluster.lock'),
+    clusterSpec: join(state, 'cluster.json'),
+    clusterLog: join(state, 'log', 'cluster.log'),
   };
 }
 
@@ -54,6 +62,10 @@ export interface GroupPaths {
   readonly controlSocket: string;
   readonly lock: string;
   readonly log: string;
+  /** Memo and life of the group's machine. */
+  readonly memo: string;
+  /** Lease cells. */
+  readonly lease: string;
   /** State of the group process; every change of role starts with a fresh one. */
   readonly process: (generation: number) => string;
 }
@@ -68,6 +80,8 @@ export function groupPaths(paths: ServicePaths, group: string): GroupPaths {
     controlSocket: join(paths.run, `${group}.sock`),
     lock: join(paths.run, `${group}.lock`),
     log: join(paths.logs, `${group}.log`),
+    memo: join(directory, 'failover.json'),
+    lease: join(paths.run, `${group}.lease`),
     process: (generation) => join(directory, `process-${generation}`),
   };
 }

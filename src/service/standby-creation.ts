@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import { UnderstudyError } from '../core/errors.ts';
 import { checkName, checkPort, groupDirectory } from './creation-checks.ts';
 import { checkDirectory, checkOverlap, isEmptyDirectory } from './directory-checks.ts';
+import { checkFailover } from './failover/creation.ts';
 import { initialState } from './group-state.ts';
 import type { CheckReply, Ownership, StandbyRequest } from './node-protocol.ts';
 import type { NodeService } from './node-service.ts';
@@ -32,6 +33,7 @@ export async function checkStandby(
     }
   }
   await checkPort(service, definition.replicationPort);
+  await checkFailover(service, definition);
   return { usedPorts: [...service.usedPorts()], warnings: [] };
 }
 
@@ -48,15 +50,15 @@ export async function createStandby(service: NodeService, request: StandbyReques
       ...initialState('standby', epoch),
       createdDirectories: created,
     });
-    await runtime.exclusive(async () => {
-      try {
-        await runtime.startStandby();
-      } catch (thrown) {
-        await runtime.stopProcess();
-        service.discardGroup(runtime);
-        throw thrown;
-      }
-    });
+    try {
+      await runtime.exclusive(async () => runtime.startStandby());
+      if (runtime.isManaged) await service.failover.add(runtime);
+    } catch (thrown) {
+      await service.failover.remove(runtime).catch(() => undefined);
+      await runtime.exclusive(async () => runtime.stopProcess());
+      service.discardGroup(runtime);
+      throw thrown;
+    }
     runtime.watch();
   } catch (thrown) {
     removeCreated(created);

@@ -9,6 +9,7 @@ import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { type CoveredDirectory, coverDirectories, uncoverDirectories } from '../mirror/cover.ts';
 import { Standby } from '../mirror/standby.ts';
 import { ControlServer, makeEvent } from './control-channel.ts';
+import { tellData } from './data-notices.ts';
 import { readSpec } from './group-spec.ts';
 import { removeLeftoverMounts } from './mount-cleanup.ts';
 
@@ -17,6 +18,7 @@ const EXIT_DELAY_MS = 50;
 const spec = readSpec(process.argv.slice(2));
 const logger = pino({ base: { group: spec.group, role: 'standby', pid: process.pid } });
 let ending: Promise<unknown> | undefined;
+let lookAtData: (() => void) | undefined;
 
 function makeStandby(directories: readonly CoveredDirectory[]): Standby {
   const { peer, identity, replication } = spec;
@@ -48,6 +50,7 @@ function makeStandby(directories: readonly CoveredDirectory[]): Standby {
         const event = makeEvent(level, code, message, details);
         logger.info(event, 'event');
         control.broadcast(event);
+        lookAtData?.();
       },
       onFatal: (error) => fail('the standby cannot go on', error),
     },
@@ -119,6 +122,10 @@ try {
   standby = makeStandby(directories);
   const port = await standby.start();
   await control.listen();
+  lookAtData = tellData(control, () => {
+    const { copy, epoch, receivedSequence } = standby.status;
+    return { kind: 'data', copy, epoch, sequence: receivedSequence };
+  });
   logger.info({ epoch: spec.epoch, port, copy: standby.status.copy }, 'standby runs');
   // Processes like this one rarely end by themselves, which is when Node would keep compiled code.
   flushCompileCache();

@@ -11,6 +11,7 @@
 // When the promotion fails, A is primary again, with e+2. When A cannot learn how it ended, it waits.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { switchoverManaged } from './failover/managed-commands.ts';
 import type { GroupRuntime } from './group-runtime.ts';
 import { type Position, positionSchema } from './group-spec.ts';
 import {
@@ -48,6 +49,7 @@ export async function switchover(
   if (to !== undefined && to !== target) {
     throw new UnderstudyError('ALREADY_PRIMARY', `"${to}" is the primary of "${name}" already`);
   }
+  if (isPrimary && runtime.isManaged) return switchoverManaged(service, runtime);
   if (isPrimary) return runtime.exclusive(async () => handOver(service, runtime));
   return service.link.client().call({
     method: 'POST',

@@ -3,6 +3,7 @@
 // The new primary asks the old one to cease if it can be reached, finishes its journal, and is primary with a
 // higher epoch. What the old one had not sent is lost to the group.
 import { UnderstudyError } from '../core/errors.ts';
+import { takeoverManaged, yieldManaged } from './failover/managed-commands.ts';
 import type { GroupRuntime } from './group-runtime.ts';
 import { type GroupView, type Outcome, outcomeSchema } from './node-protocol.ts';
 import type { NodeService } from './node-service.ts';
@@ -19,6 +20,8 @@ export interface TakeoverOptions {
   readonly force: boolean;
   /** Promote even a copy that was never complete. */
   readonly acceptIncomplete: boolean;
+  /** Managed groups: promote although acknowledged commits are known to be missing here. */
+  readonly acceptStale: boolean;
 }
 
 /**
@@ -32,6 +35,7 @@ export async function takeover(
   options: TakeoverOptions,
 ): Promise<Outcome> {
   const runtime = service.group(name);
+  if (runtime.isManaged) return takeoverManaged(service, runtime, options);
   return runtime.exclusive(async () => {
     if (runtime.state.role === 'primary') return takeBack(service, runtime, options);
     const other = await service.link.askAbout(name, TAKEOVER_ASK_MS);
@@ -148,6 +152,7 @@ export async function yieldByHand(
   { force }: { force: boolean },
 ): Promise<Outcome> {
   const runtime = service.group(name);
+  if (runtime.isManaged) return yieldManaged(service, runtime);
   return runtime.exclusive(async () => {
     const peer = service.peers.requirePeer().name;
     if (runtime.state.role !== 'primary') {

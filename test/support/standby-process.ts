@@ -108,6 +108,8 @@ export class StandbyProcess {
       replicationHost: '127.0.0.1',
       replicationPort: port,
       controlSocket: this.socket,
+      leaseFile: null,
+      firstCommitRequest: null,
       stateDirectory: join(top, 'state'),
       directories: [{ dir, include: ['**'], exclude: [], seed: false }],
       replication: {

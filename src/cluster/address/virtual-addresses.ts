@@ -119,9 +119,9 @@ export class VirtualAddresses {
     const startMs = this.#parts.clock.monotonicMs();
     try {
       const placed = this.#place();
-      const occupants = await this.#probe(placed, taking.signal);
+      const occupants = force ? [] : await this.#probe(placed, taking.signal);
       const [first] = occupants;
-      if (first !== undefined && !force) return refused('ADDRESS_IN_USE', inUse(first), occupants);
+      if (first !== undefined) return refused('ADDRESS_IN_USE', inUse(first), occupants);
       if (taking.signal.aborted) return cancelled(this.#options.group);
       this.#put(placed);
       const fault = await this.#runHooks('take');

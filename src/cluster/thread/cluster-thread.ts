@@ -42,7 +42,7 @@ export interface GroupSetup {
 
 export type ToWorker =
   | { readonly kind: 'add'; readonly setup: GroupSetup }
-  | { readonly kind: 'remove'; readonly groupId: string }
+  | { readonly kind: 'remove'; readonly groupId: string; readonly giveUp: boolean }
   | { readonly kind: 'event'; readonly groupId: string; readonly event: MachineEvent }
   | {
       readonly kind: 'command';
@@ -122,9 +122,12 @@ export class ClusterThread {
     );
   }
 
-  /** Stops the machine; lease and addresses stay as they are. */
-  removeGroup(groupId: string): void {
-    this.#post({ kind: 'remove', groupId });
+  /**
+   * Stops the machine. Lease and addresses stay as they are; with `giveUp` the group is no longer
+   * managed: the addresses are released, and its process may write without a lease.
+   */
+  removeGroup(groupId: string, { giveUp = false }: { giveUp?: boolean } = {}): void {
+    this.#post({ kind: 'remove', groupId, giveUp });
   }
 
   /** Tells a machine what has happened. */

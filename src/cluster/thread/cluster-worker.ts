@@ -69,17 +69,18 @@ function addGroup(setup: GroupSetup): void {
   groups.set(groupId, { host, effects });
 }
 
-async function removeGroup(groupId: string): Promise<void> {
+async function removeGroup(groupId: string, giveUp = false): Promise<void> {
   const group = groups.get(groupId);
   groups.delete(groupId);
   group?.host.stop();
   transport.removeGroup(groupId);
+  if (giveUp) await group?.effects.giveUp();
   await group?.effects.close();
 }
 
 async function close(): Promise<void> {
   loop.stop();
-  await Promise.all([...groups.keys()].map(removeGroup));
+  await Promise.all([...groups.keys()].map(async (groupId) => removeGroup(groupId)));
   responder.close();
   await transport.close();
   port.close();
@@ -96,7 +97,7 @@ function onMessage(message: ToWorker): void {
       }
       return;
     case 'remove':
-      void removeGroup(message.groupId);
+      void removeGroup(message.groupId, message.giveUp);
       return;
     case 'event':
       groups.get(message.groupId)?.host.deliver(message.event);

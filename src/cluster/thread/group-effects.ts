@@ -113,6 +113,12 @@ export class GroupEffects {
     this.#watchdog?.feed(nowMs, leaseUntilMs);
   }
 
+  /** The group is no longer managed: nobody needs a lease, and the addresses are released. */
+  async giveUp(): Promise<void> {
+    this.#setLease(Number.POSITIVE_INFINITY);
+    await this.#addresses?.release();
+  }
+
   /** Closes what belongs to this thread; lease and addresses stay as they are. */
   async close(): Promise<void> {
     this.#parts.responder.cease(this.#setup.groupId);

@@ -1,0 +1,179 @@
+// The cluster process as the service sees it: started or found running, connected to again and again.
+//
+//   connect() ─▶ lock free: start ─┐
+//            └─▶ lock held ────────┴─▶ connected ──connection ends──▶ connect()
+//
+// It runs on when the service ends. One with other settings (another peer, other networks) is replaced.
+import { spawn } from 'node:child_process';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf, UnderstudyError } from '../../core/errors.ts';
+import type { MachineEvent } from '../../cluster/machine/event-types.ts';
+import { ControlClient, type ControlEvent, type ControlParams } from '../control-channel.ts';
+import { writeJsonDurably } from '../durable-file.ts';
+import { isLocked, lockOwner, tryLock } from '../process-lock.ts';
+import type { ServicePaths } from '../service-paths.ts';
+import type { ClusterNotice, ClusterSpec } from './cluster-protocol.ts';
+
+const PROGRAM = join(import.meta.dirname, 'cluster-main.ts');
+const START_TIMEOUT_MS = 20_000;
+const RETRY_MS = 20;
+const AGAIN_MS = 200;
+const CALL_TIMEOUT_MS = 10_000;
+
+export interface ClusterProcessOptions {
+  readonly paths: ServicePaths;
+  readonly spec: ClusterSpec;
+  readonly onNotice: (notice: ClusterNotice) => void;
+  readonly onEvent: (event: ControlEvent) => void;
+  /** Called after every connection, also to a process that was just started. */
+  readonly onConnected: () => Promise<void>;
+  readonly onTrouble: (sentence: string | null) => void;
+}
+
+export class ClusterProcess {
+  readonly #options: ClusterProcessOptions;
+  #client: ControlClient | undefined;
+  /** Results that could not be delivered yet. */
+  #undelivered: { readonly groupId: string; readonly event: MachineEvent }[] = [];
+  #stopped = false;
+  #running: Promise<void> | undefined;
+
+  constructor(options: ClusterProcessOptions) {
+    this.#options = options;
+  }
+
+  /** Begins to keep the process running and connected; resolves after the first connection. */
+  async start(): Promise<void> {
+    let first: (() => void) | undefined;
+    const connected = new Promise<void>((resolve) => {
+      first = resolve;
+    });
+    this.#running = this.#keepConnected(() => first?.());
+    await connected;
+  }
+
+  /** Lets go of the process, which runs on. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#client?.close();
+    await this.#running;
+  }
+
+  /** Ends the process: there is no managed group any more. */
+  async end(): Promise<void> {
+    this.#stopped = true;
+    await this.#client?.call('shutdown', {}, CALL_TIMEOUT_MS).catch(() => undefined);
+    this.#client?.close();
+    await this.#running;
+  }
+
+  /** Errors: CLUSTER_PROCESS_DOWN, and those of the method. */
+  async call(method: string, params: ControlParams, timeoutMs = CALL_TIMEOUT_MS): Promise<unknown> {
+    const client = this.#client;
+    if (client === undefined || client.isClosed) {
+      throw new UnderstudyError(
+        'CLUSTER_PROCESS_DOWN',
+        'the cluster process of this node does not run at this moment: try again, and see "understudy status"',
+      );
+    }
+    return client.call(method, params, timeoutMs);
+  }
+
+  /** Tells a machine something. Results of effects are kept until they can be delivered. */
+  deliver(groupId: string, event: MachineEvent): void {
+    const client = this.#client;
+    const keep = (): void => {
+      if ('op' in event) this.#undelivered.push({ groupId, event });
+    };
+    if (client === undefined || client.isClosed) {
+      keep();
+      return;
+    }
+    client.call('deliver', { groupId, events: [event] }, CALL_TIMEOUT_MS).catch(keep);
+  }
+
+  async #keepConnected(onFirst: () => void): Promise<void> {
+    const { onTrouble } = this.#options;
+    while (!this.#stopped) {
+      try {
+        const client = await this.#connect();
+        this.#client = client;
+        const ended = new Promise<void>((resolve) => {
+          client.onClose(resolve);
+        });
+        client.onNotice((notice) => this.#options.onNotice(notice as ClusterNotice));
+        client.onEvent(this.#options.onEvent);
+        for (const { groupId, event } of this.#undelivered.splice(0)) this.deliver(groupId, event);
+        await this.#options.onConnected();
+        onTrouble(null);
+        onFirst();
+        await ended;
+      } catch (thrown) {
+        onTrouble(`failover does not work at this moment: ${messageOf(thrown)}`);
+        await sleep(AGAIN_MS);
+      }
+    }
+  }
+
+  async #connect(): Promise<ControlClient> {
+    const { paths, spec } = this.#options;
+    const isOurs = existsSync(paths.clusterSpec) && isSameSpec(paths.clusterSpec, spec);
+    if (isLocked(paths.clusterLock) && !isOurs) await this.#replace();
+    if (!isLocked(paths.clusterLock)) this.#spawn();
+    const deadline = performance.now() + START_TIMEOUT_MS;
+    for (;;) {
+      try {
+        return await ControlClient.connect(spec.controlSocket, 1000);
+      } catch (cause) {
+        if (!isLocked(paths.clusterLock) || performance.now() > deadline) {
+          throw new UnderstudyError(
+            'CLUSTER_PROCESS_DOWN',
+            `the cluster process does not answer: see ${paths.clusterLog}`,
+            { cause },
+          );
+        }
+        await sleep(RETRY_MS);
+      }
+    }
+  }
+
+  #spawn(): void {
+    const { paths, spec } = this.#options;
+    writeJsonDurably(paths.clusterSpec, spec);
+    const lock = tryLock(paths.clusterLock);
+    if (lock === undefined) return;
+    const log = openSync(paths.clusterLog, 'a', 0o600);
+    try {
+      const flags = ['--max-semi-space-size=1', '--optimize-for-size'];
+      const child = spawn(process.execPath, [...flags, PROGRAM, '--spec', paths.clusterSpec], {
+        cwd: '/',
+        detached: true,
+        // The fourth descriptor is the lock: it is free again when the process has ended.
+        stdio: ['ignore', log, log, lock.fd],
+      });
+      if (child.pid !== undefined) lock.note(child.pid);
+      child.on('error', () => undefined);
+      child.unref();
+    } finally {
+      closeSync(log);
+      lock.release();
+    }
+  }
+
+  async #replace(): Promise<void> {
+    const { paths, spec } = this.#options;
+    const client = await ControlClient.connect(spec.controlSocket, 1000).catch(() => undefined);
+    await client?.call('shutdown', {}, CALL_TIMEOUT_MS).catch(() => undefined);
+    client?.close();
+    const deadline = performance.now() + START_TIMEOUT_MS;
+    while (isLocked(paths.clusterLock) && performance.now() < deadline) await sleep(RETRY_MS);
+    const pid = lockOwner(paths.clusterLock);
+    if (isLocked(paths.clusterLock) && pid !== undefined) process.kill(pid, 'SIGKILL');
+  }
+}
+
+function isSameSpec(path: string, spec: ClusterSpec): boolean {
+  return JSON.stringify(JSON.parse(readFileSync(path, 'utf8'))) === JSON.stringify(spec);
+}

@@ -1,0 +1,97 @@
+// The creation of managed groups: what is checked on both nodes, and the beginning of their machines.
+import { UnderstudyError } from '../../core/errors.ts';
+import { silentLogger } from '../../core/logger.ts';
+import { systemClock } from '../../core/clock.ts';
+import { statementOf } from '../../cluster/arbiter/arbiter.ts';
+import { GatewayProbe } from '../../cluster/arbiter/gateway-probe.ts';
+import { VirtualAddresses } from '../../cluster/address/virtual-addresses.ts';
+import { Fencer } from '../../cluster/fencing/fencer.ts';
+import type { ArbiterSettings } from '../../cluster/settings.ts';
+import type { GroupDefinition } from '../group-definition.ts';
+import type { GroupRuntime } from '../group-runtime.ts';
+import type { NodeService } from '../node-service.ts';
+import type { GroupSettings } from './group-settings.ts';
+
+const GATEWAY_PATIENCE_MS = 1000;
+const SERVE_TIMEOUT_MS = 30_000;
+
+/**
+ * Checks on this node that failover with these settings can work. Returns what an operator should know.
+ * Errors: those of the settings, ADDRESS_IN_USE, ADDRESS_OUTSIDE_NETWORK and others of the address,
+ * ARBITER_UNREACHABLE, FENCE_AGENT_MISSING and others of the agent.
+ */
+export async function checkFailover(
+  service: NodeService,
+  definition: GroupDefinition,
+): Promise<string[]> {
+  if (definition.failover === null) return [];
+  const settings = service.failover.settingsOf(definition);
+  await checkAddresses(settings);
+  const fromArbiter = await checkArbiter(settings, service.config.name, definition.groupId);
+  if (settings.fencing?.peer !== undefined) await new Fencer(settings.fencing.peer).check();
+  const statement = statementOf(settings.arbiter.kind, settings.config.fencing !== 'off');
+  return [statement, ...settings.advice, ...fromArbiter];
+}
+
+async function checkAddresses({ addresses }: GroupSettings): Promise<void> {
+  if (addresses === null) return;
+  const parts = { clock: systemClock, logger: silentLogger, onEvent: () => undefined };
+  await new VirtualAddresses(addresses, parts).check();
+}
+
+async function checkArbiter(
+  { arbiter, config }: GroupSettings,
+  node: string,
+  groupId: string,
+): Promise<readonly string[]> {
+  if (arbiter.kind === 'gateway') {
+    await checkGateway(arbiter, node);
+    return [];
+  }
+  if (arbiter.kind === 'none') return [];
+  const { EtcdArbiter } = await import('../../cluster/arbiter/etcd-arbiter.ts');
+  const etcd = new EtcdArbiter({
+    ...arbiter.etcd,
+    groupId,
+    groupName: config.group,
+    self: config.self,
+  });
+  try {
+    return await etcd.check();
+  } finally {
+    await etcd.close();
+  }
+}
+
+async function checkGateway(
+  { ip, method }: Extract<ArbiterSettings, { kind: 'gateway' }>,
+  node: string,
+): Promise<void> {
+  const probe = new GatewayProbe(ip, method);
+  try {
+    const { reachable } = await probe.probe(GATEWAY_PATIENCE_MS);
+    if (reachable) return;
+  } finally {
+    probe.close();
+  }
+  throw new UnderstudyError(
+    'ARBITER_UNREACHABLE',
+    `the gateway ${ip} does not answer node "${node}" (ARP and ping): choose an address that both nodes reach and that answers`,
+  );
+}
+
+/**
+ * Lets the machines of a group that was just created make this node the primary. Errors:
+ * GROUP_NOT_SERVED with what is in the way.
+ */
+export async function beginServing(service: NodeService, runtime: GroupRuntime): Promise<void> {
+  const failover = await service.failover.add(runtime);
+  const served = await failover.waitFor(({ role }) => role === 'primary', SERVE_TIMEOUT_MS);
+  if (served !== undefined) return;
+  const { view } = failover;
+  const why = view === null ? 'its machine says nothing' : view.waiting || view.reason;
+  throw new UnderstudyError(
+    'GROUP_NOT_SERVED',
+    `group "${runtime.name}" did not come into service within ${SERVE_TIMEOUT_MS / 1000} s (${why}): check that heartbeats (7442/udp) pass between the nodes on all networks, see "understudy events"`,
+  );
+}

@@ -1,0 +1,462 @@
+// A managed group on this node: carries out what its machine wants, and tells the machine what happens.
+//
+//   cluster process ──effect──▶ GroupFailover ──▶ GroupRuntime (roles), agents (application)
+//        ▲                          │
+//        └──result, data, commits───┘
+//
+// The machine outlives the service. After a restart of either, `join` brings both together again:
+// what the machine still waits for is carried out, what it does not know is told.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { unreachable } from '../../core/assert.ts';
+import { messageOf, UnderstudyError } from '../../core/errors.ts';
+import type { EffectOf } from '../../cluster/machine/effect-types.ts';
+import type { Command, MachineEvent } from '../../cluster/machine/event-types.ts';
+import type { CopyState, Position } from '../../cluster/machine/types.ts';
+import type { Refusal } from '../../cluster/machine/commands.ts';
+import type { OuterEffect } from '../../cluster/thread/group-effects.ts';
+import type { MachineView } from '../../cluster/thread/machine-view.ts';
+import { killAgents } from '../agent-killer.ts';
+import { probeAgents } from '../agent-runner.ts';
+import type { DataNotice, GroupNotice } from '../data-notices.ts';
+import type { GroupRuntime, RuntimeOwner } from '../group-runtime.ts';
+import type { ClusterProcess } from './cluster-process.ts';
+import type { GroupHandover, GroupStanding } from './cluster-protocol.ts';
+import type { GroupSettings } from './group-settings.ts';
+import { LinkWatch } from './link-watch.ts';
+import { cease, handOver, ownData, promote } from './role-changes.ts';
+
+const VIEW_POLL_MS = 20;
+const RESTART_PAUSE_MS = 500;
+const SAID_KEPT = 50;
+
+export interface GroupFailoverOptions {
+  readonly runtime: GroupRuntime;
+  readonly cluster: ClusterProcess;
+  readonly settings: GroupSettings;
+}
+
+export class GroupFailover implements RuntimeOwner {
+  readonly settings: GroupSettings;
+  readonly #runtime: GroupRuntime;
+  readonly #cluster: ClusterProcess;
+  readonly #groupId: string;
+  readonly #links: LinkWatch;
+  #view: MachineView | null = null;
+  /** Effects that are being carried out, so that none is begun twice. */
+  readonly #running = new Set<number>();
+  /** Gives up the start or stop of the application that is under way. */
+  #application = new AbortController();
+  #applicationQueue: Promise<unknown> = Promise.resolve();
+  #probing: NodeJS.Timeout | undefined;
+  #probeUnderWay = false;
+  /** Highest number of a wish about commits in the present epoch. */
+  #lastRequest = 0;
+  #restarting = false;
+  /** What the machine said lately. */
+  readonly #said: EffectOf<'emit'>[] = [];
+  #stopped = false;
+
+  constructor({ runtime, cluster, settings }: GroupFailoverOptions) {
+    this.settings = settings;
+    this.#runtime = runtime;
+    this.#cluster = cluster;
+    this.#groupId = runtime.definition.groupId;
+    const interfaces = (settings.addresses?.addresses ?? []).map((one) => one.interface);
+    this.#links = new LinkWatch(interfaces, (state, why) => {
+      this.#tell({ kind: 'health', part: 'network', state, why });
+    });
+    runtime.manageBy(this);
+  }
+
+  get view(): MachineView | null {
+    return this.#view;
+  }
+
+  /**
+   * Brings machine and service together, after a (re)start of either. `standing`: what the cluster
+   * process knows of the group; undefined when it does not run it. Errors: GROUP_MACHINE_FAILED.
+   */
+  async join(standing: GroupStanding | undefined): Promise<void> {
+    const found =
+      standing ??
+      ((await this.#cluster.call('add', { handover: this.#handover() }, 30_000)) as GroupStanding);
+    if (found.view !== null) this.onView(found.view);
+    for (const effect of found.effects) this.onEffect(effect);
+    this.#links.tellAgain();
+    if (this.#runtime.phase === 'running') await this.#tellStatus();
+  }
+
+  /** Stops watching; machine, lease and addresses stay. */
+  stop(): void {
+    this.#stopped = true;
+    this.#links.stop();
+    clearTimeout(this.#probing);
+  }
+
+  /** The group is no longer managed: no machine, no address, and its process may write without a lease. */
+  async leave(): Promise<void> {
+    this.stop();
+    await this.#cluster.call('remove', { groupId: this.#groupId });
+  }
+
+  #handover(): GroupHandover {
+    const { config, arbiter, addresses, fencing, watchdogPath } = this.settings;
+    const { state, files, process } = this.#runtime;
+    const isServing = state.role === 'primary' && process.isAlive;
+    const { copy, position } = this.#standingData();
+    return {
+      groupId: this.#groupId,
+      config,
+      arbiter,
+      addresses,
+      fence: fencing?.peer ?? null,
+      watchdogPath,
+      leaseFile: files.lease,
+      memoFile: files.memo,
+      isCreator: state.role === 'primary',
+      copy,
+      position,
+      running: isServing ? { epoch: state.epoch, runsApplication: state.agentsStarted } : null,
+    };
+  }
+
+  /** What is known of the data here without a process. */
+  #standingData(): { readonly copy: CopyState; readonly position: Position } {
+    const { state } = this.#runtime;
+    if (state.role === 'primary') return { copy: 'up-to-date', position: ownData(state) };
+    if (state.own !== null) return { copy: 'up-to-date', position: state.own };
+    return { copy: 'syncing', position: { epoch: state.epoch, sequence: state.lastSequence } };
+  }
+
+  onView(view: MachineView): void {
+    this.#view = view;
+    if (view.application === 'running') this.#scheduleProbe();
+    this.#adjust();
+  }
+
+  /** Where role and process do not fit together although no effect is under way. */
+  #adjust(): void {
+    const { view } = this;
+    const runtime = this.#runtime;
+    if (view === null || this.#stopped || this.#running.size > 0 || this.#restarting) return;
+    if (runtime.process.isAlive) return;
+    const isFollower = view.role === 'standby' && view.peerRole === 'primary';
+    if (isFollower && runtime.state.role === 'primary') void this.#restart('follow');
+    if (view.role === 'primary' && runtime.state.role === 'primary') void this.#restart('serve');
+  }
+
+  async #restart(how: 'follow' | 'serve'): Promise<void> {
+    const runtime = this.#runtime;
+    this.#restarting = true;
+    try {
+      await runtime.exclusive(async () => {
+        if (how === 'follow') await this.#follow();
+        else await this.#serveAgain();
+      });
+    } catch (thrown) {
+      runtime.setTrouble('process', messageOf(thrown));
+      runtime.emit('error', 'GROUP_START_FAILED', messageOf(thrown));
+      await sleep(RESTART_PAUSE_MS);
+    } finally {
+      this.#restarting = false;
+    }
+    this.#adjust();
+  }
+
+  /** A former primary that comes back and finds the other one serving. */
+  async #follow(): Promise<void> {
+    const runtime = this.#runtime;
+    const { epoch } = runtime.state;
+    runtime.emit(
+      'warning',
+      'PRIMARY_ELSEWHERE',
+      `group "${runtime.name}" was taken over by the other node: this node becomes its standby, and what it wrote last and did not send is replaced`,
+    );
+    await runtime.becomeStandby(epoch, null, ownData(runtime.state));
+  }
+
+  /** The process of a primary died: another one goes on in its place, with the same lease. */
+  async #serveAgain(): Promise<void> {
+    const runtime = this.#runtime;
+    if (this.#view?.role !== 'primary' || runtime.process.isAlive) return;
+    await runtime.killProcess();
+    await runtime.startPrimaryProcess(this.#lastRequest + 1);
+    if (this.#view.application === 'running') {
+      const why = 'its files were gone for a moment, since the process of the filter had ended';
+      this.#tell({ kind: 'application', state: 'failed', why });
+    }
+  }
+
+  onRunning(): void {
+    void this.#tellStatus();
+  }
+
+  onLost(): void {
+    this.#adjust();
+  }
+
+  onNotice(notice: GroupNotice): void {
+    if (notice.kind === 'data') {
+      this.#tellData(notice);
+      return;
+    }
+    const { state, request, why } = notice;
+    this.#lastRequest = Math.max(this.#lastRequest, request);
+    this.#tell({ kind: 'commits', state, request, why });
+  }
+
+  async #tellStatus(): Promise<void> {
+    try {
+      const status = await this.#runtime.process.status();
+      if (status['role'] === 'primary') {
+        const sequence = Number(status['sequence']);
+        const epoch = Number(status['epoch']);
+        this.#tellData({ kind: 'data', copy: 'up-to-date', epoch, sequence });
+        const wish = status['commits'] as Omit<GroupNotice & { kind: 'commits' }, 'kind'> | null;
+        if (wish !== null) this.onNotice({ kind: 'commits', ...wish });
+      } else {
+        const copy = status['copy'] as DataNotice['copy'];
+        const epoch = Number(status['epoch']);
+        this.#tellData({ kind: 'data', copy, epoch, sequence: Number(status['receivedSequence']) });
+      }
+    } catch {
+      // It ended in this moment, which is told otherwise.
+    }
+  }
+
+  #tellData({ copy, epoch, sequence }: DataNotice): void {
+    const runtime = this.#runtime;
+    const { own, role } = runtime.state;
+    if (copy === 'empty') {
+      this.#tell({ kind: 'copy', ...this.#standingData() });
+      return;
+    }
+    if (own !== null && role === 'standby') runtime.saveState({ own: null });
+    if (role === 'primary') runtime.noteSequence(sequence);
+    this.#tell({ kind: 'copy', copy, position: { epoch, sequence } });
+  }
+
+  /** Begins to carry an effect out. */
+  onEffect(effect: OuterEffect): void {
+    if (!('op' in effect)) {
+      this.#now(effect);
+      return;
+    }
+    const { op } = effect;
+    if (this.#running.has(op)) return;
+    this.#running.add(op);
+    void this.#carryOut(effect).finally(() => {
+      this.#running.delete(op);
+      this.#adjust();
+    });
+  }
+
+  #now(effect: Exclude<OuterEffect, { readonly op: number }>): void {
+    switch (effect.kind) {
+      case 'emit':
+        this.#said.push(effect);
+        if (this.#said.length > SAID_KEPT) this.#said.shift();
+        this.#runtime.emit(effect.level, effect.code, effect.message);
+        return;
+      case 'allowAlone':
+        this.#allowAlone(effect.request);
+        return;
+      case 'fenceSelf':
+      case 'persist':
+        return;
+      default:
+        unreachable(effect);
+    }
+  }
+
+  #allowAlone(request: number): void {
+    const { process } = this.#runtime;
+    // A process that is not there yet tells its wish when it is, and gets its answer then.
+    process.call('allowAlone', { request }, 5000).catch(() => undefined);
+  }
+
+  async #carryOut(effect: Extract<OuterEffect, { readonly op: number }>): Promise<void> {
+    switch (effect.kind) {
+      case 'promote':
+        return this.#promote(effect);
+      case 'demote':
+        return this.#demote(effect);
+      case 'startApplication':
+      case 'stopApplication':
+      case 'escalateStop':
+        return this.#moveApplication(effect);
+      case 'fence':
+        return undefined;
+      default:
+        return unreachable(effect);
+    }
+  }
+
+  async #promote({ op, epoch, base, force }: EffectOf<'promote'>): Promise<void> {
+    const runtime = this.#runtime;
+    this.#lastRequest = 1;
+    try {
+      const position = await runtime.exclusive(async () =>
+        promote(runtime, {
+          epoch,
+          base,
+          force,
+          noteServing: async () => {
+            await this.#cluster.call('serving', { groupId: this.#groupId, epoch });
+          },
+        }),
+      );
+      this.#tell({ kind: 'promoted', op, position });
+      await this.#tellStatus();
+    } catch (thrown) {
+      this.#tell({ kind: 'promoteFailed', op, message: messageOf(thrown) });
+    }
+  }
+
+  async #demote({ op, drain, timeoutMs }: EffectOf<'demote'>): Promise<void> {
+    const runtime = this.#runtime;
+    // A promotion or a handover that is under way must not be waited for.
+    if (!drain) runtime.process.kill();
+    await runtime.exclusive(async () => {
+      if (drain && runtime.state.role === 'primary' && runtime.process.isAlive) {
+        try {
+          this.#tell({ kind: 'demoted', op, ...(await handOver(runtime, timeoutMs)) });
+          return;
+        } catch (thrown) {
+          if (runtime.process.isAlive) {
+            this.#tell({ kind: 'demoteFailed', op, message: messageOf(thrown) });
+            return;
+          }
+        }
+      }
+      this.#tell({ kind: 'demoted', op, ...(await cease(runtime)) });
+    });
+    await this.#tellStatus();
+  }
+
+  /** One after the other; what comes later gives up what is under way. */
+  async #moveApplication(
+    effect: EffectOf<'startApplication' | 'stopApplication' | 'escalateStop'>,
+  ): Promise<void> {
+    this.#application.abort();
+    const control = new AbortController();
+    this.#application = control;
+    const turn = this.#applicationQueue.then(async () => this.#perform(effect, control.signal));
+    this.#applicationQueue = turn;
+    await turn;
+  }
+
+  async #perform(
+    { kind, op, timeoutMs }: EffectOf<'startApplication' | 'stopApplication' | 'escalateStop'>,
+    given: AbortSignal,
+  ): Promise<void> {
+    const runtime = this.#runtime;
+    const signal = AbortSignal.any([given, AbortSignal.timeout(timeoutMs)]);
+    if (kind === 'startApplication') {
+      const faults = await runtime.startAgents(signal);
+      if (faults.length === 0) this.#tell({ kind: 'applicationStarted', op });
+      else this.#tell({ kind: 'applicationStartFailed', op, message: faults.join('; ') });
+      return;
+    }
+    const fault =
+      kind === 'stopApplication' ? await this.#stopAgents(signal) : await this.#kill(timeoutMs);
+    if (fault === null) this.#tell({ kind: 'applicationStopped', op });
+    else this.#tell({ kind: 'applicationStopFailed', op, message: fault });
+  }
+
+  async #stopAgents(signal: AbortSignal): Promise<string | null> {
+    try {
+      await this.#runtime.stopAgents(signal);
+      return null;
+    } catch (thrown) {
+      return messageOf(thrown);
+    }
+  }
+
+  async #kill(timeoutMs: number): Promise<string | null> {
+    const { definition, process } = this.#runtime;
+    const directories = definition.directories.map(({ dir }) => dir);
+    const ignorePids = new Set(process.pid === undefined ? [] : [process.pid]);
+    const { left } = await killAgents(directories, { ignorePids, timeoutMs });
+    if (left.length === 0) {
+      this.#runtime.saveState({ agentsStarted: false });
+      return null;
+    }
+    return `these processes cannot be killed: ${left.map(({ pid, command }) => `${pid} ${command}`).join(', ')}`;
+  }
+
+  #scheduleProbe(): void {
+    if (this.#probing !== undefined || this.#stopped) return;
+    const agents = this.#runtime.definition.agents.filter(({ probe }) => probe !== null);
+    const intervalMs = Math.min(...agents.map(({ probeIntervalMs }) => probeIntervalMs));
+    if (!Number.isFinite(intervalMs)) return;
+    this.#probing = setTimeout(() => void this.#probe(), intervalMs);
+  }
+
+  async #probe(): Promise<void> {
+    if (this.#probeUnderWay) return;
+    this.#probeUnderWay = true;
+    const { agents } = this.#runtime.definition;
+    try {
+      const results = await probeAgents(agents, this.#runtime.agentContext());
+      const bad = results.find(({ state }) => state !== 'ok');
+      this.#tell({ kind: 'application', state: bad?.state ?? 'ok', why: bad?.why ?? '' });
+    } finally {
+      this.#probeUnderWay = false;
+      this.#probing = undefined;
+      if (this.#view?.application === 'running') this.#scheduleProbe();
+    }
+  }
+
+  #tell(event: MachineEvent): void {
+    this.#cluster.deliver(this.#groupId, event);
+  }
+
+  /**
+   * Gives a command to the machine and waits until `isDone`. Errors: the machine's refusal, any of
+   * `failures` when the machine says so, COMMAND_UNFINISHED, CLUSTER_PROCESS_DOWN.
+   */
+  async command(
+    command: Command,
+    until: {
+      readonly isDone: (view: MachineView) => boolean;
+      readonly failures: readonly string[];
+      readonly timeoutMs: number;
+    },
+  ): Promise<void> {
+    const { name } = this.#runtime;
+    this.#said.length = 0;
+    const params = { groupId: this.#groupId, command };
+    const refusal = (await this.#cluster.call('command', params)) as Refusal | null;
+    if (refusal !== null) throw new UnderstudyError(refusal.code, refusal.reason);
+    const deadline = performance.now() + until.timeoutMs;
+    for (;;) {
+      const { view } = this;
+      const failure = this.#said.find(({ code }) => until.failures.includes(code));
+      if (failure !== undefined) throw new UnderstudyError(failure.code, failure.message);
+      if (view !== null && until.isDone(view)) return;
+      if (performance.now() > deadline || this.#stopped) {
+        const why = view === null ? 'nothing is known of its machine' : view.reason;
+        throw new UnderstudyError(
+          'COMMAND_UNFINISHED',
+          `group "${name}": "${command.kind}" has not come to an end within ${Math.round(until.timeoutMs / 1000)} s (${why}): see "understudy events"`,
+        );
+      }
+      await sleep(VIEW_POLL_MS);
+    }
+  }
+
+  /** Waits until the view is as wanted; undefined when that takes longer than `timeoutMs`. */
+  async waitFor(
+    isWanted: (view: MachineView) => boolean,
+    timeoutMs: number,
+  ): Promise<MachineView | undefined> {
+    const deadline = performance.now() + timeoutMs;
+    while (performance.now() < deadline && !this.#stopped) {
+      const { view } = this;
+      if (view !== null && isWanted(view)) return view;
+      await sleep(VIEW_POLL_MS);
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,167 @@
+// Failover of all managed groups of this node: the connection to the cluster process, and one
+// GroupFailover for each group. The cluster process is started with the first managed group.
+import { messageOf, UnderstudyError } from '../../core/errors.ts';
+import type { GroupRuntime } from '../group-runtime.ts';
+import type { NodeConfig } from '../node-config.ts';
+import type { PeerStore } from '../peer-store.ts';
+import type { ServicePaths } from '../service-paths.ts';
+import type { ControlEvent } from '../control-channel.ts';
+import { ClusterProcess } from './cluster-process.ts';
+import type { ClusterNotice, ClusterSpec, GroupStanding } from './cluster-protocol.ts';
+import { GroupFailover } from './group-failover.ts';
+import {
+  type GroupSettings,
+  heartbeatNetworks,
+  type NodeIdentity,
+  resolveGroup,
+} from './group-settings.ts';
+import type { GroupDefinition } from '../group-definition.ts';
+
+export interface NodeFailoverOptions {
+  readonly paths: ServicePaths;
+  readonly config: NodeConfig;
+  readonly self: NodeIdentity;
+  readonly peers: PeerStore;
+  readonly onEvent: (event: ControlEvent) => void;
+  readonly emit: (level: ControlEvent['level'], code: string, message: string) => void;
+}
+
+export class NodeFailover {
+  readonly #options: NodeFailoverOptions;
+  readonly #groups = new Map<string, GroupFailover>();
+  readonly #runtimes = new Map<string, GroupRuntime>();
+  #cluster: ClusterProcess | undefined;
+  #starting: Promise<void> | undefined;
+
+  constructor(options: NodeFailoverOptions) {
+    this.#options = options;
+  }
+
+  /** The settings of a group as each node uses them. Errors: those of {@link resolveGroup}. */
+  settingsOf(definition: GroupDefinition): GroupSettings {
+    const { self, peers } = this.#options;
+    return resolveGroup(definition, self, peers.requirePeer());
+  }
+
+  /** Errors: GROUP_NOT_MANAGED. */
+  of(runtime: GroupRuntime): GroupFailover {
+    const failover = this.#groups.get(runtime.definition.groupId);
+    if (failover !== undefined) return failover;
+    throw new UnderstudyError(
+      'GROUP_NOT_MANAGED',
+      `group "${runtime.name}" has no failover: it is switched over by command only. Create it with "failover: {}" in its YAML for maintenance mode and automatic takeover`,
+    );
+  }
+
+  /** Takes groups over that exist already, at the start of the service. */
+  start(runtimes: readonly GroupRuntime[]): void {
+    for (const runtime of runtimes) {
+      this.add(runtime).catch((thrown: unknown) => {
+        const sentence = `failover of group "${runtime.name}" does not run: ${messageOf(thrown)}`;
+        runtime.setTrouble('failover', sentence);
+        this.#options.emit('error', 'FAILOVER_NOT_RUNNING', sentence);
+      });
+    }
+  }
+
+  /** Begins to manage a group. Errors: those of the settings, NETWORKS_NEEDED, GROUP_MACHINE_FAILED. */
+  async add(runtime: GroupRuntime): Promise<GroupFailover> {
+    const settings = this.settingsOf(runtime.definition);
+    const { groupId } = runtime.definition;
+    this.#cluster ??= this.#makeCluster();
+    const failover = new GroupFailover({ runtime, cluster: this.#cluster, settings });
+    this.#runtimes.set(groupId, runtime);
+    if (this.#starting === undefined) {
+      // The first connection lets all groups join that are known by then.
+      this.#groups.set(groupId, failover);
+      this.#starting = this.#cluster.start();
+      await this.#starting;
+      return failover;
+    }
+    await this.#starting;
+    const known = await this.#standings();
+    this.#groups.set(groupId, failover);
+    await failover.join(known.get(groupId));
+    return failover;
+  }
+
+  /** Ends to manage a group. */
+  async remove(runtime: GroupRuntime): Promise<void> {
+    const { groupId } = runtime.definition;
+    const failover = this.#groups.get(groupId);
+    if (failover === undefined) return;
+    await failover.leave();
+    this.#groups.delete(groupId);
+    this.#runtimes.delete(groupId);
+    if (this.#groups.size > 0) return;
+    const cluster = this.#cluster;
+    this.#cluster = undefined;
+    this.#starting = undefined;
+    await cluster?.end();
+  }
+
+  /** The service ends; the cluster process goes on. */
+  async stop(): Promise<void> {
+    for (const failover of this.#groups.values()) failover.stop();
+    await this.#cluster?.stop();
+  }
+
+  #makeCluster(): ClusterProcess {
+    const { paths, onEvent } = this.#options;
+    return new ClusterProcess({
+      paths,
+      spec: this.#spec(),
+      onNotice: (notice) => this.#onNotice(notice),
+      onEvent,
+      onConnected: async () => this.#joinAll(),
+      onTrouble: (sentence) => {
+        for (const runtime of this.#runtimes.values()) runtime.setTrouble('failover', sentence);
+      },
+    });
+  }
+
+  #spec(): ClusterSpec {
+    const { paths, config, self, peers } = this.#options;
+    const { id, name, certificate, host, replicationHost } = peers.requirePeer();
+    return {
+      controlSocket: paths.clusterSocket,
+      node: self,
+      peer: { id, name, certificate },
+      keyPath: paths.key,
+      networks: heartbeatNetworks(config, { host, replicationHost }),
+      selfFencing: config.selfFencing ?? 'reboot',
+    };
+  }
+
+  async #standings(): Promise<Map<string, GroupStanding>> {
+    const all = (await this.#cluster?.call('outstanding', {})) as GroupStanding[];
+    return new Map(all.map((one) => [one.groupId, one]));
+  }
+
+  async #joinAll(): Promise<void> {
+    const known = await this.#standings();
+    for (const [groupId, failover] of this.#groups) {
+      try {
+        await failover.join(known.get(groupId));
+        this.#runtimes.get(groupId)?.setTrouble('failover', null);
+      } catch (thrown) {
+        const sentence = `its failover does not run: ${messageOf(thrown)}`;
+        this.#runtimes.get(groupId)?.setTrouble('failover', sentence);
+        this.#options.emit('error', 'FAILOVER_NOT_RUNNING', sentence);
+      }
+    }
+  }
+
+  #onNotice(notice: ClusterNotice): void {
+    switch (notice.kind) {
+      case 'effect':
+        this.#groups.get(notice.groupId)?.onEffect(notice.effect);
+        return;
+      case 'view':
+        this.#groups.get(notice.groupId)?.onView(notice.view);
+        return;
+      default:
+      // A network between the nodes: the machines of the groups say it.
+    }
+  }
+}

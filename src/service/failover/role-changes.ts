@@ -1,0 +1,81 @@
+// Carries out what the machine of a managed group decides about the role of this node.
+import { UnderstudyError } from '../../core/errors.ts';
+import type { CopyState, Position } from '../../cluster/machine/types.ts';
+import type { GroupRuntime } from '../group-runtime.ts';
+import { positionSchema } from '../group-spec.ts';
+import type { GroupState } from '../group-state.ts';
+import { finish } from '../promotion.ts';
+
+/** What becomes of the data here after a demotion. */
+export interface Demoted {
+  readonly clean: boolean;
+  readonly copy: CopyState;
+  readonly position: Position;
+}
+
+export interface Promotion {
+  readonly epoch: number;
+  /** Where the other node closed its stream; null after a failover. */
+  readonly base: Position | null;
+  readonly force: boolean;
+  /** Makes the epoch durable as served, before anything can be written. */
+  readonly noteServing: () => Promise<void>;
+}
+
+/**
+ * Becomes primary: the standby process applies what it has, the primary process mounts. Resolves with the
+ * position that the data stands at. Errors: POSITION_MISMATCH, and of the processes; the machine then
+ * demotes this node.
+ */
+export async function promote(runtime: GroupRuntime, promotion: Promotion): Promise<Position> {
+  const { epoch, base, force } = promotion;
+  if (runtime.state.role === 'standby') {
+    const { own } = runtime.state;
+    const reached = await finish(runtime, force || own !== null);
+    if (base !== null && reached.sequence !== base.sequence) {
+      throw new UnderstudyError(
+        'POSITION_MISMATCH',
+        `the copy of group "${runtime.name}" ends at ${reached.sequence}, the primary at ${base.sequence}: it is not promoted`,
+      );
+    }
+    // Data that this node wrote itself is in no stream that a standby could carry on from.
+    runtime.saveState(own === null ? { position: reached } : { position: null });
+  }
+  await promotion.noteServing();
+  runtime.saveState({ epoch });
+  await runtime.startPrimaryProcess(1);
+  return { epoch, sequence: runtime.state.lastSequence };
+}
+
+/** Gives the directories back with everything applied on the standby, and becomes standby. */
+export async function handOver(runtime: GroupRuntime, timeoutMs: number): Promise<Demoted> {
+  const { epoch } = runtime.state;
+  const position = positionSchema.parse(await runtime.callLast('handover', {}, timeoutMs));
+  await runtime.becomeStandby(epoch, position);
+  const { sequence } = position;
+  return { clean: true, copy: 'up-to-date', position: { epoch, sequence } };
+}
+
+/** Ends whatever runs, at once, and becomes standby with the data as it is. */
+export async function cease(runtime: GroupRuntime): Promise<Demoted> {
+  const before = runtime.state;
+  await runtime.killProcess();
+  if (before.role === 'primary') {
+    const own = ownData(before);
+    await runtime.becomeStandby(before.epoch, null, own);
+    return { clean: false, copy: 'up-to-date', position: own };
+  }
+  // A promotion that had not come to mount anything: the copy is what it was.
+  await runtime.becomeStandby(before.epoch, before.position, before.own);
+  const position = before.own ?? {
+    epoch: before.epoch,
+    sequence: before.position?.sequence ?? before.lastSequence,
+  };
+  const isKnown = before.own !== null || before.position !== null;
+  return { clean: false, copy: isKnown ? 'up-to-date' : 'syncing', position };
+}
+
+/** Where the data of a node stands that wrote it as primary and was not stopped in order. */
+export function ownData(state: GroupState): NonNullable<GroupState['own']> {
+  return { epoch: state.epoch, sequence: state.lastSequence };
+}

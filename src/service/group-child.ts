@@ -1,0 +1,138 @@
+// One child of the service that is a group process, or may become one (group-program.ts has the other
+// side). It outlives the service once it has begun.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, existsSync, openSync, renameSync, statSync } from 'node:fs';
+import { BEGINS, type BeginMessage, LISTENS, PREPARED_ARGUMENT } from './group-program.ts';
+import { type LockFile, openLock } from './process-lock.ts';
+
+const LOG_BYTES_MAX = 16 * 1024 * 1024;
+/** A prepared process that does not stir within so long is given up for a fresh one. */
+const BEGIN_TIMEOUT_MS = 1000;
+
+export interface GroupChildOptions {
+  readonly program: string;
+  readonly logPath: string;
+  /** Inherited by the child; open here until {@link GroupChild.closeLock}. */
+  readonly lock: LockFile;
+}
+
+export class GroupChild {
+  readonly #child: ChildProcess;
+  readonly lock: LockFile;
+  /** How it ended: `exit code 1`, `SIGKILL`. */
+  readonly ended: Promise<string>;
+  readonly #listens: Promise<void>;
+  #hasEnded = false;
+  #isLockOpen = true;
+
+  private constructor({ program, logPath, lock }: GroupChildOptions, args: readonly string[]) {
+    this.lock = lock;
+    const log = openLog(logPath);
+    try {
+      this.#child = spawn(process.execPath, [program, ...args], {
+        cwd: '/',
+        detached: true,
+        // The fourth descriptor is the lock: it is free again when the process has ended.
+        stdio: ['ignore', log, log, lock.fd, 'ipc'],
+      });
+    } finally {
+      closeSync(log);
+    }
+    this.#child.unref();
+    this.#child.channel?.unref();
+    this.ended = this.#watch();
+    this.#listens = this.#heard(LISTENS);
+  }
+
+  /** Starts a process that begins at once. */
+  static begun(options: GroupChildOptions, specPath: string): GroupChild {
+    return new GroupChild(options, ['--spec', specPath]);
+  }
+
+  /** Starts a process that waits for {@link begin}. */
+  static prepared(options: Omit<GroupChildOptions, 'lock'>, lockPath: string): GroupChild {
+    return new GroupChild({ ...options, lock: openLock(lockPath) }, [PREPARED_ARGUMENT]);
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /** Lets a prepared process begin; false when it does not react, then it is of no use. */
+  async begin(specPath: string): Promise<boolean> {
+    const begins = this.#heard(BEGINS).then(() => true);
+    if (this.#child.connected) {
+      this.#child.send({ begin: specPath } satisfies BeginMessage, () => undefined);
+    }
+    return this.#within(BEGIN_TIMEOUT_MS, begins);
+  }
+
+  /** Waits until its control socket answers; false when it ended instead, or takes longer. */
+  async listens(timeoutMs: number): Promise<boolean> {
+    return this.#within(
+      timeoutMs,
+      this.#listens.then(() => true),
+    );
+  }
+
+  async #within(timeoutMs: number, what: Promise<boolean>): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => resolve(false), timeoutMs);
+    });
+    try {
+      return await Promise.race([what, late, this.ended.then(() => false)]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Closes this process's descriptor of the lock: from now on it is the child's alone. */
+  closeLock(): void {
+    if (this.#isLockOpen) this.lock.release();
+    this.#isLockOpen = false;
+  }
+
+  kill(): void {
+    if (!this.#hasEnded) this.#child.kill('SIGKILL');
+  }
+
+  /** Ends a prepared process that is not wanted any more. */
+  dismiss(): void {
+    this.closeLock();
+    if (this.#child.connected) this.#child.disconnect();
+  }
+
+  /** Kills it if it has not ended by itself within `timeoutMs`. */
+  expectEnd(timeoutMs: number): void {
+    const timer = setTimeout(() => this.kill(), timeoutMs).unref();
+    void this.ended.then(() => clearTimeout(timer));
+  }
+
+  async #watch(): Promise<string> {
+    const how = await new Promise<string>((resolve) => {
+      this.#child.once('error', (error) => resolve(error.message));
+      this.#child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code ?? '?'}`));
+    });
+    this.#hasEnded = true;
+    return how;
+  }
+
+  async #heard(what: string): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#child.on('message', (message) => {
+        if (message === what) resolve();
+      });
+    });
+  }
+}
+
+function openLog(path: string): number {
+  const size = existsSync(path) ? statSync(path).size : 0;
+  if (size > LOG_BYTES_MAX) renameSync(path, `${path}.1`);
+  return openSync(path, 'a', 0o600);
+}
