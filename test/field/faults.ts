@@ -1,6 +1,6 @@
 // Accidents inside a running host, made from outside.
 import { readFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { present } from '../../src/core/assert.ts';
 import { NODE } from '../../lab/demo/application.ts';
 import { CHECKOUT } from '../../lab/enter.ts';
@@ -10,34 +10,32 @@ import { waitUntil } from '../../lab/run.ts';
 
 const FLOOD = join(CHECKOUT, 'test/field/flood.ts');
 
-/** Programs of a host that the field test ends or stops. */
+/**
+ * Programs of a host that the field test ends or stops, by their command lines. Anchored: wrappers that entered
+ * the host have the program among their arguments too.
+ */
 const PROGRAMS = {
-  /** The service. */
-  understudyd: ['src/cli/main.ts', 'daemon'],
+  /** The service; it gives itself a title. */
+  understudyd: /^understudyd/,
   /** Heartbeats, lease, addresses. */
-  cluster: ['failover/cluster-main.ts'],
+  cluster: /^\S*node .*failover\/cluster-main\.ts/,
   /** The standby's side of a group. */
-  mirror: ['standby-main.ts'],
-  application: ['examples/ledger/main.ts'],
+  mirror: /^\S*node .*service\/standby-main\.ts/,
+  application: /^\S*node .*examples\/ledger\/main\.ts/,
 } as const;
 export type Program = keyof typeof PROGRAMS;
 
-function argumentsOf(pid: number): string[] {
+function commandLineOf(pid: number): string {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
   } catch {
-    return [];
+    return '';
   }
 }
 
 /** Numbers, as the machine sees them, of a host's processes that run `program`. */
 export function processesOf(host: LabHost, program: Program): number[] {
-  return host.group.pids().filter((pid) => {
-    const [name = '', ...rest] = argumentsOf(pid);
-    // Wrappers that entered the host have the program among their arguments too.
-    if (basename(name) !== 'node') return false;
-    return PROGRAMS[program].every((part) => rest.some((argument) => argument.endsWith(part)));
-  });
+  return host.group.pids().filter((pid) => PROGRAMS[program].test(commandLineOf(pid)));
 }
 
 /** The filter process of the primary: the one that holds the FUSE device. */
