@@ -11,7 +11,7 @@ import { unreachable } from '../../core/assert.ts';
 import { messageOf, UnderstudyError } from '../../core/errors.ts';
 import type { EffectOf } from '../../cluster/machine/effect-types.ts';
 import type { Command, MachineEvent } from '../../cluster/machine/event-types.ts';
-import type { CopyState, Position } from '../../cluster/machine/types.ts';
+import type { CopyState, Health, Position } from '../../cluster/machine/types.ts';
 import type { Refusal } from '../../cluster/machine/commands.ts';
 import type { OuterEffect } from '../../cluster/thread/group-effects.ts';
 import type { MachineView } from '../../cluster/thread/machine-view.ts';
@@ -52,6 +52,7 @@ export class GroupFailover implements RuntimeOwner {
   /** Highest number of a wish about commits in the present epoch. */
   #lastRequest = 0;
   #restarting = false;
+  #disk: Health = 'ok';
   /** What the machine said lately. */
   readonly #said: EffectOf<'emit'>[] = [];
   #stopped = false;
@@ -153,14 +154,23 @@ export class GroupFailover implements RuntimeOwner {
         if (how === 'follow') await this.#follow();
         else await this.#serveAgain();
       });
+      this.#tellDisk('ok', 'the group process runs again');
     } catch (thrown) {
       runtime.setTrouble('process', messageOf(thrown));
       runtime.emit('error', 'GROUP_START_FAILED', messageOf(thrown));
+      // Whatever it is, this node cannot serve: the other one may be able to.
+      this.#tellDisk('failed', messageOf(thrown));
       await sleep(RESTART_PAUSE_MS);
     } finally {
       this.#restarting = false;
     }
     this.#adjust();
+  }
+
+  #tellDisk(state: Health, why: string): void {
+    if (state === this.#disk) return;
+    this.#disk = state;
+    this.#tell({ kind: 'health', part: 'disk', state, why });
   }
 
   /** A former primary that comes back and finds the other one serving. */

@@ -3,7 +3,7 @@ import { UnderstudyError } from '../../core/errors.ts';
 import type { CopyState, Position } from '../../cluster/machine/types.ts';
 import type { GroupRuntime } from '../group-runtime.ts';
 import { positionSchema } from '../group-spec.ts';
-import type { GroupState } from '../group-state.ts';
+import { firstSequenceAfter, type GroupState } from '../group-state.ts';
 import { finish } from '../promotion.ts';
 
 /** What becomes of the data here after a demotion. */
@@ -29,9 +29,10 @@ export interface Promotion {
  */
 export async function promote(runtime: GroupRuntime, promotion: Promotion): Promise<Position> {
   const { epoch, base, force } = promotion;
-  if (runtime.state.role === 'standby') {
-    const { own } = runtime.state;
-    const reached = await finish(runtime, force || own !== null);
+  const before = runtime.state;
+  let reached: GroupState['position'] = null;
+  if (before.role === 'standby') {
+    reached = await finish(runtime, force || before.own !== null);
     if (base !== null && reached.sequence !== base.sequence) {
       throw new UnderstudyError(
         'POSITION_MISMATCH',
@@ -39,11 +40,20 @@ export async function promote(runtime: GroupRuntime, promotion: Promotion): Prom
       );
     }
     // Data that this node wrote itself is in no stream that a standby could carry on from.
-    runtime.saveState(own === null ? { position: reached } : { position: null });
+    if (before.own !== null) reached = null;
   }
   await promotion.noteServing();
-  runtime.saveState({ epoch });
-  await runtime.startPrimaryProcess(1);
+  runtime.saveState({ epoch, position: reached });
+  try {
+    await runtime.startPrimaryProcess(1);
+  } catch (thrown) {
+    // Nothing was written with this epoch: the data is what it was.
+    await runtime.killProcess();
+    const { role, own } = before;
+    const kept = role === 'primary' ? ownData(before) : own;
+    runtime.saveState({ role: 'standby', epoch: before.epoch, position: reached, own: kept });
+    throw thrown;
+  }
   return { epoch, sequence: runtime.state.lastSequence };
 }
 
@@ -65,17 +75,20 @@ export async function cease(runtime: GroupRuntime): Promise<Demoted> {
     await runtime.becomeStandby(before.epoch, null, own);
     return { clean: false, copy: 'up-to-date', position: own };
   }
-  // A promotion that had not come to mount anything: the copy is what it was.
-  await runtime.becomeStandby(before.epoch, before.position, before.own);
-  const position = before.own ?? {
-    epoch: before.epoch,
-    sequence: before.position?.sequence ?? before.lastSequence,
-  };
-  const isKnown = before.own !== null || before.position !== null;
-  return { clean: false, copy: isKnown ? 'up-to-date' : 'syncing', position };
+  // A promotion that did not come to write anything: the copy goes on where it was.
+  await runtime.startStandby();
+  const { own } = before;
+  if (own !== null) return { clean: false, copy: 'up-to-date', position: own };
+  const { copy, epoch, receivedSequence } = await runtime.process.status();
+  const position = { epoch: Number(epoch), sequence: Number(receivedSequence) };
+  return { clean: false, copy: copy === 'empty' ? 'syncing' : (copy as CopyState), position };
 }
 
-/** Where the data of a node stands that wrote it as primary and was not stopped in order. */
+/**
+ * Where the data of a node stands that wrote it as primary and was not stopped in order. How far it
+ * came exactly is not known; no standby of that epoch has come further.
+ */
 export function ownData(state: GroupState): NonNullable<GroupState['own']> {
-  return { epoch: state.epoch, sequence: state.lastSequence };
+  const sequence = firstSequenceAfter(null, Math.max(1, state.lastSequence)) - 1;
+  return { epoch: state.epoch, sequence };
 }
