@@ -1,12 +1,12 @@
-// What the demo needs to know about an application: how to set it up, start it, load it from
-// another host, and find out afterwards whether it kept its promises.
+// What the demo needs to know about an application: how to set it up, what starts and stops it, how to load it
+// from another host, and how to find out afterwards whether it kept its promises.
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UnderstudyError } from '../../src/core/errors.ts';
 import { CHECKOUT } from '../enter.ts';
 import type { LabHost } from '../host.ts';
 import type { LabProcess } from '../lab-process.ts';
-import { waitUntil } from '../run.ts';
+import type { CommandAgent } from '../managed.ts';
 
 export const NODE = join(CHECKOUT, 'node_modules/.bin/node');
 
@@ -15,8 +15,8 @@ export interface Acknowledgement {
   readonly id: string;
   /** Wall clock, milliseconds. */
   readonly at: number;
-  /** Address of the server that acknowledged it, or a URL with that address. */
-  readonly server: string;
+  /** Name of the server that acknowledged it. */
+  readonly node: string;
 }
 
 export interface Verdict {
@@ -34,14 +34,14 @@ export interface DemoApplication {
   readonly directory: string;
   /** What one commit is called. */
   readonly commitName: string;
+  /** What the nodes run to start it where it is to be, to stop it, and to see whether it answers. */
+  readonly agent: CommandAgent;
   /** Makes the data that is there before protection begins; leaves no file open. */
   prepare(host: LabHost): Promise<void>;
-  /** Starts it and waits until it serves. */
-  start(host: LabHost): Promise<void>;
-  /** Starts clients that never stop asking any of `servers`. */
-  startLoad(client: LabHost, servers: readonly LabHost[]): Promise<void>;
-  /** Called when the first server has lost its power and the second one serves. */
-  turnLoad(client: LabHost, server: LabHost): Promise<void>;
+  /** Starts clients that know one address and never stop asking it. */
+  startLoad(client: LabHost, address: string): Promise<void>;
+  /** Called when another server has answered: for clients that would wait for the first one for ever. */
+  turnLoad(client: LabHost): Promise<void>;
   stopLoad(client: LabHost): Promise<void>;
   acknowledged(client: LabHost): Acknowledgement[];
   verify(host: LabHost, acknowledged: readonly Acknowledgement[]): Promise<Verdict>;
@@ -77,15 +77,14 @@ export function spawnLogged(
   }
 }
 
-/** Waits until `ready` holds, or says where to look. */
-export async function waitUntilServing(
-  host: LabHost,
-  name: string,
-  ready: () => Promise<boolean>,
-): Promise<void> {
-  if (await waitUntil(ready, 60_000, 20)) return;
+/** Runs one of an agent's commands as a node would. */
+export async function runAgentCommand(host: LabHost, command: string): Promise<void> {
+  // Not through our pipes: what it starts keeps them open.
+  const argv = ['sh', '-c', `{ ${command}\n} >/dev/null 2>&1`];
+  const { code } = await host.exec(argv, { timeoutMs: 60_000 });
+  if (code === 0) return;
   throw new UnderstudyError(
     'DEMO_APPLICATION_SILENT',
-    `${name} on ${host.name} does not serve: see ${host.logDirectory}/${name}.log`,
+    `on ${host.name}: "${command}" failed (${code ?? 'no end in time'})`,
   );
 }

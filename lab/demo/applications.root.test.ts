@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LabHost } from '../host.ts';
 import { Lab } from '../lab.ts';
 import { waitUntil } from '../run.ts';
-import type { DemoApplication } from './application.ts';
+import { type DemoApplication, runAgentCommand } from './application.ts';
 import { LedgerApplication } from './ledger-application.ts';
 import { PostgresqlApplication } from './postgresql-application.ts';
 
@@ -68,14 +68,14 @@ describe.each(cases)('$name', { timeout: 120_000 }, (application, damage) => {
   });
 
   it('keeps every acknowledged commit over a power cut under load', async () => {
-    await application.start(a);
-    await application.startLoad(client, [a]);
+    await runAgentCommand(a, application.agent.start);
+    await application.startLoad(client, a.address('lan'));
     expect(await waitUntil(() => application.acknowledged(client).length > 200, 30_000)).toBe(true);
     await a.powerOff();
     await a.boot();
     const before = application.acknowledged(client).length;
-    await application.start(a);
-    await application.turnLoad(client, a);
+    await runAgentCommand(a, application.agent.start);
+    await application.turnLoad(client);
     const goesOn = (): boolean => application.acknowledged(client).length > before + 20;
     expect(await waitUntil(goesOn, 30_000)).toBe(true);
     await application.stopLoad(client);

@@ -1,55 +1,57 @@
 // The ledger of examples/ledger as the application of the demo.
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Audit } from '../../examples/ledger/ledger.ts';
 import { CHECKOUT } from '../enter.ts';
 import type { LabHost } from '../host.ts';
 import type { LabProcess } from '../lab-process.ts';
+import type { CommandAgent } from '../managed.ts';
 import {
   type Acknowledgement,
   type DemoApplication,
   NODE,
   readAcknowledgements,
+  runAgentCommand,
   spawnLogged,
   type Verdict,
-  waitUntilServing,
 } from './application.ts';
 
 const PORT = 8080;
 const ACK_LOG = '/srv/acknowledged.jsonl';
-const SERVER = join(CHECKOUT, 'examples/ledger/main.ts');
+/** As impatient as a person with a button; asks again at once. */
+const ANSWER_TIMEOUT_MS = 400;
+const AGENT = join(CHECKOUT, 'examples/ledger/agent.sh');
 const CLIENT = join(CHECKOUT, 'examples/ledger/client.ts');
 
 export class LedgerApplication implements DemoApplication {
   readonly name = 'ledger';
   readonly directory = '/srv/ledger';
   readonly commitName = 'transfers';
-  #server: LabProcess | undefined;
+  readonly agent: CommandAgent;
   #client: LabProcess | undefined;
+
+  constructor() {
+    const command = (action: string): string =>
+      `LEDGER_NODE=${NODE} ${AGENT} ${action} ${this.directory} ${PORT}`;
+    this.agent = { start: command('start'), stop: command('stop'), probe: command('probe') };
+  }
 
   /** A used ledger has a past: a database with accounts, and some documents beside it. */
   async prepare(host: LabHost): Promise<void> {
     const documents = `mkdir -p "$1/documents" && cd "$1/documents" &&
       head -c 16M /dev/urandom | split --bytes 64K --suffix-length 3 - receipt-`;
     await host.must(['sh', '-c', documents, 'sh', this.directory]);
-    await this.start(host);
-    this.#server?.kill('SIGTERM');
-    await this.#server?.ended;
+    await runAgentCommand(host, this.agent.start);
+    await runAgentCommand(host, this.agent.stop);
   }
 
-  async start(host: LabHost): Promise<void> {
-    const argv = [NODE, SERVER, '--data', this.directory, '--port', String(PORT)];
-    this.#server = spawnLogged(host, 'ledger', argv);
-    await waitUntilServing(host, 'ledger', async () => await isHealthy(host));
-  }
-
-  async startLoad(client: LabHost, servers: readonly LabHost[]): Promise<void> {
-    const targets = servers.flatMap((server) => ['--target', urlOf(server)]);
-    const argv = [NODE, CLIENT, 'run', ...targets, '--log', ACK_LOG, '--workers', '4'];
+  async startLoad(client: LabHost, address: string): Promise<void> {
+    const target = ['--target', `http://${address}:${PORT}`];
+    const options = ['--workers', '4', '--timeout', String(ANSWER_TIMEOUT_MS)];
+    const argv = [NODE, CLIENT, 'run', ...target, '--log', ACK_LOG, ...options];
     this.#client = spawnLogged(client, 'ledger-client', argv);
   }
 
-  /** Its client finds the new server by itself. */
+  /** Its client gives up waiting by itself. */
   async turnLoad(): Promise<void> {}
 
   async stopLoad(): Promise<void> {
@@ -86,18 +88,6 @@ function findingsOf(audit: Audit): string {
     findings.push(`accounts ${audit.wrongAccounts.join(', ')} disagree with their transfers`);
   }
   return findings.length === 0 ? 'ok' : findings.join('; ');
-}
-
-function urlOf(host: LabHost): string {
-  return `http://${host.address('lan')}:${PORT}`;
-}
-
-async function isHealthy(host: LabHost): Promise<boolean> {
-  // Asking from this process would need the host's network: a listening socket is enough.
-  const table = readFileSync(host.pathFromOutside('/proc/1/net/tcp'), 'latin1');
-  return new RegExp(`:${PORT.toString(16).toUpperCase().padStart(4, '0')} 00000000:0000 0A`).test(
-    table,
-  );
 }
 
 async function request(host: LabHost, path: string): Promise<string> {

@@ -10,19 +10,21 @@ import { UnderstudyError } from '../../src/core/errors.ts';
 import { CHECKOUT } from '../enter.ts';
 import type { LabHost } from '../host.ts';
 import type { LabProcess } from '../lab-process.ts';
+import type { CommandAgent } from '../managed.ts';
 import {
   type Acknowledgement,
   type DemoApplication,
   NODE,
   readAcknowledgements,
+  runAgentCommand,
   spawnLogged,
   type Verdict,
-  waitUntilServing,
 } from './application.ts';
 import { DATABASE, TABLE, USER } from './postgresql-names.ts';
 
 const BIN = '/usr/lib/postgresql/15/bin';
 const ACK_LOG = '/srv/acknowledged.jsonl';
+const AGENT = join(CHECKOUT, 'lab/demo/postgresql-agent.sh');
 const CLIENT = join(CHECKOUT, 'lab/demo/postgresql-client.ts');
 const SCALE = 5;
 const SOCKET = '/run/postgresql';
@@ -40,14 +42,18 @@ export class PostgresqlApplication implements DemoApplication {
   readonly directory = '/srv/postgresql';
   readonly commitName = 'transactions';
   readonly #data = join(this.directory, 'data');
-  #server: LabProcess | undefined;
+  readonly agent: CommandAgent;
+  #address = '';
   #client: LabProcess | undefined;
   #pgbench: LabProcess | undefined;
+  #checkpointer: LabProcess | undefined;
   readonly #checkpoints: boolean;
 
   /** `checkpoints`: a CHECKPOINT every two seconds, which writes many old pages between commits. */
   constructor(options: { checkpoints?: boolean } = {}) {
     this.#checkpoints = options.checkpoints ?? false;
+    const command = (action: string): string => `${AGENT} ${action} ${BIN} ${this.#data}`;
+    this.agent = { start: command('start'), stop: command('stop'), probe: command('probe') };
   }
 
   async prepare(host: LabHost): Promise<void> {
@@ -69,13 +75,12 @@ export class PostgresqlApplication implements DemoApplication {
     const append = 'cat >> "$1"';
     await this.#write(host, append, 'postgresql.conf', SETTINGS);
     await this.#write(host, append, 'pg_hba.conf', 'host all all 10.0.0.0/8 trust\n');
-    await this.start(host);
+    await runAgentCommand(host, this.agent.start);
     await host.must([join(BIN, 'createdb'), DATABASE], { user: USER });
     const fill = [join(BIN, 'pgbench'), '--initialize', '--scale', String(SCALE), '--quiet'];
     await host.must([...fill, DATABASE], { user: USER, timeoutMs: 120_000 });
     await psql(host, `CREATE TABLE ${TABLE} (id text PRIMARY KEY, delta integer NOT NULL)`);
-    this.#server?.kill('SIGINT');
-    await this.#server?.ended;
+    await runAgentCommand(host, this.agent.stop);
     // PostgreSQL syncs what it writes, not what was appended to its settings here.
     await host.must(['sync', '-f', this.directory]);
   }
@@ -85,46 +90,39 @@ export class PostgresqlApplication implements DemoApplication {
     await host.must(argv, { user: USER, input });
   }
 
-  async start(host: LabHost): Promise<void> {
-    // Names a process of the server that lost its power: whoever takes over knows that it is gone.
-    await host.must(['rm', '-f', join(this.#data, 'postmaster.pid')]);
-    const argv = [join(BIN, 'postgres'), '-D', this.#data];
-    this.#server = spawnLogged(host, 'postgresql', argv, USER);
-    await waitUntilServing(
-      host,
-      'postgresql',
-      async () => (await host.exec([join(BIN, 'pg_isready'), '--quiet'])).code === 0,
-    );
-    if (!this.#checkpoints) return;
-    const every = String.raw`echo 'CHECKPOINT \watch 2' | ${join(BIN, 'psql')} --quiet "$1"`;
-    spawnLogged(host, 'checkpoints', ['sh', '-c', every, 'sh', DATABASE], USER);
-  }
-
-  async startLoad(client: LabHost, servers: readonly LabHost[]): Promise<void> {
-    const targets = servers.flatMap((server) => ['--target', server.address('lan')]);
-    const argv = [NODE, CLIENT, ...targets, '--log', ACK_LOG, '--workers', '3'];
+  async startLoad(client: LabHost, address: string): Promise<void> {
+    this.#address = address;
+    const argv = [NODE, CLIENT, '--target', address, '--log', ACK_LOG, '--workers', '3'];
     this.#client = spawnLogged(client, 'postgresql-client', argv);
-    const [first] = servers;
-    if (first !== undefined) this.#startPgbench(client, first);
+    this.#startPgbench(client);
   }
 
-  #startPgbench(client: LabHost, server: LabHost): void {
-    const argv = [join(BIN, 'pgbench'), '--host', server.address('lan'), '--username', USER];
+  #startPgbench(client: LabHost): void {
+    const server = ['--host', this.#address, '--username', USER];
     const load = ['--client', '2', '--time', '100000', '--no-vacuum', DATABASE];
-    this.#pgbench = spawnLogged(client, 'pgbench', [...argv, ...load]);
+    this.#pgbench = spawnLogged(client, 'pgbench', [join(BIN, 'pgbench'), ...server, ...load]);
+    if (!this.#checkpoints) return;
+    const every = String.raw`echo 'CHECKPOINT \watch 2' | "$@"`;
+    const command = [join(BIN, 'psql'), '--quiet', ...server, DATABASE];
+    this.#checkpointer = spawnLogged(client, 'checkpoints', ['sh', '-c', every, 'sh', ...command]);
   }
 
-  async turnLoad(client: LabHost, server: LabHost): Promise<void> {
-    // It still waits for a server that will never answer.
-    this.#pgbench?.kill('SIGKILL');
-    await this.#pgbench?.ended;
-    this.#startPgbench(client, server);
+  async turnLoad(client: LabHost): Promise<void> {
+    // They still wait for a server that will never answer.
+    await this.#endLoad();
+    this.#startPgbench(client);
+  }
+
+  async #endLoad(): Promise<void> {
+    for (const load of [this.#pgbench, this.#checkpointer]) {
+      load?.kill('SIGKILL');
+      await load?.ended;
+    }
   }
 
   async stopLoad(): Promise<void> {
-    this.#pgbench?.kill('SIGKILL');
+    await this.#endLoad();
     this.#client?.kill('SIGTERM');
-    await this.#pgbench?.ended;
     await this.#client?.ended;
   }
 

@@ -73,6 +73,14 @@ async function readScale(client: Client): Promise<void> {
   scale = Number(rows[0]?.count ?? 1);
 }
 
+/** The address is the same wherever the server runs. */
+async function nodeBehind(client: Client): Promise<string> {
+  const { rows } = await client.query<{ name: string }>(
+    "SELECT trim(pg_read_file('/proc/sys/kernel/hostname'), E'\\n') AS name",
+  );
+  return rows[0]?.name ?? '';
+}
+
 async function work(worker: number): Promise<void> {
   for (let number = 0; !stop.signal.aborted;) {
     const turn = current;
@@ -81,12 +89,13 @@ async function work(worker: number): Promise<void> {
     try {
       client = await connect(server);
       await readScale(client);
+      const node = await nodeBehind(client);
       while (!stop.signal.aborted) {
         const id = `${prefix}-${worker}-${(number += 1)}`;
         const started = performance.now();
         await transact(client, id);
         const latencyMs = Math.round((performance.now() - started) * 10) / 10;
-        log.write(`${JSON.stringify({ id, at: Date.now(), latencyMs, server })}\n`);
+        log.write(`${JSON.stringify({ id, at: Date.now(), latencyMs, node })}\n`);
       }
       await client.end();
     } catch {

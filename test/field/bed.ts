@@ -44,6 +44,8 @@ export class Bed {
   readonly b: LabHost;
   readonly client: LabHost;
   readonly gateway: LabHost;
+  /** Hosts that restarted themselves. */
+  readonly restarts: string[] = [];
   #loads = 0;
 
   private constructor(lab: Lab) {
@@ -109,6 +111,7 @@ export class Bed {
     let roles: Roles | undefined;
     let last = '';
     const isWhole = async (): Promise<boolean> => {
+      await this.#bootRestarted();
       const [a, b] = await Promise.all([askGroup(this.a, GROUP), askGroup(this.b, GROUP)]);
       last = [a, b]
         .map((view) =>
@@ -125,6 +128,15 @@ export class Bed {
       'FIELD_NOT_WHOLE',
       `the pair is not whole again within ${timeoutMs / 1000} s: a is ${last}`,
     );
+  }
+
+  /** A node that restarts its machine ends the host; a real one would come up again by itself. */
+  async #bootRestarted(): Promise<void> {
+    for (const { name, power } of this.lab.status().hosts) {
+      if (power !== 'dead') continue;
+      this.restarts.push(name);
+      await this.lab.host(name).boot();
+    }
   }
 
   #roles(primary: 'a' | 'b'): Roles {

@@ -169,6 +169,7 @@ class Play {
     if (this.#after !== undefined) findings.push(...this.#judgeService(facts));
     const verdict = this.#verdict;
     if (verdict !== undefined) findings.push(...judgeData(line, verdict));
+    for (const name of this.#bed.restarts) findings.push(`${name} restarted itself`);
     if (this.#differences !== '') findings.push(`the two copies differ: ${this.#differences}`);
     if (this.#before === undefined || this.#after === undefined) return findings;
     const more = await line.inspect?.(this.#scene(this.#before), facts);
