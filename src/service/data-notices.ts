@@ -14,16 +14,25 @@ export interface DataNotice {
 export type GroupNotice = DataNotice | ({ readonly kind: 'commits' } & CommitWish);
 
 const INTERVAL_MS = 100;
+/** While records come in all the time, nobody needs to know each position. */
+const SEQUENCE_INTERVAL_MS = 1000;
 
-/** Looks at `read` regularly; the returned function looks at once. */
+/** Looks at `read` regularly; the returned function tells at once what is new. */
 export function tellData(control: ControlServer, read: () => DataNotice): () => void {
-  let told = '';
-  const look = (): void => {
+  let told: DataNotice | undefined;
+  let toldMs = 0;
+  const tell = (): void => {
     const notice = read();
-    const text = JSON.stringify(notice);
-    if (text === told || !control.notify(notice)) return;
-    told = text;
+    const isNew = JSON.stringify(notice) !== JSON.stringify(told);
+    if (!isNew || !control.notify(notice)) return;
+    told = notice;
+    toldMs = performance.now();
+  };
+  const look = (): void => {
+    const { copy, epoch } = read();
+    const isUrgent = copy !== told?.copy || epoch !== told.epoch;
+    if (isUrgent || performance.now() - toldMs >= SEQUENCE_INTERVAL_MS) tell();
   };
   setInterval(look, INTERVAL_MS).unref();
-  return look;
+  return tell;
 }
