@@ -1,11 +1,7 @@
-// Entry of the capture thread. It never returns to its event loop while directories are mounted;
-// messages from the main thread are taken between requests.
-import {
-  parentPort,
-  receiveMessageOnPort,
-  workerData,
-  type MessagePort,
-} from 'node:worker_threads';
+// Entry of the capture thread. It waits for its first message, which says what to serve; from then on
+// it does not return to its event loop while directories are mounted, and messages from the main
+// thread are taken between requests.
+import { type MessagePort, parentPort, receiveMessageOnPort } from 'node:worker_threads';
 import { flushCompileCache } from 'node:module';
 import { present } from '../core/assert.ts';
 import { type RingMemory, RingProducer } from '../core/byte-ring.ts';
@@ -180,13 +176,15 @@ class CaptureThread {
 // Kept for the next start: compiled code needs less memory than compiling.
 flushCompileCache();
 const port = present(parentPort, 'the port of the capture thread');
-try {
-  isolateThread();
-  new CaptureThread(workerData as CaptureThreadData, port).run();
-} catch (thrown) {
-  port.postMessage({
-    type: 'failed',
-    message: thrown instanceof Error ? (thrown.stack ?? thrown.message) : messageOf(thrown),
-  } satisfies CaptureReport);
-  throw thrown;
-}
+port.once('message', (data: CaptureThreadData) => {
+  try {
+    isolateThread();
+    new CaptureThread(data, port).run();
+  } catch (thrown) {
+    port.postMessage({
+      type: 'failed',
+      message: thrown instanceof Error ? (thrown.stack ?? thrown.message) : messageOf(thrown),
+    } satisfies CaptureReport);
+    throw thrown;
+  }
+});

@@ -1,19 +1,13 @@
 // The filter driver as the rest of the process sees it: mounts over the protected directories, runs
 // the capture thread and its helpers, unmounts.
-import { Worker } from 'node:worker_threads';
 import { createRing, type RingMemory } from '../core/byte-ring.ts';
 import { UnderstudyError } from '../core/errors.ts';
 import { AT, errno, errnoName, MNT, MS, O } from '../linux/constants.ts';
 import { addressOf, cstring, sys } from '../linux/libc.ts';
 import { Stat } from '../linux/stat.ts';
-import type {
-  CaptureCommand,
-  CaptureDirectory,
-  CaptureReport,
-  CaptureThreadData,
-} from './capture-thread.ts';
-import { CommitReleaser, createGateMemory } from './commit-gate.ts';
-import type { HelperThreadData } from './helper-thread.ts';
+import type { CaptureCommand, CaptureDirectory, CaptureReport } from './capture-thread.ts';
+import { CommitReleaser } from './commit-gate.ts';
+import { FilterThreads } from './filter-threads.ts';
 import { createLeaseSource, Lease, type LeaseSource } from './lease.ts';
 import type { NeededRange, ScanMode, ScanProgress } from './scanner.ts';
 
@@ -46,6 +40,8 @@ export interface FilterOptions {
    * file must exist. null: always.
    */
   readonly leaseFile: string | null;
+  /** Threads that were started in advance; without them the filter starts its own. */
+  readonly threads?: FilterThreads | undefined;
 }
 
 export interface FilterListener {
@@ -62,14 +58,14 @@ export class Filter {
   readonly #options: FilterOptions;
   readonly #leaseSource: LeaseSource | null;
   readonly #lease: Lease | undefined;
-  readonly #gate = createGateMemory();
+  readonly #threads: FilterThreads;
   readonly #doorbell = new Int32Array(new SharedArrayBuffer(4));
   readonly #wakeFd: number;
   readonly #one = new Uint8Array(new ArrayBuffer(8));
   readonly #directories: CaptureDirectory[] = [];
   readonly #mounted = new Set<string>();
-  #capture: Worker | undefined;
-  readonly #helpers: Worker[] = [];
+  /** What broke the threads before anybody listened. */
+  #early: string | undefined;
 
   /** Errors: SHARED_CELLS_UNAVAILABLE when there is no such lease file. */
   constructor(options: FilterOptions) {
@@ -77,7 +73,8 @@ export class Filter {
     this.ring = createRing(options.ringBytes);
     this.#leaseSource = createLeaseSource(options.leaseFile);
     this.#lease = Lease.open(this.#leaseSource);
-    this.commits = new CommitReleaser(this.#gate, this.#lease);
+    this.#threads = options.threads ?? new FilterThreads((message) => (this.#early = message));
+    this.commits = new CommitReleaser(this.#threads.gate, this.#lease);
     this.#wakeFd = sys.eventfd(0, EFD_NONBLOCK_CLOEXEC);
     this.#one[0] = 1;
   }
@@ -146,10 +143,10 @@ export class Filter {
   }
 
   async #startThreads(listener: FilterListener): Promise<void> {
-    const workerData: CaptureThreadData = {
+    if (this.#early !== undefined) throw new Error(this.#early);
+    const data = {
       directories: this.#directories,
       ring: this.ring,
-      gate: this.#gate,
       epoch: this.#options.epoch,
       firstSequence: this.#options.firstSequence,
       enabled: this.#options.captureFromStart,
@@ -158,22 +155,9 @@ export class Filter {
       spinMicroseconds: this.#options.spinMicroseconds,
       lease: this.#leaseSource,
     };
-    for (let i = 0; i < this.#options.helperThreads; i += 1) {
-      const helper = new Worker(new URL('helper-thread.ts', import.meta.url), {
-        workerData: { gate: this.#gate, lease: this.#leaseSource } satisfies HelperThreadData,
-      });
-      helper.on('error', (thrown) => listener.onFailed(`helper thread: ${thrown.message}`));
-      this.#helpers.push(helper);
-    }
-    const capture = new Worker(new URL('capture-thread.ts', import.meta.url), { workerData });
-    this.#capture = capture;
-    await new Promise<void>((resolve, reject) => {
-      capture.on('error', reject);
-      capture.on('error', (thrown) => listener.onFailed(thrown.message));
-      capture.on('message', (report: CaptureReport) => {
-        if (report.type === 'ready') resolve();
-        else dispatch(report, listener);
-      });
+    await this.#threads.start(data, this.#options.helperThreads, {
+      onReport: (report) => dispatch(report, listener),
+      onFailed: (message) => listener.onFailed(message),
     });
   }
 
@@ -196,7 +180,11 @@ export class Filter {
   }
 
   #command(command: CaptureCommand): void {
-    this.#capture?.postMessage(command);
+    this.#threads.post(command);
+    this.#wake();
+  }
+
+  #wake(): void {
     Atomics.store(this.#doorbell, 0, 1);
     sys.write(this.#wakeFd, this.#one, 8);
   }
@@ -226,6 +214,8 @@ export class Filter {
       }
       this.#mounted.delete(dir);
     }
+    // The end of its connection does not wake the capture thread, which would wait out its sleep.
+    this.#wake();
     return undefined;
   }
 
@@ -243,8 +233,7 @@ export class Filter {
   /** Ends helper threads and closes descriptors. Only after the capture thread has ended. */
   async close(): Promise<void> {
     this.commits.stop();
-    await Promise.all(this.#helpers.map((helper) => helper.terminate()));
-    await this.#capture?.terminate();
+    await this.#threads.terminate();
     for (const { rootFd, fuseFd } of this.#directories) {
       sys.close(fuseFd);
       sys.close(rootFd);

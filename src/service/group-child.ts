@@ -115,7 +115,7 @@ export class GroupChild {
 
   async #watch(): Promise<string> {
     const how = await new Promise<string>((resolve) => {
-      this.#child.once('error', (error) => resolve(error.message));
+      this.#child.on('error', (error) => resolve(error.message));
       this.#child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code ?? '?'}`));
     });
     this.#hasEnded = true;

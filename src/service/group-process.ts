@@ -2,25 +2,27 @@
 // and ended.
 //
 //   stopped ──start()──▶ starting ──answers──▶ running ──exit──▶ stopped
-//      └────adopt()─────────▲
+//      └────adopt()─────────▲                        └─let go─▶ stopped
 //
 // The process holds the group's lock (process-lock.ts) through a descriptor it inherits, so it is
-// known to live even when its control socket does not answer, and never runs twice.
-import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, existsSync, openSync, readFileSync, renameSync, statSync } from 'node:fs';
+// known to live even when its control socket does not answer, and never runs twice. It may give the
+// lock back (let go) before it ends: then it uses nothing of the group any more, and counts as ended.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UnderstudyError } from '../core/errors.ts';
 import { ControlClient, type ControlEvent, type ControlParams } from './control-channel.ts';
-import { writeJsonDurably } from './durable-file.ts';
+import { GroupChild } from './group-child.ts';
 import type { GroupProcessSpec } from './group-spec.ts';
-import { isLocked, lockOwner, tryLock } from './process-lock.ts';
+import { PreparedProcess } from './prepared-process.ts';
+import { isLocked, lockOwner, openLock } from './process-lock.ts';
 import type { GroupPaths } from './service-paths.ts';
 
 const START_TIMEOUT_MS = 30_000;
 const ADOPT_TIMEOUT_MS = 10_000;
 const RETRY_MS = 50;
 const LOCK_INTERVAL_MS = 500;
-const LOG_BYTES_MAX = 16 * 1024 * 1024;
+/** A process that has let go has nothing to do but to end. */
+const LET_GO_END_MS = 2000;
 const LOG_TAIL_LINES = 6;
 
 /** Scripts of the two kinds of group process. */
@@ -48,19 +50,28 @@ export interface GroupProcessOptions {
 
 export type ProcessStatus = Readonly<Record<string, unknown>>;
 
+/** The present process, or the one before. */
+interface Present {
+  /** Undefined for a process that was adopted. */
+  readonly child: GroupChild | undefined;
+  ended: Promise<void>;
+  /** How it ended. */
+  exit: ProcessExit | undefined;
+}
+
 export class GroupProcess {
   readonly #options: GroupProcessOptions;
   #client: ControlClient | undefined;
-  #child: ChildProcess | undefined;
-  /** Resolves when the present process has ended. */
-  #ended: Promise<void> | undefined;
+  readonly #prepared: PreparedProcess;
+  #present: Present | undefined;
   /** Makes the watcher of an adopted process look at its lock now. */
   #nudge: (() => void) | undefined;
-  /** How the present process ended. */
-  #exit: ProcessExit | undefined;
 
   constructor(options: GroupProcessOptions) {
     this.#options = options;
+    const { programs, paths } = options;
+    const { log: logPath, lock: lockPath } = paths;
+    this.#prepared = new PreparedProcess({ program: programs.primary, logPath, lockPath });
   }
 
   /** Whether a process of this group lives, of whichever service. */
@@ -73,37 +84,78 @@ export class GroupProcess {
   }
 
   /**
-   * Starts a process and waits until it answers. Errors: GROUP_PROCESS_RUNNING,
-   * GROUP_PROCESS_START_FAILED with the end of its log.
+   * Keeps a process waiting to become the primary, until it is used or no longer wanted. May be called
+   * as often as you like.
+   */
+  prepare(): void {
+    this.#prepared.keep();
+  }
+
+  /** This node is not to become primary soon: no process waits for that any more. */
+  unprepare(): void {
+    this.#prepared.dismiss();
+  }
+
+  /** Process id of the one that waits. */
+  get preparedPid(): number | undefined {
+    return this.#prepared.pid;
+  }
+
+  /**
+   * Starts a process, or lets the prepared one begin, and waits until it answers.
+   * Errors: GROUP_PROCESS_RUNNING, GROUP_PROCESS_START_FAILED with the end of its log.
    */
   async start(spec: GroupProcessSpec): Promise<ProcessStatus> {
-    const { paths, group, programs } = this.#options;
-    writeJsonDurably(paths.spec, spec);
-    const lock = tryLock(paths.lock);
-    if (lock === undefined) {
-      throw new UnderstudyError(
-        'GROUP_PROCESS_RUNNING',
-        `a process of group "${group}" (pid ${lockOwner(paths.lock) ?? '?'}) is still running: end it first`,
-      );
+    const { paths } = this.#options;
+    // Read once, in the next moment: there is no need for it to survive a power cut.
+    writeFileSync(paths.spec, `${JSON.stringify(spec, null, 2)}\n`, { mode: 0o600 });
+    const prepared = spec.role === 'primary' ? await this.#beginPrepared() : undefined;
+    const child = prepared ?? this.#spawn(spec.role);
+    child.closeLock();
+    const present: Present = { child, ended: Promise.resolve(), exit: undefined };
+    present.ended = child.ended.then((how) => this.#finished(present, how));
+    this.#present = present;
+    await child.listens(START_TIMEOUT_MS);
+    return this.#connect(present, START_TIMEOUT_MS);
+  }
+
+  /** The prepared process as primary; undefined when there is none that works. */
+  async #beginPrepared(): Promise<GroupChild | undefined> {
+    const child = this.#prepared.take();
+    if (child?.pid === undefined) return undefined;
+    if (!child.lock.take()) {
+      child.dismiss();
+      throw this.#isRunning();
     }
-    const log = openLog(paths.log);
+    child.lock.note(child.pid);
+    if (await child.begin(this.#options.paths.spec)) return child;
+    child.kill();
+    await child.ended;
+    child.closeLock();
+    return undefined;
+  }
+
+  #spawn(role: GroupProcessSpec['role']): GroupChild {
+    const { paths, programs } = this.#options;
+    const lock = openLock(paths.lock);
     try {
-      const child = spawn(process.execPath, [programs[spec.role], '--spec', paths.spec], {
-        cwd: '/',
-        detached: true,
-        // The fourth descriptor is the lock: it is free again when the process has ended.
-        stdio: ['ignore', log, log, lock.fd],
-      });
+      if (!lock.take()) throw this.#isRunning();
+      const program = programs[role];
+      const child = GroupChild.begun({ program, logPath: paths.log, lock }, paths.spec);
       if (child.pid !== undefined) lock.note(child.pid);
-      child.unref();
-      this.#child = child;
-      this.#exit = undefined;
-      this.#ended = this.#watchChild(child);
-    } finally {
-      closeSync(log);
+      return child;
+    } catch (thrown) {
       lock.release();
+      throw thrown;
     }
-    return this.#connect(START_TIMEOUT_MS);
+  }
+
+  #isRunning(): UnderstudyError {
+    const { paths, group } = this.#options;
+    return new UnderstudyError(
+      'GROUP_PROCESS_RUNNING',
+      `a process of group "${group}" (pid ${lockOwner(paths.lock) ?? '?'}) is still running: end it first`,
+    );
   }
 
   /**
@@ -111,10 +163,10 @@ export class GroupProcess {
    * lives and does not answer.
    */
   async adopt(): Promise<ProcessStatus> {
-    this.#child = undefined;
-    this.#exit = undefined;
-    this.#ended = this.#watchLock();
-    return this.#connect(ADOPT_TIMEOUT_MS);
+    const present: Present = { child: undefined, ended: Promise.resolve(), exit: undefined };
+    present.ended = this.#watchLock(present);
+    this.#present = present;
+    return this.#connect(present, ADOPT_TIMEOUT_MS);
   }
 
   /** Calls a method of the process. Errors: its own, GROUP_PROCESS_DOWN, and of the channel. */
@@ -133,15 +185,21 @@ export class GroupProcess {
     return (await this.call('status', {}, timeoutMs)) as ProcessStatus;
   }
 
-  /** Waits for the end of the process; false when it lives on after `timeoutMs`. */
+  /** Waits until the process has ended, or let go; false when it still runs after `timeoutMs`. */
   async endsWithin(timeoutMs: number): Promise<boolean> {
-    if (this.#ended === undefined || !this.isAlive) return true;
+    const present = this.#present;
+    if (present === undefined) return true;
+    if (!this.isAlive) {
+      present.child?.expectEnd(LET_GO_END_MS);
+      this.#finished(present, 'it let go');
+      return true;
+    }
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<boolean>((resolve) => {
       timer = setTimeout(() => resolve(false), timeoutMs);
     });
     try {
-      return await Promise.race([this.#ended.then(() => true), late]);
+      return await Promise.race([present.ended.then(() => true), late]);
     } finally {
       clearTimeout(timer);
     }
@@ -151,7 +209,7 @@ export class GroupProcess {
   async waitForEnd(timeoutMs: number): Promise<void> {
     if (await this.endsWithin(timeoutMs)) return;
     this.kill();
-    await this.#ended;
+    await this.#present?.ended;
   }
 
   /** SIGKILL; the end is reported as for every other. */
@@ -165,14 +223,15 @@ export class GroupProcess {
     }
   }
 
-  /** Lets go of a process that goes on running (the service stops). */
+  /** Turns away from a process that goes on running (the service stops). */
   release(): void {
+    this.#prepared.dismiss();
+    this.#present = undefined;
     this.#client?.close();
     this.#client = undefined;
-    this.#child?.removeAllListeners();
   }
 
-  async #connect(timeoutMs: number): Promise<ProcessStatus> {
+  async #connect(present: Present, timeoutMs: number): Promise<ProcessStatus> {
     const { paths, group } = this.#options;
     const deadline = performance.now() + timeoutMs;
     for (;;) {
@@ -185,7 +244,7 @@ export class GroupProcess {
         client.onClose(() => this.#nudge?.());
         return status;
       } catch (cause) {
-        if (this.#exit !== undefined) throw startFailed(group, this.#exit);
+        if (present.exit !== undefined) throw startFailed(group, present.exit);
         if (performance.now() > deadline) {
           throw new UnderstudyError(
             'GROUP_PROCESS_SILENT',
@@ -198,16 +257,8 @@ export class GroupProcess {
     }
   }
 
-  async #watchChild(child: ChildProcess): Promise<void> {
-    const how = await new Promise<string>((resolve) => {
-      child.once('error', (error) => resolve(error.message));
-      child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code ?? '?'}`));
-    });
-    this.#finished(how);
-  }
-
   /** For a process that is not our child: its lock tells. */
-  async #watchLock(): Promise<void> {
+  async #watchLock(present: Present): Promise<void> {
     while (this.isAlive) {
       // The end of the connection is a good moment to look at once.
       await new Promise<void>((resolve) => {
@@ -219,14 +270,17 @@ export class GroupProcess {
         };
       });
     }
-    this.#finished('unknown');
+    this.#finished(present, 'unknown');
   }
 
-  #finished(how: string): void {
+  /** Once for each process; not for one that the service has turned away from. */
+  #finished(present: Present, how: string): void {
+    if (present.exit !== undefined) return;
+    present.exit = { how, logTail: tailOf(this.#options.paths.log) };
+    if (present !== this.#present) return;
     this.#client?.close();
     this.#client = undefined;
-    this.#exit = { how, logTail: tailOf(this.#options.paths.log) };
-    this.#options.onExit(this.#exit);
+    this.#options.onExit(present.exit);
   }
 }
 
@@ -236,12 +290,6 @@ function startFailed(group: string, { how, logTail }: ProcessExit): UnderstudyEr
     `the process of group "${group}" ended while starting (${how}): ${logTail}`,
     { details: { group, how } },
   );
-}
-
-function openLog(path: string): number {
-  const size = existsSync(path) ? statSync(path).size : 0;
-  if (size > LOG_BYTES_MAX) renameSync(path, `${path}.1`);
-  return openSync(path, 'a', 0o600);
 }
 
 function tailOf(path: string): string {

@@ -30,17 +30,20 @@ export function isPrepared(argv: readonly string[]): boolean {
 export async function receiveSpec(argv: readonly string[]): Promise<GroupProcessSpec> {
   if (!isPrepared(argv)) return readSpec(argv);
   const { begin } = await new Promise<BeginMessage>((resolve) => {
-    // Not wanted any more, or the service is gone: the next one makes a process of its own.
-    const end = (): void => process.exit(0);
-    if (!process.connected) end();
-    process.once('disconnect', end);
+    if (!process.connected) endUnused();
+    process.once('disconnect', endUnused);
     process.once('message', (message) => {
-      process.off('disconnect', end);
+      process.off('disconnect', endUnused);
       resolve(beginSchema.parse(message));
     });
   });
   tell(BEGINS);
   return readSpec(['--spec', begin]);
+}
+
+/** Not wanted any more, or the service is gone: the next one makes a process of its own. */
+function endUnused(): void {
+  process.exit(0);
 }
 
 /** The control socket answers from now on; the channel to the service is not needed any more. */

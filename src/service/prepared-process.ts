@@ -52,6 +52,7 @@ export class PreparedProcess {
     const { program, logPath, lockPath } = this.#options;
     const child = GroupChild.prepared({ program, logPath }, lockPath);
     this.#child = child;
+    this.#retry.started();
     void child.ended.then(() => this.#ended(child));
   }
 

@@ -6,6 +6,7 @@ import type { Logger } from '../core/logger.ts';
 import { systemClock } from '../core/clock.ts';
 import { UnderstudyError } from '../core/errors.ts';
 import { Filter } from '../filter/filter.ts';
+import type { FilterThreads } from '../filter/filter-threads.ts';
 import type { ScanMode, ScanProgress } from '../filter/scanner.ts';
 import type { Ack } from '../mirror/link/frame.ts';
 import type { LinkState } from '../mirror/link/link-client.ts';
@@ -32,6 +33,8 @@ export interface PrimaryGroupDependencies {
   readonly onCommits: (wish: CommitWish) => void;
   /** The group cannot go on; the process is to end. */
   readonly onFatal: (message: string) => void;
+  /** Threads of the filter that were started in advance. */
+  readonly threads: FilterThreads | undefined;
 }
 
 /**
@@ -84,6 +87,7 @@ export class PrimaryGroup {
       ringBytes: spec.replication.ringBytes,
       helperThreads: HELPER_THREADS,
       spinMicroseconds: SPIN_MICROSECONDS,
+      threads: dependencies.threads,
       leaseFile: spec.leaseFile,
     });
     this.#sender = spec.peer === null ? undefined : this.#makeSender(spec.peer, start);

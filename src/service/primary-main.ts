@@ -1,22 +1,25 @@
-// Program of a group process whose node is primary: `node primary-main.ts --spec FILE`.
+// Program of a group process whose node is primary: `node primary-main.ts --spec FILE`, or `--prepared`
+// (group-program.ts).
 // Started by the service, outlives it, and is found again through its control socket.
 import { writeFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { FilterThreads } from '../filter/filter-threads.ts';
 import { sys } from '../linux/libc.ts';
 import { ControlServer } from './control-channel.ts';
 import { type GroupNotice, tellData } from './data-notices.ts';
-import { readSpec } from './group-spec.ts';
+import { endProcess, isPrepared, letGo, receiveSpec, tellListening } from './group-program.ts';
 import { removeLeftoverMounts } from './mount-cleanup.ts';
 import { PrimaryGroup, type StreamEnd } from './primary-group.ts';
 
 const PR_SET_IO_FLUSHER = 57;
 const OOM_SCORE_ADJUSTMENT = '-900';
-const EXIT_DELAY_MS = 50;
 
-const spec = readSpec(process.argv.slice(2));
+const parameters = process.argv.slice(2);
+// A thread that cannot start now would not be able to start later either.
+const threads = isPrepared(parameters) ? new FilterThreads(() => process.exit(1)) : undefined;
+const spec = await receiveSpec(parameters);
 const logger = pino({ base: { group: spec.group, role: 'primary', pid: process.pid } });
 
 protectFromMemoryPressure();
@@ -35,6 +38,7 @@ const group = new PrimaryGroup(spec, {
     group.detach();
     process.exit(1);
   },
+  threads,
 });
 
 const control = new ControlServer(spec.controlSocket, {
@@ -52,22 +56,17 @@ const control = new ControlServer(spec.controlSocket, {
 async function endWith(work: () => Promise<StreamEnd>): Promise<StreamEnd> {
   try {
     const end = await work();
-    void exitSoon(0);
+    letGo(control);
+    void endProcess(control, 0);
     return end;
   } catch (thrown) {
     const harmless =
       thrown instanceof UnderstudyError &&
       (thrown.code === 'DIRECTORY_BUSY' || thrown.code === 'COPY_NOT_UP_TO_DATE');
     logger.error({ message: messageOf(thrown) }, 'not ended as asked');
-    if (!harmless) void exitSoon(1);
+    if (!harmless) void endProcess(control, 1);
     throw thrown;
   }
-}
-
-async function exitSoon(code: number): Promise<void> {
-  await sleep(EXIT_DELAY_MS);
-  await control.close();
-  process.exit(code);
 }
 
 /** The kernel may need this process to get rid of dirty pages: it must neither be killed nor wait for that. */
@@ -92,6 +91,7 @@ try {
   for (const { dir } of spec.directories) removeLeftoverMounts(dir, { covers: true });
   await group.start();
   await control.listen();
+  tellListening();
   tellData(control, () => ({
     kind: 'data',
     copy: 'up-to-date',

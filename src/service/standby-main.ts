@@ -2,7 +2,6 @@
 // Started by the service, outlives it, and is found again through its control socket.
 import { mkdirSync, readFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { systemClock } from '../core/clock.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
@@ -10,10 +9,9 @@ import { type CoveredDirectory, coverDirectories, uncoverDirectories } from '../
 import { Standby } from '../mirror/standby.ts';
 import { ControlServer, makeEvent } from './control-channel.ts';
 import { tellData } from './data-notices.ts';
+import { endProcess, letGo, tellListening } from './group-program.ts';
 import { readSpec } from './group-spec.ts';
 import { removeLeftoverMounts } from './mount-cleanup.ts';
-
-const EXIT_DELAY_MS = 50;
 
 const spec = readSpec(process.argv.slice(2));
 const logger = pino({ base: { group: spec.group, role: 'standby', pid: process.pid } });
@@ -78,21 +76,16 @@ async function endWith<T>(work: () => Promise<T>): Promise<T> {
   try {
     const result = await running;
     uncoverDirectories(spec.stateDirectory);
-    void exitSoon(0);
+    letGo(control);
+    void endProcess(control, 0);
     return result;
   } catch (thrown) {
     logger.error({ message: messageOf(thrown) }, 'not ended as asked');
     const harmless = thrown instanceof UnderstudyError && thrown.code === 'COPY_NOT_UP_TO_DATE';
     if (harmless) ending = undefined;
-    else void exitSoon(1);
+    else void endProcess(control, 1);
     throw thrown;
   }
-}
-
-async function exitSoon(code: number): Promise<void> {
-  await sleep(EXIT_DELAY_MS);
-  await control.close();
-  process.exit(code);
 }
 
 /** The cover stays: nobody may write the copy until a new process has gone on with it. */
@@ -122,6 +115,7 @@ try {
   standby = makeStandby(directories);
   const port = await standby.start();
   await control.listen();
+  tellListening();
   lookAtData = tellData(control, () => {
     const { copy, epoch, receivedSequence } = standby.status;
     return { kind: 'data', copy, epoch, sequence: receivedSequence };
