@@ -296,8 +296,11 @@ export class GroupRuntime {
     for (const { dir } of this.definition.directories) removeLeftoverMounts(dir, { covers: true });
   }
 
-  /** Ends the process at once; what it had not sent stays here only. */
-  async killProcess(): Promise<void> {
+  /**
+   * Ends the process at once; what it had not sent stays here only. `keepMounts`: dead mounts stay,
+   * by which the processes can be found that use them.
+   */
+  async killProcess({ keepMounts = false }: { keepMounts?: boolean } = {}): Promise<void> {
     this.#retry.cancel();
     this.#expectExit = true;
     try {
@@ -310,6 +313,7 @@ export class GroupRuntime {
     }
     this.#phase = 'stopped';
     this.#poller.forget();
+    if (keepMounts) return;
     for (const { dir } of this.definition.directories) removeLeftoverMounts(dir, { covers: true });
   }
 

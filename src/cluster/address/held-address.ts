@@ -13,11 +13,14 @@ export class HeldAddress {
   readonly #announcer: Announcer;
   readonly #watch = new ConflictWatch();
 
-  /** Errors: SOCKET_REFUSED. */
-  constructor(placed: PlacedAddress, timing: AnnouncementTiming) {
+  readonly #mayHold: () => boolean;
+
+  /** `mayHold`: nothing is announced while it says no. Errors: SOCKET_REFUSED. */
+  constructor(placed: PlacedAddress, timing: AnnouncementTiming, mayHold: () => boolean) {
     this.placed = placed;
+    this.#mayHold = mayHold;
     this.#socket = new PacketSocket(placed.link, placed.family === 4 ? 'arp' : 'neighbour');
-    this.#announcer = new Announcer(() => announce(placed, this.#socket), timing);
+    this.#announcer = new Announcer(() => this.defend(), timing);
   }
 
   /** Starts the bursts; the first announcement is on the wire when this returns. */
@@ -27,7 +30,7 @@ export class HeldAddress {
 
   /** One announcement. */
   defend(): void {
-    announce(this.placed, this.#socket);
+    if (this.#mayHold()) announce(this.placed, this.#socket);
   }
 
   /** Looks at what others said about the address since the last call. */

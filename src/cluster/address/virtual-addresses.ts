@@ -69,6 +69,11 @@ export interface AddressParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly onEvent: (event: AddressEvent) => void;
+  /**
+   * Whether this node may have the addresses at this moment. A node that slept through the end of its
+   * right must not claim them from the one that has them since. Default: always.
+   */
+  readonly mayHold?: () => boolean;
 }
 
 export class VirtualAddresses {
@@ -200,7 +205,7 @@ export class VirtualAddresses {
     for (const one of placed) {
       const { ip, prefix } = one.address;
       addAddress({ index: one.link.index, ip, prefix });
-      const held = new HeldAddress(one, timing);
+      const held = new HeldAddress(one, timing, () => this.#mayHold);
       this.#held.push(held);
       held.announce();
     }
@@ -230,7 +235,13 @@ export class VirtualAddresses {
     return runs;
   }
 
+  get #mayHold(): boolean {
+    return this.#parts.mayHold?.() ?? true;
+  }
+
   #look(): void {
+    // What arrived meanwhile is looked at again should the right come back.
+    if (!this.#mayHold) return;
     const nowMs = this.#parts.clock.monotonicMs();
     try {
       for (const held of this.#held) {

@@ -62,7 +62,9 @@ export class GroupEffects {
     if (addresses !== null) {
       const { clock } = parts;
       const onEvent = (event: AddressEvent): void => this.#onAddressEvent(event);
-      this.#addresses = new VirtualAddresses(addresses, { clock, logger: silentLogger, onEvent });
+      const logger = silentLogger;
+      const mayHold = (): boolean => this.#holdsLease;
+      this.#addresses = new VirtualAddresses(addresses, { clock, logger, onEvent, mayHold });
     }
     if (arbiter.kind === 'gateway') this.#gateway = new GatewayProbe(arbiter.ip, arbiter.method);
     if (arbiter.kind === 'etcd') this.#arbiter = openEtcd(setup);
@@ -126,6 +128,11 @@ export class GroupEffects {
     this.#gateway?.close();
     this.#watchdog?.disarm();
     await (await this.#arbiter)?.close();
+  }
+
+  get #holdsLease(): boolean {
+    const { transport, clock } = this.#parts;
+    return clock.monotonicMs() < transport.board.group(this.#setup.slot, 'leaseUntilMs');
   }
 
   #setLease(untilMs: number): void {

@@ -131,8 +131,21 @@ export class GroupFailover implements RuntimeOwner {
 
   onView(view: MachineView): void {
     this.#view = view;
+    if (view.role === 'demoting') this.#endFilter();
     if (view.application === 'running') this.#scheduleProbe();
     this.#adjust();
+  }
+
+  /**
+   * A node that ceases without a lease: its filter holds everything back, also what the application
+   * waits for to be able to stop. The end of the filter lets that fail.
+   */
+  #endFilter(): void {
+    const runtime = this.#runtime;
+    if (runtime.state.role !== 'primary' || !runtime.process.isAlive) return;
+    void runtime.killProcess({ keepMounts: true }).catch((thrown: unknown) => {
+      runtime.emit('error', 'GROUP_PROCESS_DIED', messageOf(thrown));
+    });
   }
 
   /** Where role and process do not fit together although no effect is under way. */
