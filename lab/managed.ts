@@ -18,6 +18,8 @@ export interface ManagedGroup {
   readonly mode: 'sync' | 'memory' | 'async';
   readonly profile: 'default' | 'fast';
   readonly agent: CommandAgent;
+  /** Endpoint of an etcd that decides; otherwise the lab's gateway does. */
+  readonly etcd?: string | undefined;
 }
 
 /** Where clients find the application, wherever it runs. */
@@ -37,8 +39,9 @@ export function managedGroupYaml(lab: Lab, group: ManagedGroup): string {
     ],
     failover: {
       automatic: true,
-      arbiter: 'gateway',
-      gateway: lab.freeAddress('lan', GATEWAY_NUMBER),
+      ...(group.etcd === undefined
+        ? { arbiter: 'gateway', gateway: lab.freeAddress('lan', GATEWAY_NUMBER) }
+        : { arbiter: 'etcd', etcd: { endpoints: [group.etcd] } }),
       profile: group.profile,
     },
   });

@@ -13,6 +13,7 @@ import { askEvents, askGroup } from '../../lab/node-admin.ts';
 import { pairNodes, understudy } from '../../lab/pair.ts';
 import { run, waitUntil } from '../../lab/run.ts';
 import type { LedgerVerdict } from './check-ledger.ts';
+import { startEtcd } from './etcd-host.ts';
 import { Load } from './load.ts';
 import type { NodeEvent } from './types.ts';
 
@@ -30,6 +31,7 @@ const SETTLE_POLL_MS = 400;
 export interface BedOptions {
   readonly mode: 'sync' | 'async';
   readonly profile: 'default' | 'fast';
+  readonly arbiter?: 'gateway' | 'etcd';
 }
 
 /** Who is who. */
@@ -96,10 +98,11 @@ export class Bed {
     return `LEDGER_NODE=${NODE} ${AGENT} ${action} ${DIRECTORY} ${PORT}`;
   }
 
-  async #createGroup({ mode, profile }: BedOptions): Promise<void> {
+  async #createGroup({ mode, profile, arbiter }: BedOptions): Promise<void> {
+    const etcd = arbiter === 'etcd' ? await startEtcd(this.lab) : undefined;
     const [start, stop, probe] = ['start', 'stop', 'probe'].map((action) => this.#agent(action));
     const agent = { start: start ?? '', stop: stop ?? '', probe: probe ?? '' };
-    const group = { name: GROUP, directory: DIRECTORY, mode, profile, agent };
+    const group = { name: GROUP, directory: DIRECTORY, mode, profile, agent, etcd };
     await understudy(this.a, ['group', 'create', '--file', '-'], {
       input: managedGroupYaml(this.lab, group),
       timeoutMs: CREATE_TIMEOUT_MS,

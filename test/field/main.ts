@@ -47,14 +47,15 @@ function say(text: string): void {
 /** Keeps a bed for as long as its rounds are good. */
 class Beds {
   #bed: Bed | undefined;
-  #mode: string | undefined;
+  #kind: string | undefined;
 
   async for(line: FieldLine, profile: Options['profile']): Promise<Bed> {
-    const mode = line.mode ?? 'sync';
-    if (this.#bed !== undefined && this.#mode === mode) return this.#bed;
+    const { mode = 'sync', arbiter = 'gateway' } = line;
+    const kind = `${mode} ${arbiter}`;
+    if (this.#bed !== undefined && this.#kind === kind) return this.#bed;
     await this.discard();
-    this.#bed = await Bed.up({ mode, profile });
-    this.#mode = mode;
+    this.#bed = await Bed.up({ mode, profile, arbiter });
+    this.#kind = kind;
     return this.#bed;
   }
 

@@ -23,6 +23,8 @@ export interface FieldLine {
   /** Codes of the events by which the accident was noticed; the first of them in time counts. */
   readonly noticedBy: readonly string[];
   readonly mode?: 'sync' | 'async';
+  /** Default: the gateway. */
+  readonly arbiter?: 'etcd';
   /** Its rounds leave something behind that would change the next one (counted restarts). */
   readonly needsFreshLab?: boolean;
   /** Acknowledged transfers may be lost, as long as they are a tail (mode `async`). */

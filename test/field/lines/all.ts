@@ -3,6 +3,7 @@ import type { FieldLine } from '../types.ts';
 import { applicationLines } from './application.ts';
 import { diskLines } from './disk.ts';
 import { networkLines } from './network.ts';
+import { partition } from './partition.ts';
 import { powerLines } from './power.ts';
 import { serviceLines } from './service.ts';
 
@@ -12,4 +13,5 @@ export const allLines: readonly FieldLine[] = [
   ...diskLines,
   ...applicationLines,
   ...serviceLines,
+  partition,
 ];
