@@ -54,7 +54,8 @@ case $action in
     kill -KILL "$pid" 2>/dev/null
     within 100 gone
     ;;
-  probe) answers 1 ;;
+  # A commit may wait for a lost standby for 2 s, and everything behind it.
+  probe) answers 4 ;;
   *)
     echo "usage: agent.sh start|stop|probe DIRECTORY PORT" >&2
     exit 2

@@ -12,6 +12,7 @@ const fine: CommitConditions = {
   linkUp: true,
   ack,
   backlogBytes: 0,
+  hasAnswered: true,
   oldestWaitMs: 0,
   linkDownMs: 0,
 };
@@ -26,6 +27,7 @@ test.each([
   ['a first copy runs', { ack: { ...ack, copy: 'syncing' as const } }],
   ['it diverged', { ack: { ...ack, copy: 'diverged' as const } }],
   ['it is far behind', { backlogBytes: 64 * 1024 * 1024 }],
+  ['it has not confirmed what was there when it was given up', { hasAnswered: false }],
 ])('alone stays alone: %s', (_, change) => {
   expect(decideCommits('alone', options, { ...fine, ...change }).state).toBe('alone');
 });

@@ -22,6 +22,8 @@ export interface CommitConditions {
   readonly linkUp: boolean;
   readonly ack: Ack | undefined;
   readonly backlogBytes: number;
+  /** The standby has confirmed all that was there when the group went on alone: it does answer. */
+  readonly hasAnswered: boolean;
   /** How long the oldest commit has been waiting for the standby. */
   readonly oldestWaitMs: number;
   /** How long the link has been down; 0 while it is up. */
@@ -50,9 +52,9 @@ export function decideCommits(
   return { state: 'alone', reason: lost };
 }
 
-function isInStep({ linkUp, ack, backlogBytes }: CommitConditions): boolean {
+function isInStep({ linkUp, ack, backlogBytes, hasAnswered }: CommitConditions): boolean {
   const usable = ack?.copy === 'up-to-date' || ack?.copy === 'catching-up';
-  return linkUp && usable && backlogBytes < IN_STEP_BYTES;
+  return linkUp && usable && hasAnswered && backlogBytes < IN_STEP_BYTES;
 }
 
 function lossReason(options: CommitPolicyOptions, now: CommitConditions): string | undefined {

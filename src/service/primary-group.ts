@@ -63,6 +63,8 @@ export class PrimaryGroup {
   readonly #sender: Sender | undefined;
   #commits: CommitState = 'alone';
   #wasTogether = false;
+  /** Last record captured when the group went on alone. */
+  #aloneAt = 0;
   /** Managed groups only. */
   #wish: CommitWish | undefined;
   #isAllowed = false;
@@ -232,6 +234,7 @@ export class PrimaryGroup {
       linkUp,
       ack: sender.acked,
       backlogBytes: sender.backlogBytes,
+      hasAnswered: (sender.acked?.durableSequence ?? 0) >= this.#aloneAt,
       oldestWaitMs: this.#filter.commits.oldestWaitMs(),
       linkDownMs: linkUp ? 0 : performance.now() - this.#linkDownSinceMs,
     });
@@ -266,6 +269,7 @@ export class PrimaryGroup {
   #changeCommits(state: CommitState, reason: string): void {
     this.#dependencies.logger.info({ from: this.#commits, to: state, reason }, 'commits');
     this.#commits = state;
+    if (state === 'alone') this.#aloneAt = this.sequence;
     if (state === 'together') this.#wasTogether = true;
     if (this.#wish !== undefined) {
       this.#isAllowed = false;
