@@ -30,6 +30,7 @@ class MirrorProcess {
   #position: number;
   #sequence = 0;
   #held = false;
+  #confirms = false;
   #ended = false;
   #scanning = false;
   #sentBytes = 0;
@@ -111,6 +112,7 @@ class MirrorProcess {
     if (fault !== undefined) return this.fail(`applier: ${JSON.stringify(fault)}`);
     this.#position = (position + length) >>> 0;
     this.#consumer.release(this.#position);
+    if (this.#confirms) this.#filter.commits.release(this.#sequence);
     if (this.#scanning) this.#filter.applied(this.#sequence);
   }
 
@@ -149,6 +151,7 @@ class MirrorProcess {
         break;
       case 'gate':
         this.#filter.commits.setClosed(request.closed);
+        this.#confirms = request.confirms;
         break;
       case 'confirm':
         this.#filter.commits.release(this.#sequence);

@@ -40,8 +40,11 @@ export type MirrorRequest =
   | { readonly type: 'hold'; readonly held: boolean }
   | { readonly type: 'counters' }
   | { readonly type: 'disable' }
-  /** Whether commits wait until the copy has them; then nothing confirms them but `confirm`. */
-  | { readonly type: 'gate'; readonly closed: boolean }
+  /**
+   * Whether commits wait until the copy has them. They are confirmed as soon as it does, or else by
+   * `confirm`.
+   */
+  | { readonly type: 'gate'; readonly closed: boolean; readonly confirms: boolean }
   | { readonly type: 'confirm' }
   | { readonly type: 'detach' }
   | { readonly type: 'unmount' };

@@ -164,9 +164,9 @@ export class FilterMirror {
     await this.#ask({ type: 'disable' });
   }
 
-  /** Closed: commits wait for {@link confirm}. */
-  async gate(closed: boolean): Promise<void> {
-    await this.#ask({ type: 'gate', closed });
+  /** Closed: commits wait until the copy has them and, without `confirms`, for {@link confirm}. */
+  async gate(closed: boolean, confirms = false): Promise<void> {
+    await this.#ask({ type: 'gate', closed, confirms });
   }
 
   /** Confirms the commits whose records are in the copy. */
