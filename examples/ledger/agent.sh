@@ -16,7 +16,7 @@ node=${LEDGER_NODE:-$here/../../node_modules/.bin/node}
 # Not only alive, but this very program: numbers are used again.
 running() {
   pid=$(cat "$pidfile" 2>/dev/null) || return 1
-  tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q "ledger/main.ts --data $data "
+  { tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null | grep -q "ledger/main.ts --data $data "
 }
 
 answers() {

@@ -19,7 +19,10 @@ export interface LedgerVerdict {
   readonly lostIds: readonly string[];
   /** When the first lost one had been acknowledged. */
   readonly lostFrom: number | null;
-  /** Acknowledged after the first lost one, and there: more than 0 says that it is not a tail that was lost. */
+  /**
+   * Acknowledged by the same node after the first lost one, and there: more than 0 says that it is not a tail
+   * that was lost.
+   */
   readonly keptAfterLost: number;
   /** `ok`, or what is wrong with the data. */
   readonly integrity: string;
@@ -37,16 +40,19 @@ export function judge(
 ): LedgerVerdict {
   const byId = new Map(stored.map((transfer) => [transfer.id, transfer]));
   const lost = acknowledged.filter((entry) => !isSame(entry, byId.get(entry.id)));
-  const lostFrom = lost.reduce((first, { at }) => Math.min(first, at), Infinity);
+  const first = lost.toSorted((one, other) => one.at - other.at)[0];
   const lostIds = new Set(lost.map(({ id }) => id));
-  const keptAfterLost = acknowledged.filter(({ at, id }) => at > lostFrom && !lostIds.has(id));
+  const keptAfterLost = acknowledged.filter(
+    ({ at, id, node }) =>
+      first !== undefined && node === first.node && at > first.at && !lostIds.has(id),
+  );
   const findings = wrongBalances(stored, balances);
   if (byId.size !== stored.length) findings.push(`${stored.length - byId.size} transfers twice`);
   return {
     transfers: stored.length,
     lost: lost.length,
     lostIds: lost.slice(0, IDS_SHOWN_MAX).map(({ id }) => id),
-    lostFrom: lost.length === 0 ? null : lostFrom,
+    lostFrom: first?.at ?? null,
     keptAfterLost: keptAfterLost.length,
     integrity: findings.length === 0 ? 'ok' : findings.join('; '),
   };
