@@ -9,7 +9,8 @@
 //            otherwise ─▶ start
 //
 // Everything that changes the role or the process runs in `exclusive`, one at a time.
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
+import { readdir, rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { unreachable } from '../core/assert.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
@@ -71,8 +72,11 @@ export class GroupRuntime {
   #sequenceSavedMs = Number.NEGATIVE_INFINITY;
   readonly #poller = new StatusPoller({
     ask: () => (this.#phase === 'running' ? this.process.status(2000) : undefined),
-    onStatus: (status) =>
-      this.noteSequence(Number(status['sequence'] ?? status['receivedSequence'] ?? 0)),
+    onStatus: (status) => {
+      this.noteSequence(Number(status['sequence'] ?? status['receivedSequence'] ?? 0));
+      // A standby that may have to take over at any moment does not wait for code to be loaded then.
+      if (status['role'] === 'standby' && status['copy'] === 'up-to-date') this.process.prepare();
+    },
   });
   #owner: RuntimeOwner | undefined;
   readonly #retry = new RestartBackoff(() => void this.boot(0));
@@ -460,7 +464,8 @@ export class GroupRuntime {
 
   async #start(start: SpecInput['start'], firstCommitRequest: number | null): Promise<void> {
     this.#phase = 'starting';
-    this.#makeProcessDirectory();
+    const present = this.#files.process(this.#state.generation);
+    if (!existsSync(present)) makePrivateDirectory(present);
     const { definition } = this;
     await this.process.start(
       buildSpec({
@@ -472,6 +477,7 @@ export class GroupRuntime {
         firstCommitRequest,
       }),
     );
+    void this.#removeFormer(present);
   }
 
   #setRunning(): void {
@@ -554,13 +560,16 @@ export class GroupRuntime {
     this.saveState({});
   }
 
-  #makeProcessDirectory(): void {
-    const present = this.#files.process(this.#state.generation);
-    if (!existsSync(present)) makePrivateDirectory(present);
-    for (const name of readdirSync(this.#files.directory)) {
-      const path = `${this.#files.directory}/${name}`;
-      if (!name.startsWith('process-') || path === present) continue;
-      rmSync(path, { recursive: true, force: true });
+  /** Removes what former processes left: a journal may be large, and nobody is to wait for that. */
+  async #removeFormer(present: string): Promise<void> {
+    try {
+      for (const name of await readdir(this.#files.directory)) {
+        const path = `${this.#files.directory}/${name}`;
+        if (!name.startsWith('process-') || path === present) continue;
+        await rm(path, { recursive: true, force: true });
+      }
+    } catch {
+      // The group is being deleted, or the disk is failing: the next start tries again.
     }
   }
 }
