@@ -218,8 +218,12 @@ export class Lab {
       mkdirSync(join(target, name), { recursive: true });
       cpSync(host.logDirectory, join(target, name), { recursive: true });
       if (!host.isRunning) continue;
-      const inside = host.pathFromOutside(own);
-      if (existsSync(inside)) cpSync(inside, join(target, name), { recursive: true });
+      try {
+        const inside = host.pathFromOutside(own);
+        if (existsSync(inside)) cpSync(inside, join(target, name), { recursive: true });
+      } catch {
+        // Its disk is broken: what the machine itself has must do.
+      }
     }
     return target;
   }
