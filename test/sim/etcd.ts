@@ -20,6 +20,8 @@ export class Etcd {
   out = 0;
   readonly cutFrom: [number, number] = [0, 0];
   slowMs = 0;
+  /** No request hangs: where only one thing is to be out of order. */
+  isPrompt = false;
   #revision = 0;
   readonly #queue: EventQueue;
   readonly #random: Random;
@@ -70,7 +72,7 @@ export class Etcd {
   #delay(): number {
     const base = 1 + this.#random.below(8);
     // A request that hangs somewhere and arrives when nobody waits for it any more.
-    if (this.#random.chance(0.004)) return base + this.#random.below(3000);
+    if (this.#random.chance(0.004) && !this.isPrompt) return base + this.#random.below(3000);
     return base + (this.slowMs > 0 ? this.#random.below(this.slowMs) : 0);
   }
 }

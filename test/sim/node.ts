@@ -119,7 +119,11 @@ export class SimNode {
             hasAddress: this.holdsAddress,
             runsApplication: this.isApplicationUp,
           };
-    if (running === null) this.hasStandby = true;
+    if (running === null) {
+      this.hasStandby = true;
+      // Nothing serves here, so nothing may.
+      this.leaseUntilLocal = 0;
+    }
     const { life, memo, data } = this;
     const boot = { life, memo, copy: this.#copyToTell(), position: positionOf(data), running };
     this.machine = initialState(this.config, boot, this.localNow);

@@ -451,6 +451,7 @@ export function planSingle(world: World, lost: 'primary' | 'other', at: number):
         ? primaryLost(random, index, arbiter)
         : otherLost(random, otherOf(index), arbiter);
     world.single = fault.name;
+    world.etcd.isPrompt = true;
     world.trace(null, `>>> ${fault.name}, for good`);
     fault.begin(world);
   });

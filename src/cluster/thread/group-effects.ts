@@ -69,6 +69,8 @@ export class GroupEffects {
     if (arbiter.kind === 'gateway') this.#gateway = new GatewayProbe(arbiter.ip, arbiter.method);
     if (arbiter.kind === 'etcd') this.#arbiter = openEtcd(setup);
     if (watchdogPath !== null) this.#watchdog = new Watchdog({ path: watchdogPath });
+    // Nothing serves here, so nothing may, whatever a machine before this one had allowed.
+    if (setup.boot.running === null) this.#setLease(0);
     if (setup.boot.running?.hasAddress === true) void this.#takeAddress(undefined);
   }
 
