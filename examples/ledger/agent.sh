@@ -36,6 +36,9 @@ within() {
 
 gone() { ! running; }
 
+# It serves, or it has ended already.
+decided() { answers 1 || ! kill -0 "$pid" 2>/dev/null; }
+
 case $action in
   start)
     if running; then
@@ -44,8 +47,10 @@ case $action in
       within 100 gone || exit 1
     fi
     setsid "$node" "$here/main.ts" --data "$data" --port "$port" </dev/null &
-    echo $! >"$pidfile"
-    within 400 answers 1
+    pid=$!
+    echo "$pid" >"$pidfile"
+    within 400 decided
+    answers 1
     ;;
   stop)
     running || exit 0
