@@ -38,7 +38,8 @@ export class ApplierHost {
   #worker: Worker | undefined;
   #control = ApplyControl.create(0, 1);
   #needsSeen = 0;
-  #isStopping = false;
+  /** Called when the thread has closed everything; set while it is to stop. */
+  #onStopped: (() => void) | undefined;
 
   constructor(options: ApplierHostOptions, handlers: ApplierHostHandlers) {
     this.#options = options;
@@ -88,22 +89,25 @@ export class ApplierHost {
     worker.on('exit', (code) => this.#died(worker, `it ended with code ${code}`));
   }
 
-  /** Ends the thread after the batch it is at; what it posted before is handled first. */
+  /**
+   * Ends the thread after the batch it is at; what it posted before is handled first. Resolves when it
+   * has closed everything: that the thread itself is gone takes longer, and nobody needs it.
+   */
   async stop(): Promise<void> {
     const worker = this.#worker;
     if (worker === undefined) return;
-    const exited = new Promise<void>((resolve) => {
+    const stopped = new Promise<void>((resolve) => {
+      this.#onStopped = resolve;
       worker.once('exit', () => resolve());
     });
-    this.#isStopping = true;
     this.#control.requestStop();
-    await exited;
-    this.#isStopping = false;
+    await stopped;
+    this.#onStopped = undefined;
     this.#worker = undefined;
   }
 
   #died(worker: Worker, reason: string): void {
-    if (worker !== this.#worker || this.#isStopping) return;
+    if (worker !== this.#worker || this.#onStopped !== undefined) return;
     this.#worker = undefined;
     this.#handlers.onDied(reason);
   }
@@ -122,6 +126,9 @@ export class ApplierHost {
       }
       case 'recovered':
         this.#handlers.onUnblocked(message.sequence);
+        return;
+      case 'stopped':
+        this.#onStopped?.();
     }
   }
 }

@@ -20,9 +20,10 @@ export interface ApplierWorkerData {
 /**
  * `need`: contents that differ; `control.countNeeds` comes right before. `fault`: see its kind; a
  * blocked record is tried again by itself (`recovered` says when it worked), after a divergence
- * nothing more is applied.
+ * nothing more is applied. `stopped` is the last: everything is closed, only the thread has to end.
  */
 export type ApplierMessage =
   | { readonly type: 'need'; readonly needs: readonly Need[] }
   | { readonly type: 'fault'; readonly fault: ApplyFault }
-  | { readonly type: 'recovered'; readonly sequence: number };
+  | { readonly type: 'recovered'; readonly sequence: number }
+  | { readonly type: 'stopped' };

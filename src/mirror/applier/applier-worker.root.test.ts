@@ -82,7 +82,9 @@ function start(checkpoint = 0): void {
   };
   const worker = new Worker(new URL('applier-worker.ts', import.meta.url), { workerData });
   ended = new Promise((resolve) => worker.once('exit', resolve));
-  worker.on('message', (message: ApplierMessage) => messages.push(message));
+  worker.on('message', (message: ApplierMessage) => {
+    if (message.type !== 'stopped') messages.push(message);
+  });
   worker.on('error', (error) => {
     throw error;
   });

@@ -11,3 +11,4 @@ const post = (message: ApplierMessage): void => port.postMessage(message);
 // A thread keeps compiled code for itself; without it, stripping types costs 15 MiB in each.
 flushCompileCache();
 new ApplierLoop(workerData as ApplierWorkerData, post).run();
+post({ type: 'stopped' });
