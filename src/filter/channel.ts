@@ -104,6 +104,8 @@ function u53(view: DataView, at: number): number {
 
 export class FuseChannel {
   readonly fd: number;
+  /** Told of every negative errno that is answered. */
+  onError: ((result: number) => void) | undefined;
   /** Set while an operation is served whose success may only be told with a valid lease. */
   lease: Lease | undefined;
   readonly #reply = new Uint8Array(new ArrayBuffer(REPLY_BYTES));
@@ -130,6 +132,7 @@ export class FuseChannel {
 
   /** Answers with a negative errno, or with success and no body when `result` is 0. */
   result(request: Request, result: number): void {
+    if (result < 0) this.onError?.(result);
     this.#send(request, result, 0);
   }
 

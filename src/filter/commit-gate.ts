@@ -45,6 +45,9 @@ const WAITING_HEAD = 3;
 const WAITING_TAIL = 4;
 const CLOSED = 5;
 const FREED = 6;
+/** I/O errors of the file systems underneath: how many, and the last one. */
+const FAULTS = 7;
+const LAST_FAULT = 8;
 const CONTROL_WORDS = 16;
 const QUEUE_AT = CONTROL_WORDS;
 const WAITING_AT = QUEUE_AT + SLOTS;
@@ -53,6 +56,12 @@ const SLOTS_AT = WAITING_AT + SLOTS;
 /** Shared memory of a gate. */
 export function createGateMemory(): SharedArrayBuffer {
   return new SharedArrayBuffer((SLOTS_AT + SLOTS * SLOT_WORDS) * 4);
+}
+
+function noteFault(words: Int32Array, result: number): void {
+  if (result !== -errno.EIO && result !== -errno.EROFS) return;
+  Atomics.store(words, LAST_FAULT, -result);
+  Atomics.add(words, FAULTS, 1);
 }
 
 const base = (index: number): number => SLOTS_AT + index * SLOT_WORDS;
@@ -92,6 +101,11 @@ export class CommitGate {
       capture.ring.wake();
     }
     this.#enqueue(index);
+  }
+
+  /** Counts `result` when it says that the disk underneath fails. */
+  noteFault(result: number): void {
+    noteFault(this.#words, result);
   }
 
   /** Hands a read over that would block; false when no slot is free and the caller must do it. */
@@ -258,7 +272,9 @@ function serveRead(words: Int32Array, replier: SlotReplier, index: number): void
   const offset =
     (words[at + slot.offsetHigh] ?? 0) * 0x1_0000_0000 + ((words[at + slot.offsetLow] ?? 0) >>> 0);
   const size = words[at + slot.size] ?? 0;
-  replier.answerRead(index, sys.pread(fd, replier.address + 16, size, offset));
+  const result = sys.pread(fd, replier.address + 16, size, offset);
+  noteFault(words, result);
+  replier.answerRead(index, result);
 }
 
 function serveCommit(
@@ -269,11 +285,13 @@ function serveCommit(
 ): void {
   const at = base(index);
   const fd = words[at + slot.fd] ?? -1;
-  const mayWork = lease === undefined || lease.wait();
-  if (!mayWork) words[at + slot.result] = -errno.EIO;
-  else
-    words[at + slot.result] =
-      words[at + slot.kind] === kind.fsync ? sys.fsync(fd) : sys.fdatasync(fd);
+  if (lease === undefined || lease.wait()) {
+    const isFull = words[at + slot.kind] === kind.fsync;
+    words[at + slot.result] = isFull ? sys.fsync(fd) : sys.fdatasync(fd);
+    noteFault(words, words[at + slot.result] ?? 0);
+  } else {
+    words[at + slot.result] = -errno.EIO;
+  }
   if (replier.done(index, LOCAL_DONE)) replier.answerCommit(index, true);
 }
 
@@ -300,6 +318,12 @@ export class CommitReleaser {
 
   get closed(): boolean {
     return Atomics.load(this.#words, CLOSED) === 1;
+  }
+
+  /** I/O errors of the disk underneath since the start, and the errno of the last one. */
+  get faults(): { readonly count: number; readonly last: number } {
+    const count = Atomics.load(this.#words, FAULTS);
+    return { count, last: Atomics.load(this.#words, LAST_FAULT) };
   }
 
   /** Commits up to `sequence` are safe on the standby. */

@@ -52,6 +52,7 @@ export class Mount {
     this.inodes = options.inodes;
     this.capture = options.capture;
     this.gate = options.gate;
+    this.channel.onError = (result) => this.gate.noteFault(result);
     this.stat = options.inodes.stat;
   }
 

@@ -72,13 +72,13 @@ async function runCommand(
   const command = agent[action];
   if (command === null) return;
   if (context.signal?.aborted === true) throw aborted(agent.name, action, context);
-  const log = openSync(context.logFile, 'a', 0o600);
+  const log = openLog(context.logFile);
   let end: CommandEnd;
   try {
-    const child = spawnShell(command, action, { context, output: log });
+    const child = spawnShell(command, action, { context, output: log ?? 'ignore' });
     end = await endOf(child, agent.timeoutMs, context.signal);
   } finally {
-    closeSync(log);
+    if (log !== undefined) closeSync(log);
   }
   if (end.kind === 'exited' && end.code === 0) return;
   if (end.kind === 'aborted') throw aborted(agent.name, action, context);
@@ -87,6 +87,15 @@ async function runCommand(
     `agent "${agent.name}" of group "${context.group}" did not ${action}: ${describeEnd(end, agent.timeoutMs)}. See ${context.logFile}`,
     { details: { group: context.group, agent: agent.name, action } },
   );
+}
+
+/** Undefined on a disk that has failed: the application must be stopped all the same. */
+function openLog(path: string): number | undefined {
+  try {
+    return openSync(path, 'a', 0o600);
+  } catch {
+    return undefined;
+  }
 }
 
 async function probeAgent(
@@ -140,7 +149,7 @@ function describeEnd(end: CommandEnd, timeoutMs: number): string {
 function spawnShell(
   command: string,
   action: string,
-  { context, output }: { context: AgentContext; output: number | 'pipe' },
+  { context, output }: { context: AgentContext; output: number | 'pipe' | 'ignore' },
 ): ChildProcess {
   return spawn('/bin/sh', ['-c', command], {
     cwd: '/',

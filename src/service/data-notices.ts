@@ -11,7 +11,12 @@ export interface DataNotice {
   readonly epoch: number;
   readonly sequence: number;
 }
-export type GroupNotice = DataNotice | ({ readonly kind: 'commits' } & CommitWish);
+/** The disk underneath a primary answered an application with an error of its own. */
+export interface DiskNotice {
+  readonly kind: 'disk';
+  readonly why: string;
+}
+export type GroupNotice = DataNotice | DiskNotice | ({ readonly kind: 'commits' } & CommitWish);
 
 const INTERVAL_MS = 100;
 /** While records come in all the time, nobody needs to know each position. */

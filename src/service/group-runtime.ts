@@ -336,7 +336,7 @@ export class GroupRuntime {
   /** Stops the agents. Errors: AGENT_FAILED, AGENT_ABORTED. */
   async stopAgents(signal?: AbortSignal): Promise<void> {
     await stopAgents(this.definition.agents, this.agentContext(signal));
-    this.saveState({ agentsStarted: false });
+    this.noteAgents(false);
   }
 
   /** Starts the agents; returns what failed, which is also an event and shown in the status. */
@@ -344,13 +344,22 @@ export class GroupRuntime {
     try {
       await startAgents(this.definition.agents, this.agentContext(signal));
       this.setTrouble('agents', null);
-      this.saveState({ agentsStarted: true });
+      this.noteAgents(true);
       return [];
     } catch (thrown) {
       const sentence = messageOf(thrown);
       this.setTrouble('agents', sentence);
       this.emit('error', 'AGENT_FAILED', sentence);
       return [sentence];
+    }
+  }
+
+  /** On a disk that has failed only this process remembers it, which is enough to go on. */
+  noteAgents(agentsStarted: boolean): void {
+    try {
+      this.saveState({ agentsStarted });
+    } catch (thrown) {
+      this.emit('warning', 'STATE_NOT_SAVED', `group "${this.name}": ${messageOf(thrown)}`);
     }
   }
 

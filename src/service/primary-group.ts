@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Logger } from '../core/logger.ts';
 import { systemClock } from '../core/clock.ts';
 import { UnderstudyError } from '../core/errors.ts';
+import { errnoName } from '../linux/constants.ts';
 import { Filter } from '../filter/filter.ts';
 import type { FilterThreads } from '../filter/filter-threads.ts';
 import type { ScanMode, ScanProgress } from '../filter/scanner.ts';
@@ -31,6 +32,8 @@ export interface PrimaryGroupDependencies {
   readonly onEvent: (event: ControlEvent) => void;
   /** Managed groups: the mirror's mind about commits has changed, see {@link CommitWish}. */
   readonly onCommits: (wish: CommitWish) => void;
+  /** The disk underneath fails; `why` is a sentence. */
+  readonly onDiskFault: (why: string) => void;
   /** The group cannot go on; the process is to end. */
   readonly onFatal: (message: string) => void;
   /** Threads of the filter that were started in advance. */
@@ -63,6 +66,8 @@ export class PrimaryGroup {
   readonly #sender: Sender | undefined;
   #commits: CommitState = 'alone';
   #wasTogether = false;
+  /** I/O errors of the disk so far. */
+  #faults = 0;
   /** Last record captured when the group went on alone. */
   #aloneAt = 0;
   /** Managed groups only. */
@@ -151,8 +156,19 @@ export class PrimaryGroup {
     this.#measureRates();
   }
 
+  #watchDisk(): void {
+    const { count, last } = this.#filter.commits.faults;
+    if (count === this.#faults) return;
+    this.#faults = count;
+    const dirs = this.#spec.directories.map(({ dir }) => dir).join(', ');
+    this.#dependencies.onDiskFault(
+      `the file system underneath ${dirs} answered ${errnoName(-last)} to an application`,
+    );
+  }
+
   #watchPolicy(): void {
     this.#applyPolicy();
+    this.#watchDisk();
     const waiting = this.#filter.commits.oldestWaitMs() > POLICY_INTERVAL_MS / 2;
     const interval = waiting ? POLICY_WATCH_MS : POLICY_INTERVAL_MS;
     this.#policyTimer = setTimeout(() => this.#watchPolicy(), interval);
@@ -314,6 +330,7 @@ export class PrimaryGroup {
           : this.#commits === 'alone',
       wasTogether: this.#wasTogether,
       commits: this.#wish ?? null,
+      commitWaitMs: this.#filter.commits.oldestWaitMs(),
       standby: ack ?? null,
       backlogBytes: sender?.backlogBytes ?? 0,
       lagMs: Math.round(sender?.lagMs ?? 0),

@@ -7,7 +7,7 @@ import { pino } from 'pino';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { FilterThreads } from '../filter/filter-threads.ts';
 import { sys } from '../linux/libc.ts';
-import { ControlServer } from './control-channel.ts';
+import { ControlServer, makeEvent } from './control-channel.ts';
 import { type GroupNotice, tellData } from './data-notices.ts';
 import { endProcess, isPrepared, letGo, receiveSpec, tellListening } from './group-program.ts';
 import { removeLeftoverMounts } from './mount-cleanup.ts';
@@ -32,6 +32,11 @@ const group = new PrimaryGroup(spec, {
   },
   onCommits: (wish) => {
     control.notify({ kind: 'commits', ...wish } satisfies GroupNotice);
+  },
+  onDiskFault: (why) => {
+    logger.error({ why }, 'disk fault');
+    control.broadcast(makeEvent('error', 'DISK_FAULT', why));
+    control.notify({ kind: 'disk', why } satisfies GroupNotice);
   },
   onFatal: (message) => {
     logger.error({ message }, 'the filter broke');

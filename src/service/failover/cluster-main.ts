@@ -35,6 +35,7 @@ import { MemoFile } from './memo-file.ts';
 /** Silence on one network after which it counts as down, for people. */
 const NETWORK_DEAD_AFTER_MS = 1000;
 const EVENTS_WITHOUT_SERVICE_MAX = 200;
+const PERSIST_AGAIN_MS = 1000;
 
 interface Group {
   readonly handover: GroupHandover;
@@ -43,6 +44,8 @@ interface Group {
   readonly slot: number;
   readonly fencer: Fencer | undefined;
   view: MachineView | null;
+  /** Newest memo that was to be kept. */
+  memoVersion: number;
   /** What the service has to carry out and has not answered. */
   outstanding: OuterEffect[];
 }
@@ -67,8 +70,7 @@ function onEffect(groupId: string, effect: OuterEffect): void {
   if (group === undefined) return;
   switch (effect.kind) {
     case 'persist':
-      group.memo.keep(effect.memo);
-      thread?.deliver(groupId, { kind: 'persisted', version: effect.version });
+      persist(group, effect);
       return;
     case 'fence':
       void fence(group, effect);
@@ -78,6 +80,23 @@ function onEffect(groupId: string, effect: OuterEffect): void {
       return;
     default:
       pass(group, effect);
+  }
+}
+
+/** A disk that cannot keep it must not end the lease: it is tried again. */
+function persist(group: Group, effect: Extract<OuterEffect, { kind: 'persist' }>): void {
+  const { groupId } = group.handover;
+  if (effect.version < group.memoVersion || !groups.has(groupId)) return;
+  group.memoVersion = effect.version;
+  try {
+    group.memo.keep(effect.memo);
+    thread?.deliver(groupId, { kind: 'persisted', version: effect.version });
+  } catch (thrown) {
+    logger.error(
+      { group: group.handover.config.group, message: messageOf(thrown) },
+      'memo not kept',
+    );
+    setTimeout(() => persist(group, effect), PERSIST_AGAIN_MS);
   }
 }
 
@@ -118,6 +137,7 @@ async function add(handover: GroupHandover): Promise<GroupStanding> {
     slot: freeSlot(),
     fencer: handover.fence === null ? undefined : new Fencer(handover.fence),
     view: null,
+    memoVersion: 0,
     outstanding: [],
   };
   groups.set(groupId, group);

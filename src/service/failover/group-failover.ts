@@ -28,6 +28,8 @@ import { cease, handOver, ownData, promote } from './role-changes.ts';
 const VIEW_POLL_MS = 20;
 const RESTART_PAUSE_MS = 500;
 const SAID_KEPT = 50;
+/** A commit that waits so long waits for a standby that does not answer. */
+const COMMIT_WAIT_MS = 200;
 
 export interface GroupFailoverOptions {
   readonly runtime: GroupRuntime;
@@ -82,6 +84,8 @@ export class GroupFailover implements RuntimeOwner {
       standing ??
       ((await this.#cluster.call('add', { handover: this.#handover() }, 30_000)) as GroupStanding);
     if (found.view !== null) this.onView(found.view);
+    if (this.#disk === 'failed')
+      this.#tell({ kind: 'health', part: 'disk', state: 'failed', why: 'it failed before' });
     for (const effect of found.effects) this.onEffect(effect);
     this.#links.tellAgain();
     if (this.#runtime.phase === 'running') await this.#tellStatus();
@@ -223,6 +227,10 @@ export class GroupFailover implements RuntimeOwner {
       this.#tellData(notice);
       return;
     }
+    if (notice.kind === 'disk') {
+      this.#tellDisk('failed', notice.why);
+      return;
+    }
     const { state, request, why } = notice;
     this.#lastRequest = Math.max(this.#lastRequest, request);
     this.#tell({ kind: 'commits', state, request, why });
@@ -255,6 +263,8 @@ export class GroupFailover implements RuntimeOwner {
       return;
     }
     if (own !== null && role === 'standby') runtime.saveState({ own: null });
+    // Everything was written anew: the disk works.
+    if (role === 'standby' && copy === 'up-to-date') this.#tellDisk('ok', 'the copy is complete');
     if (role === 'primary') runtime.noteSequence(sequence);
     this.#tell({ kind: 'copy', copy, position: { epoch, sequence } });
   }
@@ -268,10 +278,15 @@ export class GroupFailover implements RuntimeOwner {
     const { op } = effect;
     if (this.#running.has(op)) return;
     this.#running.add(op);
-    void this.#carryOut(effect).finally(() => {
-      this.#running.delete(op);
-      this.#adjust();
-    });
+    this.#carryOut(effect)
+      .catch((thrown: unknown) => {
+        // The machine has a deadline for it, and asks again.
+        this.#runtime.emit('error', 'EFFECT_FAILED', `${effect.kind}: ${messageOf(thrown)}`);
+      })
+      .finally(() => {
+        this.#running.delete(op);
+        this.#adjust();
+      });
   }
 
   #now(effect: Exclude<OuterEffect, { readonly op: number }>): void {
@@ -402,7 +417,7 @@ export class GroupFailover implements RuntimeOwner {
     const ignorePids = new Set(process.pid === undefined ? [] : [process.pid]);
     const { left } = await killAgents(directories, { ignorePids, timeoutMs });
     if (left.length === 0) {
-      this.#runtime.saveState({ agentsStarted: false });
+      this.#runtime.noteAgents(false);
       return null;
     }
     return `these processes cannot be killed: ${left.map(({ pid, command }) => `${pid} ${command}`).join(', ')}`;
@@ -423,12 +438,19 @@ export class GroupFailover implements RuntimeOwner {
     try {
       const results = await probeAgents(agents, this.#runtime.agentContext());
       const bad = results.find(({ state }) => state !== 'ok');
+      // An application that waits for a lost standby answers again as soon as the group goes on alone.
+      if (bad !== undefined && (await this.#commitsWait())) return;
       this.#tell({ kind: 'application', state: bad?.state ?? 'ok', why: bad?.why ?? '' });
     } finally {
       this.#probeUnderWay = false;
       this.#probing = undefined;
       if (this.#view?.application === 'running') this.#scheduleProbe();
     }
+  }
+
+  async #commitsWait(): Promise<boolean> {
+    const status = await this.#runtime.process.status().catch(() => undefined);
+    return Number(status?.['commitWaitMs'] ?? 0) > COMMIT_WAIT_MS;
   }
 
   #tell(event: MachineEvent): void {

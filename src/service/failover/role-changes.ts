@@ -1,5 +1,5 @@
 // Carries out what the machine of a managed group decides about the role of this node.
-import { UnderstudyError } from '../../core/errors.ts';
+import { messageOf, UnderstudyError } from '../../core/errors.ts';
 import type { CopyState, Position } from '../../cluster/machine/types.ts';
 import type { GroupRuntime } from '../group-runtime.ts';
 import { positionSchema } from '../group-spec.ts';
@@ -61,9 +61,28 @@ export async function promote(runtime: GroupRuntime, promotion: Promotion): Prom
 export async function handOver(runtime: GroupRuntime, timeoutMs: number): Promise<Demoted> {
   const { epoch } = runtime.state;
   const position = positionSchema.parse(await runtime.callLast('handover', {}, timeoutMs));
-  await runtime.becomeStandby(epoch, position);
+  const copy = await tryToFollow(runtime, { position, own: null });
   const { sequence } = position;
-  return { clean: true, copy: 'up-to-date', position: { epoch, sequence } };
+  return { clean: true, copy, position: { epoch, sequence } };
+}
+
+/**
+ * Becomes standby, as far as the disk lets it: what this node gives up, the other one may have, whether
+ * a copy can be kept here or not.
+ */
+async function tryToFollow(
+  runtime: GroupRuntime,
+  data: Pick<GroupState, 'position' | 'own'>,
+): Promise<CopyState> {
+  try {
+    await runtime.becomeStandby(runtime.state.epoch, data.position, data.own);
+    return 'up-to-date';
+  } catch (thrown) {
+    const sentence = `group "${runtime.name}" cannot be a standby here: ${messageOf(thrown)}`;
+    runtime.setTrouble('process', sentence);
+    runtime.emit('error', 'GROUP_START_FAILED', sentence);
+    return 'failed';
+  }
 }
 
 /** Ends whatever runs, at once, and becomes standby with the data as it is. */
@@ -72,8 +91,8 @@ export async function cease(runtime: GroupRuntime): Promise<Demoted> {
   await runtime.killProcess();
   if (before.role === 'primary') {
     const own = ownData(before);
-    await runtime.becomeStandby(before.epoch, null, own);
-    return { clean: false, copy: 'up-to-date', position: own };
+    const copy = await tryToFollow(runtime, { position: null, own });
+    return { clean: false, copy, position: own };
   }
   // A promotion that did not come to write anything: the copy goes on where it was.
   await runtime.startStandby();
