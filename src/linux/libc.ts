@@ -160,6 +160,7 @@ export const sys = {
   mmap: define(
     'int64_t mmap(uint64_t address, size_t length, int protection, int flags, int fd, int64_t offset)',
   ),
+  mprotect: define('int mprotect(uint64_t address, size_t length, int protection)'),
   socket: define('int socket(int domain, int type, int protocol)'),
   bind: define('int bind(int fd, const void *address, uint32_t length)'),
   setsockopt: define(
