@@ -4,6 +4,7 @@ import { writeU53 } from '../journal/record.ts';
 import { errno } from '../linux/constants.ts';
 import { addressOf, sys } from '../linux/libc.ts';
 import { packDevice, type Stat } from '../linux/stat.ts';
+import { TOO_LATE } from '../linux/timed-write.ts';
 import {
   attr,
   attrOut,
@@ -147,9 +148,10 @@ export class FuseChannel {
     this.#view.setInt32(4, error, true);
     this.#view.setUint32(8, request.uniqueLow, true);
     this.#view.setUint32(12, request.uniqueHigh, true);
-    // Last, so that as little as possible lies between the look at the clock and the answer.
-    const allowed = error !== 0 || this.lease === undefined || this.lease.wait();
-    const written = allowed ? sys.write(this.fd, this.#address, length) : this.#refuse();
+    const written =
+      error !== 0 || this.lease === undefined
+        ? sys.write(this.fd, this.#address, length)
+        : this.#sendWithLease(this.lease, length);
     // ENOENT: the request was interrupted and is gone. ENODEV: unmounted. Both are fine.
     if (written < 0) {
       assert(
@@ -159,8 +161,10 @@ export class FuseChannel {
     }
   }
 
-  /** Sends the reply that lies ready as a failure without a body. */
-  #refuse(): number {
+  /** Sends the reply that lies ready or, when the lease was given up, a failure instead. */
+  #sendWithLease(lease: Lease, length: number): number {
+    const written = lease.write(this.fd, this.#address, length);
+    if (written !== TOO_LATE) return written;
     this.#view.setUint32(0, OUT_HEADER_BYTES, true);
     this.#view.setInt32(4, -errno.EIO, true);
     return sys.write(this.fd, this.#address, OUT_HEADER_BYTES);

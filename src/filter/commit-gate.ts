@@ -11,6 +11,7 @@ import { assert } from '../core/assert.ts';
 import { recordType } from '../journal/record.ts';
 import { errno } from '../linux/constants.ts';
 import { addressOf, sys } from '../linux/libc.ts';
+import { TOO_LATE } from '../linux/timed-write.ts';
 import type { FuseChannel, Request } from './channel.ts';
 import { LEASE_LOOK_MS, type Lease } from './lease.ts';
 import type { Mount } from './mount.ts';
@@ -207,11 +208,18 @@ class SlotReplier {
     const at = base(index);
     const refused = this.#words[at + slot.refused] === 1;
     this.#prepare(index, refused ? -errno.EIO : (this.#words[at + slot.result] ?? 0), 0);
-    const lease = this.#lease;
-    if (lease !== undefined && this.#view.getInt32(4, true) === 0) {
-      const isValid = mayBlock ? lease.wait() : lease.isValid;
-      if (!isValid && !mayBlock && !lease.isGivenUp) return false;
-      if (!isValid) this.#view.setInt32(4, -errno.EIO, true);
+    const lease = this.#view.getInt32(4, true) === 0 ? this.#lease : undefined;
+    if (lease !== undefined) {
+      const fuseFd = this.#words[at + slot.fuseFd] ?? -1;
+      const written = mayBlock
+        ? lease.write(fuseFd, this.address, 16)
+        : lease.tryWrite(fuseFd, this.address, 16);
+      if (written !== TOO_LATE) {
+        this.#free(index, written);
+        return true;
+      }
+      if (!mayBlock && !lease.isGivenUp) return false;
+      this.#view.setInt32(4, -errno.EIO, true);
     }
     this.#send(index, 0);
     return true;
@@ -234,7 +242,11 @@ class SlotReplier {
 
   #send(index: number, bodyBytes: number): void {
     const fuseFd = this.#words[base(index) + slot.fuseFd] ?? -1;
-    const written = sys.write(fuseFd, this.address, 16 + bodyBytes);
+    this.#free(index, sys.write(fuseFd, this.address, 16 + bodyBytes));
+  }
+
+  /** After an answer, of which `written` is the result. */
+  #free(index: number, written: number): void {
     Atomics.store(this.#words, base(index) + slot.used, 0);
     Atomics.add(this.#words, FREED, 1);
     Atomics.notify(this.#words, FREED);

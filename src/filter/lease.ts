@@ -9,10 +9,11 @@
 //              └ no: waits ─┬─ valid again: goes on       └ no: waits, as before
 //                           └─ given up: EIO, no record
 //
-// What remains is the instant between the last look at the clock and the system call that answers,
-// well under a microsecond. What is answered there had been carried out, recorded and, for a commit,
-// confirmed by the standby while the lease was valid: it is an answer that comes late, not a change.
+// The second look and the answer are one: see linux/timed-write.ts. Between the first look and what is
+// carried out, a thread can be stopped; then a change that nobody is told of is left underneath, in the
+// tail that is undone when this node becomes a standby.
 import { LeaseCell } from '../linux/lease-cell.ts';
+import { TOO_LATE } from '../linux/timed-write.ts';
 
 /** How often a thread that waits for the lease looks again. */
 export const LEASE_LOOK_MS = 2;
@@ -65,6 +66,19 @@ export class Lease {
       Atomics.wait(this.#signal, 0, 0, LEASE_LOOK_MS);
     }
     return true;
+  }
+
+  /** write(2) while the lease is valid, otherwise TOO_LATE. */
+  tryWrite(fd: number, address: number, bytes: number): number {
+    return this.#cell.write(fd, address, bytes);
+  }
+
+  /** The same, but waits for the lease; TOO_LATE when that was given up. */
+  write(fd: number, address: number, bytes: number): number {
+    for (;;) {
+      const result = this.#cell.write(fd, address, bytes);
+      if (result !== TOO_LATE || !this.wait()) return result;
+    }
   }
 
   /** For all threads of the filter: whether operations without a lease fail or wait. */
