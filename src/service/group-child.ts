@@ -2,12 +2,14 @@
 // side). It outlives the service once it has begun.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, renameSync, statSync } from 'node:fs';
-import { BEGINS, type BeginMessage, LISTENS, PREPARED_ARGUMENT } from './group-program.ts';
+import { BEGINS, type BeginMessage, LISTENS, PREPARED_ARGUMENT, WAITS } from './group-program.ts';
 import { type LockFile, openLock } from './process-lock.ts';
 
 const LOG_BYTES_MAX = 16 * 1024 * 1024;
 /** A prepared process that does not stir within so long is given up for a fresh one. */
 const BEGIN_TIMEOUT_MS = 1000;
+/** One that still loads its code is further than a fresh one would be. */
+const LOAD_TIMEOUT_MS = 10_000;
 
 export interface GroupChildOptions {
   readonly program: string;
@@ -22,6 +24,7 @@ export class GroupChild {
   /** How it ended: `exit code 1`, `SIGKILL`. */
   readonly ended: Promise<string>;
   readonly #listens: Promise<void>;
+  #isWaiting = false;
   #hasEnded = false;
   #isLockOpen = true;
 
@@ -42,6 +45,7 @@ export class GroupChild {
     this.#child.channel?.unref();
     this.ended = this.#watch();
     this.#listens = this.#heard(LISTENS);
+    void this.#heard(WAITS).then(() => (this.#isWaiting = true));
   }
 
   /** Starts a process that begins at once. */
@@ -58,8 +62,9 @@ export class GroupChild {
     return this.#child.pid;
   }
 
-  get hasEnded(): boolean {
-    return this.#hasEnded;
+  /** It was prepared, and has loaded everything. */
+  get isWaiting(): boolean {
+    return this.#isWaiting;
   }
 
   /** Lets a prepared process begin; false when it does not react, then it is of no use. */
@@ -68,7 +73,7 @@ export class GroupChild {
     if (this.#child.connected) {
       this.#child.send({ begin: specPath } satisfies BeginMessage, () => undefined);
     }
-    return this.#within(BEGIN_TIMEOUT_MS, begins);
+    return this.#within(this.#isWaiting ? BEGIN_TIMEOUT_MS : LOAD_TIMEOUT_MS, begins);
   }
 
   /** Waits until its control socket answers; false when it ended instead, or takes longer. */

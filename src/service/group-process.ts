@@ -101,6 +101,11 @@ export class GroupProcess {
     return this.#prepared.pid;
   }
 
+  /** A process waits to become the primary, with all its code loaded. */
+  get isPrepared(): boolean {
+    return this.#prepared.isReady;
+  }
+
   /**
    * Starts a process, or lets the prepared one begin, and waits until it answers.
    * Errors: GROUP_PROCESS_RUNNING, GROUP_PROCESS_START_FAILED with the end of its log.
@@ -164,8 +169,8 @@ export class GroupProcess {
    */
   async adopt(): Promise<ProcessStatus> {
     const present: Present = { child: undefined, ended: Promise.resolve(), exit: undefined };
-    present.ended = this.#watchLock(present);
     this.#present = present;
+    present.ended = this.#watchLock(present);
     return this.#connect(present, ADOPT_TIMEOUT_MS);
   }
 
@@ -259,7 +264,7 @@ export class GroupProcess {
 
   /** For a process that is not our child: its lock tells. */
   async #watchLock(present: Present): Promise<void> {
-    while (this.isAlive) {
+    while (present === this.#present && this.isAlive) {
       // The end of the connection is a good moment to look at once.
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, LOCK_INTERVAL_MS).unref();

@@ -5,7 +5,7 @@
 //                 says so; ends when the service is gone before that
 //
 // The service and its child speak over Node's channel between processes, until the control socket
-// answers:   service → { begin: FILE }   child → 'begins'   child → 'listens'
+// answers:   child → 'waits'   service → { begin: FILE }   child → 'begins'   child → 'listens'
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { z } from 'zod';
 import type { ControlServer } from './control-channel.ts';
@@ -14,6 +14,7 @@ import { releaseInheritedLock } from './process-lock.ts';
 
 export const PREPARED_ARGUMENT = '--prepared';
 /** Child → service. */
+export const WAITS = 'waits';
 export const BEGINS = 'begins';
 export const LISTENS = 'listens';
 
@@ -36,6 +37,7 @@ export async function receiveSpec(argv: readonly string[]): Promise<GroupProcess
       process.off('disconnect', endUnused);
       resolve(beginSchema.parse(message));
     });
+    tell(WAITS);
   });
   tell(BEGINS);
   return readSpec(['--spec', begin]);

@@ -24,6 +24,11 @@ export class PreparedProcess {
     return this.#child?.pid;
   }
 
+  /** It has loaded everything and waits. */
+  get isReady(): boolean {
+    return this.#child?.isWaiting === true;
+  }
+
   /** Keeps one waiting from now on. */
   keep(): void {
     if (this.#isWanted) return;

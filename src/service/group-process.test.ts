@@ -1,0 +1,225 @@
+// One group process after another: prepared ones, those that let go before they end, and accidents in
+// between. The programs are stand-ins, which hang, die and linger when a test says so.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { StandInBehaviour } from './fixtures/stand-in-process.ts';
+import { standInPrograms, until } from './fixtures/two-nodes.ts';
+import { GroupProcess, type ProcessExit } from './group-process.ts';
+import { type GroupProcessSpec, parseSpec } from './group-spec.ts';
+import { isLocked, openLock } from './process-lock.ts';
+import { type GroupPaths, groupPaths, servicePaths } from './service-paths.ts';
+
+let top = '';
+let paths: GroupPaths;
+let exits: ProcessExit[] = [];
+const opened: GroupProcess[] = [];
+
+beforeEach(() => {
+  top = mkdtempSync(join(tmpdir(), 'understudy-process-'));
+  process.env['STAND_IN_DIR'] = top;
+  const roots = { UNDERSTUDY_ETC: top, UNDERSTUDY_STATE: top, UNDERSTUDY_RUN: top };
+  paths = groupPaths(servicePaths(roots), 'shop');
+  mkdirSync(paths.directory, { recursive: true });
+  mkdirSync(join(top, 'log'));
+  exits = [];
+});
+afterEach(async () => {
+  for (const one of opened.splice(0)) {
+    one.kill();
+    one.release();
+  }
+  await until('all ended', async () => !isLocked(paths.lock));
+  rmSync(top, { recursive: true, force: true });
+});
+
+function group(): GroupProcess {
+  const made = new GroupProcess({
+    group: 'shop',
+    paths,
+    programs: standInPrograms,
+    onEvent: () => undefined,
+    onNotice: () => undefined,
+    onExit: (exit) => exits.push(exit),
+  });
+  opened.push(made);
+  return made;
+}
+
+function spec(role: GroupProcessSpec['role']): GroupProcessSpec {
+  const text = { group: 'shop', groupId: 'ab'.repeat(16), role, epoch: 1, peer: null };
+  return parseSpec(
+    {
+      ...text,
+      node: { id: 'cd'.repeat(8), name: 'a' },
+      identity: { certificatePath: '/x', keyPath: '/x' },
+      replicationHost: '127.0.0.1',
+      replicationPort: 7441,
+      controlSocket: paths.controlSocket,
+      stateDirectory: paths.process(1),
+      directories: [{ dir: '/srv/shop', include: ['**'], exclude: [], seed: false }],
+      replication: {
+        mode: 'sync',
+        syncTimeoutMs: 2000,
+        onStandbyLoss: 'continue',
+        linkTimeoutMs: 2000,
+        ringBytes: 32 * 1024 * 1024,
+        backlogBytesMax: 1024,
+        journalBytesMax: 64 * 1024 * 1024,
+      },
+      start: { firstSequence: 1, base: null },
+    },
+    'the test',
+  );
+}
+
+function behave(behaviour: StandInBehaviour): void {
+  writeFileSync(join(top, 'a.json'), JSON.stringify(behaviour));
+}
+
+function stateOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.charAt(0) ?? '?';
+  } catch {
+    return 'gone';
+  }
+}
+
+/** Prepares, and waits until the prepared process has loaded everything. */
+async function prepared(of: GroupProcess): Promise<number> {
+  of.prepare();
+  await until('it waits', async () => of.isPrepared);
+  return of.preparedPid ?? 0;
+}
+
+test('a prepared process becomes the primary; it holds no lock before, and the lock is its own after', async () => {
+  const one = group();
+  const pid = await prepared(one);
+  one.prepare();
+  expect(one.preparedPid).toBe(pid);
+  expect(one.isAlive).toBe(false);
+  const status = await one.start(spec('primary'));
+  expect(status).toMatchObject({ role: 'primary', pid });
+  expect([one.isAlive, one.pid, one.preparedPid]).toEqual([true, pid, undefined]);
+  // What a service that is started now would see.
+  one.release();
+  const next = group();
+  expect([next.isAlive, next.pid]).toEqual([true, pid]);
+  expect(await next.adopt()).toMatchObject({ role: 'primary', pid });
+  await next.call('shutdown', {}, 5000);
+  expect(await next.endsWithin(5000)).toBe(true);
+  expect(exits).toHaveLength(1);
+});
+
+test('it waits beside the standby, and takes over when the standby has let go', async () => {
+  const one = group();
+  const standby = (await one.start(spec('standby')))['pid'] as number;
+  const pid = await prepared(one);
+  expect(one.pid).toBe(standby);
+  await expect(one.start(spec('primary'))).rejects.toMatchObject({ code: 'GROUP_PROCESS_RUNNING' });
+  one.prepare();
+  behave({ lingerMs: 8000 });
+  await one.call('finish', { force: false }, 5000);
+  expect(one.isAlive).toBe(false);
+  await one.waitForEnd(1000);
+  expect(exits).toEqual([{ how: 'it let go', logTail: '' }]);
+  const status = await one.start(spec('primary'));
+  expect(status).toMatchObject({ role: 'primary' });
+  expect(status['pid']).not.toBe(standby);
+  expect(pid).not.toBe(standby);
+  // The late end of the standby is nobody's business any more, and does not take the new socket away.
+  expect(stateOf(standby)).not.toBe('gone');
+  await until('the standby has ended', async () => stateOf(standby) === 'gone');
+  expect(exits).toHaveLength(1);
+  expect(await one.status()).toMatchObject({ role: 'primary', pid: one.pid });
+});
+
+test('one that let go and does not end is killed', async () => {
+  const one = group();
+  const pid = (await one.start(spec('standby')))['pid'] as number;
+  behave({ lingerMs: 60_000 });
+  await one.call('shutdown', {}, 5000);
+  await one.waitForEnd(1000);
+  await until('it is gone', async () => stateOf(pid) === 'gone', 10_000);
+});
+
+test('a prepared process that dies is replaced', async () => {
+  const one = group();
+  const first = await prepared(one);
+  process.kill(first, 'SIGKILL');
+  const second = await until('another', async () => {
+    return one.preparedPid !== first && one.preparedPid;
+  });
+  expect(exits).toEqual([]);
+  // Used at once, while it still loads its code.
+  expect(one.isPrepared).toBe(false);
+  expect(await one.start(spec('primary'))).toMatchObject({ pid: second });
+});
+
+test('a prepared process that is stuck is given up for a fresh one', async () => {
+  const one = group();
+  const pid = await prepared(one);
+  process.kill(pid, 'SIGSTOP');
+  const status = await one.start(spec('primary'));
+  expect(status).toMatchObject({ role: 'primary' });
+  expect(status['pid']).not.toBe(pid);
+  expect(one.pid).toBe(status['pid']);
+  expect(stateOf(pid)).toBe('gone');
+  expect(exits).toEqual([]);
+});
+
+test('a lock file that was replaced makes the prepared process useless, not the group', async () => {
+  const one = group();
+  const pid = await prepared(one);
+  openLock(`${paths.lock}.new`).release();
+  renameSync(`${paths.lock}.new`, paths.lock);
+  const status = await one.start(spec('primary'));
+  expect(status['pid']).not.toBe(pid);
+  expect([one.isAlive, one.pid]).toEqual([true, status['pid']]);
+  await until('the useless one ends', async () => stateOf(pid) === 'gone');
+});
+
+test('a prepared process that cannot become primary: the end of its log is told', async () => {
+  const one = group();
+  await prepared(one);
+  behave({ dieAtStart: 'primary' });
+  await expect(one.start(spec('primary'))).rejects.toMatchObject({
+    code: 'GROUP_PROCESS_START_FAILED',
+    message: expect.stringContaining('told to die at start'),
+  });
+  expect(one.isAlive).toBe(false);
+  expect(exits).toHaveLength(1);
+});
+
+test('it ends when it is not wanted any more, or the service stops', async () => {
+  const one = group();
+  const first = await prepared(one);
+  one.unprepare();
+  await until('it ends', async () => stateOf(first) === 'gone');
+  const second = await prepared(one);
+  one.release();
+  await until('it ends', async () => stateOf(second) === 'gone');
+  expect(one.preparedPid).toBeUndefined();
+});
+
+test('it ends when the service is killed', async () => {
+  const service = spawn(
+    process.execPath,
+    [
+      join(import.meta.dirname, 'fixtures', 'preparing-service.ts'),
+      standInPrograms.primary,
+      paths.log,
+      paths.lock,
+    ],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  const [line] = (await once(createInterface(service.stdout), 'line')) as [string];
+  const pid = Number(line);
+  expect(stateOf(pid)).toMatch(/[SRD]/);
+  service.kill('SIGKILL');
+  await until('it ends', async () => stateOf(pid) === 'gone');
+});
