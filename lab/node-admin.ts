@@ -28,6 +28,11 @@ export async function askGroup(host: LabHost, name: string): Promise<GroupSummar
   return status?.groups.find((group) => group.name === name);
 }
 
+/** A command without an answer that matters; nothing happens while the service does not answer. */
+export async function tellNode(host: LabHost, method: string, params: object): Promise<void> {
+  await ask(host, method, params);
+}
+
 /** The node's last events, oldest first; none while its service does not answer. */
 export async function askEvents(host: LabHost): Promise<ControlEvent[]> {
   return (await ask<ControlEvent[]>(host, 'events', { count: EVENTS_MAX })) ?? [];

@@ -44,14 +44,20 @@ function say(text: string): void {
   console.error(`${new Date().toISOString().slice(11, 19)}  ${text}`);
 }
 
-/** Keeps a bed for as long as its rounds are good. */
+const USUAL = 'sync gateway';
+
+function kindOf({ mode = 'sync', arbiter = 'gateway' }: FieldLine): string {
+  return `${mode} ${arbiter}`;
+}
+
+/** Keeps a bed for as long as its rounds are good, also from line to line. */
 class Beds {
   #bed: Bed | undefined;
   #kind: string | undefined;
 
   async for(line: FieldLine, profile: Options['profile']): Promise<Bed> {
     const { mode = 'sync', arbiter = 'gateway' } = line;
-    const kind = `${mode} ${arbiter}`;
+    const kind = kindOf(line);
     if (this.#bed !== undefined && this.#kind === kind) return this.#bed;
     await this.discard();
     this.#bed = await Bed.up({ mode, profile, arbiter });
@@ -83,7 +89,7 @@ async function playLine(beds: Beds, line: FieldLine, options: Options): Promise<
     if (findings.length > 0 || options.events === true) {
       note(describeEvents(result.events, result.struckAt));
     }
-    if (findings.length > 0 || line.needsFreshLab === true) await beds.discard();
+    if (findings.length > 0) await beds.discard();
   }
   return results;
 }
@@ -103,10 +109,17 @@ function keep(played: readonly LineSummary[]): LineSummary[] {
   return ordered;
 }
 
+/** Lines of another mode or arbiter come last: they need another lab. */
 function choose(only: readonly string[] | undefined): readonly FieldLine[] {
   const names = only?.flatMap((text) => text.split(','));
   const unknown = names?.find((name) => !allLines.some((line) => line.name === name));
-  if (unknown === undefined) return allLines.filter(({ name }) => names?.includes(name) ?? true);
+  if (unknown === undefined) {
+    const chosen = allLines.filter(({ name }) => names?.includes(name) ?? true);
+    return [
+      ...chosen.filter((line) => kindOf(line) === USUAL),
+      ...chosen.filter((line) => kindOf(line) !== USUAL),
+    ];
+  }
   const known = allLines.map(({ name }) => name).join(', ');
   throw new UnderstudyError('USAGE', `there is no line "${unknown}"; there are: ${known}`);
 }
@@ -131,7 +144,6 @@ async function play(options: Options): Promise<boolean> {
       const results = await playLine(beds, line, options);
       all.push(...results);
       summaries.push(summarise(line, results, options.profile));
-      await beds.discard();
     }
   } finally {
     await beds.discard();

@@ -17,6 +17,8 @@ export interface LineSummary {
   readonly mayLoseTail: boolean;
   /** Of rounds that were not as expected. */
   readonly findings: readonly string[];
+  /** Median over the rounds. */
+  readonly load: number;
   readonly profile: string;
   readonly playedAt: string;
 }
@@ -53,19 +55,29 @@ export function summarise(
     findings: rounds.flatMap(({ round, findings }) =>
       findings.map((finding) => `round ${round}: ${finding}`),
     ),
+    load: Math.round(spreadOf(rounds.map(({ load }) => load)).median),
     profile,
     playedAt: new Date().toISOString(),
   };
 }
 
-const COLUMNS = ['line', 'as designed', 'moved', 'noticed ms', 'outage ms', 'commits', 'lost'];
+const COLUMNS = [
+  'line',
+  'as designed',
+  'moved',
+  'noticed ms',
+  'outage ms',
+  'commits',
+  'lost',
+  'load',
+];
 
 function inWords({ median, worst }: Spread): string {
   return `${median} / ${worst}`;
 }
 
 function cells(summary: LineSummary): string[] {
-  const { name, rounds, good, moved, noticedMs, outageMs, acknowledged, lost } = summary;
+  const { name, rounds, good, moved, noticedMs, outageMs, acknowledged, lost, load } = summary;
   return [
     name,
     `${good} of ${rounds}`,
@@ -74,6 +86,7 @@ function cells(summary: LineSummary): string[] {
     inWords(outageMs),
     String(acknowledged),
     String(lost),
+    String(load),
   ];
 }
 
@@ -103,9 +116,9 @@ function verdict(summary: LineSummary): string {
 /** docs/field-test.md */
 export function markdown(summaries: readonly LineSummary[], machine: string): string {
   const rows = summaries.map((summary) => {
-    const [, , moved, noticed, outage, commits, lost] = cells(summary);
+    const [, , moved, noticed, outage, commits, lost, load] = cells(summary);
     const what = [summary.name, summary.fault, summary.expected, `${moved} of ${summary.rounds}`];
-    return `| ${[...what, noticed, outage, commits, lost, verdict(summary)].join(' | ')} |`;
+    return `| ${[...what, noticed, outage, commits, lost, load, verdict(summary)].join(' | ')} |`;
   });
   const findings = summaries.flatMap(({ name, findings: all }) =>
     all.map((finding) => `- \`${name}\`, ${finding}`),
@@ -129,13 +142,14 @@ const HEAD = [
   '- *moved*: rounds in which the standby became primary. *lost*: acknowledged transfers that are not there.',
   "- Arbiter `gateway`, mode `sync`, profile `default`, unless the line says otherwise. The application's own start",
   '  (a Node.js process) is part of every outage.',
-  '- Both servers, the client, and the gateway share the cores of one machine: times are upper bounds.',
+  '- Both servers, the client, and the gateway share the cores of one machine, with whatever else runs there: times are',
+  '  upper bounds. *load*: programs that wanted a core in the minute before (load average).',
   '',
 ];
 
 const TABLE_HEAD = [
-  '| line | accident | what has to happen | moved | noticed | outage | commits | lost | verdict |',
-  '|---|---|---|---|---|---|---|---|---|',
+  '| line | accident | what has to happen | moved | noticed | outage | commits | lost | load | verdict |',
+  '|---|---|---|---|---|---|---|---|---|---|',
 ];
 
 const TAIL = ['', '## Rounds that were not as designed', '', ''];

@@ -1,4 +1,5 @@
 // One round of one line: load, accident, what follows, mending, and then the count.
+import { loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Acknowledged } from '../../examples/ledger/client-log.ts';
 import { messageOf } from '../../src/core/errors.ts';
@@ -145,6 +146,7 @@ class Play {
       outageMs: this.#outageMs(),
       acknowledged: this.#acknowledged.length,
       lost: this.#verdict?.lost ?? 0,
+      load: loadavg()[0] ?? 0,
       events,
     };
   }

@@ -25,8 +25,6 @@ export interface FieldLine {
   readonly mode?: 'sync' | 'async';
   /** Default: the gateway. */
   readonly arbiter?: 'etcd';
-  /** Its rounds leave something behind that would change the next one (counted restarts). */
-  readonly needsFreshLab?: boolean;
   /** Acknowledged transfers may be lost, as long as they are a tail (mode `async`). */
   readonly mayLoseTail?: boolean;
   /** How long to watch that nothing moves, and how long to go on after a move. Default 4 s and 1.5 s. */
@@ -62,6 +60,8 @@ export interface RoundFacts {
   readonly outageMs: number;
   readonly acknowledged: number;
   readonly lost: number;
+  /** Programs that wanted a core, on the whole machine, in the minute before (getloadavg(3)). */
+  readonly load: number;
   readonly events: readonly NodeEvent[];
 }
 

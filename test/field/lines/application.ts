@@ -1,8 +1,13 @@
 // The application and the load of the machine.
 import { hangApplication, keepKilling, killProgram, runaway } from '../faults.ts';
-import { askGroup } from '../../../lab/node-admin.ts';
+import { askGroup, tellNode } from '../../../lab/node-admin.ts';
 import { GROUP } from '../bed.ts';
-import type { FieldLine } from '../types.ts';
+import type { FieldLine, Scene } from '../types.ts';
+
+/** Counted failures would change the next round. */
+async function forgetFailures({ bed }: Scene): Promise<void> {
+  for (const host of [bed.a, bed.b]) await tellNode(host, 'clear-failures', { group: GROUP });
+}
 
 const RUNAWAY_SECONDS = 8;
 const KILLING_TIMEOUT_MS = 30_000;
@@ -13,9 +18,9 @@ export const applicationLines: readonly FieldLine[] = [
     fault: 'the application dies on the primary',
     expected: 'it is started again in place',
     moves: false,
-    outageMsMax: 4000,
+    outageMsMax: 5000,
     noticedBy: ['APPLICATION_FAILED'],
-    needsFreshLab: true,
+    mend: forgetFailures,
     strike: async ({ primary }) => {
       killProgram(primary, 'application');
       await Promise.resolve();
@@ -28,7 +33,7 @@ export const applicationLines: readonly FieldLine[] = [
     moves: true,
     outageMsMax: 20_000,
     noticedBy: ['APPLICATION_FAILED'],
-    needsFreshLab: true,
+    mend: forgetFailures,
     strike: async ({ primary, standby, note }) => {
       let isOver = false;
       const look = async (): Promise<void> => {
@@ -48,8 +53,8 @@ export const applicationLines: readonly FieldLine[] = [
     moves: false,
     outageMsMax: 12_000,
     noticedBy: ['APPLICATION_FAILED'],
-    needsFreshLab: true,
     watchMs: 12_000,
+    mend: forgetFailures,
     strike: async ({ primary }) => {
       hangApplication(primary);
       await Promise.resolve();

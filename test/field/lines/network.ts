@@ -50,7 +50,7 @@ export const networkLines: readonly FieldLine[] = [
     expected:
       'its lease ends before the standby may serve; the standby serves; the old primary rejoins',
     moves: true,
-    outageMsMax: 4000,
+    outageMsMax: 5000,
     noticedBy: ['PEER_SILENT'],
     watchMs: 3000,
     strike: async (scene) => await isolate(scene, scene.primary.name),

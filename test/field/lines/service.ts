@@ -21,9 +21,10 @@ export const serviceLines: readonly FieldLine[] = [
   {
     name: 'cluster-killed',
     fault: 'the process with heartbeats and lease is killed on the primary',
-    expected: 'it is started again; a short stall at most, no failover',
-    moves: false,
-    outageMsMax: 2500,
+    expected:
+      'it is started again and nobody moves; on a machine too busy for that within a second, the standby takes over',
+    moves: 'either',
+    outageMsMax: 5000,
     noticedBy: [],
     strike: async ({ primary }) => {
       killProgram(primary, 'cluster');
@@ -59,9 +60,9 @@ export const serviceLines: readonly FieldLine[] = [
     name: 'switchover',
     fault: 'a person asks for a switchover under load',
     expected:
-      'planned: nothing is lost, and back in service within 2 s with stop and start of the application',
+      'planned: nothing is lost, and back in service soon, with stop and start of the application',
     moves: true,
-    outageMsMax: 2500,
+    outageMsMax: 5000,
     noticedBy: [],
     strike: async ({ primary, note }) => {
       const started = performance.now();
