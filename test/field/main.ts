@@ -46,8 +46,8 @@ function say(text: string): void {
 
 const USUAL = 'sync gateway';
 
-function kindOf({ mode = 'sync', arbiter = 'gateway' }: FieldLine): string {
-  return `${mode} ${arbiter}`;
+function kindOf({ mode, arbiter }: FieldLine): string {
+  return `${mode ?? 'sync'} ${arbiter ?? 'gateway'}`;
 }
 
 /** Keeps a bed for as long as its rounds are good, also from line to line. */
