@@ -76,7 +76,12 @@ test('create, write, switch over and back; the trees stay equal', async () => {
   writeFileSync(join(dirA, 'order 1'), 'a');
   await expectEqual();
 
+  // The process of the new primary was there before, with its code loaded.
+  const { process: standby } = b.service.group('shop');
+  await until('a process is prepared', async () => standby.isPrepared, 60_000);
+  const prepared = standby.preparedPid;
   await b.call('switchover', { group: 'shop' });
+  expect(standby.pid).toBe(prepared);
   expect([topMount(dirA), topMount(dirB)]).toEqual(['cover', 'filter']);
   writeFileSync(join(dirB, 'order 2'), 'b');
   await expectEqual();
