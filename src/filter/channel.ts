@@ -137,6 +137,11 @@ export class FuseChannel {
     this.#send(request, result, 0);
   }
 
+  /** Answers with EIO although nothing is wrong with the disk. */
+  refuse(request: Request): void {
+    this.#send(request, -errno.EIO, 0);
+  }
+
   /** Answers with the first `bytes` bytes of the body. */
   success(request: Request, bytes: number): void {
     this.#send(request, 0, bytes);

@@ -189,7 +189,7 @@ export class Driver {
 
   /** Requests behind one that waits wait too: a node without a lease must not serve. */
   #serveWithLease(lease: Lease, operation: Operation, mount: Mount, request: Request): void {
-    if (!lease.wait()) return mount.channel.result(request, -errno.EIO);
+    if (!lease.wait()) return mount.channel.refuse(request);
     mount.channel.lease = lease;
     operation(mount, request);
     mount.channel.lease = undefined;

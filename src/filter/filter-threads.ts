@@ -3,7 +3,7 @@
 // without using the processor.
 import { Worker } from 'node:worker_threads';
 import type { CaptureCommand, CaptureReport, CaptureThreadData } from './capture-thread.ts';
-import { createGateMemory } from './commit-gate.ts';
+import { createGateMemory } from './gate-memory.ts';
 import type { HelperThreadData } from './helper-thread.ts';
 
 export interface FilterThreadsHandlers {

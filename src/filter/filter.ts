@@ -6,7 +6,7 @@ import { AT, errno, errnoName, MNT, MS, O } from '../linux/constants.ts';
 import { addressOf, cstring, sys } from '../linux/libc.ts';
 import { Stat } from '../linux/stat.ts';
 import type { CaptureCommand, CaptureDirectory, CaptureReport } from './capture-thread.ts';
-import { CommitReleaser } from './commit-gate.ts';
+import { CommitReleaser } from './commit-releaser.ts';
 import { FilterThreads } from './filter-threads.ts';
 import { createLeaseSource, Lease, type LeaseSource } from './lease.ts';
 import type { NeededRange, ScanMode, ScanProgress } from './scanner.ts';

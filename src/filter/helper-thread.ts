@@ -1,9 +1,9 @@
 // Entry of a helper thread: serves slots of the commit gate until the filter stops.
 import { flushCompileCache } from 'node:module';
 import { workerData } from 'node:worker_threads';
-import { serveSlots } from './commit-gate.ts';
 import { MAX_WRITE_BYTES } from './fuse-protocol.ts';
 import { Lease, type LeaseSource } from './lease.ts';
+import { serveSlots } from './serve-slots.ts';
 
 /** `workerData` of a helper thread. */
 export interface HelperThreadData {
