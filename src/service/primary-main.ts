@@ -3,13 +3,13 @@
 // Started by the service, outlives it, and is found again through its control socket.
 import { writeFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
-import { pino } from 'pino';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { FilterThreads } from '../filter/filter-threads.ts';
 import { sys } from '../linux/libc.ts';
 import { ControlServer, makeEvent } from './control-channel.ts';
 import { type GroupNotice, tellData } from './data-notices.ts';
 import { endProcess, isPrepared, letGo, receiveSpec, tellListening } from './group-program.ts';
+import { processLogger } from './process-logger.ts';
 import { removeLeftoverMounts } from './mount-cleanup.ts';
 import { PrimaryGroup, type StreamEnd } from './primary-group.ts';
 
@@ -20,7 +20,7 @@ const parameters = process.argv.slice(2);
 // A thread that cannot start now would not be able to start later either.
 const threads = isPrepared(parameters) ? new FilterThreads(() => process.exit(1)) : undefined;
 const spec = await receiveSpec(parameters);
-const logger = pino({ base: { group: spec.group, role: 'primary', pid: process.pid } });
+const logger = processLogger({ group: spec.group, role: 'primary' });
 
 protectFromMemoryPressure();
 

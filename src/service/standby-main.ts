@@ -2,7 +2,6 @@
 // Started by the service, outlives it, and is found again through its control socket.
 import { mkdirSync, readFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
-import { pino } from 'pino';
 import { systemClock } from '../core/clock.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { type CoveredDirectory, coverDirectories, uncoverDirectories } from '../mirror/cover.ts';
@@ -11,10 +10,11 @@ import { ControlServer, makeEvent } from './control-channel.ts';
 import { tellData } from './data-notices.ts';
 import { endProcess, letGo, tellListening } from './group-program.ts';
 import { readSpec } from './group-spec.ts';
+import { processLogger } from './process-logger.ts';
 import { removeLeftoverMounts } from './mount-cleanup.ts';
 
 const spec = readSpec(process.argv.slice(2));
-const logger = pino({ base: { group: spec.group, role: 'standby', pid: process.pid } });
+const logger = processLogger({ group: spec.group, role: 'standby' });
 let ending: Promise<unknown> | undefined;
 let lookAtData: (() => void) | undefined;
 

@@ -7,7 +7,6 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { flushCompileCache } from 'node:module';
-import { pino } from 'pino';
 import { assert, present } from '../../core/assert.ts';
 import { messageOf, UnderstudyError } from '../../core/errors.ts';
 import { nodeId } from '../../core/ids.ts';
@@ -29,6 +28,7 @@ import {
   groupRefSchema,
   type GroupStanding,
 } from './cluster-protocol.ts';
+import { processLogger } from '../process-logger.ts';
 import { endThisMachine } from './end-machine.ts';
 import { MemoFile } from './memo-file.ts';
 
@@ -51,7 +51,7 @@ interface Group {
 }
 
 const spec = readSpec();
-const logger = pino({ base: { part: 'cluster', pid: process.pid } });
+const logger = processLogger({ part: 'cluster' });
 const groups = new Map<string, Group>();
 let thread: ClusterThread | undefined;
 
