@@ -6,6 +6,12 @@ import type { CaptureCommand, CaptureReport, CaptureThreadData } from './capture
 import { createGateMemory } from './gate-memory.ts';
 import type { HelperThreadData } from './helper-thread.ts';
 
+/**
+ * The first helper starts as soon as requests are served, the others when whoever waited for the mount
+ * has had the processor for a while.
+ */
+const MORE_HELPERS_AFTER_MS = 1000;
+
 export interface FilterThreadsHandlers {
   /** Everything the capture thread reports after `ready`. */
   onReport(report: CaptureReport): void;
@@ -19,6 +25,7 @@ export class FilterThreads {
   readonly #helpers: Worker[] = [];
   #handlers: FilterThreadsHandlers;
   #ready: (() => void) | undefined;
+  #timer: NodeJS.Timeout | undefined;
 
   /** Starts the capture thread; `onFailed` is called when it breaks before {@link start}. */
   constructor(onFailed: (message: string) => void) {
@@ -47,9 +54,14 @@ export class FilterThreads {
         },
       };
       this.#capture.postMessage({ ...data, gate: this.gate } satisfies CaptureThreadData);
-      // The first sync waits a moment for them; the first request must not.
-      while (this.#helpers.length < helperThreads) this.#helpers.push(this.#startHelper(data));
     });
+    this.#startHelpers(data, 1);
+    const more = (): void => this.#startHelpers(data, helperThreads);
+    this.#timer = setTimeout(more, MORE_HELPERS_AFTER_MS);
+  }
+
+  #startHelpers(data: Pick<CaptureThreadData, 'lease'>, count: number): void {
+    while (this.#helpers.length < count) this.#helpers.push(this.#startHelper(data));
   }
 
   #startHelper({ lease }: Pick<CaptureThreadData, 'lease'>): Worker {
@@ -67,6 +79,7 @@ export class FilterThreads {
 
   /** Ends all threads. The gate must have been stopped. */
   async terminate(): Promise<void> {
+    clearTimeout(this.#timer);
     await Promise.all([...this.#helpers, this.#capture].map((worker) => worker.terminate()));
   }
 }
