@@ -144,11 +144,11 @@ async function play(options: Options): Promise<boolean> {
       const results = await playLine(beds, line, options);
       all.push(...results);
       summaries.push(summarise(line, results, options.profile));
+      // At once: a run takes an hour, and may be ended.
+      if (options.write === true) keep(summaries);
     }
   } finally {
     await beds.discard();
-    // Also what was played before something broke.
-    if (options.write === true) keep(summaries);
   }
   console.log(
     options.json === true

@@ -9,7 +9,7 @@ import type { LedgerVerdict } from './check-ledger.ts';
 import type { Load } from './load.ts';
 import type { FieldLine, NodeEvent, RoundFacts, RoundResult, Scene } from './types.ts';
 
-const WARM_UP_MS = 1500;
+const WARM_UP_MS = 1000;
 const WATCH_MS = 4000;
 const AFTER_MOVE_MS = 1500;
 const MOVE_TIMEOUT_MS = 40_000;
@@ -78,7 +78,8 @@ class Play {
     await this.#waitForAnswer('the client got no answer before the accident', () => true);
     await sleep(WARM_UP_MS + Math.random() * 500);
     this.#struckAt = Date.now();
-    await line.strike(scene);
+    const struckAt = await line.strike(scene);
+    if (typeof struckAt === 'number') this.#struckAt = struckAt;
     if (line.moves === true) {
       const why = `${scene.standby.name} did not serve within ${MOVE_TIMEOUT_MS / 1000} s`;
       await this.#waitForAnswer(why, ({ node }) => node === scene.standby.name, MOVE_TIMEOUT_MS);

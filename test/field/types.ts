@@ -29,8 +29,11 @@ export interface FieldLine {
   readonly mayLoseTail?: boolean;
   /** How long to watch that nothing moves, and how long to go on after a move. Default 4 s and 1.5 s. */
   readonly watchMs?: number;
-  /** Makes the accident; resolves when it is there. */
-  readonly strike: (scene: Scene) => Promise<void>;
+  /**
+   * Makes the accident; resolves when it is there. With the time at which it happened when something had to be
+   * prepared first.
+   */
+  readonly strike: (scene: Scene) => Promise<number | void>;
   /** Ends it, before the next round. */
   readonly mend?: (scene: Scene) => Promise<void>;
   /** The outage is counted from the mending on: nobody could have served before. */

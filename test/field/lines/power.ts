@@ -87,7 +87,9 @@ export const powerLines: readonly FieldLine[] = [
       await bed.lab.cut('a', 'b', { network: 'sync' });
       await sleep(5000);
       note('the replication network has been cut for 5 s; power off');
+      const struckAt = Date.now();
       await primary.powerOff();
+      return struckAt;
     },
     mend: async ({ bed }) => {
       await bed.lab.heal();
@@ -108,7 +110,9 @@ export const powerLines: readonly FieldLine[] = [
     strike: async ({ primary }) => {
       await primary.shape('sync', '400kbit');
       await sleep(3000);
+      const struckAt = Date.now();
       await primary.powerOff();
+      return struckAt;
     },
     mend: async ({ primary }) => {
       await primary.shape('sync', undefined);
