@@ -74,8 +74,10 @@ export class GroupRuntime {
     ask: () => (this.#phase === 'running' ? this.process.status(2000) : undefined),
     onStatus: (status) => {
       this.noteSequence(Number(status['sequence'] ?? status['receivedSequence'] ?? 0));
-      // A standby that may have to take over at any moment does not wait for code to be loaded then.
-      if (status['role'] === 'standby' && status['copy'] === 'up-to-date') this.process.prepare();
+      // A standby that takes over by itself does not wait for code to be loaded then; others spare
+      // the memory.
+      const isReady = status['role'] === 'standby' && status['copy'] === 'up-to-date';
+      if (isReady && this.definition.failover?.automatic === true) this.process.prepare();
     },
   });
   #owner: RuntimeOwner | undefined;
@@ -270,13 +272,19 @@ export class GroupRuntime {
   }
 
   /**
-   * Calls a method after which the process ends by itself, and waits for its end. When the method
-   * fails and the process lives on, nothing has changed.
+   * Calls a method after which the process ends by itself, and waits for its end; `onResult` is
+   * called before that. When the method fails and the process lives on, nothing has changed.
    */
-  async callLast(method: string, params: Record<string, unknown>, timeoutMs: number) {
+  async callLast(
+    method: string,
+    params: Record<string, unknown>,
+    timeoutMs: number,
+    onResult: (result: unknown) => void = () => undefined,
+  ): Promise<unknown> {
     this.#expectExit = true;
     try {
       const result = await this.process.call(method, params, timeoutMs);
+      onResult(result);
       await this.process.waitForEnd(30_000);
       this.#phase = 'stopped';
       this.#poller.forget();

@@ -23,7 +23,7 @@ import type { ClusterProcess } from './cluster-process.ts';
 import type { GroupHandover, GroupStanding } from './cluster-protocol.ts';
 import type { GroupSettings } from './group-settings.ts';
 import { LinkWatch } from './link-watch.ts';
-import { cease, handOver, ownData, promote } from './role-changes.ts';
+import { cease, type Demoted, handOver, ownData, promote } from './role-changes.ts';
 
 const VIEW_POLL_MS = 20;
 const RESTART_PAUSE_MS = 500;
@@ -55,6 +55,8 @@ export class GroupFailover implements RuntimeOwner {
   #lastRequest = 0;
   #restarting = false;
   #disk: Health = 'ok';
+  /** Where this node ended its last stream in order. */
+  #closedAt: Position | null = null;
   /** What the machine said lately. */
   readonly #said: EffectOf<'emit'>[] = [];
   #stopped = false;
@@ -266,7 +268,15 @@ export class GroupFailover implements RuntimeOwner {
     // Everything was written anew: the disk works.
     if (role === 'standby' && copy === 'up-to-date') this.#tellDisk('ok', 'the copy is complete');
     if (role === 'primary') runtime.noteSequence(sequence);
-    this.#tell({ kind: 'copy', copy, position: { epoch, sequence } });
+    const position = { epoch, sequence };
+    // Where this node closed its stream it has everything, whether the other one is heard or not.
+    const isAtEnd = copy === 'catching-up' && this.#isClosedAt(position);
+    this.#tell({ kind: 'copy', copy: isAtEnd ? 'up-to-date' : copy, position });
+  }
+
+  #isClosedAt({ epoch, sequence }: Position): boolean {
+    const closed = this.#closedAt;
+    return closed !== null && closed.epoch === epoch && closed.sequence === sequence;
   }
 
   /** Begins to carry an effect out. */
@@ -355,19 +365,26 @@ export class GroupFailover implements RuntimeOwner {
     const runtime = this.#runtime;
     // A promotion or a handover that is under way must not be waited for.
     if (!drain) runtime.process.kill();
+    let isTold = false;
+    const tell = (demoted: Demoted): void => {
+      isTold = true;
+      this.#closedAt = demoted.clean ? demoted.position : null;
+      this.#tell({ kind: 'demoted', op, ...demoted });
+    };
     await runtime.exclusive(async () => {
       if (drain && runtime.state.role === 'primary' && runtime.process.isAlive) {
         try {
-          this.#tell({ kind: 'demoted', op, ...(await handOver(runtime, timeoutMs)) });
+          await handOver(runtime, timeoutMs, tell);
           return;
         } catch (thrown) {
+          if (isTold) throw thrown;
           if (runtime.process.isAlive) {
             this.#tell({ kind: 'demoteFailed', op, message: messageOf(thrown) });
             return;
           }
         }
       }
-      this.#tell({ kind: 'demoted', op, ...(await cease(runtime)) });
+      tell(await cease(runtime));
     });
     await this.#tellStatus();
   }

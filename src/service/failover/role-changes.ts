@@ -57,13 +57,22 @@ export async function promote(runtime: GroupRuntime, promotion: Promotion): Prom
   return { epoch, sequence: runtime.state.lastSequence };
 }
 
-/** Gives the directories back with everything applied on the standby, and becomes standby. */
-export async function handOver(runtime: GroupRuntime, timeoutMs: number): Promise<Demoted> {
+/**
+ * Gives the directories back with everything applied on the standby, and becomes standby. `onClosed`
+ * is called as soon as the other node may serve: what follows concerns this one only.
+ */
+export async function handOver(
+  runtime: GroupRuntime,
+  timeoutMs: number,
+  onClosed: (demoted: Demoted) => void,
+): Promise<void> {
   const { epoch } = runtime.state;
-  const position = positionSchema.parse(await runtime.callLast('handover', {}, timeoutMs));
-  const copy = await tryToFollow(runtime, { position, own: null });
-  const { sequence } = position;
-  return { clean: true, copy, position: { epoch, sequence } };
+  const close = (result: unknown): void => {
+    const { sequence } = positionSchema.parse(result);
+    onClosed({ clean: true, copy: 'up-to-date', position: { epoch, sequence } });
+  };
+  const position = positionSchema.parse(await runtime.callLast('handover', {}, timeoutMs, close));
+  await tryToFollow(runtime, { position, own: null });
 }
 
 /**
