@@ -35,7 +35,7 @@ export function managedGroupYaml(lab: Lab, group: ManagedGroup): string {
     replication: { mode: group.mode },
     addresses: [{ ip: `${virtualAddress(lab)}/24`, interface: interfaceOf('lan') }],
     agents: [
-      { use: 'command', name: group.name, ...group.agent, probeInterval: '500ms', timeout: '20s' },
+      { use: 'command', name: group.name, ...group.agent, probeInterval: '500ms', timeout: '60s' },
     ],
     failover: {
       automatic: true,

@@ -18,7 +18,10 @@ export interface FieldLine {
   readonly expected: string;
   /** Whether the standby has to become primary; `either`: both are right. */
   readonly moves: boolean | 'either';
-  /** Longest time without an acknowledgement that is still right. */
+  /**
+   * Longest time without an acknowledgement that is still right. Loose, since other work may share the cores; the
+   * table shows what it was.
+   */
   readonly outageMsMax: number;
   /** Codes of the events by which the accident was noticed; the first of them in time counts. */
   readonly noticedBy: readonly string[];

@@ -18,7 +18,7 @@ export const applicationLines: readonly FieldLine[] = [
     fault: 'the application dies on the primary',
     expected: 'it is started again in place',
     moves: false,
-    outageMsMax: 5000,
+    outageMsMax: 10_000,
     noticedBy: ['APPLICATION_FAILED'],
     mend: forgetFailures,
     strike: async ({ primary }) => {
@@ -51,7 +51,7 @@ export const applicationLines: readonly FieldLine[] = [
     fault: 'the application stops answering and cannot be asked to end (SIGSTOP)',
     expected: 'its probe times out, it is ended by force and started again in place',
     moves: false,
-    outageMsMax: 12_000,
+    outageMsMax: 15_000,
     noticedBy: ['APPLICATION_FAILED'],
     watchMs: 12_000,
     mend: forgetFailures,

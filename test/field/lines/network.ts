@@ -17,7 +17,7 @@ export const networkLines: readonly FieldLine[] = [
       'the card of the service network goes down on the primary; the replication network stays',
     expected: 'the primary hands over; nothing is lost',
     moves: true,
-    outageMsMax: 5000,
+    outageMsMax: 10_000,
     noticedBy: ['NETWORK_FAILED', 'HANDING_OVER', 'GATEWAY_SILENT', 'HEALTH_CHANGED'],
     strike: async ({ primary }) => await cardDown(primary),
     mend: async ({ primary, bed }) => await cardUp(primary, bed.gateway.address('lan')),
@@ -28,7 +28,7 @@ export const networkLines: readonly FieldLine[] = [
       'the cable of the service network is pulled on the primary; the replication network stays',
     expected: 'the primary hands over; nothing is lost',
     moves: true,
-    outageMsMax: 5000,
+    outageMsMax: 10_000,
     noticedBy: ['NETWORK_FAILED', 'HANDING_OVER', 'GATEWAY_SILENT', 'HEALTH_CHANGED'],
     strike: async ({ primary }) => await primary.unplug('lan'),
     mend: async ({ primary }) => await primary.plug('lan'),
@@ -38,7 +38,7 @@ export const networkLines: readonly FieldLine[] = [
     fault: 'only the replication network between the nodes is cut',
     expected: 'no failover; commits go on after at most `syncTimeout`; the standby catches up',
     moves: false,
-    outageMsMax: 3500,
+    outageMsMax: 5000,
     noticedBy: ['GOES_ON_ALONE_RECORDED', 'GOES_ON_ALONE_UNRECORDED', 'ALONE', 'LINK_DOWN'],
     watchMs: 6000,
     strike: async ({ bed }) => await bed.lab.cut('a', 'b', { network: 'sync' }),
@@ -50,7 +50,7 @@ export const networkLines: readonly FieldLine[] = [
     expected:
       'its lease ends before the standby may serve; the standby serves; the old primary rejoins',
     moves: true,
-    outageMsMax: 5000,
+    outageMsMax: 10_000,
     noticedBy: ['PEER_SILENT'],
     watchMs: 3000,
     strike: async (scene) => await isolate(scene, scene.primary.name),
@@ -62,7 +62,7 @@ export const networkLines: readonly FieldLine[] = [
     expected:
       'the primary goes on after at most `syncTimeout`; the standby does not serve, and catches up',
     moves: false,
-    outageMsMax: 3500,
+    outageMsMax: 5000,
     noticedBy: ['GOES_ON_ALONE_RECORDED', 'GOES_ON_ALONE_UNRECORDED', 'ALONE', 'PEER_SILENT'],
     watchMs: 6000,
     strike: async (scene) => await isolate(scene, scene.standby.name),
@@ -86,7 +86,7 @@ export const networkLines: readonly FieldLine[] = [
     expected: 'no failover',
     moves: false,
     // The application itself is flooded; how well it serves meanwhile is its own matter.
-    outageMsMax: 5000,
+    outageMsMax: 10_000,
     noticedBy: [],
     watchMs: (FLOOD_SECONDS + 2) * 1000,
     strike: async ({ bed, primary }) => {

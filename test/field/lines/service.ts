@@ -11,7 +11,7 @@ export const serviceLines: readonly FieldLine[] = [
     fault: 'understudyd is killed on both nodes',
     expected: 'no client notices',
     moves: false,
-    outageMsMax: 700,
+    outageMsMax: 1000,
     noticedBy: [],
     strike: async ({ bed }) => {
       for (const host of [bed.a, bed.b]) killProgram(host, 'understudyd');
@@ -24,7 +24,7 @@ export const serviceLines: readonly FieldLine[] = [
     expected:
       'it is started again and nobody moves; on a machine too busy for that within a second, the standby takes over',
     moves: 'either',
-    outageMsMax: 5000,
+    outageMsMax: 10_000,
     noticedBy: [],
     strike: async ({ primary }) => {
       killProgram(primary, 'cluster');
@@ -36,7 +36,7 @@ export const serviceLines: readonly FieldLine[] = [
     fault: 'the filter process of the group is killed on the primary',
     expected: 'the application is served again, here or there; nothing is lost',
     moves: 'either',
-    outageMsMax: 12_000,
+    outageMsMax: 15_000,
     noticedBy: [],
     watchMs: 12_000,
     strike: async ({ primary }) => {
@@ -49,7 +49,7 @@ export const serviceLines: readonly FieldLine[] = [
     fault: 'the process of the group is killed on the standby',
     expected: 'commits wait for at most `syncTimeout`; it is started again and catches up',
     moves: false,
-    outageMsMax: 3500,
+    outageMsMax: 5000,
     noticedBy: [],
     strike: async ({ standby }) => {
       killProgram(standby, 'mirror');
@@ -62,7 +62,7 @@ export const serviceLines: readonly FieldLine[] = [
     expected:
       'planned: nothing is lost, and back in service soon, with stop and start of the application',
     moves: true,
-    outageMsMax: 5000,
+    outageMsMax: 10_000,
     noticedBy: [],
     strike: async ({ primary, note }) => {
       const started = performance.now();
