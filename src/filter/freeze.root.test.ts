@@ -4,7 +4,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, expect, it } from 'vitest';
+import { afterAll, afterEach, expect, it } from 'vitest';
 import { FilterMirror } from '../../test/support/filter-mirror.ts';
 import { Random } from '../../test/support/random.ts';
 import { TestLease } from '../../test/support/test-lease.ts';
@@ -27,6 +27,7 @@ interface Freeze {
 const lease = new TestLease();
 let mirror: FilterMirror | undefined;
 const writers: ChildProcess[] = [];
+afterAll(() => lease.remove());
 afterEach(async () => {
   lease.untilMs = Infinity;
   for (const writer of writers.splice(0)) {
