@@ -54,8 +54,12 @@ export class GroupChild {
   }
 
   /** Starts a process that waits for {@link begin}. */
-  static prepared(options: Omit<GroupChildOptions, 'lock'>, lockPath: string): GroupChild {
-    return new GroupChild({ ...options, lock: openLock(lockPath) }, [PREPARED_ARGUMENT]);
+  static prepared(
+    options: Omit<GroupChildOptions, 'lock'>,
+    { lockPath, specPath }: { readonly lockPath: string; readonly specPath: string },
+  ): GroupChild {
+    const args = [PREPARED_ARGUMENT, '--spec', specPath];
+    return new GroupChild({ ...options, lock: openLock(lockPath) }, args);
   }
 
   get pid(): number | undefined {

@@ -214,6 +214,7 @@ test('it ends when the service is killed', async () => {
       standInPrograms.primary,
       paths.log,
       paths.lock,
+      paths.spec,
     ],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );

@@ -70,8 +70,12 @@ export class GroupProcess {
   constructor(options: GroupProcessOptions) {
     this.#options = options;
     const { programs, paths } = options;
-    const { log: logPath, lock: lockPath } = paths;
-    this.#prepared = new PreparedProcess({ program: programs.primary, logPath, lockPath });
+    this.#prepared = new PreparedProcess({
+      program: programs.primary,
+      logPath: paths.log,
+      lockPath: paths.lock,
+      specPath: paths.spec,
+    });
   }
 
   /** Whether a process of this group lives, of whichever service. */

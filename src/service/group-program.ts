@@ -1,8 +1,10 @@
 // How the program of a group process begins and ends: what both kinds have in common.
 //
 //   --spec FILE   begins at once
-//   --prepared    has loaded its code, waits without using the processor, and begins when the service
-//                 says so; ends when the service is gone before that
+//   --prepared --spec FILE
+//                 has loaded its code, waits without using the processor, and begins when the service
+//                 says so; ends when the service is gone before that. FILE is the specification of the
+//                 present process, to practise with: whatever runs for the first time takes long
 //
 // The service and its child speak over Node's channel between processes, until the control socket
 // answers:   child → 'waits'   service → { begin: FILE }   child → 'begins'   child → 'listens'
@@ -27,9 +29,20 @@ export function isPrepared(argv: readonly string[]): boolean {
   return argv.includes(PREPARED_ARGUMENT);
 }
 
-/** The specification to begin with: from the command line, or when the service sends it. */
-export async function receiveSpec(argv: readonly string[]): Promise<GroupProcessSpec> {
+/**
+ * The specification to begin with: from the command line, or when the service sends it. `practise` is
+ * called in a prepared process with the present specification, if there is one.
+ */
+export async function receiveSpec(
+  argv: readonly string[],
+  practise: (present: GroupProcessSpec) => void = () => undefined,
+): Promise<GroupProcessSpec> {
   if (!isPrepared(argv)) return readSpec(argv);
+  try {
+    practise(readSpec(argv.filter((argument) => argument !== PREPARED_ARGUMENT)));
+  } catch {
+    // It is about time only; the real specification is checked anew.
+  }
   const { begin } = await new Promise<BeginMessage>((resolve) => {
     if (!process.connected) endUnused();
     process.once('disconnect', endUnused);

@@ -7,6 +7,8 @@ export interface PreparedProcessOptions {
   readonly program: string;
   readonly logPath: string;
   readonly lockPath: string;
+  /** The specification of the present process, to practise with. */
+  readonly specPath: string;
 }
 
 export class PreparedProcess {
@@ -54,8 +56,8 @@ export class PreparedProcess {
 
   #spawn(): void {
     if (!this.#isWanted || this.#child !== undefined) return;
-    const { program, logPath, lockPath } = this.#options;
-    const child = GroupChild.prepared({ program, logPath }, lockPath);
+    const { program, logPath, lockPath, specPath } = this.#options;
+    const child = GroupChild.prepared({ program, logPath }, { lockPath, specPath });
     this.#child = child;
     this.#retry.started();
     void child.ended.then(() => this.#ended(child));

@@ -144,16 +144,20 @@ export class PrimaryGroup {
     );
   }
 
-  /** Mounts the filter and begins to replicate. Errors: those of {@link Filter.start}. */
+  /** Mounts the filter; records gather until {@link replicate}. Errors: those of {@link Filter.start}. */
   async start(): Promise<void> {
     await this.#filter.start({
       onScan: (progress, finished) => this.#onScan(progress, finished),
       onEnded: (lastSequence) => this.#ended?.(lastSequence),
       onFailed: (message) => this.#dependencies.onFatal(message),
     });
-    this.#sender?.start();
     this.#watchPolicy();
     this.#measureRates();
+  }
+
+  /** Looks for the standby from now on. */
+  replicate(): void {
+    this.#sender?.start();
   }
 
   #watchDisk(): void {
@@ -390,26 +394,30 @@ export class PrimaryGroup {
   }
 
   async #unmount(): Promise<number> {
-    this.#refuseWhenBusy();
+    const { directories, group } = this.#spec;
+    // The kernel knows at once who is in the way, and looking through /proc takes long. Only among
+    // several directories the first must not be given back when another is in use.
+    if (directories.length > 1) for (const { dir } of directories) this.#refuseWhenBusy(dir);
     // The answers to commits must not be missing while the kernel waits for them to unmount.
     const left = this.#filter.unmount();
-    if (left !== undefined) throw busy(this.#spec.group, left.busy, []);
+    if (left !== undefined) {
+      this.#refuseWhenBusy(left.busy);
+      throw busy(group, left.busy, []);
+    }
     return this.#end;
   }
 
-  #refuseWhenBusy(): void {
-    for (const { dir } of this.#spec.directories) {
-      const users = findDirectoryUsers(dir).filter(({ pid }) => pid !== process.pid);
-      if (users.length > 0) throw busy(this.#spec.group, dir, users.map(describeUser));
-    }
+  #refuseWhenBusy(dir: string): void {
+    const users = findDirectoryUsers(dir, new Set([process.pid]));
+    if (users.length > 0) throw busy(this.#spec.group, dir, users.map(describeUser));
   }
 
-  async #close(sequence: number): Promise<StreamEnd> {
+  /** Threads and descriptors of the filter end with the process, which has nothing left to do. */
+  #close(sequence: number): StreamEnd {
     for (const timer of this.#timers) clearInterval(timer);
     clearTimeout(this.#policyTimer);
     this.#scan?.estimate.stop();
     this.#sender?.close();
-    await this.#filter.close();
     return { streamId: this.#streamId, sequence };
   }
 }

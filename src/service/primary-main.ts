@@ -6,6 +6,7 @@ import { flushCompileCache } from 'node:module';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { FilterThreads } from '../filter/filter-threads.ts';
 import { sys } from '../linux/libc.ts';
+import { fingerprintOf } from '../mirror/link/tls.ts';
 import { ControlServer, makeEvent } from './control-channel.ts';
 import { type GroupNotice, tellData } from './data-notices.ts';
 import { endProcess, isPrepared, letGo, receiveSpec, tellListening } from './group-program.ts';
@@ -19,7 +20,10 @@ const OOM_SCORE_ADJUSTMENT = '-900';
 const parameters = process.argv.slice(2);
 // A thread that cannot start now would not be able to start later either.
 const threads = isPrepared(parameters) ? new FilterThreads(() => process.exit(1)) : undefined;
-const spec = await receiveSpec(parameters);
+const spec = await receiveSpec(parameters, ({ peer }) => {
+  processLogger({});
+  if (peer !== null) fingerprintOf(peer.certificate);
+});
 const logger = processLogger({ group: spec.group, role: 'primary' });
 
 protectFromMemoryPressure();
@@ -97,6 +101,8 @@ try {
   await group.start();
   await control.listen();
   tellListening();
+  // The link is of no use to whoever waits for the directories.
+  group.replicate();
   tellData(control, () => ({
     kind: 'data',
     copy: 'up-to-date',
