@@ -33,6 +33,7 @@ export interface RunResult {
 
 const SETTLE_MS = 2500;
 const CALM_MS = 14_000;
+const FAILBACK_MS = 1000;
 const QUIET_MS = 6000;
 const TAKEOVER_MAX_MS = 5000;
 const UNDISTURBED_MS = 5000;
@@ -176,6 +177,8 @@ function play(world: World, setup: Draw): number | null {
   queue.run(until + 3000 + CALM_MS - QUIET_MS);
   const before = world.promotions.length;
   queue.run(queue.now + QUIET_MS);
+  // A failback at the last moment is let finish.
+  if (world.promotions.length !== before) queue.run(queue.now + FAILBACK_MS);
   checkEnd(world, setup, before);
   return null;
 }
