@@ -30,12 +30,12 @@ describe('a ledger whose server loses its power', () => {
       mode: 'sync',
       profile: 'default',
       workMs: 2000,
-      afterMs: 1000,
+      afterMs: 2500,
       rejoin: true,
     });
     expect(outcome).toMatchObject({ lostCommits: 0, integrity: 'ok' });
     expect(outcome.ackedCommits).toBeGreaterThan(20);
-    expect(outcome.ackedAfterTakeover).toBeGreaterThan(20);
+    expect(outcome.ackedAfterTakeover).toBeGreaterThan(5);
     expect(outcome.outageMs).toBeLessThan(10_000);
     expect(lines.at(-1)).toContain('its copy is up to date');
   });
