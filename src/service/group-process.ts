@@ -130,6 +130,7 @@ export class GroupProcess {
 
   /** The prepared process as primary; undefined when there is none that works. */
   async #beginPrepared(): Promise<GroupChild | undefined> {
+    if (this.isAlive) throw this.#isRunning();
     const child = this.#prepared.take();
     if (child?.pid === undefined) return undefined;
     if (!child.lock.take()) {

@@ -44,6 +44,9 @@ const SEQUENCE_SAVE_INTERVAL_MS = 10_000;
 type Phase = GroupView['process'];
 type Trouble = 'process' | 'agents' | 'conflict' | 'handover' | 'peer' | 'failover';
 
+/** What a promotion changes besides the role. */
+export type PromotedState = Partial<Pick<GroupState, 'epoch' | 'position'>>;
+
 /** What the machine of a managed group makes of what happens to its process. */
 export interface RuntimeOwner {
   /** A process runs: it was started, or found. */
@@ -222,17 +225,24 @@ export class GroupRuntime {
   }
 
   /** Starts the process as primary, mounts, starts the agents. Agent failures are returned. */
-  async startPrimary(): Promise<string[]> {
-    await this.startPrimaryProcess(null);
+  async startPrimary(promoted: PromotedState = {}): Promise<string[]> {
+    await this.startPrimaryProcess(null, promoted);
     return this.startAgents();
   }
 
-  /** Starts the process as primary and mounts. `firstCommitRequest`: see the specification. */
-  async startPrimaryProcess(firstCommitRequest: number | null): Promise<void> {
-    const { position, generation } = this.#state;
+  /**
+   * Starts the process as primary and mounts. `firstCommitRequest`: see the specification. `promoted` is
+   * persisted together with the role: each write of the state costs a promotion some milliseconds.
+   */
+  async startPrimaryProcess(
+    firstCommitRequest: number | null,
+    promoted: PromotedState = {},
+  ): Promise<void> {
+    const { position, generation } = { ...this.#state, ...promoted };
     const firstSequence = firstSequenceAfter(position, this.#state.lastSequence);
     // From here on the data moves: what was known of its position is no longer true after a crash.
     this.saveState({
+      ...promoted,
       role: 'primary',
       position: null,
       handedOverTo: null,

@@ -48,9 +48,8 @@ export async function takeRole(
   position: Position,
 ): Promise<Outcome> {
   const before = runtime.state.epoch;
-  runtime.saveState({ epoch, position });
   try {
-    return { warnings: await runtime.startPrimary(), epoch };
+    return { warnings: await runtime.startPrimary({ epoch, position }), epoch };
   } catch (thrown) {
     await runtime.stopProcess();
     await runtime.becomeStandby(before, null);

@@ -43,9 +43,8 @@ export async function promote(runtime: GroupRuntime, promotion: Promotion): Prom
     if (before.own !== null) reached = null;
   }
   await promotion.noteServing();
-  runtime.saveState({ epoch, position: reached });
   try {
-    await runtime.startPrimaryProcess(1);
+    await runtime.startPrimaryProcess(1, { epoch, position: reached });
   } catch (thrown) {
     // Nothing was written with this epoch: the data is what it was.
     await runtime.killProcess();
