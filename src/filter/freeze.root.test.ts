@@ -63,8 +63,12 @@ async function until(what: string, condition: () => boolean): Promise<void> {
 
 const logBytes = (log: string): number => statSync(log, { throwIfNoEntry: false })?.size ?? 0;
 
-/** Whether every writer waits for an answer of the filter. */
-const allWait = (): boolean => writers.every(({ pid = 0 }) => 'SD'.includes(stateOf(pid)));
+/** Whether every writer waits for an answer of the filter, and not for memory or a turn to run. */
+const allWait = (): boolean =>
+  writers.every(
+    ({ pid = 0 }) =>
+      'SD'.includes(stateOf(pid)) && readFileSync(`/proc/${pid}/stack`, 'latin1').includes('fuse'),
+  );
 
 async function freeze(pid: number, logs: readonly string[], random: Random): Promise<Freeze> {
   const before = logs.map(logBytes);
@@ -116,8 +120,9 @@ it.each([
   expect(freezes.filter(({ leaseEndMs, thawedMs }) => leaseEndMs >= thawedMs)).toEqual([]);
   // The load was there, of all kinds.
   for (const call of ['write', 'truncate', 'rename', 'fdatasync', 'fsync']) {
-    expect(done.filter((success) => success.call === call).length, call).toBeGreaterThan(ROUNDS);
+    expect(done.filter((success) => success.call === call).length, call).toBeGreaterThan(0);
   }
+  expect(done.length).toBeGreaterThan(ROUNDS * 10);
   for (const writer of writers) {
     const ended = once(writer, 'exit');
     writer.kill('SIGKILL');
