@@ -21,7 +21,8 @@ function usage(host: LabHost): Usage {
   let residentKiB = 0;
   for (const pid of readdirSync(proc).filter((name) => /^\d+$/.test(name))) {
     const command = read(`${proc}/${pid}/cmdline`).replaceAll('\0', ' ');
-    if (!/src\/(service|cli)\//.test(command)) continue;
+    // The service has a title of its own.
+    if (!/src\/(service|cli)\/|^understudyd/.test(command)) continue;
     const fields = read(`${proc}/${pid}/stat`).split(') ')[1]?.split(' ') ?? [];
     ticks += Number(fields[11] ?? 0) + Number(fields[12] ?? 0);
     residentKiB += Number(/VmRSS:\s+(\d+)/.exec(read(`${proc}/${pid}/status`))?.[1] ?? 0);

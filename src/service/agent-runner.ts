@@ -146,6 +146,12 @@ function describeEnd(end: CommandEnd, timeoutMs: number): string {
   }
 }
 
+/** This process's own environment without what tunes this process. */
+function applicationEnvironment(): NodeJS.ProcessEnv {
+  const own = new Set(['MALLOC_ARENA_MAX', 'NODE_COMPILE_CACHE']);
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.has(name)));
+}
+
 function spawnShell(
   command: string,
   action: string,
@@ -156,7 +162,7 @@ function spawnShell(
     detached: true,
     stdio: ['ignore', output, output],
     env: {
-      ...process.env,
+      ...applicationEnvironment(),
       UNDERSTUDY_GROUP: context.group,
       UNDERSTUDY_ROLE: context.role,
       UNDERSTUDY_ACTION: action,
