@@ -62,7 +62,8 @@ export const powerLines: readonly FieldLine[] = [
     fault: 'both lose their power at once, and get it back',
     expected: 'the node with the newer data serves by itself',
     moves: 'either',
-    outageMsMax: 15_000,
+    // Two services start from nothing.
+    outageMsMax: 30_000,
     noticedBy: [],
     outageFromMend: true,
     watchMs: 1000,
@@ -79,7 +80,7 @@ export const powerLines: readonly FieldLine[] = [
     expected:
       'the standby knows that it is behind and does not serve; the old primary serves again when it is back',
     moves: false,
-    outageMsMax: 15_000,
+    outageMsMax: 30_000,
     noticedBy: ['WAITS_FOR_OPERATOR', 'COPY_STALE', 'COPY_MAY_BE_STALE', 'PEER_SILENT'],
     outageFromMend: true,
     strike: async ({ bed, primary, note }) => {
