@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { Command, CommanderError, Option } from 'commander';
 import { messageOf, UnderstudyError } from '../../src/core/errors.ts';
 import { Bed } from './bed.ts';
-import { allLines } from './lines/all.ts';
+import { allLines, longLines } from './lines/all.ts';
 import { type LineSummary, markdown, summarise, textTable } from './report.ts';
 import { describeEvents, playRound } from './round.ts';
 import type { FieldLine, RoundResult } from './types.ts';
@@ -28,7 +28,10 @@ interface Options {
 
 const program = new Command('field-test')
   .description('plays accidents in the lab with real processes, and counts what was lost')
-  .option('--only <names...>', `lines to play: ${allLines.map(({ name }) => name).join(', ')}`)
+  .option(
+    '--only <names...>',
+    `lines to play: ${[...allLines, ...longLines].map(({ name }) => name).join(', ')}`,
+  )
   .option('--rounds <n>', 'how often each', '5')
   .addOption(
     new Option('--profile <profile>', 'timers of the group')
@@ -102,7 +105,7 @@ function keep(played: readonly LineSummary[]): LineSummary[] {
     // The first time.
   }
   const all = new Map([...kept, ...played].map((summary) => [summary.name, summary]));
-  const ordered = allLines.flatMap(({ name }) => all.get(name) ?? []);
+  const ordered = [...allLines, ...longLines].flatMap(({ name }) => all.get(name) ?? []);
   writeFileSync(RESULTS, `${JSON.stringify(ordered, null, 2)}\n`);
   const machine = `${cpus().length} cores, Linux ${release()}, Node.js ${process.version}`;
   writeFileSync(PAGE, markdown(ordered, machine));
@@ -112,16 +115,18 @@ function keep(played: readonly LineSummary[]): LineSummary[] {
 /** Lines of another mode or arbiter come last: they need another lab. */
 function choose(only: readonly string[] | undefined): readonly FieldLine[] {
   const names = only?.flatMap((text) => text.split(','));
-  const unknown = names?.find((name) => !allLines.some((line) => line.name === name));
+  const known = [...allLines, ...longLines];
+  const unknown = names?.find((name) => !known.some((line) => line.name === name));
   if (unknown === undefined) {
-    const chosen = allLines.filter(({ name }) => names?.includes(name) ?? true);
+    const chosen =
+      names === undefined ? allLines : known.filter(({ name }) => names.includes(name));
     return [
       ...chosen.filter((line) => kindOf(line) === USUAL),
       ...chosen.filter((line) => kindOf(line) !== USUAL),
     ];
   }
-  const known = allLines.map(({ name }) => name).join(', ');
-  throw new UnderstudyError('USAGE', `there is no line "${unknown}"; there are: ${known}`);
+  const list = known.map(({ name }) => name).join(', ');
+  throw new UnderstudyError('USAGE', `there is no line "${unknown}"; there are: ${list}`);
 }
 
 /** Leaves through the exit handlers, which take the lab down. */
