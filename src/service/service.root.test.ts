@@ -76,8 +76,9 @@ test('create, write, switch over and back; the trees stay equal', async () => {
   writeFileSync(join(dirA, 'order 1'), 'a');
   await expectEqual();
 
-  // The process of the new primary was there before, with its code loaded.
+  // As for a group that fails over by itself: the new primary's process is there before, code loaded.
   const { process: standby } = b.service.group('shop');
+  standby.prepare();
   await until('a process is prepared', async () => standby.isPrepared, 60_000);
   const prepared = standby.preparedPid;
   await b.call('switchover', { group: 'shop' });
