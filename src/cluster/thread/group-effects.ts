@@ -20,8 +20,6 @@ import type { Effect, EffectOf } from '../machine/effect-types.ts';
 import type { MachineEvent } from '../machine/event-types.ts';
 import type { GroupSetup } from './cluster-thread.ts';
 
-export { LEASE_CELL };
-
 type InnerKind =
   | 'sendBeat'
   | 'setLease'

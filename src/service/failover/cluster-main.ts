@@ -15,7 +15,7 @@ import { deriveKeys } from '../../cluster/heartbeat/keys.ts';
 import type { Command, MachineEvent } from '../../cluster/machine/event-types.ts';
 import { ClusterThread } from '../../cluster/thread/cluster-thread.ts';
 import type { OuterEffect } from '../../cluster/thread/group-effects.ts';
-import { LEASE_CELL } from '../../cluster/thread/group-effects.ts';
+import { LEASE_CELL } from '../../linux/lease-cell.ts';
 import type { MachineView } from '../../cluster/thread/machine-view.ts';
 import { resolveNetworks } from '../../cluster/settings.ts';
 import { mapSharedCells } from '../../linux/shared-cells.ts';
