@@ -56,13 +56,20 @@ export class EventLog {
 
   /** The last `count` events, oldest first. A line torn by a power cut is left out. */
   last(count: number): ControlEvent[] {
-    const lines = [`${this.#path}.1`, this.#path].flatMap((path) =>
-      existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(isNotEmpty) : [],
-    );
-    return lines
+    return [`${this.#path}.1`, this.#path]
+      .flatMap(linesOf)
       .slice(-count - 1)
       .flatMap(parseLine)
       .slice(-count);
+  }
+}
+
+/** None where there is no file, or a disk that cannot be read. */
+function linesOf(path: string): string[] {
+  try {
+    return readFileSync(path, 'utf8').split('\n').filter(isNotEmpty);
+  } catch {
+    return [];
   }
 }
 

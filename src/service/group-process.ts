@@ -7,7 +7,7 @@
 // The process holds the group's lock (process-lock.ts) through a descriptor it inherits, so it is
 // known to live even when its control socket does not answer, and never runs twice. It may give the
 // lock back (let go) before it ends: then it uses nothing of the group any more, and counts as ended.
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UnderstudyError } from '../core/errors.ts';
 import { ControlClient, type ControlEvent, type ControlParams } from './control-channel.ts';
@@ -302,8 +302,12 @@ function startFailed(group: string, { how, logTail }: ProcessExit): UnderstudyEr
   );
 }
 
+/** Empty where there is no log, or a disk that cannot be read. */
 function tailOf(path: string): string {
-  if (!existsSync(path)) return '';
-  const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
-  return lines.slice(-LOG_TAIL_LINES).join(' | ').slice(-2000);
+  try {
+    const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
+    return lines.slice(-LOG_TAIL_LINES).join(' | ').slice(-2000);
+  } catch {
+    return '';
+  }
 }
