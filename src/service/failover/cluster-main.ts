@@ -187,7 +187,7 @@ function deliver(groupId: string, events: readonly MachineEvent[]): void {
   }
 }
 
-function outstanding(): GroupStanding[] {
+function allStandings(): GroupStanding[] {
   return [...groups.values()].map((group) => {
     const all = standing(group);
     // Told now, and nobody answers them.
@@ -229,7 +229,7 @@ const control = new ControlServer(spec.controlSocket, {
     const { groupId } = groupRefSchema.parse(params);
     requireGroup(groupId).memo.noteServing(Number(params['epoch']));
   },
-  outstanding: () => outstanding(),
+  outstanding: () => allStandings(),
   shutdown: async () => {
     await thread?.close();
     setTimeout(() => process.exit(0), 50);
