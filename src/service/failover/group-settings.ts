@@ -128,7 +128,7 @@ function defaultGateway(): string | undefined {
     const [, destination, gateway = ''] = line.split('\t');
     if (destination !== '00000000' || gateway === '00000000') continue;
     // Network byte order, printed as a little-endian number.
-    const bytes = Buffer.from(gateway, 'hex').reverse();
+    const bytes = Buffer.from(gateway, 'hex').toReversed();
     return [...bytes].join('.');
   }
   return undefined;
