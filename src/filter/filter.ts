@@ -11,6 +11,7 @@ import { FilterThreads } from './filter-threads.ts';
 import { createLeaseSource, Lease, type LeaseSource } from './lease.ts';
 import type { NeededRange, ScanMode, ScanProgress } from './scanner.ts';
 
+const NUDGE_INTERVAL_MS = 20;
 const EFD_NONBLOCK_CLOEXEC = 0o2004000;
 const ST_NOSUID = 2;
 const ST_NODEV = 4;
@@ -64,6 +65,8 @@ export class Filter {
   readonly #one = new Uint8Array(new ArrayBuffer(8));
   readonly #directories: CaptureDirectory[] = [];
   readonly #mounted = new Set<string>();
+  /** Wakes the capture thread until it has noticed that everything is unmounted. */
+  #nudge: NodeJS.Timeout | undefined;
   /** What broke the threads before anybody listened. */
   #early: string | undefined;
 
@@ -156,7 +159,10 @@ export class Filter {
       lease: this.#leaseSource,
     };
     await this.#threads.start(data, this.#options.helperThreads, {
-      onReport: (report) => dispatch(report, listener),
+      onReport: (report) => {
+        if (report.type === 'ended') clearInterval(this.#nudge);
+        dispatch(report, listener);
+      },
       onFailed: (message) => listener.onFailed(message),
     });
   }
@@ -214,8 +220,10 @@ export class Filter {
       }
       this.#mounted.delete(dir);
     }
-    // The end of its connection does not wake the capture thread, which would wait out its sleep.
+    // The end of its connection does not wake the capture thread, which would wait out its sleep; and
+    // the end may come a little later, when somebody has just looked at the directory.
     this.#wake();
+    this.#nudge ??= setInterval(() => this.#wake(), NUDGE_INTERVAL_MS);
     return undefined;
   }
 
@@ -232,6 +240,7 @@ export class Filter {
 
   /** Ends helper threads and closes descriptors. Only after the capture thread has ended. */
   async close(): Promise<void> {
+    clearInterval(this.#nudge);
     this.commits.stop();
     await this.#threads.terminate();
     for (const { rootFd, fuseFd } of this.#directories) {
