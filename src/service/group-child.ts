@@ -6,8 +6,8 @@ import { BEGINS, type BeginMessage, LISTENS, PREPARED_ARGUMENT, WAITS } from './
 import { type LockFile, openLock } from './process-lock.ts';
 
 const LOG_BYTES_MAX = 16 * 1024 * 1024;
-/** A prepared process that does not stir within so long is given up for a fresh one. */
-const BEGIN_TIMEOUT_MS = 1000;
+/** A prepared process that does not stir within so long is given up: a fresh one takes seconds, too. */
+const BEGIN_TIMEOUT_MS = 3000;
 /** One that still loads its code is further than a fresh one would be. */
 const LOAD_TIMEOUT_MS = 10_000;
 
