@@ -154,6 +154,7 @@ export const sys = {
   prctl: define('int prctl(int option, uint64_t a, uint64_t b, uint64_t c, uint64_t d)'),
   setpriority: define('int setpriority(int which, uint32_t who, int priority)'),
   kill: define('int kill(int pid, int signal)'),
+  mallocTrim: define('int malloc_trim(size_t pad)'),
   /** Within a PID namespace it ends that namespace only. */
   reboot: define('int reboot(int command)'),
   /** The address as a number: below 2^47 on both architectures. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { systemClock } from '../core/clock.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { keepMemorySmall } from '../linux/idle-memory.ts';
 import { buildAdminApi } from './admin-api.ts';
 import { makePrivateDirectory } from './durable-file.ts';
 import type { GroupPrograms } from './group-process.ts';
@@ -60,6 +61,7 @@ export async function startDaemon(
     );
   }
   await adminApi.listen();
+  keepMemorySmall();
   service.emit('info', 'SERVICE_STARTED', `understudyd ${options.version} started`);
   service.start();
   return {

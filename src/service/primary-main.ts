@@ -7,6 +7,7 @@ import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { FilterThreads } from '../filter/filter-threads.ts';
 import { sys } from '../linux/libc.ts';
 import { fingerprintOf } from '../mirror/link/tls.ts';
+import { keepMemorySmall } from '../linux/idle-memory.ts';
 import { ControlServer, makeEvent } from './control-channel.ts';
 import { type GroupNotice, tellData } from './data-notices.ts';
 import { endProcess, isPrepared, letGo, receiveSpec, tellListening } from './group-program.ts';
@@ -100,6 +101,7 @@ try {
   for (const { dir } of spec.directories) removeLeftoverMounts(dir, { covers: true });
   await group.start();
   await control.listen();
+  keepMemorySmall();
   tellListening();
   // The link is of no use to whoever waits for the directories.
   group.replicate();

@@ -6,6 +6,7 @@ import { systemClock } from '../core/clock.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { type CoveredDirectory, coverDirectories, uncoverDirectories } from '../mirror/cover.ts';
 import { Standby } from '../mirror/standby.ts';
+import { keepMemorySmall } from '../linux/idle-memory.ts';
 import { ControlServer, makeEvent } from './control-channel.ts';
 import { tellData } from './data-notices.ts';
 import { endProcess, letGo, tellListening } from './group-program.ts';
@@ -115,6 +116,7 @@ try {
   standby = makeStandby(directories);
   const port = await standby.start();
   await control.listen();
+  keepMemorySmall();
   tellListening();
   lookAtData = tellData(control, () => {
     const { copy, epoch, receivedSequence } = standby.status;

@@ -19,6 +19,7 @@ import { LEASE_CELL } from '../../linux/lease-cell.ts';
 import type { MachineView } from '../../cluster/thread/machine-view.ts';
 import { resolveNetworks } from '../../cluster/settings.ts';
 import { mapSharedCells } from '../../linux/shared-cells.ts';
+import { keepMemorySmall } from '../../linux/idle-memory.ts';
 import { ControlServer, makeEvent } from '../control-channel.ts';
 import {
   type ClusterNotice,
@@ -260,6 +261,7 @@ try {
   });
   assert(thread !== undefined, 'the cluster thread runs');
   await control.listen();
+  keepMemorySmall();
   if (thread.urgency.kind !== 'real-time') {
     const { why } = thread.urgency;
     control.broadcast(
