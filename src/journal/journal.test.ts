@@ -279,5 +279,5 @@ describe('journal', () => {
       }
     });
     await fc.assert(property, { numRuns: 60 });
-  });
+  }, 180_000);
 });

@@ -108,10 +108,10 @@ describe('create', () => {
   });
 
   test.each<[string, Record<string, unknown>]>([
-    ['NOT_AVAILABLE_YET', { addresses: [{ ip: '192.0.2.10/24' }] }],
-    ['NOT_AVAILABLE_YET', { failover: { automatic: true } }],
     ['NOT_AVAILABLE_YET', { agents: [{ use: 'postgresql', dataDir: '/x' }] }],
     ['NOT_AVAILABLE_YET', { replication: { bandwidth: '200 Mbit/s' } }],
+    ['GROUP_INVALID', { addresses: [{ ip: '192.0.2.10/24' }] }],
+    ['GROUP_INVALID', { failover: { automatik: true } }],
     ['GROUP_INVALID', { nme: 'x' }],
     ['GROUP_INVALID', { name: 'Sh op' }],
     ['GROUP_INVALID', { replication: { mode: 'fast' } }],
