@@ -97,6 +97,14 @@ test('a peer that said goodbye will not take over: a lone primary needs no gatew
   expect(subject.last('sendBeat').beat.alone).not.toBeNull();
 });
 
+test('… but where availability comes first it takes over when it starts and hears nobody', () => {
+  const subject = primary({ availabilityFirst: true });
+  subject.hear(beatOf({ leaving: true, epoch: subject.state.epoch }));
+  expect(Number.isFinite(subject.state.lease.untilMs)).toBe(true);
+  subject.pass(5000);
+  expect(subject.role).not.toBe('primary');
+});
+
 test('… until it is back: then its lease ends like any other', () => {
   const subject = primary();
   subject.hear(beatOf({ leaving: true, epoch: subject.state.epoch })).pass(5000);

@@ -9,7 +9,8 @@
 //   none      never                                            fenced, said goodbye, or a person says so
 //
 // A peer that left or was fenced will not take over before it has heard from this node: without an
-// engine that it could ask behind our back, that is a lease without end. Such a primary counts as
+// engine that it could ask behind our back, that is a lease without end (unless the group chose
+// availability first, when a node that starts alone does take over). Such a primary counts as
 // alone from that moment on, so that a peer that comes back knows its copy to be stale.
 import type { Draft } from './draft.ts';
 import { gatewayStableSinceMs } from './gateway.ts';
@@ -73,7 +74,9 @@ function leaseUntil(d: Draft): number {
   const { arbiter, timings } = s.config;
   if (arbiter === 'none') return Number.POSITIVE_INFINITY;
   if (arbiter === 'gateway') {
-    if (s.peer.left || s.peer.offSinceMs !== null) return Number.POSITIVE_INFINITY;
+    // Where availability comes first, such a peer takes over when it starts and hears nobody.
+    const waitsForUs = !s.config.availabilityFirst;
+    if (waitsForUs && (s.peer.left || s.peer.offSinceMs !== null)) return Number.POSITIVE_INFINITY;
     const stable = gatewayStableSinceMs(s, d.now);
     if (stable !== null && stable <= s.gateway.lastOkMs - timings.gatewayStableMs) {
       const end = leaseEndMs(timings, s.gateway.lastOkMs);
