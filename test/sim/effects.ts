@@ -155,7 +155,8 @@ function fence(node: SimNode, op: number): void {
     const off = world.fenceWorks;
     if (off) {
       node.other.powerOff(`fenced by ${node.name}`);
-      if (random.chance(0.7))
+      // Also what was shot after the last fault comes up again.
+      if (random.chance(0.7) || world.isWhole)
         world.queue.after(2000 + random.below(3000), () => world.restore(node.other));
     }
     node.toMachine({

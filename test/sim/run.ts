@@ -184,6 +184,7 @@ function play(world: World, setup: Draw): number | null {
 }
 
 function makeWhole(world: World): void {
+  world.isWhole = true;
   for (const node of world.nodes) {
     world.restore(node);
     if (node.machine?.memo.paused.on === true) {

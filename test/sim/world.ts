@@ -70,6 +70,8 @@ export class World {
 
   /** Name of the only fault of a schedule that has just one. */
   single = '';
+  /** Every fault has ended, and everything was switched on again. */
+  isWhole = false;
   readonly counts = new Map<string, number>();
   /** Disks that were replaced by empty ones. */
   disksLost = 0;
