@@ -92,13 +92,14 @@ test('the caches of a client follow the addresses from one node to the other', a
     `taking two addresses: ${taken.tookMs.toFixed(0)} and ${again.tookMs.toFixed(0)} ms with 3 probes in 300 ms; releasing: ${released.tookMs.toFixed(1)} ms\n`,
   );
   expect(taken.tookMs).toBeGreaterThanOrEqual(290);
-  expect(taken.tookMs).toBeLessThan(900);
+  expect(taken.tookMs).toBeLessThan(3000);
 });
 
 test('without probes an address is taken at once', async () => {
   const a = await node('a', { ...both, probe: undefined });
   const taken = await a.call<TakeResult>('take');
-  expect(taken.taken && taken.tookMs).toBeLessThan(100);
+  // Asking takes at least 300 ms; a busy machine takes its time too.
+  expect(taken.taken && taken.tookMs).toBeLessThan(290);
   process.stdout.write(`without probes: ${JSON.stringify(taken)}\n`);
 });
 
@@ -186,9 +187,10 @@ test('an address left by a killed process is taken over without asking oneself',
   const first = await node('a');
   await first.call('take');
   await host('a').stop();
-  const second = await node('a');
+  // Asking would take 9 s.
+  const second = await node('a', { ...both, probe: { probes: 3, intervalMs: 3000 } });
   const taken = await second.call<TakeResult>('take');
-  expect(taken.taken && taken.tookMs).toBeLessThan(100);
+  expect(taken.taken && taken.tookMs).toBeLessThan(3000);
 });
 
 test('a release overtakes a taking that is still asking', async () => {
