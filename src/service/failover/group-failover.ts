@@ -23,7 +23,7 @@ import type { ClusterProcess } from './cluster-process.ts';
 import type { GroupHandover, GroupStanding } from './cluster-protocol.ts';
 import type { GroupSettings } from './group-settings.ts';
 import { LinkWatch } from './link-watch.ts';
-import { cease, type Demoted, handOver, ownData, promote } from './role-changes.ts';
+import { cease, type Demoted, handOver, ownData, promote, standbyData } from './role-changes.ts';
 
 const VIEW_POLL_MS = 20;
 const RESTART_PAUSE_MS = 500;
@@ -384,7 +384,9 @@ export class GroupFailover implements RuntimeOwner {
           }
         }
       }
-      tell(await cease(runtime));
+      // Asked for again by a service that was restarted after it had been done: nothing to end.
+      const isDone = drain && runtime.state.role === 'standby' && runtime.process.isAlive;
+      tell(await (isDone ? standbyData(runtime) : cease(runtime)));
     });
     await this.#tellStatus();
   }

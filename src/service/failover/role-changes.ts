@@ -30,6 +30,10 @@ export interface Promotion {
 export async function promote(runtime: GroupRuntime, promotion: Promotion): Promise<Position> {
   const { epoch, base, force } = promotion;
   const before = runtime.state;
+  // Asked for again by a service that was restarted after it had been done.
+  if (before.role === 'primary' && before.epoch === epoch && runtime.process.isAlive) {
+    return { epoch, sequence: before.lastSequence };
+  }
   let reached: GroupState['position'] = null;
   if (before.role === 'standby') {
     reached = await finish(runtime, force || before.own !== null);
@@ -104,7 +108,12 @@ export async function cease(runtime: GroupRuntime): Promise<Demoted> {
   }
   // A promotion that did not come to write anything: the copy goes on where it was.
   await runtime.startStandby();
-  const { own } = before;
+  return standbyData(runtime);
+}
+
+/** Where the data of a standby stands that runs. */
+export async function standbyData(runtime: GroupRuntime): Promise<Demoted> {
+  const { own } = runtime.state;
   if (own !== null) return { clean: false, copy: 'up-to-date', position: own };
   const { copy, epoch, receivedSequence } = await runtime.process.status();
   const position = { epoch: Number(epoch), sequence: Number(receivedSequence) };
