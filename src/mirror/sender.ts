@@ -74,7 +74,7 @@ const SPINS = 20;
  * Pause between frames when nobody waits for them, ms: under load they become fewer and larger,
  * and every wake-up spared on both nodes is left to the application.
  */
-const PAUSE_MS = 5;
+const PAUSE_MS = 8;
 
 interface Waiter {
   readonly sequence: number;
