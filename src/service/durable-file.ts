@@ -18,8 +18,13 @@ const FILE_BYTES_MAX = 4 * 1024 * 1024;
 
 /** Creates a directory (mode 0700) with its parents and makes the name durable. */
 export function makePrivateDirectory(path: string): void {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
-  syncDirectory(dirname(path));
+  const created = mkdirSync(path, { recursive: true, mode: 0o700 });
+  try {
+    syncDirectory(dirname(path));
+  } catch (thrown) {
+    // A service whose disk has failed starts all the same: it has a group to hand over.
+    if (created !== undefined) throw thrown;
+  }
 }
 
 /** Makes names created in, or removed from, `path` durable. */

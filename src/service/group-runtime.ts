@@ -584,7 +584,12 @@ export class GroupRuntime {
     const now = performance.now();
     if (now - this.#sequenceSavedMs < SEQUENCE_SAVE_INTERVAL_MS) return;
     this.#sequenceSavedMs = now;
-    this.saveState({});
+    try {
+      this.saveState({});
+    } catch {
+      // A disk that has failed is told of by others; in here it would end the service in the middle
+      // of handing the group over.
+    }
   }
 
   /** Removes what former processes left: a journal may be large, and nobody is to wait for that. */
