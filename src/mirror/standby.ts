@@ -192,12 +192,13 @@ export class Standby {
 
   /**
    * Takes nothing more, applies everything that was received, brings it to the disk and ends.
-   * Errors: COPY_NOT_UP_TO_DATE without `force` (nothing has changed then), APPLY_BLOCKED.
+   * `accepts`: states of the copy that will do. Errors: COPY_NOT_UP_TO_DATE for any other (nothing has
+   * changed then); APPLY_BLOCKED, unless more than `up-to-date` will do.
    */
-  async finish(force: boolean): Promise<FinishedStandby> {
+  async finish(accepts: readonly string[]): Promise<FinishedStandby> {
     const { copy } = this.#receiver;
     const { group } = this.#options;
-    if (copy !== 'up-to-date' && !force) {
+    if (!accepts.includes(copy)) {
       const why = `the copy of group ${group} is not up to date (${copy})`;
       throw new UnderstudyError('COPY_NOT_UP_TO_DATE', `${why}: wait, or use force`, {
         details: { copy },
@@ -209,7 +210,7 @@ export class Standby {
     await this.#receiver.settle();
     lap('settled');
     const isDrained = await this.#drain();
-    if (!isDrained && !force) {
+    if (!isDrained && accepts.every((each) => each === 'up-to-date')) {
       const why = this.#blocked ?? 'records cannot be applied';
       throw new UnderstudyError(
         'APPLY_BLOCKED',

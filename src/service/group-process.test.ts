@@ -123,7 +123,7 @@ test('it waits beside the standby, and takes over when the standby has let go', 
   await expect(one.start(spec('primary'))).rejects.toMatchObject({ code: 'GROUP_PROCESS_RUNNING' });
   expect(one.preparedPid).toBe(pid);
   behave({ lingerMs: 1500 });
-  await one.call('finish', { force: false }, 5000);
+  await one.call('finish', { accepts: ['up-to-date'] }, 5000);
   expect(one.isAlive).toBe(false);
   await one.waitForEnd(1000);
   expect(stateOf(standby)).not.toBe('gone');

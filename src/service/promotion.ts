@@ -5,6 +5,15 @@ import { type Position, positionSchema } from './group-spec.ts';
 import type { Outcome, PromoteRequest } from './node-protocol.ts';
 
 const FINISH_TIMEOUT_MS = 3_600_000;
+export const UP_TO_DATE_COPY: readonly string[] = ['up-to-date'];
+/** Also one that was never complete, or of which nothing is known. */
+export const ANY_COPY: readonly string[] = [
+  ...UP_TO_DATE_COPY,
+  'catching-up',
+  'syncing',
+  'diverged',
+  'empty',
+];
 
 /** The standby's side of a switchover. Errors: STALE_EPOCH, POSITION_MISMATCH, and of the process. */
 export async function promote(runtime: GroupRuntime, request: PromoteRequest): Promise<Outcome> {
@@ -16,7 +25,7 @@ export async function promote(runtime: GroupRuntime, request: PromoteRequest): P
         `group "${runtime.name}" cannot be promoted to epoch ${request.epoch}: this node is ${role} with epoch ${epoch}`,
       );
     }
-    const reached = await finish(runtime, false);
+    const reached = await finish(runtime, UP_TO_DATE_COPY);
     const { position } = request;
     if (reached.streamId !== position.streamId || reached.sequence !== position.sequence) {
       await runtime.becomeStandby(epoch, reached);
@@ -30,9 +39,9 @@ export async function promote(runtime: GroupRuntime, request: PromoteRequest): P
 }
 
 /** Applies what is left of the journal and ends the standby process. */
-export async function finish(runtime: GroupRuntime, force: boolean): Promise<Position> {
+export async function finish(runtime: GroupRuntime, accepts: readonly string[]): Promise<Position> {
   try {
-    const result = await runtime.callLast('finish', { force }, FINISH_TIMEOUT_MS);
+    const result = await runtime.callLast('finish', { accepts }, FINISH_TIMEOUT_MS);
     const { streamId, sequence } = result as Partial<Position>;
     return positionSchema.parse({ streamId, sequence });
   } catch (thrown) {

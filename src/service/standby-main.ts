@@ -59,7 +59,8 @@ function makeStandby(directories: readonly CoveredDirectory[]): Standby {
 
 const control = new ControlServer(spec.controlSocket, {
   status: () => ({ role: 'standby', pid: process.pid, ...standby.status }),
-  finish: async ({ force }) => endWith(async () => standby.finish(force === true)),
+  finish: async ({ accepts = ['up-to-date'] }) =>
+    endWith(async () => standby.finish(accepts as readonly string[])),
   shutdown: async () =>
     endWith(async () => {
       await standby.stop();

@@ -7,7 +7,7 @@ import { takeoverManaged, yieldManaged } from './failover/managed-commands.ts';
 import type { GroupRuntime } from './group-runtime.ts';
 import { type GroupView, type Outcome, outcomeSchema } from './node-protocol.ts';
 import type { NodeService } from './node-service.ts';
-import { finish, takeRole } from './promotion.ts';
+import { finish, takeRole, UP_TO_DATE_COPY } from './promotion.ts';
 
 const YIELD_TIMEOUT_MS = 180_000;
 /** A takeover is usually about a node that is dead: not much of the outage may go into asking it. */
@@ -47,7 +47,7 @@ export async function takeover(
     if (typeof other === 'object' && other.role === 'primary') {
       await askToYield(service, runtime, epoch);
     }
-    const position = await finish(runtime, status['copy'] !== 'up-to-date');
+    const position = await finish(runtime, [...UP_TO_DATE_COPY, String(status['copy'])]);
     const outcome = await takeRole(runtime, epoch, position);
     runtime.emit('warning', 'TAKEN_OVER', `group "${name}" was taken over by force`, { epoch });
     return outcome;

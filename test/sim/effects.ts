@@ -190,6 +190,12 @@ function promote(node: SimNode, effect: EffectOf<'promote'>): void {
       node.toMachine({ kind: 'promoteFailed', op: effect.op, message: 'the mount failed' });
       return;
     }
+    // The machine may not have heard yet what became of the copy.
+    if (!effect.accepts.includes(node.data.copy) && !world.bugs.promoteWhileSyncing) {
+      const message = `the copy is ${node.data.copy}`;
+      node.toMachine({ kind: 'promoteFailed', op: effect.op, message });
+      return;
+    }
     node.knownEpoch = Math.max(node.knownEpoch, effect.epoch);
     node.data.epoch = effect.epoch;
     // Durable before anything can be written.

@@ -1,6 +1,6 @@
 // What a machine wants done. Effects are data; whoever runs the machine carries them out in order.
 // Those with an `op` are answered by an event that carries the same number.
-import type { GroupBeat, Memo, Position } from './types.ts';
+import type { CopyState, GroupBeat, Memo, Position } from './types.ts';
 
 export type Effect =
   /**
@@ -41,15 +41,16 @@ export type Effect =
    * Become primary with `epoch`, which is durably in the memo's `epoch` and `served` before anything
    * can be written: finish the journal,
    * mount the filter, with commits waiting until `allowAlone` or the mirror's own `together`.
-   * `base`: where the other node closed its stream, or null after a failover. `force`: even a copy
-   * that is not up-to-date. Answer: `promoted` or `promoteFailed`.
+   * `base`: where the other node closed its stream, or null after a failover. `accepts`: with
+   * any other copy it fails; the mirror may know by now what the machine was not told yet. Answer:
+   * `promoted` or `promoteFailed`.
    */
   | {
       readonly kind: 'promote';
       readonly op: number;
       readonly epoch: number;
       readonly base: Position | null;
-      readonly force: boolean;
+      readonly accepts: readonly CopyState[];
     }
   /**
    * Cease to be primary and be a standby; also ends a promotion that is still going on. `drain`: first let the standby apply everything, within

@@ -84,8 +84,7 @@ function mount(d: Draft): void {
   d.s.promotion = { ...promotion, stage: 'mount', stageSinceMs: d.now, op };
   d.do({ kind: 'armWatchdog' });
   const { epoch, base } = promotion;
-  const force = d.s.copy !== 'up-to-date';
-  d.do({ kind: 'promote', op, epoch, base, force });
+  d.do({ kind: 'promote', op, epoch, base, accepts: promotion.accepts });
   d.service({ forceAddress: promotion.right === 'takeover' || promotion.right === 'forced' });
   takeAddress(d);
 }

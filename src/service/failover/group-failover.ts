@@ -340,7 +340,7 @@ export class GroupFailover implements RuntimeOwner {
     }
   }
 
-  async #promote({ op, epoch, base, force }: EffectOf<'promote'>): Promise<void> {
+  async #promote({ op, epoch, base, accepts }: EffectOf<'promote'>): Promise<void> {
     const runtime = this.#runtime;
     this.#lastRequest = 1;
     try {
@@ -348,7 +348,7 @@ export class GroupFailover implements RuntimeOwner {
         promote(runtime, {
           epoch,
           base,
-          force,
+          accepts,
           noteServing: async () => {
             await this.#cluster.call('serving', { groupId: this.#groupId, epoch });
           },

@@ -4,7 +4,7 @@ import type { CopyState, Position } from '../../cluster/machine/types.ts';
 import type { GroupRuntime } from '../group-runtime.ts';
 import { positionSchema } from '../group-spec.ts';
 import { firstSequenceAfter, type GroupState } from '../group-state.ts';
-import { finish } from '../promotion.ts';
+import { ANY_COPY, finish } from '../promotion.ts';
 
 /** What becomes of the data here after a demotion. */
 export interface Demoted {
@@ -17,7 +17,8 @@ export interface Promotion {
   readonly epoch: number;
   /** Where the other node closed its stream; null after a failover. */
   readonly base: Position | null;
-  readonly force: boolean;
+  /** Copies that may be promoted. */
+  readonly accepts: readonly CopyState[];
   /** Makes the epoch durable as served, before anything can be written. */
   readonly noteServing: () => Promise<void>;
 }
@@ -28,7 +29,7 @@ export interface Promotion {
  * demotes this node.
  */
 export async function promote(runtime: GroupRuntime, promotion: Promotion): Promise<Position> {
-  const { epoch, base, force } = promotion;
+  const { epoch, base, accepts } = promotion;
   const before = runtime.state;
   // Asked for again by a service that was restarted after it had been done.
   if (before.role === 'primary' && before.epoch === epoch && runtime.process.isAlive) {
@@ -36,7 +37,7 @@ export async function promote(runtime: GroupRuntime, promotion: Promotion): Prom
   }
   let reached: GroupState['position'] = null;
   if (before.role === 'standby') {
-    reached = await finish(runtime, force || before.own !== null);
+    reached = await finish(runtime, before.own === null ? accepts : ANY_COPY);
     if (base !== null && reached.sequence !== base.sequence) {
       throw new UnderstudyError(
         'POSITION_MISMATCH',
