@@ -5,9 +5,12 @@ import { sys } from './libc.ts';
 const FIRST_MS = 10_000;
 const INTERVAL_MS = 300_000;
 
+function trim(): void {
+  sys.mallocTrim(0);
+}
+
 /** Begins to give back what is not used; takes a few milliseconds each time. */
 export function keepMemorySmall(): void {
-  const trim = (): void => void sys.mallocTrim(0);
   setTimeout(trim, FIRST_MS).unref();
   setInterval(trim, INTERVAL_MS).unref();
 }

@@ -1,11 +1,12 @@
 // One child of the service that is a group process, or may become one (group-program.ts has the other
 // side). It outlives the service once it has begun.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, existsSync, openSync, renameSync, statSync } from 'node:fs';
+import { closeSync } from 'node:fs';
+import { within } from '../core/within.ts';
 import { BEGINS, type BeginMessage, LISTENS, PREPARED_ARGUMENT, WAITS } from './group-program.ts';
+import { openLogFile } from './log-file.ts';
 import { type LockFile, openLock } from './process-lock.ts';
 
-const LOG_BYTES_MAX = 16 * 1024 * 1024;
 /** A prepared process that does not stir within so long is given up: a fresh one takes seconds, too. */
 const BEGIN_TIMEOUT_MS = 3000;
 /** One that still loads its code is further than a fresh one would be. */
@@ -30,7 +31,7 @@ export class GroupChild {
 
   private constructor({ program, logPath, lock }: GroupChildOptions, args: readonly string[]) {
     this.lock = lock;
-    const log = openLog(logPath);
+    const log = openLogFile(logPath);
     try {
       this.#child = spawn(process.execPath, [program, ...args], {
         cwd: '/',
@@ -89,15 +90,7 @@ export class GroupChild {
   }
 
   async #within(timeoutMs: number, what: Promise<boolean>): Promise<boolean> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<boolean>((resolve) => {
-      timer = setTimeout(() => resolve(false), timeoutMs);
-    });
-    try {
-      return await Promise.race([what, late, this.ended.then(() => false)]);
-    } finally {
-      clearTimeout(timer);
-    }
+    return within(Promise.race([what, this.ended.then(() => false)]), timeoutMs);
   }
 
   /** Closes this process's descriptor of the lock: from now on it is the child's alone. */
@@ -138,10 +131,4 @@ export class GroupChild {
       });
     });
   }
-}
-
-function openLog(path: string): number {
-  const size = existsSync(path) ? statSync(path).size : 0;
-  if (size > LOG_BYTES_MAX) renameSync(path, `${path}.1`);
-  return openSync(path, 'a', 0o600);
 }

@@ -10,6 +10,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UnderstudyError } from '../core/errors.ts';
+import { within } from '../core/within.ts';
 import { ControlClient, type ControlEvent, type ControlParams } from './control-channel.ts';
 import { GroupChild } from './group-child.ts';
 import type { GroupProcessSpec } from './group-spec.ts';
@@ -204,15 +205,10 @@ export class GroupProcess {
       this.#finished(present, 'it let go');
       return true;
     }
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<boolean>((resolve) => {
-      timer = setTimeout(() => resolve(false), timeoutMs);
-    });
-    try {
-      return await Promise.race([present.ended.then(() => true), late]);
-    } finally {
-      clearTimeout(timer);
-    }
+    return within(
+      present.ended.then(() => true),
+      timeoutMs,
+    );
   }
 
   /** Waits for the end of the process; kills it when it takes longer than `timeoutMs`. */

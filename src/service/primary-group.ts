@@ -273,11 +273,6 @@ export class PrimaryGroup {
     this.#filter.commits.setClosed(this.#commitsWait);
   }
 
-  /** The wish, for those who missed it. */
-  get wish(): CommitWish | undefined {
-    return this.#wish;
-  }
-
   /** Commits need not wait for the standby; an answer to an older wish does nothing. */
   allowAlone(request: number): void {
     if (this.#wish?.request !== request || this.#commits !== 'alone' || this.#isAllowed) return;

@@ -39,7 +39,7 @@ export interface GroupFailoverOptions {
 
 export class GroupFailover implements RuntimeOwner {
   readonly settings: GroupSettings;
-  readonly #runtime: GroupRuntime;
+  readonly runtime: GroupRuntime;
   readonly #cluster: ClusterProcess;
   readonly #groupId: string;
   readonly #links: LinkWatch;
@@ -50,7 +50,6 @@ export class GroupFailover implements RuntimeOwner {
   #application = new AbortController();
   #applicationQueue: Promise<unknown> = Promise.resolve();
   #probing: NodeJS.Timeout | undefined;
-  #probeUnderWay = false;
   /** Highest number of a wish about commits in the present epoch. */
   #lastRequest = 0;
   #restarting = false;
@@ -63,7 +62,7 @@ export class GroupFailover implements RuntimeOwner {
 
   constructor({ runtime, cluster, settings }: GroupFailoverOptions) {
     this.settings = settings;
-    this.#runtime = runtime;
+    this.runtime = runtime;
     this.#cluster = cluster;
     this.#groupId = runtime.definition.groupId;
     const interfaces = (settings.addresses?.addresses ?? []).map((one) => one.interface);
@@ -90,7 +89,7 @@ export class GroupFailover implements RuntimeOwner {
       this.#tell({ kind: 'health', part: 'disk', state: 'failed', why: 'it failed before' });
     for (const effect of found.effects) this.onEffect(effect);
     this.#links.tellAgain();
-    if (this.#runtime.phase === 'running') await this.#tellStatus();
+    if (this.runtime.phase === 'running') await this.#tellStatus();
   }
 
   /** Stops watching; machine, lease and addresses stay. */
@@ -108,7 +107,7 @@ export class GroupFailover implements RuntimeOwner {
 
   #handover(): GroupHandover {
     const { config, arbiter, addresses, fencing, watchdogPath } = this.settings;
-    const { state, files, process } = this.#runtime;
+    const { state, files, process } = this.runtime;
     const isServing = state.role === 'primary' && process.isAlive;
     const { copy, position } = this.#standingData();
     return {
@@ -129,7 +128,7 @@ export class GroupFailover implements RuntimeOwner {
 
   /** What is known of the data here without a process. */
   #standingData(): { readonly copy: CopyState; readonly position: Position } {
-    const { state } = this.#runtime;
+    const { state } = this.runtime;
     if (state.role === 'primary') return { copy: 'up-to-date', position: ownData(state) };
     if (state.own !== null) return { copy: 'up-to-date', position: state.own };
     return { copy: 'syncing', position: { epoch: state.epoch, sequence: state.lastSequence } };
@@ -147,7 +146,7 @@ export class GroupFailover implements RuntimeOwner {
    * waits for to be able to stop. The end of the filter lets that fail.
    */
   #endFilter(): void {
-    const runtime = this.#runtime;
+    const runtime = this.runtime;
     if (runtime.state.role !== 'primary' || !runtime.process.isAlive) return;
     void runtime.killProcess({ keepMounts: true }).catch((thrown: unknown) => {
       runtime.emit('error', 'GROUP_PROCESS_DIED', messageOf(thrown));
@@ -157,22 +156,21 @@ export class GroupFailover implements RuntimeOwner {
   /** Where role and process do not fit together although no effect is under way. */
   #adjust(): void {
     const { view } = this;
-    const runtime = this.#runtime;
+    const runtime = this.runtime;
     if (view === null || this.#stopped || this.#running.size > 0 || this.#restarting) return;
     if (runtime.process.isAlive) return;
     const isFollower = view.role === 'standby' && view.peerRole === 'primary';
-    if (isFollower && runtime.state.role === 'primary') void this.#restart('follow');
-    if (view.role === 'primary' && runtime.state.role === 'primary') void this.#restart('serve');
+    if (isFollower && runtime.state.role === 'primary')
+      void this.#restart(async () => this.#follow());
+    if (view.role === 'primary' && runtime.state.role === 'primary')
+      void this.#restart(async () => this.#serveAgain());
   }
 
-  async #restart(how: 'follow' | 'serve'): Promise<void> {
-    const runtime = this.#runtime;
+  async #restart(work: () => Promise<void>): Promise<void> {
+    const runtime = this.runtime;
     this.#restarting = true;
     try {
-      await runtime.exclusive(async () => {
-        if (how === 'follow') await this.#follow();
-        else await this.#serveAgain();
-      });
+      await runtime.exclusive(work);
       this.#tellDisk('ok', 'the group process runs again');
     } catch (thrown) {
       runtime.setTrouble('process', messageOf(thrown));
@@ -194,7 +192,7 @@ export class GroupFailover implements RuntimeOwner {
 
   /** A former primary that comes back and finds the other one serving. */
   async #follow(): Promise<void> {
-    const runtime = this.#runtime;
+    const runtime = this.runtime;
     const { epoch } = runtime.state;
     runtime.emit(
       'warning',
@@ -206,7 +204,7 @@ export class GroupFailover implements RuntimeOwner {
 
   /** The process of a primary died: another one goes on in its place, with the same lease. */
   async #serveAgain(): Promise<void> {
-    const runtime = this.#runtime;
+    const runtime = this.runtime;
     if (this.#view?.role !== 'primary' || runtime.process.isAlive) return;
     await runtime.killProcess();
     await runtime.startPrimaryProcess(this.#lastRequest + 1);
@@ -240,7 +238,7 @@ export class GroupFailover implements RuntimeOwner {
 
   async #tellStatus(): Promise<void> {
     try {
-      const status = await this.#runtime.process.status();
+      const status = await this.runtime.process.status();
       if (status['role'] === 'primary') {
         const sequence = Number(status['sequence']);
         const epoch = Number(status['epoch']);
@@ -258,7 +256,7 @@ export class GroupFailover implements RuntimeOwner {
   }
 
   #tellData({ copy, epoch, sequence }: DataNotice): void {
-    const runtime = this.#runtime;
+    const runtime = this.runtime;
     const { own, role } = runtime.state;
     if (copy === 'empty') {
       this.#tell({ kind: 'copy', ...this.#standingData() });
@@ -291,7 +289,7 @@ export class GroupFailover implements RuntimeOwner {
     this.#carryOut(effect)
       .catch((thrown: unknown) => {
         // The machine has a deadline for it, and asks again.
-        this.#runtime.emit('error', 'EFFECT_FAILED', `${effect.kind}: ${messageOf(thrown)}`);
+        this.runtime.emit('error', 'EFFECT_FAILED', `${effect.kind}: ${messageOf(thrown)}`);
       })
       .finally(() => {
         this.#running.delete(op);
@@ -304,7 +302,7 @@ export class GroupFailover implements RuntimeOwner {
       case 'emit':
         this.#said.push(effect);
         if (this.#said.length > SAID_KEPT) this.#said.shift();
-        this.#runtime.emit(effect.level, effect.code, effect.message);
+        this.runtime.emit(effect.level, effect.code, effect.message);
         return;
       case 'allowAlone':
         this.#allowAlone(effect.request);
@@ -318,7 +316,7 @@ export class GroupFailover implements RuntimeOwner {
   }
 
   #allowAlone(request: number): void {
-    const { process } = this.#runtime;
+    const { process } = this.runtime;
     // A process that is not there yet tells its wish when it is, and gets its answer then.
     process.call('allowAlone', { request }, 5000).catch(() => undefined);
   }
@@ -341,7 +339,7 @@ export class GroupFailover implements RuntimeOwner {
   }
 
   async #promote({ op, epoch, base, accepts }: EffectOf<'promote'>): Promise<void> {
-    const runtime = this.#runtime;
+    const runtime = this.runtime;
     this.#lastRequest = 1;
     try {
       const position = await runtime.exclusive(async () =>
@@ -362,7 +360,7 @@ export class GroupFailover implements RuntimeOwner {
   }
 
   async #demote({ op, drain, timeoutMs }: EffectOf<'demote'>): Promise<void> {
-    const runtime = this.#runtime;
+    const runtime = this.runtime;
     // A promotion or a handover that is under way must not be waited for.
     if (!drain) runtime.process.kill();
     let isTold = false;
@@ -407,7 +405,7 @@ export class GroupFailover implements RuntimeOwner {
     { kind, op, timeoutMs }: EffectOf<'startApplication' | 'stopApplication' | 'escalateStop'>,
     given: AbortSignal,
   ): Promise<void> {
-    const runtime = this.#runtime;
+    const runtime = this.runtime;
     const signal = AbortSignal.any([given, AbortSignal.timeout(timeoutMs)]);
     if (kind === 'startApplication') {
       const faults = await runtime.startAgents(signal);
@@ -423,7 +421,7 @@ export class GroupFailover implements RuntimeOwner {
 
   async #stopAgents(signal: AbortSignal): Promise<string | null> {
     try {
-      await this.#runtime.stopAgents(signal);
+      await this.runtime.stopAgents(signal);
       return null;
     } catch (thrown) {
       return messageOf(thrown);
@@ -431,12 +429,12 @@ export class GroupFailover implements RuntimeOwner {
   }
 
   async #kill(timeoutMs: number): Promise<string | null> {
-    const { definition, process } = this.#runtime;
+    const { definition, process } = this.runtime;
     const directories = definition.directories.map(({ dir }) => dir);
     const ignorePids = new Set(process.pid === undefined ? [] : [process.pid]);
     const { left } = await killAgents(directories, { ignorePids, timeoutMs });
     if (left.length === 0) {
-      this.#runtime.noteAgents(false);
+      this.runtime.noteAgents(false);
       return null;
     }
     return `these processes cannot be killed: ${left.map(({ pid, command }) => `${pid} ${command}`).join(', ')}`;
@@ -444,31 +442,28 @@ export class GroupFailover implements RuntimeOwner {
 
   #scheduleProbe(): void {
     if (this.#probing !== undefined || this.#stopped) return;
-    const agents = this.#runtime.definition.agents.filter(({ probe }) => probe !== null);
+    const agents = this.runtime.definition.agents.filter(({ probe }) => probe !== null);
     const intervalMs = Math.min(...agents.map(({ probeIntervalMs }) => probeIntervalMs));
     if (!Number.isFinite(intervalMs)) return;
     this.#probing = setTimeout(() => void this.#probe(), intervalMs);
   }
 
   async #probe(): Promise<void> {
-    if (this.#probeUnderWay) return;
-    this.#probeUnderWay = true;
-    const { agents } = this.#runtime.definition;
+    const { agents } = this.runtime.definition;
     try {
-      const results = await probeAgents(agents, this.#runtime.agentContext());
+      const results = await probeAgents(agents, this.runtime.agentContext());
       const bad = results.find(({ state }) => state !== 'ok');
       // An application that waits for a lost standby answers again as soon as the group goes on alone.
       if (bad !== undefined && (await this.#commitsWait())) return;
       this.#tell({ kind: 'application', state: bad?.state ?? 'ok', why: bad?.why ?? '' });
     } finally {
-      this.#probeUnderWay = false;
       this.#probing = undefined;
       if (this.#view?.application === 'running') this.#scheduleProbe();
     }
   }
 
   async #commitsWait(): Promise<boolean> {
-    const status = await this.#runtime.process.status().catch(() => undefined);
+    const status = await this.runtime.process.status().catch(() => undefined);
     return Number(status?.['commitWaitMs'] ?? 0) > COMMIT_WAIT_MS;
   }
 
@@ -488,26 +483,22 @@ export class GroupFailover implements RuntimeOwner {
       readonly timeoutMs: number;
     },
   ): Promise<void> {
-    const { name } = this.#runtime;
+    const { name } = this.runtime;
     this.#said.length = 0;
     const params = { groupId: this.#groupId, command };
     const refusal = (await this.#cluster.call('command', params)) as Refusal | null;
     if (refusal !== null) throw new UnderstudyError(refusal.code, refusal.reason);
-    const deadline = performance.now() + until.timeoutMs;
-    for (;;) {
-      const { view } = this;
+    const isDone = await this.waitFor((view) => {
       const failure = this.#said.find(({ code }) => until.failures.includes(code));
       if (failure !== undefined) throw new UnderstudyError(failure.code, failure.message);
-      if (view !== null && until.isDone(view)) return;
-      if (performance.now() > deadline || this.#stopped) {
-        const why = view === null ? 'nothing is known of its machine' : view.reason;
-        throw new UnderstudyError(
-          'COMMAND_UNFINISHED',
-          `group "${name}": "${command.kind}" has not come to an end within ${Math.round(until.timeoutMs / 1000)} s (${why}): see "understudy events"`,
-        );
-      }
-      await sleep(VIEW_POLL_MS);
-    }
+      return until.isDone(view);
+    }, until.timeoutMs);
+    if (isDone !== undefined) return;
+    const why = this.#view === null ? 'nothing is known of its machine' : this.#view.reason;
+    throw new UnderstudyError(
+      'COMMAND_UNFINISHED',
+      `group "${name}": "${command.kind}" has not come to an end within ${Math.round(until.timeoutMs / 1000)} s (${why}): see "understudy events"`,
+    );
   }
 
   /** Waits until the view is as wanted; undefined when that takes longer than `timeoutMs`. */

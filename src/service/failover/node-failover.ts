@@ -29,7 +29,6 @@ export interface NodeFailoverOptions {
 export class NodeFailover {
   readonly #options: NodeFailoverOptions;
   readonly #groups = new Map<string, GroupFailover>();
-  readonly #runtimes = new Map<string, GroupRuntime>();
   #cluster: ClusterProcess | undefined;
   #starting: Promise<void> | undefined;
 
@@ -56,12 +55,14 @@ export class NodeFailover {
   /** Takes groups over that exist already, at the start of the service. */
   start(runtimes: readonly GroupRuntime[]): void {
     for (const runtime of runtimes) {
-      this.add(runtime).catch((thrown: unknown) => {
-        const sentence = `failover of group "${runtime.name}" does not run: ${messageOf(thrown)}`;
-        runtime.setTrouble('failover', sentence);
-        this.#options.emit('error', 'FAILOVER_NOT_RUNNING', sentence);
-      });
+      this.add(runtime).catch((thrown: unknown) => this.#tellNotRunning(runtime, thrown));
     }
+  }
+
+  #tellNotRunning(runtime: GroupRuntime, thrown: unknown): void {
+    const sentence = `failover of group "${runtime.name}" does not run: ${messageOf(thrown)}`;
+    runtime.setTrouble('failover', sentence);
+    this.#options.emit('error', 'FAILOVER_NOT_RUNNING', sentence);
   }
 
   /** Begins to manage a group. Errors: those of the settings, NETWORKS_NEEDED, GROUP_MACHINE_FAILED. */
@@ -70,7 +71,6 @@ export class NodeFailover {
     const { groupId } = runtime.definition;
     this.#cluster ??= this.#makeCluster();
     const failover = new GroupFailover({ runtime, cluster: this.#cluster, settings });
-    this.#runtimes.set(groupId, runtime);
     if (this.#starting === undefined) {
       // The first connection lets all groups join that are known by then.
       this.#groups.set(groupId, failover);
@@ -92,7 +92,6 @@ export class NodeFailover {
     if (failover === undefined) return;
     await failover.leave();
     this.#groups.delete(groupId);
-    this.#runtimes.delete(groupId);
     if (this.#groups.size > 0) return;
     const cluster = this.#cluster;
     this.#cluster = undefined;
@@ -115,7 +114,7 @@ export class NodeFailover {
       onEvent,
       onConnected: async () => this.#joinAll(),
       onTrouble: (sentence) => {
-        for (const runtime of this.#runtimes.values()) runtime.setTrouble('failover', sentence);
+        for (const { runtime } of this.#groups.values()) runtime.setTrouble('failover', sentence);
       },
     });
   }
@@ -143,11 +142,9 @@ export class NodeFailover {
     for (const [groupId, failover] of this.#groups) {
       try {
         await failover.join(known.get(groupId));
-        this.#runtimes.get(groupId)?.setTrouble('failover', null);
+        failover.runtime.setTrouble('failover', null);
       } catch (thrown) {
-        const sentence = `its failover does not run: ${messageOf(thrown)}`;
-        this.#runtimes.get(groupId)?.setTrouble('failover', sentence);
-        this.#options.emit('error', 'FAILOVER_NOT_RUNNING', sentence);
+        this.#tellNotRunning(failover.runtime, thrown);
       }
     }
   }
