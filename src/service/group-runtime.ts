@@ -52,7 +52,7 @@ export interface RuntimeOwner {
   /** A process runs: it was started, or found. */
   onRunning(): void;
   /** A process ended that was not meant to. */
-  onLost(sentence: string): void;
+  onLost(): void;
   onNotice(notice: GroupNotice): void;
   /** For the status. */
   readonly view: MachineView | null;
@@ -206,7 +206,7 @@ export class GroupRuntime {
       position: this.#state.position,
       status: status === null ? null : { ...status },
       trouble: this.#troubles.size === 0 ? null : [...this.#troubles.values()].join('; '),
-      failover: this.#owner?.view === undefined ? null : { ...this.#owner.view },
+      failover: this.#owner?.view == null ? null : { ...this.#owner.view },
     };
   }
 
@@ -432,7 +432,7 @@ export class GroupRuntime {
     if (status['role'] === this.#state.role) {
       if (this.#state.role === 'primary') await this.#waitForMounts();
       this.#setRunning();
-      const isOurs = this.#state.role === 'primary' && this.#owner === undefined;
+      const isOurs = this.#state.role === 'primary' && !this.isManaged;
       if (isOurs && !this.#state.agentsStarted) await this.startAgents();
       return true;
     }
@@ -551,8 +551,8 @@ export class GroupRuntime {
     const sentence = `the ${this.#state.role} process of group "${this.name}" ended unexpectedly (${how}): it is started again`;
     this.setTrouble('process', sentence);
     this.emit('error', 'GROUP_PROCESS_DIED', sentence, { how, log: logTail });
-    if (this.#owner !== undefined && this.#state.role === 'primary') {
-      this.#owner.onLost(sentence);
+    if (this.isManaged && this.#state.role === 'primary') {
+      this.#owner?.onLost();
       return;
     }
     void this.exclusive(async () => this.#stopOrphanedAgents()).finally(() => {

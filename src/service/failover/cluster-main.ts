@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { flushCompileCache } from 'node:module';
-import { assert, present } from '../../core/assert.ts';
+import { present } from '../../core/assert.ts';
 import { messageOf, UnderstudyError } from '../../core/errors.ts';
 import { nodeId } from '../../core/ids.ts';
 import { Fencer } from '../../cluster/fencing/fencer.ts';
@@ -176,16 +176,14 @@ function standing({ handover, view, outstanding }: Group): GroupStanding {
   return { groupId: handover.groupId, view, effects: outstanding };
 }
 
-/** Events of the service; results end what is outstanding. */
-function deliver(groupId: string, events: readonly MachineEvent[]): void {
+/** An event of the service; a result ends what is outstanding. */
+function deliver(groupId: string, event: MachineEvent): void {
   const group = groups.get(groupId);
   if (group === undefined) return;
-  for (const event of events) {
-    if ('op' in event) {
-      group.outstanding = group.outstanding.filter((one) => !('op' in one) || one.op !== event.op);
-    }
-    thread?.deliver(groupId, event);
+  if ('op' in event) {
+    group.outstanding = group.outstanding.filter((one) => !('op' in one) || one.op !== event.op);
   }
+  thread?.deliver(groupId, event);
 }
 
 function allStandings(): GroupStanding[] {
@@ -218,7 +216,7 @@ const control = new ControlServer(spec.controlSocket, {
     groups.delete(groupId);
   },
   deliver: (params) => {
-    deliver(groupRefSchema.parse(params).groupId, params['events'] as MachineEvent[]);
+    deliver(groupRefSchema.parse(params).groupId, params['event'] as MachineEvent);
   },
   command: async (params) => {
     const { groupId } = groupRefSchema.parse(params);
@@ -259,7 +257,6 @@ try {
       process.exit(1);
     },
   });
-  assert(thread !== undefined, 'the cluster thread runs');
   await control.listen();
   keepMemorySmall();
   if (thread.urgency.kind !== 'real-time') {

@@ -5,13 +5,14 @@
 //
 // It runs on when the service ends. One with other settings (another peer, other networks) is replaced.
 import { spawn } from 'node:child_process';
-import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, UnderstudyError } from '../../core/errors.ts';
 import type { MachineEvent } from '../../cluster/machine/event-types.ts';
 import { ControlClient, type ControlEvent, type ControlParams } from '../control-channel.ts';
 import { writeJsonDurably } from '../durable-file.ts';
+import { openLogFile } from '../log-file.ts';
 import { isLocked, lockOwner, tryLock } from '../process-lock.ts';
 import type { ServicePaths } from '../service-paths.ts';
 import type { ClusterNotice, ClusterSpec } from './cluster-protocol.ts';
@@ -91,7 +92,7 @@ export class ClusterProcess {
       keep();
       return;
     }
-    client.call('deliver', { groupId, events: [event] }, CALL_TIMEOUT_MS).catch(keep);
+    client.call('deliver', { groupId, event }, CALL_TIMEOUT_MS).catch(keep);
   }
 
   async #keepConnected(onFirst: () => void): Promise<void> {
@@ -111,6 +112,8 @@ export class ClusterProcess {
         onFirst();
         await ended;
       } catch (thrown) {
+        // Of a connection that could be made and not be used.
+        this.#client?.close();
         onTrouble(`failover does not work at this moment: ${messageOf(thrown)}`);
         await sleep(AGAIN_MS);
       }
@@ -144,7 +147,7 @@ export class ClusterProcess {
     writeJsonDurably(paths.clusterSpec, spec);
     const lock = tryLock(paths.clusterLock);
     if (lock === undefined) return;
-    const log = openSync(paths.clusterLog, 'a', 0o600);
+    const log = openLogFile(paths.clusterLog);
     try {
       const flags = ['--max-semi-space-size=1', '--optimize-for-size'];
       const child = spawn(process.execPath, [...flags, PROGRAM, '--spec', paths.clusterSpec], {
