@@ -13,7 +13,7 @@ import { InodeTable } from './inode-table.ts';
 import { Lease, type LeaseSource } from './lease.ts';
 import { Mount } from './mount.ts';
 import { Patterns } from './patterns.ts';
-import { type NeededRange, type ScanMode, type ScanProgress, Scanner } from './scanner.ts';
+import { type NeededRange, type ScanPlan, type ScanProgress, Scanner } from './scanner.ts';
 import { isolateThread } from './thread-rights.ts';
 
 /** Descriptors that a capture thread keeps for objects nobody has open. */
@@ -49,9 +49,11 @@ export interface CaptureThreadData {
 
 /** Main thread → capture thread. */
 export type CaptureCommand =
-  | { readonly type: 'scan'; readonly mode: ScanMode }
+  | { readonly type: 'scan'; readonly plan: ScanPlan }
   | { readonly type: 'need'; readonly ranges: readonly NeededRange[] }
   | { readonly type: 'applied'; readonly sequence: number }
+  /** Say where the stream is now, between two changes. */
+  | { readonly type: 'mark' }
   /** Stop recording: the standby is lost and will need a scan. */
   | { readonly type: 'disable' };
 
@@ -59,6 +61,11 @@ export type CaptureCommand =
 export type CaptureReport =
   | { readonly type: 'ready' }
   | { readonly type: 'scan'; readonly progress: ScanProgress; readonly finished: boolean }
+  /**
+   * Answer to `mark`: every change up to `sequence` was made before `wallMs` (wall clock), every later
+   * one will be made after it.
+   */
+  | { readonly type: 'mark'; readonly sequence: number; readonly wallMs: number }
   /** Every directory has been unmounted; `sequence` is the last record's. */
   | { readonly type: 'ended'; readonly sequence: number }
   | { readonly type: 'failed'; readonly message: string };
@@ -133,7 +140,7 @@ class CaptureThread {
     switch (command.type) {
       case 'scan':
         this.#scanner?.abort();
-        this.#scanner = new Scanner(command.mode, this.#mounts, this.#capture);
+        this.#scanner = new Scanner(command.plan, this.#mounts, this.#capture);
         this.#capture.ring.wake();
         return;
       case 'need':
@@ -141,6 +148,10 @@ class CaptureThread {
         return;
       case 'applied':
         this.#scanner?.applied(command.sequence);
+        return;
+      case 'mark':
+        this.#capture.period += 1;
+        this.#report({ type: 'mark', sequence: this.#capture.sequence, wallMs: Date.now() });
         return;
       case 'disable':
         this.#scanner?.abort();

@@ -29,6 +29,8 @@ export class RecordDraft {
   directory = 0;
   path = '';
   path2 = '';
+  /** Bits of `recordFlag`, besides `duringScan`. */
+  flags = 0;
   aux = 0;
   offset = 0;
   length = 0;
@@ -42,6 +44,8 @@ export class Capture {
   enabled = false;
   /** A first copy or resync is under way. */
   duringScan = false;
+  /** Counts the points at which the stream was marked (see journal/marks.ts). */
+  period = 0;
   readonly ring: RingProducer;
   readonly #buffer: Buffer;
   readonly #epoch: number;
@@ -68,6 +72,7 @@ export class Capture {
     draft.directory = directory;
     draft.path = path;
     draft.path2 = '';
+    draft.flags = 0;
     draft.aux = 0;
     draft.offset = 0;
     draft.length = 0;
@@ -105,7 +110,7 @@ export class Capture {
     view.setUint32(at + field.magic, RECORD_MAGIC, true);
     view.setUint8(at + field.version, RECORD_VERSION);
     view.setUint8(at + field.type, draft.type);
-    view.setUint8(at + field.flags, this.duringScan ? recordFlag.duringScan : 0);
+    view.setUint8(at + field.flags, draft.flags | (this.duringScan ? recordFlag.duringScan : 0));
     view.setUint8(at + field.directory, draft.directory);
     view.setUint32(at + field.epoch, this.#epoch, true);
     view.setUint16(at + field.pathLength, pathLength, true);

@@ -163,7 +163,7 @@ describe('limits', () => {
       const path = cstring(`${big.a}/huge`);
       expect(sys.openat(AT.FDCWD, path, O.RDONLY, 0)).toBe(-errno.EOVERFLOW);
       shell('echo fine > other', { cwd: big.a });
-      await big.scan('full');
+      await big.scan({ mode: 'full' });
       await big.quiesce();
       expect(shell('ls', { cwd: big.b })).toBe('other\n');
     } finally {

@@ -9,7 +9,7 @@ import type { CaptureCommand, CaptureDirectory, CaptureReport } from './capture-
 import { CommitReleaser } from './commit-releaser.ts';
 import { FilterThreads } from './filter-threads.ts';
 import { createLeaseSource, Lease, type LeaseSource } from './lease.ts';
-import type { NeededRange, ScanMode, ScanProgress } from './scanner.ts';
+import type { NeededRange, ScanPlan, ScanProgress } from './scanner.ts';
 
 const NUDGE_INTERVAL_MS = 20;
 const EFD_NONBLOCK_CLOEXEC = 0o2004000;
@@ -47,6 +47,8 @@ export interface FilterOptions {
 
 export interface FilterListener {
   onScan(progress: ScanProgress, finished: boolean): void;
+  /** Answer to {@link Filter.mark}; see CaptureReport. */
+  onMark(point: { readonly sequence: number; readonly wallMs: number }): void;
   /** Every directory was unmounted. */
   onEnded(lastSequence: number): void;
   /** The capture thread broke; the process must end. */
@@ -168,8 +170,8 @@ export class Filter {
   }
 
   /** Sends a first copy or resync through the stream; a scan under way is given up. */
-  scan(mode: ScanMode): void {
-    this.#command({ type: 'scan', mode });
+  scan(plan: ScanPlan): void {
+    this.#command({ type: 'scan', plan });
   }
 
   need(ranges: readonly NeededRange[]): void {
@@ -178,6 +180,11 @@ export class Filter {
 
   applied(sequence: number): void {
     this.#command({ type: 'applied', sequence });
+  }
+
+  /** Asks for a point between two changes: see {@link FilterListener.onMark}. */
+  mark(): void {
+    this.#command({ type: 'mark' });
   }
 
   /** Stops recording until the next {@link scan}. */
@@ -198,6 +205,11 @@ export class Filter {
   /** Paths that lead to the directories underneath the mounts, for this process only. */
   get underneath(): readonly string[] {
     return this.#directories.map(({ rootFd }) => `/proc/self/fd/${rootFd}`);
+  }
+
+  /** Descriptors of the directories underneath; they stay the filter's. */
+  get roots(): readonly { readonly fd: number; readonly dir: string }[] {
+    return this.#directories.map(({ rootFd, directory }) => ({ fd: rootFd, dir: directory }));
   }
 
   /** Directories that are under the filter now. */
@@ -253,6 +265,7 @@ export class Filter {
 
 function dispatch(report: CaptureReport, listener: FilterListener): void {
   if (report.type === 'scan') listener.onScan(report.progress, report.finished);
+  else if (report.type === 'mark') listener.onMark(report);
   else if (report.type === 'ended') listener.onEnded(report.sequence);
   else if (report.type === 'failed') listener.onFailed(report.message);
 }

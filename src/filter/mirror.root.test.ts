@@ -7,7 +7,6 @@ import { FilterMirror, type FilterMirrorOptions } from '../../test/support/filte
 import { RandomOps, type RandomOpsOptions } from '../../test/support/random-ops.ts';
 import { compareTrees, snapshotTree } from '../../test/support/tree.ts';
 import { Patterns } from './patterns.ts';
-import type { ScanMode } from './scanner.ts';
 
 let mirror: FilterMirror;
 let operations: RandomOps;
@@ -30,8 +29,8 @@ async function run(steps: number): Promise<void> {
 }
 
 /** A first copy with operations going on all the time. */
-async function copyMeanwhile(mode: ScanMode): Promise<void> {
-  await mirror.scan(mode);
+async function copyMeanwhile(mode: 'full' | 'hash'): Promise<void> {
+  await mirror.scan({ mode });
   const done = mirror.quiesce().then(() => true);
   done.catch(() => undefined);
   for (let i = 0; i < 100; i += 1) {
@@ -95,7 +94,7 @@ describe('first copy', () => {
     expect(sentBytes).toBeGreaterThan(1_000_000);
     expect(await mirror.differences({ holes: false })).toEqual([]);
     await mirror.disable();
-    await mirror.scan('hash');
+    await mirror.scan({ mode: 'hash' });
     await mirror.quiesce();
     expect((await mirror.counters()).sentBytes).toBe(0);
     expect(await mirror.differences({ holes: false })).toEqual([]);

@@ -44,6 +44,8 @@ export class Node {
   /** How the kernel has the file open: id of the backing file, 0 when not by passthrough. */
   backingId = 0;
   passthroughOpens = 0;
+  /** `Capture.period` in which a commit brought its times to the disk. */
+  timesSyncedIn = -1;
   /** Directories: whether new entries inherit an ACL; undefined = not looked yet. */
   hasDefaultAcl: boolean | undefined;
   #path = '';

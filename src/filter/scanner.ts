@@ -7,7 +7,8 @@
 //   scanBegin → per directory: scanDirBegin, scanObject/scanLink…, contents, scanDirEnd → … → scanEnd
 //
 // In mode `hash` the standby has data already: contents are announced by their hashes, and only the
-// blocks it then asks for are sent. A directory or file that is renamed during the scan is visited
+// blocks it then asks for are sent. In mode `changed` files that were not changed here since a given
+// time are only named; the standby asks for the hashes of those that it has changed itself. A directory or file that is renamed during the scan is visited
 // again, since its new place may have been passed already.
 import { xxh3 } from '@node-rs/xxhash';
 import {
@@ -18,6 +19,7 @@ import {
   NAMESPACE_BYTES,
   ORPHAN_DIRECTORY,
   PAYLOAD_BYTES_MAX,
+  recordFlag,
   recordType,
 } from '../journal/record.ts';
 import { O, S, SEEK } from '../linux/constants.ts';
@@ -31,14 +33,22 @@ import { endOrphan } from './operations/creation.ts';
 import { ringAddress } from './operations/subtree.ts';
 import { readXattrs } from './operations/xattr.ts';
 
-export type ScanMode = 'full' | 'hash';
+/** What a scan is to compare. */
+export type ScanPlan =
+  | { readonly mode: 'full' | 'hash' }
+  /** `sinceMs`: wall clock; what was not changed here since then is as the standby once had it. */
+  | { readonly mode: 'changed'; readonly sinceMs: number };
 
-/** A range whose contents the standby lacks. Bytes; `path` as it was when the hash was recorded. */
+/**
+ * A range whose contents the standby lacks, or with `compare` a file whose hashes it wants. Bytes;
+ * `path` as it was when the file was recorded.
+ */
 export interface NeededRange {
   readonly directory: number;
   readonly path: string;
   readonly offset: number;
   readonly length: number;
+  readonly compare: boolean;
 }
 
 export interface ScanProgress {
@@ -66,7 +76,15 @@ interface PendingName extends PendingDirectory {
   readonly at: NodeName | undefined;
 }
 
-interface OpenDirectory extends PendingDirectory {
+/** A directory whose entries follow. */
+interface PendingTree extends PendingDirectory {
+  /** It may have been moved since the time that the scan starts from: nothing below it is old. */
+  readonly isMoved: boolean;
+}
+
+interface OpenDirectory extends PendingTree {
+  /** Names in it may have come or gone since the time that the scan starts from. */
+  readonly isChanged: boolean;
   readonly reader: DirectoryReader;
 }
 
@@ -75,26 +93,32 @@ interface OpenFile extends PendingDirectory {
   at: number;
 }
 
+const NOT_MOVED = { isMoved: false, isChanged: false } as const;
+const MOVED = { isMoved: true, isChanged: true } as const;
+
 interface HashedFile {
   readonly node: Node;
   readonly sequence: number;
 }
 
 export class Scanner {
-  readonly mode: ScanMode;
+  readonly #plan: ScanPlan;
   readonly #mounts: readonly Mount[];
   readonly #capture: Capture;
-  readonly #directories: PendingDirectory[] = [];
+  readonly #directories: PendingTree[] = [];
   #directory: OpenDirectory | undefined;
   #file: OpenFile | undefined;
   readonly #orphans: PendingName[] = [];
   readonly #revisits: PendingName[] = [];
   readonly #needs: NeededRange[] = [];
+  /** Files to be announced by hash because the standby asked for it. */
+  readonly #doubted: PendingDirectory[] = [];
   /** Per mount: scanned files with several names. Pinned, so that all of these stay known. */
   readonly #linked: Set<Node>[];
   /** Per mount: files announced by hash, by the path they had then. */
   readonly #hashed: Map<string, HashedFile>[];
-  #lastHashSequence = 0;
+  /** Last record that the standby may answer with a need. */
+  #lastAskingSequence = 0;
   #appliedSequence = 0;
   /** Directories that the standby has, wherever they move meanwhile. */
   readonly #sent = new WeakSet<Node>();
@@ -108,8 +132,8 @@ export class Scanner {
   readonly #target = Buffer.alloc(4096);
   finished = false;
 
-  constructor(mode: ScanMode, mounts: readonly Mount[], capture: Capture) {
-    this.mode = mode;
+  constructor(plan: ScanPlan, mounts: readonly Mount[], capture: Capture) {
+    this.#plan = plan;
     this.#mounts = mounts;
     this.#capture = capture;
     this.#linked = mounts.map(() => new Set<Node>());
@@ -120,7 +144,7 @@ export class Scanner {
     capture.publishBare();
     for (const mount of mounts) {
       mount.scanner = this;
-      this.#object(mount, mount.inodes.root, undefined);
+      this.#object(mount, mount.inodes.root, undefined, NOT_MOVED);
       this.#takeOrphans(mount);
     }
   }
@@ -208,7 +232,8 @@ export class Scanner {
   abort(): void {
     this.#closeDirectory();
     this.#closeFile();
-    for (const { mount, node } of this.#directories) this.#unpin(mount, node);
+    for (const { mount, node } of [...this.#directories, ...this.#doubted])
+      this.#unpin(mount, node);
     for (const pending of [...this.#orphans, ...this.#revisits]) this.#unpinName(pending);
     this.#leave();
   }
@@ -230,14 +255,15 @@ export class Scanner {
   /** One small piece of work; false when there is nothing to do but wait for the standby. */
   #advance(): boolean {
     const need = this.#needs.shift();
-    if (need !== undefined) this.#sendNeeded(need);
+    if (need !== undefined) this.#obey(need);
     else if (this.#file !== undefined) this.#continueFile(this.#file);
+    else if (this.#doubted.length > 0) this.#openDoubted();
     else if (this.#directory !== undefined) this.#continueDirectory(this.#directory);
     else if (this.#isAhead) return false;
     else if (this.#orphans.length > 0) this.#visit(this.#orphans.shift());
     else if (this.#directories.length > 0) this.#openDirectory();
     else if (this.#revisits.length > 0) this.#visit(this.#revisits.shift());
-    else if (this.mode === 'hash' && this.#appliedSequence < this.#lastHashSequence) return false;
+    else if (this.#appliedSequence < this.#lastAskingSequence) return false;
     else this.#finish();
     return true;
   }
@@ -269,7 +295,8 @@ export class Scanner {
     const { mount, node, at } = pending;
     const isThere = at === undefined ? !node.deleted : node.isNamed(at.parent, at.name);
     if (isThere && at !== undefined) this.prepare(mount, at.parent);
-    if (isThere) this.#object(mount, node, at);
+    // What it was before is not known here: so it is taken as changed, with everything below.
+    if (isThere) this.#object(mount, node, at, MOVED);
     // Its directory may have been complete already, and has changed on the standby now.
     if (isThere && at !== undefined) this.#directoryTime(mount, at.parent);
     this.#unpinName(pending);
@@ -283,12 +310,13 @@ export class Scanner {
   #openDirectory(): void {
     const next = this.#directories.pop();
     if (next === undefined) return;
-    const { mount, node } = next;
+    const { mount, node, isMoved } = next;
     const fd = mount.inodes.isCaptured(node)
       ? mount.inodes.open(node, O.RDONLY | O.DIRECTORY | O.CLOEXEC)
       : -1;
     if (fd < 0) return this.#unpin(mount, node);
-    this.#directory = { mount, node, reader: new DirectoryReader(fd) };
+    const isChanged = mount.stat.fd(fd) < 0 || this.#isChanged(mount);
+    this.#directory = { mount, node, isMoved, reader: new DirectoryReader(fd), isChanged };
     this.#capture.draft(recordType.scanDirBegin, mount.index, mount.inodes.pathOf(node) ?? '');
     this.#capture.publishBare();
   }
@@ -302,7 +330,7 @@ export class Scanner {
     if (node === mount.inodes.root && entry.name === ORPHAN_DIRECTORY) return;
     const child = mount.inodes.lookup(node, cstring(entry.name), entry.name);
     if (typeof child === 'number') return;
-    this.#object(mount, child, { parent: node, name: entry.name });
+    this.#object(mount, child, { parent: node, name: entry.name }, open);
     mount.inodes.collect(child);
   }
 
@@ -321,8 +349,16 @@ export class Scanner {
     this.#directory = undefined;
   }
 
-  /** Records one object under one of its names, if mirrored; its contents or entries are queued. */
-  #object(mount: Mount, node: Node, at: NodeName | undefined): void {
+  /**
+   * Records one object under one of its names, if mirrored; its contents or entries are queued. `above`
+   * is the directory that the name is in.
+   */
+  #object(
+    mount: Mount,
+    node: Node,
+    at: NodeName | undefined,
+    above: Pick<OpenDirectory, 'isMoved' | 'isChanged'>,
+  ): void {
     const { path, captured } =
       at === undefined
         ? { path: mount.inodes.pathOf(node) ?? '', captured: true }
@@ -331,19 +367,35 @@ export class Scanner {
     if (!node.isDirectory && mount.stat.nlink > 1 && this.#isOtherName(mount, node, path)) return;
     // From here on records call the file by the name that the standby surely has.
     if (at !== undefined) mount.inodes.preferName(node, at.parent, at.name);
-    this.#emit(mount, node, path);
+    const isChanged = this.#isChanged(mount);
+    const isMoved = above.isMoved || (isChanged && above.isChanged);
+    const isOld = node.type === S.IFREG && !isChanged && !above.isMoved && at !== undefined;
+    this.#emit(mount, node, path, isOld ? recordFlag.unchanged : 0);
     this.#files += 1;
-    if (node.isDirectory) this.#queueDirectory(mount, node);
+    if (node.isDirectory) this.#queueDirectory(mount, node, isMoved);
+    else if (isOld) this.#pass(mount);
     else if (node.type === S.IFREG) this.#openFile(mount, node);
   }
 
+  /** Whether the object in `stat` was changed since the time that the scan starts from. */
+  #isChanged(mount: Mount): boolean {
+    return this.#plan.mode !== 'changed' || mount.stat.ctimeMs >= this.#plan.sinceMs;
+  }
+
+  /** Contents that do not have to be looked at, unless the standby asks. */
+  #pass(mount: Mount): void {
+    this.#lastAskingSequence = this.#capture.sequence;
+    this.#bytes += mount.stat.size;
+  }
+
   /** Records an object, whose attributes are in `stat`, without contents. */
-  #emit(mount: Mount, node: Node, path: string): void {
+  #emit(mount: Mount, node: Node, path: string, flags = 0): void {
     const xattrs = readXattrs(mount, mount.inodes.descriptor(node));
     mount.inodes.refresh(node);
     const tail = encodeXattrs(xattrs);
     const inline = tail.length <= XATTR_TAIL_BYTES_MAX;
     const draft = this.#capture.draft(recordType.scanObject, mount.index, path);
+    draft.flags = flags;
     if (node.type === S.IFREG) draft.offset = mount.stat.size;
     if (node.type === S.IFLNK) draft.path2 = this.#readTarget(mount, node);
     this.#capture.publishNamespace(mount.stat, undefined, undefined, inline ? tail : undefined);
@@ -352,9 +404,9 @@ export class Scanner {
     else this.#nameless.delete(node);
   }
 
-  #queueDirectory(mount: Mount, node: Node): void {
+  #queueDirectory(mount: Mount, node: Node, isMoved: boolean): void {
     this.#pin(node);
-    this.#directories.push({ mount, node });
+    this.#directories.push({ mount, node, isMoved });
   }
 
   /** Records a further name of a file that was scanned already; false when it is the first name. */
@@ -414,7 +466,7 @@ export class Scanner {
     const hole = sys.lseek(fd, dataFrom, SEEK.HOLE);
     const to = Math.min(hole < 0 ? size : hole, size, dataFrom + CHUNK_BYTES);
     const done =
-      this.mode === 'full'
+      this.#plan.mode === 'full'
         ? this.#data(mount, node, fd, { offset: dataFrom, length: to - dataFrom })
         : this.#hash(file, dataFrom, to);
     file.at = done === 0 ? size : dataFrom + done;
@@ -462,7 +514,7 @@ export class Scanner {
     draft.offset = from;
     draft.length = read;
     this.#capture.publishPayload(hashBlocks(this.#chunk.subarray(0, read)));
-    this.#lastHashSequence = this.#capture.sequence;
+    this.#lastAskingSequence = this.#capture.sequence;
     this.#remember(mount, node, path);
     this.#bytes += read;
     return read;
@@ -479,10 +531,38 @@ export class Scanner {
     files?.set(path, { node, sequence: this.#capture.sequence });
   }
 
-  #sendNeeded(need: NeededRange): void {
+  #obey(need: NeededRange): void {
     const mount = this.#mounts[need.directory];
-    const node = this.#hashed[need.directory]?.get(need.path)?.node;
-    if (mount === undefined || node === undefined || !this.#isReachable(mount, node)) return;
+    if (mount === undefined) return;
+    const known = this.#hashed[need.directory]?.get(need.path)?.node;
+    // A file that was only named is found again by its name: where that has gone elsewhere since, the
+    // file was visited anew as one that has changed.
+    const node = known ?? findNode(mount, need.path);
+    if (node === undefined) return;
+    if (node.type === S.IFREG && this.#isReachable(mount, node)) {
+      if (need.compare) this.#doubt(mount, node);
+      else this.#sendNeeded(mount, node, need);
+    }
+    mount.inodes.collect(node);
+  }
+
+  #doubt(mount: Mount, node: Node): void {
+    this.#pin(node);
+    this.#doubted.push({ mount, node });
+  }
+
+  #openDoubted(): void {
+    const next = this.#doubted.shift();
+    if (next === undefined) return;
+    const { mount, node } = next;
+    if (this.#isReachable(mount, node) && mount.inodes.refresh(node) === 0) {
+      this.#bytes -= mount.stat.size;
+      this.#openFile(mount, node);
+    }
+    this.#unpin(mount, node);
+  }
+
+  #sendNeeded(mount: Mount, node: Node, need: NeededRange): void {
     const fd = mount.inodes.open(node, O.RDONLY | O.CLOEXEC);
     if (fd < 0) return;
     for (let at = need.offset; at < need.offset + need.length;) {
@@ -510,6 +590,18 @@ export class Scanner {
     this.#unpin(this.#file.mount, this.#file.node);
     this.#file = undefined;
   }
+}
+
+/** The object at `path` now. The caller collects it. */
+function findNode(mount: Mount, path: string): Node | undefined {
+  let node = mount.inodes.root;
+  for (const name of path.split('/')) {
+    const next = mount.inodes.lookup(node, cstring(name), name);
+    mount.inodes.collect(node);
+    if (typeof next === 'number') return undefined;
+    node = next;
+  }
+  return node;
 }
 
 /** XXH3-128 of each block of HASH_BLOCK_BYTES, little endian, one after another. */

@@ -175,7 +175,7 @@ describe('what a former life as a standby left', () => {
         shell('mkdir -p .understudy/x; echo > .understudy/x/y; echo > file', { cwd: a }),
     });
     expect(here('ls -A')).toBe('file\n');
-    await mirror.scan('full');
+    await mirror.scan({ mode: 'full' });
     expect(await differences()).toEqual([]);
     expect(shell('ls -A', { cwd: mirror.b })).toBe('file\n');
   });

@@ -9,6 +9,8 @@
 //    16     i32   applier   counter: changes whenever `applied` does
 //    24     i64   receiver  tail: last sequence durable in the journal; later ones are not applied
 //    32     i64   applier   last sequence applied
+//    40     f64   receiver  a scan may trust what the copy has not changed since then, wall clock ms
+//    48     f64   applier   wall clock ms before the first change of the batch under way; 0 between batches
 //
 // Only durable records are applied: otherwise a power cut could leave effects in the copy of records
 // that its own journal does not have, and the copy would be no moment of the primary.
@@ -20,6 +22,8 @@ const APPLIED_CHANGED = 4;
 /** Indices of 64-bit words. */
 const TAIL = 3;
 const APPLIED = 4;
+const TRUSTED_SINCE = 5;
+const BATCH_BEGAN = 6;
 const CONTROL_BYTES = 64;
 
 export class ApplyControl {
@@ -27,11 +31,13 @@ export class ApplyControl {
   readonly memory: SharedArrayBuffer;
   readonly #words: Int32Array;
   readonly #sequences: BigInt64Array;
+  readonly #times: Float64Array;
 
   constructor(memory: SharedArrayBuffer) {
     this.memory = memory;
     this.#words = new Int32Array(memory);
     this.#sequences = new BigInt64Array(memory);
+    this.#times = new Float64Array(memory);
   }
 
   /** New control words; everything up to `sequence` counts as applied and durable. */
@@ -40,6 +46,7 @@ export class ApplyControl {
     Atomics.store(control.#sequences, TAIL, BigInt(sequence));
     Atomics.store(control.#sequences, APPLIED, BigInt(sequence));
     Atomics.store(control.#words, SEGMENT, segment);
+    control.trustedSinceMs = Number.NaN;
     return control;
   }
 
@@ -110,6 +117,24 @@ export class ApplyControl {
 
   set readerSegment(segment: number) {
     Atomics.store(this.#words, SEGMENT, segment);
+  }
+
+  /** Receiver: see the table above; NaN (at first): nothing is trusted. */
+  get trustedSinceMs(): number {
+    return this.#times[TRUSTED_SINCE] ?? Number.NaN;
+  }
+
+  set trustedSinceMs(wallMs: number) {
+    this.#times[TRUSTED_SINCE] = wallMs;
+  }
+
+  /** Applier: must be set before a batch changes anything, and be 0 when it is published. */
+  get batchBeganMs(): number {
+    return this.#times[BATCH_BEGAN] ?? 0;
+  }
+
+  set batchBeganMs(wallMs: number) {
+    this.#times[BATCH_BEGAN] = wallMs;
   }
 
   #wakeApplier(): void {

@@ -125,6 +125,8 @@ const KNOWN_TYPES: ReadonlySet<number> = new Set(Object.values(recordType));
 export const recordFlag = {
   /** Captured while a scan runs: objects the scan has not reached yet may be missing. */
   duringScan: 1,
+  /** `scanObject`: the primary has not changed the file since the point that the scan starts from. */
+  unchanged: 2,
 } as const;
 
 /** Bits of `aux` in a `setattr` record: which fields of the attribute block count. */

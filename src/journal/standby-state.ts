@@ -6,10 +6,11 @@
 //
 // `checkpoint`: every record up to it is in the copy and on its disk; the journal is needed from the
 // next one on. With an empty copy it only says where the journal would begin.
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { replaceFile } from './replace-file.ts';
 
 const id128 = z.string().regex(/^[0-9a-f]{32}$/);
 const sequence = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
@@ -74,21 +75,7 @@ export class StandbyState {
   /** Changes some fields; they are durable when this returns. Errors: STATE_IO. */
   update(change: Partial<StandbyStateData>): void {
     const data = { ...this.#data, ...change };
-    const path = join(this.#directory, STATE_FILE);
-    try {
-      const fd = openSync(`${path}.new`, 'w', 0o600);
-      try {
-        writeSync(fd, `${JSON.stringify(data)}\n`);
-        fsyncSync(fd);
-      } finally {
-        closeSync(fd);
-      }
-      renameSync(`${path}.new`, path);
-      syncDirectory(dirname(path));
-    } catch (cause) {
-      const why = `cannot write ${path}: ${messageOf(cause)}; check space and that disk`;
-      throw new UnderstudyError('STATE_IO', why, { cause });
-    }
+    replaceFile(join(this.#directory, STATE_FILE), `${JSON.stringify(data)}\n`);
     this.#data = data;
   }
 }
@@ -114,13 +101,4 @@ function unreadable(path: string, why: string, cause: unknown): UnderstudyError 
     `cannot use ${path}: ${why}; remove it to have the group copied anew`,
     { cause },
   );
-}
-
-function syncDirectory(directory: string): void {
-  const fd = openSync(directory, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }

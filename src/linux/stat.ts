@@ -70,6 +70,10 @@ export class Stat {
   get ctimeSec(): number {
     return this.#i53(96);
   }
+  /** Time of the last change of contents, attributes or names, ms since the Unix epoch. */
+  get ctimeMs(): number {
+    return this.ctimeSec * 1000 + this.ctimeNsec / 1e6;
+  }
   get ctimeNsec(): number {
     return this.view.getUint32(104, true);
   }

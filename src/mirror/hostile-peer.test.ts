@@ -37,6 +37,7 @@ const hello: Hello = {
   commitsWaitFor: 'durable',
   life: null,
   needsReceived: 0,
+  marks: [],
 };
 
 let identities: Identities;

@@ -259,6 +259,7 @@ describe('link', () => {
       path: `dir\xff\x01/${number}`,
       offset: number * 65_536,
       length: 65_536,
+      compare: false,
     }));
     for (let i = 0; i < ranges.length; i += 500) {
       standby.receiver.needed(ranges.slice(i, i + 500));

@@ -17,6 +17,7 @@ import { MiB } from '../core/units.ts';
 import type { JournalWriter } from '../journal/journal-writer.ts';
 import { checkRecord, field, recordType } from '../journal/record.ts';
 import { sequenceAt } from '../journal/segment.ts';
+import { commonPoint, type Marks } from '../journal/marks.ts';
 import type { StandbyState } from '../journal/standby-state.ts';
 import type { ApplierHost } from './applier-host.ts';
 import { GroupCommit } from './group-commit.ts';
@@ -29,6 +30,7 @@ import {
   type Hello,
   type NeedRange,
   pingSchema,
+  type ScanWish,
   type Welcome,
 } from './link/messages.ts';
 import { NeedQueue } from './receiver-needs.ts';
@@ -44,7 +46,18 @@ export interface ReceiverOptions {
 export interface ReceiverParts {
   readonly journal: JournalWriter;
   readonly state: StandbyState;
+  readonly marks: Marks;
   readonly applier: Pick<ApplierHost, 'control' | 'hasAllNeeds'>;
+}
+
+/** Where the journal begins anew, and what the scan may trust of the copy (see applier/trust.ts). */
+export interface ScanStart {
+  readonly position: {
+    readonly streamId: string;
+    readonly epoch: number;
+    readonly sequence: number;
+  };
+  readonly trustedSinceMs: number;
 }
 
 export type EventDetails = Readonly<Record<string, string | number | boolean>>;
@@ -57,7 +70,7 @@ export interface ReceiverHandlers {
    * A scan begins behind `sequence` of another stream or after a loss: end the applier and begin
    * the journal, the state and the applier anew. Resolves when records may be appended.
    */
-  onScanBegin(position: { streamId: string; epoch: number; sequence: number }): Promise<void>;
+  onScanBegin(scan: ScanStart): Promise<void>;
   /** The end of a scan is applied: make the copy complete, unless another scan has begun. */
   onScanApplied(): void;
   /** The journal needs a checkpoint to be able to free something. */
@@ -84,6 +97,8 @@ interface Session {
   target: number;
   /** Frames that came while a scan's beginning is dealt with. */
   held: Buffer[];
+  /** See {@link ScanStart}; NaN when no scan was asked for. */
+  readonly trustedSinceMs: number;
 }
 
 export class Receiver implements LinkServerHandlers {
@@ -195,8 +210,10 @@ export class Receiver implements LinkServerHandlers {
 
   /** The applier cannot apply record `sequence`: the copy does not fit the stream. */
   diverged(sequence: number, message: string): void {
-    const { state } = this.#parts;
+    const { state, marks } = this.#parts;
     state.update({ copy: 'diverged' });
+    // Whatever led to this, what is known of the copy may be wrong.
+    marks.clear();
     // Once, a scan repairs it by itself. Twice in a row means that a scan does not help.
     const now = this.#clock.monotonicMs();
     if (now - this.#divergedAt < DIVERGED_RETRY_MS) this.#noScanBefore = now + DIVERGED_RETRY_MS;
@@ -236,9 +253,12 @@ export class Receiver implements LinkServerHandlers {
     const sameLife = hello.life === this.#life && !isScan;
     if (!sameLife || !this.#needs.rewind(hello.needsReceived)) this.#beginLife(isScan);
     const phase = isScan ? 'awaiting' : 'taking';
-    this.#session = { link, hello, phase, target: hello.headSequence, held: [] };
+    const wish = isScan ? this.#scanWish(hello) : undefined;
+    const trustedSinceMs = this.#trustedSince(wish);
+    const target = hello.headSequence;
+    this.#session = { link, hello, phase, target, held: [], trustedSinceMs };
     this.#isCaughtUp = !isScan && journal.position.sequence >= hello.headSequence;
-    const welcome = this.#welcome(decision);
+    const welcome = this.#welcome(decision, wish);
     this.#logger.info(
       { from: hello.node.name, decision, head: hello.headSequence },
       'primary came',
@@ -291,7 +311,20 @@ export class Receiver implements LinkServerHandlers {
     return refuse('COPY_DIVERGED', 'the copy has diverged again soon after its last scan');
   }
 
-  #welcome(decision: Acceptance): Welcome {
+  /** Two copies that fit each other need only be compared where either has changed since. */
+  #scanWish({ marks }: Hello): ScanWish {
+    if (this.#handlers.isEmpty()) return { mode: 'full', since: null };
+    const isSound = this.#parts.state.data.copy !== 'diverged';
+    const since = isSound ? commonPoint(this.#parts.marks.all, marks) : undefined;
+    return since === undefined ? { mode: 'hash', since: null } : { mode: 'changed', since };
+  }
+
+  #trustedSince(wish: ScanWish | undefined): number {
+    if (wish === undefined || wish.since === null) return Number.NaN;
+    return this.#parts.marks.upTo(wish.since)?.wallMs ?? Number.NaN;
+  }
+
+  #welcome(decision: Acceptance, wish: ScanWish | undefined): Welcome {
     const { journal, state } = this.#parts;
     const { epoch } = state.data;
     const { streamId, sequence } = journal.position;
@@ -306,7 +339,7 @@ export class Receiver implements LinkServerHandlers {
           };
     const action: Welcome['action'] =
       decision.kind === 'scan'
-        ? { kind: 'scan', mode: this.#handlers.isEmpty() ? 'full' : 'hash' }
+        ? { kind: 'scan', mode: 'hash', since: null, ...wish }
         : { kind: 'resume', from: decision.from };
     return { epoch, life: this.#life, position, copy: this.copy, action };
   }
@@ -390,6 +423,7 @@ export class Receiver implements LinkServerHandlers {
   /** The primary scans again within the stream. */
   #rescanBegins(): void {
     this.#parts.state.update({ copy: 'syncing' });
+    this.#parts.applier.control.trustedSinceMs = Number.NaN;
     this.#scanIsOurs = true;
     this.#scanCount += 1;
     this.#logger.info({ to: 'syncing', reason: 'the primary scans' }, 'copy');
@@ -407,24 +441,22 @@ export class Receiver implements LinkServerHandlers {
     session.link.pause();
     hold(session, frameType.records, body);
     this.#isBeginning = true;
-    void this.#beginScan(session, { streamId, epoch, sequence: sequence - 1 });
+    const position = { streamId, epoch, sequence: sequence - 1 };
+    void this.#beginScan(session, { position, trustedSinceMs: session.trustedSinceMs });
     return undefined;
   }
 
-  async #beginScan(
-    session: Session,
-    position: { streamId: string; epoch: number; sequence: number },
-  ): Promise<void> {
+  async #beginScan(session: Session, scan: ScanStart): Promise<void> {
     try {
       await this.#commit.settle();
-      await this.#handlers.onScanBegin(position);
+      await this.#handlers.onScanBegin(scan);
     } catch (error) {
       this.#handlers.onFatal(error);
       return;
     } finally {
       this.#isBeginning = false;
     }
-    this.#appliedConfirmed = position.sequence;
+    this.#appliedConfirmed = scan.position.sequence;
     this.#scanIsOurs = true;
     this.#scanCount += 1;
     this.#scanEnd = undefined;

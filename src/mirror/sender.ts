@@ -25,7 +25,7 @@ import {
   type Hello,
   type Need,
   type NeedRange,
-  type ScanMode,
+  type ScanWish,
   type StreamPosition,
   type Welcome,
 } from './link/messages.ts';
@@ -52,6 +52,8 @@ export interface SenderOptions {
   /** Which acknowledgement of a commit somebody waits for. */
   readonly commitsWaitFor: CommitsWaitFor;
   readonly linkTimeoutMs: number;
+  /** Points of which this node has marks, see journal/marks.ts. */
+  readonly marks: () => readonly StreamPosition[];
 }
 
 export interface SenderHandlers {
@@ -60,7 +62,7 @@ export interface SenderHandlers {
   /** Contents of these ranges differ: read them and put them into the stream as `scanData`. */
   onNeed(ranges: readonly NeedRange[]): void;
   /** The standby needs a (new) scan: put a `scanBegin` record into the ring as soon as possible. */
-  onScanWanted(mode: ScanMode): void;
+  onScanWanted(wish: ScanWish): void;
   onLink(state: LinkState, reason: string): void;
   /** Records had to be let go: the standby will need a scan. */
   onOverflow(reason: string): void;
@@ -328,7 +330,7 @@ export class Sender {
   }
 
   #hello(): Hello {
-    const { group, groupId, node, epoch, streamId, firstSequence, base, commitsWaitFor } =
+    const { group, groupId, node, epoch, streamId, firstSequence, base, commitsWaitFor, marks } =
       this.#options;
     this.#backlog.advance();
     return {
@@ -343,6 +345,7 @@ export class Sender {
       headSequence: this.#backlog.headSequence,
       tailSequence: this.#backlog.tailSequence,
       commitsWaitFor,
+      marks: marks().map(({ streamId: id, sequence }) => ({ streamId: id, sequence })),
       life: this.#life,
       needsReceived: this.#needsReceived,
     };
@@ -358,7 +361,7 @@ export class Sender {
       this.#acked = undefined;
       this.#backlog.awaitScan();
       this.#setLink('connected', `scan wanted (${action.mode})`);
-      this.#handlers.onScanWanted(action.mode);
+      this.#handlers.onScanWanted(action);
       return true;
     }
     if (!this.#backlog.rewind(action.from)) return false;

@@ -5,11 +5,11 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock } from '../core/clock.ts';
-import { UnderstudyError } from '../core/errors.ts';
+import { messageOf, UnderstudyError } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import { MiB } from '../core/units.ts';
 import { JournalWriter } from '../journal/journal-writer.ts';
-import type { JournalPosition } from '../journal/journal-recovery.ts';
+import { MARK_SLACK_MS, type MarkedPoint, Marks } from '../journal/marks.ts';
 import { ORPHAN_DIRECTORY } from '../journal/record.ts';
 import { NO_STREAM, StandbyState } from '../journal/standby-state.ts';
 import { ApplierHost } from './applier-host.ts';
@@ -20,7 +20,7 @@ import type { CopyState } from './link/frame.ts';
 import { LinkServer } from './link/link-server.ts';
 import type { StreamPosition } from './link/messages.ts';
 import type { LinkIdentity } from './link/tls.ts';
-import { type EventDetails, type EventLevel, Receiver } from './receiver.ts';
+import { type EventDetails, type EventLevel, Receiver, type ScanStart } from './receiver.ts';
 
 export interface StandbyOptions {
   readonly group: string;
@@ -36,6 +36,8 @@ export interface StandbyOptions {
   readonly directories: readonly { readonly dir: string; readonly fd: number }[];
   readonly journalBytesMax: number;
   readonly segmentBytes?: number;
+  /** What this node knows of its data; outlives `stateDirectory`, see journal/marks.ts. */
+  readonly marksFile: string;
   /** Where the data stands when `stateDirectory` has no state yet; null: nothing is known. */
   readonly holds: StreamPosition | null;
 }
@@ -86,6 +88,7 @@ export class Standby {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #state: StandbyState;
+  readonly #marks: Marks;
   readonly #journal: JournalWriter;
   readonly #applier: ApplierHost;
   readonly #receiver: Receiver;
@@ -113,6 +116,8 @@ export class Standby {
     const { group, groupId, stateDirectory, directories, journalBytesMax } = options;
     const journalDirectory = join(stateDirectory, 'journal');
     this.#state = openState(options);
+    this.#marks = Marks.open(options.marksFile, groupId, clock.wallMs());
+    if (this.#marks.fault !== undefined) logger.warn({ why: this.#marks.fault }, 'no marks');
     const { checkpoint, firstSegment } = this.#state.data;
     const { segmentBytes } = options;
     this.#journal = new JournalWriter({
@@ -137,10 +142,10 @@ export class Standby {
     );
     this.#receiver = new Receiver(
       { group, groupId, journalBytesMax },
-      { journal: this.#journal, state: this.#state, applier: this.#applier },
+      { journal: this.#journal, state: this.#state, marks: this.#marks, applier: this.#applier },
       {
         isEmpty: () => directories.every(({ fd }) => isEmptyDirectory(fd)),
-        onScanBegin: async (position) => this.#beginScan(position),
+        onScanBegin: async (scan) => this.#beginScan(scan),
         onScanApplied: () => void this.#completeScan(),
         onCheckpointWanted: () => {
           this.#isCheckpointWanted = true;
@@ -226,6 +231,7 @@ export class Standby {
     lap('synced');
     const { streamId, epoch, sequence: received } = this.#journal.position;
     this.#state.update({ checkpoint: { streamId, epoch, sequence } });
+    if (isDrained) this.#mark({ streamId, sequence }, this.#clock.wallMs());
     for (const { fd } of this.#options.directories) releaseCopy(fd);
     lap('released');
     await closed;
@@ -307,7 +313,7 @@ export class Standby {
    * Another stream begins with a scan. What was received of the one before is applied first, so
    * that no record is dropped that somebody could still have wanted from this copy.
    */
-  async #beginScan(position: JournalPosition): Promise<void> {
+  async #beginScan({ position, trustedSinceMs }: ScanStart): Promise<void> {
     const from = this.#state.data.copy;
     const isDrained = from === 'complete' && (await this.#drain());
     await this.#applier.stop();
@@ -322,6 +328,7 @@ export class Standby {
     // What a marker says about the stream before means nothing in the new one.
     for (const { fd } of this.#options.directories) removeMarker(fd);
     this.#startApplier(position.sequence);
+    this.#applier.control.trustedSinceMs = trustedSinceMs;
   }
 
   async #maybeCheckpoint(): Promise<void> {
@@ -336,6 +343,17 @@ export class Standby {
       await this.#checkpoint({});
     } catch (error) {
       this.#checkpointFailed(error);
+    }
+  }
+
+  /** The copy is as of `point` and on its disk; every later change comes after `wallMs`. */
+  #mark({ streamId, sequence }: MarkedPoint, wallMs: number): void {
+    if (this.#state.data.copy !== 'complete') return;
+    try {
+      this.#marks.add({ streamId, sequence, wallMs: wallMs - MARK_SLACK_MS });
+    } catch (error) {
+      // Without it, more is compared some day.
+      this.#logger.warn({ message: messageOf(error) }, 'no mark');
     }
   }
 
@@ -356,6 +374,8 @@ export class Standby {
     this.#checkpointBytes = this.#receiver.receivedBytes;
     const { control } = this.#applier;
     const scans = this.#receiver.scanCount;
+    // In this order: what is applied later is applied after `wallMs`.
+    const wallMs = Math.min(this.#clock.wallMs(), control.batchBeganMs || Infinity);
     const sequence = this.#applied;
     const { streamId, epoch } = this.#journal.position;
     await this.#checkpointer.sync();
@@ -367,6 +387,7 @@ export class Standby {
       ...(isSameScan ? change : {}),
       checkpoint: { streamId, epoch, sequence },
     });
+    this.#mark({ streamId, sequence }, wallMs);
     this.#journal.free(sequence, control.readerSegment);
     this.#receiver.roomMade();
     this.#isCheckpointWanted = this.#receiver.isFull;

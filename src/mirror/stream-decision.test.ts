@@ -22,6 +22,7 @@ const hello: Hello = {
   commitsWaitFor: 'durable',
   life: null,
   needsReceived: 0,
+  marks: [],
 };
 const view: StandbyView = {
   group: 'shop',
@@ -92,6 +93,8 @@ describe('a primary that is not ours to follow', () => {
     expect(decideStream({ ...hello, epoch: 3 }, view)).toEqual(refuse('STALE_EPOCH'));
     const stranger = { ...hello, groupId: 'cd'.repeat(16) };
     expect(decideStream(stranger, view)).toEqual(refuse('UNKNOWN_GROUP'));
-    expect(decideStream({ ...hello, protocol: 2 }, view)).toEqual(refuse('PROTOCOL_MISMATCH'));
+    expect(decideStream({ ...hello, protocol: LINK_VERSION + 1 }, view)).toEqual(
+      refuse('PROTOCOL_MISMATCH'),
+    );
   });
 });

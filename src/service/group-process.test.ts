@@ -61,6 +61,7 @@ function spec(role: GroupProcessSpec['role']): GroupProcessSpec {
       replicationPort: 7441,
       controlSocket: paths.controlSocket,
       stateDirectory: paths.process(1),
+      marksFile: paths.marks,
       directories: [{ dir: '/srv/shop', include: ['**'], exclude: [], seed: false }],
       replication: {
         mode: 'sync',

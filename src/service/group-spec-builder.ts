@@ -58,6 +58,7 @@ export function buildSpec(input: SpecInput): GroupProcessSpec {
     replicationPort: definition.replicationPort,
     controlSocket: files.controlSocket,
     stateDirectory: files.process(state.generation),
+    marksFile: files.marks,
     directories: definition.directories.map(({ dir, include, exclude, seed }) => ({
       dir,
       include,

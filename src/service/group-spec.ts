@@ -98,6 +98,8 @@ export const groupProcessSpecSchema = z
     controlSocket: absolutePathSchema,
     /** Journal, spill and state files of this process are below it. */
     stateDirectory: absolutePathSchema,
+    /** What is known of the data (journal/marks.ts); outlives `stateDirectory`. */
+    marksFile: absolutePathSchema,
     directories: z.array(specDirectorySchema).min(1).max(DIRECTORIES_MAX),
     replication: specReplicationSchema,
     /** Shared cells with the lease (see cluster/thread); null: this node may always write. */

@@ -8,13 +8,16 @@ import { UnderstudyError } from '../core/errors.ts';
 import { errnoName } from '../linux/constants.ts';
 import { Filter } from '../filter/filter.ts';
 import type { FilterThreads } from '../filter/filter-threads.ts';
-import type { ScanMode, ScanProgress } from '../filter/scanner.ts';
+import type { ScanPlan, ScanProgress } from '../filter/scanner.ts';
+import { Marks } from '../journal/marks.ts';
 import type { Ack } from '../mirror/link/frame.ts';
 import type { LinkState } from '../mirror/link/link-client.ts';
+import type { ScanWish } from '../mirror/link/messages.ts';
 import { Sender } from '../mirror/sender.ts';
 import { type CommitState, decideCommits } from './commit-policy.ts';
 import { type ControlEvent, makeEvent } from './control-channel.ts';
 import type { GroupProcessSpec } from './group-spec.ts';
+import { MarkKeeper } from './mark-keeper.ts';
 import { describeUser, findDirectoryUsers } from './open-files.ts';
 import { ScanEstimate } from './scan-estimate.ts';
 
@@ -50,6 +53,12 @@ export interface CommitWish {
   readonly why: string;
 }
 
+const SCANS = {
+  full: 'the first copy begins',
+  hash: 'both copies are compared, differences are sent',
+  changed: 'what was changed since both were known to be equal is compared, differences are sent',
+} as const;
+
 const WAITS_FOR = { sync: 'durable', memory: 'received', async: 'nothing' } as const;
 
 /** Position at which a stream ended cleanly. */
@@ -64,6 +73,8 @@ export class PrimaryGroup {
   readonly #streamId = randomBytes(16).toString('hex');
   readonly #filter: Filter;
   readonly #sender: Sender | undefined;
+  readonly #marks: Marks;
+  #markKeeper: MarkKeeper | undefined;
   #commits: CommitState = 'alone';
   #wasTogether = false;
   /** I/O errors of the disk so far. */
@@ -74,7 +85,9 @@ export class PrimaryGroup {
   #wish: CommitWish | undefined;
   #isAllowed = false;
   #linkDownSinceMs = performance.now();
-  #scan: { readonly mode: ScanMode; progress: ScanProgress; estimate: ScanEstimate } | undefined;
+  #scan:
+    | { readonly mode: ScanPlan['mode']; progress: ScanProgress; estimate: ScanEstimate }
+    | undefined;
   #rates = { recordsPerSecond: 0, bytesPerSecond: 0 };
   readonly #timers: NodeJS.Timeout[] = [];
   #policyTimer: NodeJS.Timeout | undefined;
@@ -97,6 +110,9 @@ export class PrimaryGroup {
       threads: dependencies.threads,
       leaseFile: spec.leaseFile,
     });
+    this.#marks = Marks.open(spec.marksFile, spec.groupId, systemClock.wallMs());
+    if (this.#marks.fault !== undefined)
+      dependencies.logger.warn({ why: this.#marks.fault }, 'no marks');
     this.#sender = spec.peer === null ? undefined : this.#makeSender(spec.peer, start);
     if (spec.firstCommitRequest !== null) {
       const why = 'it has just started';
@@ -132,11 +148,12 @@ export class PrimaryGroup {
         spillBytesMax: replication.backlogBytesMax,
         commitsWaitFor: WAITS_FOR[replication.mode],
         linkTimeoutMs: replication.linkTimeoutMs,
+        marks: () => this.#marks.all,
       },
       {
         onAck: (ack) => this.#onAck(ack),
         onNeed: (ranges) => this.#filter.need(ranges),
-        onScanWanted: (mode) => this.#startScan(mode),
+        onScanWanted: (wish) => this.#startScan(this.#planOf(wish)),
         onLink: (state, reason) => this.#onLink(state, reason),
         onOverflow: (reason) => this.#onOverflow(reason),
       },
@@ -148,6 +165,7 @@ export class PrimaryGroup {
   async start(): Promise<void> {
     await this.#filter.start({
       onScan: (progress, finished) => this.#onScan(progress, finished),
+      onMark: (point) => void this.#markKeeper?.make(point),
       onEnded: (lastSequence) => this.#ended?.(lastSequence),
       onFailed: (message) => this.#dependencies.onFatal(message),
     });
@@ -157,7 +175,24 @@ export class PrimaryGroup {
 
   /** Looks for the standby from now on. */
   replicate(): void {
-    this.#sender?.start();
+    const sender = this.#sender;
+    if (sender === undefined) return;
+    sender.start();
+    this.#markKeeper = new MarkKeeper(
+      {
+        streamId: this.#streamId,
+        roots: this.#filter.roots,
+        isComplete: () =>
+          this.#scan === undefined &&
+          sender.isHolding &&
+          (sender.copy === 'up-to-date' || sender.copy === 'catching-up'),
+        sequence: () => this.sequence,
+        askPoint: () => this.#filter.mark(),
+        drained: async (sequence, timeoutMs) => sender.drain(sequence, 'durable', timeoutMs),
+      },
+      { marks: this.#marks, clock: systemClock, logger: this.#dependencies.logger },
+    );
+    this.#markKeeper.start();
   }
 
   #watchDisk(): void {
@@ -219,12 +254,18 @@ export class PrimaryGroup {
     );
   }
 
-  #startScan(mode: ScanMode): void {
+  #planOf({ mode, since }: ScanWish): ScanPlan {
+    if (mode !== 'changed') return { mode };
+    const mark = since === null ? undefined : this.#marks.upTo(since);
+    return mark === undefined ? { mode: 'hash' } : { mode, sinceMs: mark.wallMs };
+  }
+
+  #startScan(plan: ScanPlan): void {
+    const { mode } = plan;
     const estimate = new ScanEstimate(this.#filter.underneath);
     this.#scan = { mode, progress: { files: 0, bytes: 0, sentBytes: 0 }, estimate };
-    this.#filter.scan(mode);
-    const what =
-      mode === 'full' ? 'the first copy begins' : 'both copies are compared, differences are sent';
+    this.#filter.scan(plan);
+    const what = SCANS[mode];
     this.#event('info', 'SCAN_STARTED', `the standby's copy is not complete: ${what}`);
   }
 
@@ -350,7 +391,7 @@ export class PrimaryGroup {
 
   /** Compares and completes the standby's copy once more. */
   rescan(): void {
-    this.#startScan('hash');
+    this.#startScan({ mode: 'hash' });
   }
 
   /**

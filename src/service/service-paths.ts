@@ -64,6 +64,8 @@ export interface GroupPaths {
   readonly log: string;
   /** Memo and life of the group's machine. */
   readonly memo: string;
+  /** What is known of the data, whatever the role. */
+  readonly marks: string;
   /** Lease cells. */
   readonly lease: string;
   /** State of the group process; every change of role starts with a fresh one. */
@@ -81,6 +83,7 @@ export function groupPaths(paths: ServicePaths, group: string): GroupPaths {
     lock: join(paths.run, `${group}.lock`),
     log: join(paths.logs, `${group}.log`),
     memo: join(directory, 'failover.json'),
+    marks: join(directory, 'marks.json'),
     lease: join(paths.run, `${group}.lease`),
     process: (generation) => join(directory, `process-${generation}`),
   };

@@ -38,6 +38,7 @@ function makeStandby(directories: readonly CoveredDirectory[]): Standby {
     },
     linkTimeoutMs: replication.linkTimeoutMs,
     stateDirectory: spec.stateDirectory,
+    marksFile: spec.marksFile,
     directories,
     journalBytesMax: replication.journalBytesMax,
     holds: spec.holds ?? null,

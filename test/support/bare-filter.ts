@@ -37,6 +37,7 @@ await filter.start({
     filter.detach();
     process.exit(1);
   },
+  onMark: () => undefined,
   onEnded: () => {
     ended = true;
     void filter.close().then(() => process.exit(0));

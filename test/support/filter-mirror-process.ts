@@ -25,7 +25,8 @@ const BATCH_BYTES = 4 * 1024 * 1024;
 class MirrorProcess {
   readonly #options: MirrorProcessOptions;
   readonly #filter: Filter;
-  readonly #applier: Applier;
+  readonly #fd: number;
+  #applier: Applier;
   readonly #consumer: RingConsumer;
   #position: number;
   #sequence = 0;
@@ -33,6 +34,7 @@ class MirrorProcess {
   #confirms = false;
   #ended = false;
   #scanning = false;
+  #trustedSinceMs = Number.NaN;
   #sentBytes = 0;
   readonly #byType: Record<string, number> = {};
   #records: SeenRecord[] = [];
@@ -52,14 +54,19 @@ class MirrorProcess {
       spinMicroseconds: 0,
       leaseFile: options.leaseFile,
     });
-    const fd = sys.openat(AT.FDCWD, cstring(b), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
-    if (fd < 0) throw new Error(`cannot open ${b}`);
-    this.#applier = new Applier({
-      directories: [{ fd, label: b }],
-      onNeed: (need) => this.#filter.need([need]),
-    });
+    this.#fd = sys.openat(AT.FDCWD, cstring(b), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
+    if (this.#fd < 0) throw new Error(`cannot open ${b}`);
+    this.#applier = this.#makeApplier();
     this.#consumer = new RingConsumer(this.#filter.ring);
     this.#position = this.#consumer.released;
+  }
+
+  #makeApplier(): Applier {
+    return new Applier({
+      directories: [{ fd: this.#fd, label: this.#options.b }],
+      onNeed: (need) => this.#filter.need([need]),
+      trustedSinceMs: () => this.#trustedSinceMs,
+    });
   }
 
   async run(): Promise<void> {
@@ -68,6 +75,7 @@ class MirrorProcess {
         this.#sentBytes = progress.sentBytes;
         if (finished) this.#scanning = false;
       },
+      onMark: () => undefined,
       onEnded: () => {
         this.#ended = true;
       },
@@ -141,7 +149,11 @@ class MirrorProcess {
         break;
       case 'scan':
         this.#scanning = true;
-        this.#filter.scan(request.mode);
+        // As a standby does, which may have been changed meanwhile.
+        this.#applier.close();
+        this.#applier = this.#makeApplier();
+        this.#trustedSinceMs = request.trustedSinceMs ?? Number.NaN;
+        this.#filter.scan(request.plan);
         break;
       case 'hold':
         this.#held = request.held;

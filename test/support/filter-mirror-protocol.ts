@@ -1,5 +1,5 @@
 // What a test and the process that runs the filter for it say to each other.
-import type { ScanMode } from '../../src/filter/scanner.ts';
+import type { ScanPlan } from '../../src/filter/scanner.ts';
 
 /** First argument of the process, as JSON. */
 export interface MirrorProcessOptions {
@@ -35,7 +35,8 @@ export interface SeenRecord {
 
 export type MirrorRequest =
   | { readonly type: 'quiesce' }
-  | { readonly type: 'scan'; readonly mode: ScanMode }
+  /** `trustedSinceMs`: see applier/trust.ts; null: nothing is trusted. */
+  | { readonly type: 'scan'; readonly plan: ScanPlan; readonly trustedSinceMs: number | null }
   /** Stop or go on applying; the ring fills meanwhile. */
   | { readonly type: 'hold'; readonly held: boolean }
   | { readonly type: 'counters' }

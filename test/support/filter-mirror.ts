@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { AT, O } from '../../src/linux/constants.ts';
 import { DT, readDirectory } from '../../src/linux/dirents.ts';
 import { cstring, sys } from '../../src/linux/libc.ts';
-import type { ScanMode } from '../../src/filter/scanner.ts';
+import type { ScanPlan } from '../../src/filter/scanner.ts';
 import type {
   MirrorCounters,
   MirrorProcessOptions,
@@ -150,8 +150,8 @@ export class FilterMirror {
   }
 
   /** Starts a first copy; {@link quiesce} waits for its end. */
-  async scan(mode: ScanMode): Promise<void> {
-    await this.#ask({ type: 'scan', mode });
+  async scan(plan: ScanPlan, trustedSinceMs: number | null = null): Promise<void> {
+    await this.#ask({ type: 'scan', plan, trustedSinceMs });
   }
 
   /** Stops applying records: the ring fills. */

@@ -11,12 +11,13 @@ import { ApplyControl } from '../../src/journal/apply-control.ts';
 import { JournalReader } from '../../src/journal/journal-reader.ts';
 import type { JournalPosition } from '../../src/journal/journal-recovery.ts';
 import { JournalWriter } from '../../src/journal/journal-writer.ts';
+import { Marks } from '../../src/journal/marks.ts';
 import { recordBytes, sealRecord } from '../../src/journal/record.ts';
 import { sequenceAt } from '../../src/journal/segment.ts';
 import { NO_STREAM, StandbyState } from '../../src/journal/standby-state.ts';
 import type { Ack } from '../../src/mirror/link/frame.ts';
 import { LinkServer } from '../../src/mirror/link/link-server.ts';
-import type { NeedRange, ScanMode } from '../../src/mirror/link/messages.ts';
+import type { NeedRange, ScanMode, ScanWish } from '../../src/mirror/link/messages.ts';
 import type { LinkIdentity } from '../../src/mirror/link/tls.ts';
 import { Receiver } from '../../src/mirror/receiver.ts';
 import { Sender, type SenderOptions } from '../../src/mirror/sender.ts';
@@ -109,6 +110,7 @@ export class StandbyRig {
   readonly #options: StandbyRigOptions;
   readonly journal: JournalWriter;
   readonly state: StandbyState;
+  readonly marks: Marks;
   readonly receiver: Receiver;
   readonly server: LinkServer;
   readonly events: string[] = [];
@@ -134,6 +136,7 @@ export class StandbyRig {
       firstSegment: 1,
       closed: null,
     });
+    this.marks = Marks.open(join(directory, 'marks.json'), GROUP_ID, Date.now());
     const { checkpoint, firstSegment } = this.state.data;
     const segmentBytes = options.segmentBytes ?? 4 * 1024 * 1024;
     const journalDirectory = join(directory, 'journal');
@@ -155,6 +158,7 @@ export class StandbyRig {
       {
         journal: this.journal,
         state: this.state,
+        marks: this.marks,
         applier: {
           get control() {
             return control();
@@ -164,7 +168,7 @@ export class StandbyRig {
       },
       {
         isEmpty: () => true,
-        onScanBegin: async (position) => this.#beginScan(position),
+        onScanBegin: async ({ position }) => this.#beginScan(position),
         onScanApplied: () => {
           this.state.update({ copy: 'complete' });
           this.receiver.applied();
@@ -256,6 +260,7 @@ export interface SenderRig {
   readonly scansWanted: ScanMode[];
   readonly overflows: string[];
   readonly links: string[];
+  readonly wishes: ScanWish[];
   onScanWanted: (mode: ScanMode) => void;
   onAck: (ack: Ack) => void;
 }
@@ -271,6 +276,7 @@ export function makeSender(
     acks: [],
     needs: [],
     scansWanted: [],
+    wishes: [],
     overflows: [],
     links: [],
     onScanWanted: () => undefined,
@@ -288,6 +294,7 @@ export function makeSender(
       spillBytesMax: 1024 * 1024 * 1024,
       commitsWaitFor: 'durable',
       linkTimeoutMs: 2000,
+      marks: () => [],
       ...options,
       ring,
     },
@@ -297,9 +304,10 @@ export function makeSender(
         rig.onAck(ack);
       },
       onNeed: (ranges) => rig.needs.push(...ranges),
-      onScanWanted: (mode) => {
-        rig.scansWanted.push(mode);
-        rig.onScanWanted(mode);
+      onScanWanted: (wish) => {
+        rig.wishes.push(wish);
+        rig.scansWanted.push(wish.mode);
+        rig.onScanWanted(wish.mode);
       },
       onLink: (state, reason) => rig.links.push(`${state}: ${reason}`),
       onOverflow: (reason) => rig.overflows.push(reason),

@@ -111,6 +111,7 @@ export class StandbyProcess {
       leaseFile: null,
       firstCommitRequest: null,
       stateDirectory: join(top, 'state'),
+      marksFile: join(top, 'marks.json'),
       directories: [{ dir, include: ['**'], exclude: [], seed: false }],
       replication: {
         mode: 'sync',

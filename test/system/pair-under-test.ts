@@ -66,10 +66,10 @@ export class PairUnderTest {
   }
 
   /** Waits until the standby has applied everything that was captured. Nothing may be writing. */
-  async settle(): Promise<void> {
+  async settle(primary: LabHost = this.a): Promise<void> {
     let seen = '';
     const isSettled = async (): Promise<boolean> => {
-      const group = await this.group().catch(() => undefined);
+      const group = await this.group(primary).catch(() => undefined);
       const captured = group?.local.status?.['sequence'];
       const applied = group?.remote?.status?.['appliedSequence'];
       seen = `${group?.copy}: ${String(applied)} of ${String(captured)}`;
@@ -81,15 +81,17 @@ export class PairUnderTest {
   }
 
   /** Differences between the two copies, bit by bit, as sentences. */
-  async differences(): Promise<string[]> {
-    await this.settle();
+  async differences(primary: LabHost = this.a): Promise<string[]> {
+    await this.settle(primary);
     // A page in memory makes an unwritten extent count as data, read or written: compare the disks.
-    await this.a.must(['sync', '-f', DIRECTORY]);
-    await this.a.must(['sync']);
+    await primary.must(['sync', '-f', DIRECTORY]);
+    await primary.must(['sync']);
     writeFileSync('/proc/sys/vm/drop_caches', '1');
-    const primary = snapshotTree(this.a.pathFromOutside(DIRECTORY));
-    const standby = snapshotTree(this.b.pathFromOutside(DIRECTORY));
-    return compareTrees(primary, standby);
+    const standby = primary === this.a ? this.b : this.a;
+    return compareTrees(
+      snapshotTree(primary.pathFromOutside(DIRECTORY)),
+      snapshotTree(standby.pathFromOutside(DIRECTORY)),
+    );
   }
 
   /** Kills the group's process on a host with SIGKILL; false when there is none at the moment. */

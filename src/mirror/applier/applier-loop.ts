@@ -37,7 +37,8 @@ export class ApplierLoop {
     this.#control = new ApplyControl(data.control);
     const { directories } = data;
     const onNeed = (need: Need): void => void this.#needs.push(need);
-    this.#applier = new Applier({ directories, onNeed });
+    const trustedSinceMs = (): number => this.#control.trustedSinceMs;
+    this.#applier = new Applier({ directories, onNeed, trustedSinceMs });
     this.#reader = this.#openReader();
   }
 
@@ -105,6 +106,7 @@ export class ApplierLoop {
   #applyRun(): ApplyFault | undefined {
     const { batch } = this.#reader;
     let sinceMs = performance.now();
+    this.#control.batchBeganMs = Date.now();
     let count = 0;
     for (let at = batch.at; at < batch.end; at += recordBytes(batch.view, at)) {
       const fault = this.#applyRecord(at);
@@ -114,6 +116,7 @@ export class ApplierLoop {
       const failed = this.#endBatch();
       if (failed !== undefined || this.#control.stopWanted) return failed;
       sinceMs = performance.now();
+      this.#control.batchBeganMs = Date.now();
     }
     return this.#endBatch();
   }
@@ -157,6 +160,7 @@ export class ApplierLoop {
     if (fault !== undefined || sequence === 0) return fault;
     this.#tellNeeds();
     this.#control.publishApplied(sequence);
+    this.#control.batchBeganMs = 0;
     return undefined;
   }
 

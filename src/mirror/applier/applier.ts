@@ -25,14 +25,9 @@ import { isChangeMade, isNameRecord } from './name-changes.ts';
 import { changeNames, pathsOf, settleNames } from './name-records.ts';
 import { RecordView } from './record-view.ts';
 import type { RedoPlan } from './redo-plan.ts';
-import {
-  placeLink,
-  placeObject,
-  pruneDirectory,
-  settleDirectory,
-  settleObject,
-} from './scan-records.ts';
+import { applyScanObject, placeLink, pruneDirectory, settleDirectory } from './scan-records.ts';
 import { ScanState } from './scan-state.ts';
+import { Trust } from './trust.ts';
 import { Volume } from './volume.ts';
 
 /** Descriptors kept open at most, over all directories. */
@@ -49,6 +44,8 @@ export interface ApplierOptions {
   }[];
   /** A scan found contents that differ from the primary's. */
   readonly onNeed: (need: Need) => void;
+  /** See `trust.ts`, asked at the beginning of a scan; NaN, and without it: nothing is trusted. */
+  readonly trustedSinceMs?: () => number;
 }
 
 /** What a restart found: see `redo.ts`. One plan per directory whose marker calls for one. */
@@ -62,14 +59,16 @@ export class Applier {
   readonly volumes: readonly Volume[];
   readonly #record = new RecordView();
   readonly #contexts: readonly ApplyContext[];
+  readonly #trustedSinceMs: () => number;
   #redo: Redo | undefined;
   #sequence = 0;
   /** Why nothing but a scan is accepted. */
   #strange: ApplyFault | undefined;
 
   /** Sets the umask of the process to 0: modes come from the records alone. */
-  constructor({ directories, onNeed }: ApplierOptions) {
+  constructor({ directories, onNeed, trustedSinceMs }: ApplierOptions) {
     sys.umask(0);
+    this.#trustedSinceMs = trustedSinceMs ?? ((): number => Number.NaN);
     const share = Math.floor(OPEN_MAX / 2 / Math.max(1, directories.length));
     const openMax = Math.max(OPEN_MIN_PER_DIRECTORY, share);
     const record = this.#record;
@@ -77,7 +76,7 @@ export class Applier {
       return new Volume({ index, fd, label, openMax });
     });
     this.#contexts = this.volumes.map((volume) => {
-      return { volume, record, scan: new ScanState(), onNeed };
+      return { volume, record, scan: new ScanState(), trust: new Trust(), onNeed };
     });
   }
 
@@ -135,7 +134,10 @@ export class Applier {
     const { record } = context;
     if (record.type === recordType.scanBegin) return this.#scanBegin();
     if (record.type === recordType.scanEnd) {
-      for (const { scan } of this.#contexts) scan.reset();
+      for (const { scan, trust } of this.#contexts) {
+        scan.reset();
+        trust.end();
+      }
       return 0;
     }
     if (record.type === recordType.commit) return 0;
@@ -188,8 +190,9 @@ export class Applier {
   }
 
   #scanBegin(): number {
-    for (const { volume, scan } of this.#contexts) {
+    for (const { volume, scan, trust } of this.#contexts) {
       scan.reset();
+      trust.begin(this.#trustedSinceMs());
       // Whoever had orphans open wrote another stream.
       let result = volume.removeOrphans();
       if (result === 0) result = volume.clearMarker();
@@ -236,10 +239,8 @@ function applyContents(context: ApplyContext, path: string): number {
       return applyScanHash(context, path);
     case recordType.scanLink:
       return placeLink(context);
-    case recordType.scanObject: {
-      const placed = placeObject(context);
-      return placed < 0 ? placed : settleObject(context, path);
-    }
+    case recordType.scanObject:
+      return applyScanObject(context, path);
     case recordType.scanDirBegin:
       scan.begin(path);
       return 0;

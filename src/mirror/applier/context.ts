@@ -1,15 +1,17 @@
 // What the functions that apply one kind of record get to work with.
 import type { RecordView } from './record-view.ts';
 import type { ScanState } from './scan-state.ts';
+import type { Trust } from './trust.ts';
 import type { Volume } from './volume.ts';
 
-/** A range of a file whose contents the primary has to send. */
+/** A range of a file whose contents the primary has to send, or with `compare` to announce by hashes. */
 export interface Need {
   readonly directory: number;
   /** Latin1. */
   readonly path: string;
   readonly offset: number;
   readonly length: number;
+  readonly compare: boolean;
 }
 
 /** The record at hand and where it belongs. One object per protected directory, used again. */
@@ -17,6 +19,7 @@ export interface ApplyContext {
   readonly volume: Volume;
   readonly record: RecordView;
   readonly scan: ScanState;
+  readonly trust: Trust;
   readonly onNeed: (need: Need) => void;
 }
 

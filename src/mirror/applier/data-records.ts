@@ -136,6 +136,7 @@ function ask(context: ApplyContext, path: string, from: number, to: number): voi
     path,
     offset: record.offset + from,
     length: to - from,
+    compare: false,
   });
 }
 

@@ -43,6 +43,8 @@ export class RecordView {
   view: DataView = new DataView(new ArrayBuffer(0));
   type = 0;
   duringScan = false;
+  /** See `recordFlag.unchanged`. */
+  isUnchanged = false;
   directory = 0;
   epoch = 0;
   sequence = 0;
@@ -70,7 +72,9 @@ export class RecordView {
     }
     this.view = view;
     this.type = view.getUint8(at + field.type);
-    this.duringScan = (view.getUint8(at + field.flags) & recordFlag.duringScan) !== 0;
+    const flags = view.getUint8(at + field.flags);
+    this.duringScan = (flags & recordFlag.duringScan) !== 0;
+    this.isUnchanged = (flags & recordFlag.unchanged) !== 0;
     this.directory = view.getUint8(at + field.directory);
     this.epoch = view.getUint32(at + field.epoch, true);
     this.sequence = readU53(view, at + field.sequence);

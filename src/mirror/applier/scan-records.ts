@@ -18,8 +18,49 @@ import type { Place } from './volume.ts';
 
 const target = Buffer.alloc(4096);
 
+/** `scanObject`: makes the object what the record says, unless it may be trusted to be so already. */
+export function applyScanObject(context: ApplyContext, path: string): number {
+  const { record, volume, onNeed } = context;
+  const isEqual = isKnownToBeEqual(context);
+  const placed = placeObject(context);
+  if (placed < 0 || isEqual) return placed;
+  const settled = settleObject(context, path);
+  if (settled === 0 && record.isUnchanged && record.offset > 0) {
+    const range = { offset: 0, length: record.offset, compare: true };
+    onNeed({ directory: volume.index, path, ...range });
+  }
+  return settled;
+}
+
+/** Looks at what is here before anything of it is changed. */
+function isKnownToBeEqual(context: ApplyContext): boolean {
+  const { record, volume, trust } = context;
+  const { path } = record;
+  const { stat } = volume;
+  const type = record.attribute(attrField.mode) & S.IFMT;
+  if (type !== S.IFDIR && !record.isUnchanged) return false;
+  const place = path === '' ? undefined : volume.place(path);
+  if (typeof place === 'number') return false;
+  const present = place === undefined ? stat.fd(volume.root.fd) : volume.statPlace(place, stat);
+  const isSame = present === 0 && (stat.mode & S.IFMT) === type;
+  if (type === S.IFDIR) {
+    trust.meetDirectory(path, isSame ? stat : undefined);
+    return false;
+  }
+  return isSame && stat.nlink === 1 && hasSameSizeAndTime(context) && trust.isTrusted(path, stat);
+}
+
+/** Not a proof, but where it differs no other proof counts. */
+function hasSameSizeAndTime({ record, volume: { stat } }: ApplyContext): boolean {
+  return (
+    stat.size === record.offset &&
+    stat.mtimeSec === record.seconds(attrField.mtimeSec) &&
+    stat.mtimeNsec === record.attribute(attrField.mtimeNsec)
+  );
+}
+
 /** `scanObject`, the names: something of the right type is at `path`, with an inode of its own. */
-export function placeObject(context: ApplyContext): number {
+function placeObject(context: ApplyContext): number {
   const { volume, record, scan } = context;
   const { path } = record;
   if (path === '') return 0;
@@ -76,7 +117,7 @@ function isSameKind({ volume, record }: ApplyContext, place: Place): boolean {
 }
 
 /** `scanObject`, the rest: owner, mode, extended attributes, times, size. */
-export function settleObject(context: ApplyContext, path: string): number {
+function settleObject(context: ApplyContext, path: string): number {
   const { volume, record } = context;
   const xattrs = decodeXattrs(record.payload.subarray(NAMESPACE_BYTES));
   if (xattrs === undefined) return -errno.EINVAL;
@@ -139,7 +180,8 @@ export function placeLink(context: ApplyContext): number {
 
 /** `scanDirEnd`, the names: those that were not seen since `scanDirBegin` go. */
 export function pruneDirectory(context: ApplyContext): number {
-  const { volume, record, scan } = context;
+  const { volume, record, scan, trust } = context;
+  trust.leaveDirectory(record.path);
   const seen = scan.seenIn(record.path);
   if (seen === undefined) return -errno.EINVAL;
   const directory = volume.directory(record.path);

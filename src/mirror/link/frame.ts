@@ -18,8 +18,9 @@ import { RECORD_BYTES_MAX, readU53, writeU53 } from '../../journal/record.ts';
  * Version of the link's protocol; both ends must have the same.
  *
  *  1  first
+ *  2  marks: hello says what both nodes may know in common, scans of mode `changed`
  */
-export const LINK_VERSION = 1;
+export const LINK_VERSION = 2;
 export const FRAME_HEADER_BYTES = 8;
 export const CONTROL_BODY_BYTES_MAX = 64 * KiB;
 export const RECORDS_BODY_BYTES_MAX = 2 * MiB;

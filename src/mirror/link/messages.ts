@@ -1,5 +1,6 @@
 // Control messages of the link: JSON bodies, checked against a schema before anything is believed.
 import { z } from 'zod';
+import { MARKS_MAX } from '../../journal/marks.ts';
 import { PATH_BYTES_MAX } from '../../journal/record.ts';
 import { CONTROL_BODY_BYTES_MAX, COPY_STATES, encodeFrame } from './frame.ts';
 
@@ -32,11 +33,20 @@ export const helloSchema = z.strictObject({
   tailSequence: sequence,
   /** Which acknowledgement of a commit somebody waits for: it is hurried, others are not. */
   commitsWaitFor: commitsWaitForSchema,
+  /** Points of which the primary has marks (see journal/marks.ts). */
+  marks: z.array(position).max(MARKS_MAX),
   /** The standby process last spoken to (`life` of its welcome), and its needs received so far. */
   life: id128.nullable(),
   needsReceived: z.int().min(0),
 });
 export type Hello = z.infer<typeof helloSchema>;
+
+/**
+ * `full`: contents are sent. `hash`: contents are announced by hashes, what differs is sent. `changed`:
+ * so is what either side has changed since a point that both know; the rest is equal.
+ */
+const SCAN_MODES = ['full', 'hash', 'changed'] as const;
+export type ScanMode = (typeof SCAN_MODES)[number];
 
 export const welcomeSchema = z.strictObject({
   epoch,
@@ -53,11 +63,21 @@ export const welcomeSchema = z.strictObject({
   copy: z.enum(COPY_STATES),
   action: z.discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal('resume'), from: sequence }),
-    z.strictObject({ kind: z.literal('scan'), mode: z.enum(['full', 'hash']) }),
+    z.strictObject({
+      kind: z.literal('scan'),
+      mode: z.enum(SCAN_MODES),
+      /** Mode `changed`: what neither side has changed after this point is equal. */
+      since: position.nullable(),
+    }),
   ]),
 });
 export type Welcome = z.infer<typeof welcomeSchema>;
-export type ScanMode = 'full' | 'hash';
+/** What the standby wants to be scanned. */
+export interface ScanWish {
+  readonly mode: ScanMode;
+  /** See {@link welcomeSchema}. */
+  readonly since: StreamPosition | null;
+}
 
 export const refuseSchema = z.strictObject({
   code: z.string().max(64),
@@ -65,8 +85,12 @@ export const refuseSchema = z.strictObject({
 });
 export type Refuse = z.infer<typeof refuseSchema>;
 
-/** A range whose contents differ. The path has one character per byte. */
+/**
+ * A range whose contents differ, or, with `compare`, one that may differ: its hashes are wanted first.
+ * The path has one character per byte.
+ */
 export const needRangeSchema = z.strictObject({
+  compare: z.boolean(),
   directory: z.int().min(0).max(255),
   path: z
     .string()

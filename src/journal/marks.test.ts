@@ -1,0 +1,106 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { array, assert, constantFrom, nat, property, record } from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { commonPoint, type MarkedPoint, Marks, MARKS_MAX } from './marks.ts';
+
+const GROUP = 'a'.repeat(32);
+const S = '1'.repeat(32);
+const T = '2'.repeat(32);
+const NOW = 1_000_000;
+
+describe('Marks', () => {
+  let directory: string;
+  let path: string;
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'marks-'));
+    path = join(directory, 'marks.json');
+  });
+  afterEach(() => rmSync(directory, { recursive: true }));
+
+  it('keeps marks across restarts, the newest ones when there are too many', () => {
+    const marks = Marks.open(path, GROUP, NOW);
+    for (let n = 0; n < MARKS_MAX + 10; n += 1) marks.add({ streamId: S, sequence: n, wallMs: n });
+    const again = Marks.open(path, GROUP, NOW);
+    expect(again.fault).toBeUndefined();
+    expect(again.all).toHaveLength(MARKS_MAX);
+    expect(again.upTo({ streamId: S, sequence: 20 })?.wallMs).toBe(20);
+    expect(again.upTo({ streamId: S, sequence: 9 })).toBeUndefined();
+    expect(again.upTo({ streamId: T, sequence: 20 })).toBeUndefined();
+    again.clear();
+    expect(Marks.open(path, GROUP, NOW).all).toEqual([]);
+  });
+
+  it.each([
+    ['truncated', (text: string): string => text.slice(0, 20), /damaged/],
+    ['empty', (): string => '', /damaged/],
+    [
+      'of another version',
+      (t: string): string => t.replace('"version":1', '"version":9'),
+      /damaged/,
+    ],
+    [
+      'of another group',
+      (t: string): string => t.replace(GROUP, 'b'.repeat(32)),
+      /belongs to group b/,
+    ],
+    [
+      'with a number out of range',
+      (t: string): string => t.replace('"sequence":5', '"sequence":-5'),
+      /damaged/,
+    ],
+  ])('does not use a file that is %s, and says so', (_, spoil, message) => {
+    Marks.open(path, GROUP, NOW).add({ streamId: S, sequence: 5, wallMs: 5 });
+    writeFileSync(path, spoil(readFileSync(path, 'utf8')));
+    const marks = Marks.open(path, GROUP, NOW);
+    expect(marks.fault).toMatch(message);
+    expect(marks.all).toEqual([]);
+    marks.add({ streamId: S, sequence: 6, wallMs: 6 });
+    expect(Marks.open(path, GROUP, NOW).all).toHaveLength(1);
+  });
+
+  it('does not use marks when the clock was set back behind them', () => {
+    Marks.open(path, GROUP, NOW).add({ streamId: S, sequence: 5, wallMs: NOW });
+    expect(Marks.open(path, GROUP, NOW - 1).fault).toMatch(/clock/);
+  });
+});
+
+const at = (streamId: string, ...sequences: number[]): MarkedPoint[] =>
+  sequences.map((sequence) => ({ streamId, sequence }));
+
+describe('commonPoint', () => {
+  it.each([
+    ['nothing in common', at(S, 1), at(T, 1), undefined],
+    ['no marks', [], at(S, 1), undefined],
+    ['the same mark', at(S, 7), at(S, 7), 7],
+    ['one is further', at(S, 3, 9), at(S, 5), 5],
+    ['the other is further', at(S, 5), at(S, 3, 9), 5],
+    ['all marks of one are later', at(S, 9), at(S, 5), undefined],
+    ['the later of two streams', [...at(S, 3), ...at(T, 8)], [...at(S, 4), ...at(T, 8)], 8],
+  ])('%s', (_, ours, theirs, expected) => {
+    expect(commonPoint(ours, theirs)?.sequence).toBe(expected);
+    expect(commonPoint(theirs, ours)?.sequence).toBe(expected);
+  });
+
+  it('is at or after a mark of each, and at or before the last of each', () => {
+    const marks = array(record({ streamId: constantFrom(S, T), sequence: nat(30) }), {
+      maxLength: 12,
+    });
+    assert(
+      property(marks, marks, (ours, theirs) => {
+        const point = commonPoint(ours, theirs);
+        const fits = (candidate: MarkedPoint): boolean =>
+          [ours, theirs].every((side) => {
+            const own = side.filter(({ streamId }) => streamId === candidate.streamId);
+            const sequences = own.map(({ sequence }) => sequence);
+            const least = Math.min(...sequences);
+            return least <= candidate.sequence && Math.max(...sequences) >= candidate.sequence;
+          });
+        if (point !== undefined) expect(fits(point)).toBe(true);
+        const others = [...ours, ...theirs].filter(fits).map(({ sequence }) => sequence);
+        expect(point?.sequence).toBe(others.length === 0 ? undefined : Math.max(...others));
+      }),
+    );
+  });
+});

@@ -1,0 +1,111 @@
+// Makes marks on the primary (see journal/marks.ts): asks the capture thread for a point, brings the
+// data underneath to the disk, waits until the standby has everything up to that point on its disk too.
+//
+// Nothing waits for this, and nothing breaks without it: fewer marks mean that more is compared when one
+// of the nodes comes back after a crash.
+import type { Clock } from '../core/clock.ts';
+import { messageOf } from '../core/errors.ts';
+import type { Logger } from '../core/logger.ts';
+import { MARK_SLACK_MS, type Marks } from '../journal/marks.ts';
+import { Checkpointer, type SyncTarget } from '../mirror/checkpointer.ts';
+
+/** Between two marks. The kernel writes dirty data out after half of it anyway. */
+const MARK_INTERVAL_MS = 60_000;
+const LOOK_INTERVAL_MS = 1000;
+const STANDBY_TIMEOUT_MS = 30_000;
+/** A wall clock that was set back by more makes times of changes worthless. */
+const STEP_BACK_MS = 250;
+
+/** A point between two changes; see CaptureReport. */
+export interface Point {
+  readonly sequence: number;
+  readonly wallMs: number;
+}
+
+/** What the keeper needs of the group around it. */
+export interface MarkedGroup {
+  readonly streamId: string;
+  readonly roots: readonly SyncTarget[];
+  /** The standby has a complete copy and no scan is under way. */
+  isComplete(): boolean;
+  /** Last record captured. */
+  sequence(): number;
+  askPoint(): void;
+  /** Resolves when the standby has everything up to `sequence` on its disk; rejects when not in time. */
+  drained(sequence: number, timeoutMs: number): Promise<void>;
+}
+
+export class MarkKeeper {
+  readonly #group: MarkedGroup;
+  readonly #marks: Marks;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #checkpointer: Checkpointer;
+  #timer: NodeJS.Timeout | undefined;
+  #isMaking = false;
+  #markedSequence = -1;
+  #markedAt = Number.NEGATIVE_INFINITY;
+  /** Wall clock minus monotonic clock. */
+  #offsetMs: number;
+
+  constructor(
+    group: MarkedGroup,
+    { marks, clock, logger }: { marks: Marks; clock: Clock; logger: Logger },
+  ) {
+    this.#group = group;
+    this.#marks = marks;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#checkpointer = new Checkpointer(group.roots);
+    this.#offsetMs = clock.wallMs() - clock.monotonicMs();
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => this.#look(), LOOK_INTERVAL_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  #look(): void {
+    this.#watchClock();
+    const now = this.#clock.monotonicMs();
+    const isDue = now - this.#markedAt >= MARK_INTERVAL_MS;
+    const isNews = this.#group.sequence() !== this.#markedSequence;
+    if (this.#isMaking || !isDue || !isNews || !this.#group.isComplete()) return;
+    this.#isMaking = true;
+    this.#markedAt = now;
+    this.#group.askPoint();
+  }
+
+  /** The capture thread has answered. */
+  async make(point: Point): Promise<void> {
+    try {
+      await this.#checkpointer.sync();
+      await this.#group.drained(point.sequence, STANDBY_TIMEOUT_MS);
+      if (!this.#group.isComplete()) return;
+      const { streamId } = this.#group;
+      const wallMs = point.wallMs - MARK_SLACK_MS;
+      this.#marks.add({ streamId, sequence: point.sequence, wallMs });
+      this.#markedSequence = point.sequence;
+    } catch (thrown) {
+      this.#logger.info({ message: messageOf(thrown) }, 'no mark');
+    } finally {
+      this.#isMaking = false;
+    }
+  }
+
+  #watchClock(): void {
+    const offsetMs = this.#clock.wallMs() - this.#clock.monotonicMs();
+    const stepMs = offsetMs - this.#offsetMs;
+    this.#offsetMs = offsetMs;
+    if (stepMs > -STEP_BACK_MS) return;
+    this.#logger.warn({ stepMs }, 'the clock was set back: marks are forgotten');
+    try {
+      this.#marks.clear();
+    } catch (thrown) {
+      this.#logger.error({ message: messageOf(thrown) }, 'marks cannot be forgotten');
+    }
+  }
+}
