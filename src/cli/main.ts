@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { addDoctorCommand } from './doctor-command.ts';
 import { addGroupCommands } from './group-commands.ts';
+import { addLimitCommands } from './limit-commands.ts';
 import { addNodeCommands } from './node-commands.ts';
 import { exitCode, fail } from './output.ts';
 
@@ -13,6 +14,7 @@ export function buildProgram(): Command {
     .exitOverride();
   addNodeCommands(program);
   addGroupCommands(program);
+  addLimitCommands(program);
   addDoctorCommand(program);
   return program;
 }

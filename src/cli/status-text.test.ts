@@ -14,6 +14,7 @@ const view = {
   status: null,
   trouble: null,
   failover: null,
+  bandwidth: null,
 } as const;
 
 const group: GroupStatus = {
@@ -31,6 +32,8 @@ const group: GroupStatus = {
   backlogBytes: 0,
   lagMs: 3,
   scan: null,
+  limit: null,
+  wireBytesPerSecond: null,
   directories: ['/srv/shop'],
   troubles: [],
   local: view,

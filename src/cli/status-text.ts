@@ -50,6 +50,7 @@ function notesOf(group: GroupStatus): string[] {
     notes.push(`! ${group.name}: link ${group.link}: ${group.linkReason}`);
   }
   for (const view of [group.local, group.remote]) notes.push(...failoverNotes(group.name, view));
+  if (group.limit !== null) notes.push(`  ${group.name}: bandwidth limit ${group.limit}`);
   const scan = scanOf(group);
   if (scan !== null) notes.push(`  ${group.name}: ${scanText(scan)}`);
   return notes;

@@ -51,6 +51,11 @@ export class RingProducer {
     this.#head = Atomics.load(this.#control, HEAD) >>> 0;
   }
 
+  /** Position behind the last published byte. */
+  get head(): number {
+    return this.#head;
+  }
+
   /** Bytes published and not yet released. */
   get usedBytes(): number {
     return (this.#head - (Atomics.load(this.#control, RELEASED) >>> 0)) >>> 0;

@@ -56,6 +56,49 @@ export function parseDurationMs(text: string): number {
   return Math.round(Number(match[1]) * unit);
 }
 
+/** Bits per unit. Only with an upper-case B are bytes meant. */
+const RATE_UNITS_BITS: Readonly<Record<string, number>> = {
+  bit: 1,
+  kbit: 1e3,
+  Mbit: 1e6,
+  Gbit: 1e9,
+  kB: 8e3,
+  MB: 8e6,
+  GB: 8e9,
+  KiB: 8 * KiB,
+  MiB: 8 * MiB,
+  GiB: 8 * GiB,
+};
+
+/** Parses `50 Mbit/s`, `10mbit`, `5 MB/s` into bytes per second. */
+export function parseRate(text: string): number {
+  const match = /^\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*(?:\/\s*s)?\s*$/i.exec(text);
+  const written = match?.[2] ?? '';
+  const isBits = written.toLowerCase().endsWith('bit');
+  const unit = Object.keys(RATE_UNITS_BITS).find((known) =>
+    isBits ? known.toLowerCase() === written.toLowerCase() : known === written,
+  );
+  if (match === null || unit === undefined) {
+    throw new UnderstudyError(
+      'RATE_INVALID',
+      `"${text}" is not a bandwidth: write for example "50 Mbit/s" or "5 MB/s"`,
+    );
+  }
+  return Math.round((Number(match[1]) * (RATE_UNITS_BITS[unit] ?? 1)) / 8);
+}
+
+/** Bytes per second: `6_250_000` → `50 Mbit/s`. */
+export function formatRate(bytesPerSecond: number): string {
+  const units = ['bit/s', 'kbit/s', 'Mbit/s', 'Gbit/s'];
+  let value = bytesPerSecond * 8;
+  let index = 0;
+  while (value >= 1000 && index < units.length - 1) {
+    value /= 1000;
+    index += 1;
+  }
+  return `${Number(value.toPrecision(3))} ${units[index] ?? ''}`;
+}
+
 /** `1536` → `1.5 KiB`. */
 export function formatBytes(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];

@@ -6,6 +6,7 @@ import { flushCompileCache } from 'node:module';
 import { present } from '../core/assert.ts';
 import { type RingMemory, RingProducer } from '../core/byte-ring.ts';
 import { messageOf } from '../core/errors.ts';
+import { ScanPace } from '../core/scan-pace.ts';
 import { Capture } from './capture.ts';
 import { CommitGate } from './commit-gate.ts';
 import { Driver } from './driver.ts';
@@ -35,6 +36,8 @@ export interface CaptureThreadData {
   readonly directories: readonly CaptureDirectory[];
   readonly ring: RingMemory;
   readonly gate: SharedArrayBuffer;
+  /** See {@link ScanPace}. */
+  readonly pace: SharedArrayBuffer;
   readonly epoch: number;
   readonly firstSequence: number;
   /** Capture from the start: the standby continues without a first copy. */
@@ -75,6 +78,7 @@ class CaptureThread {
   readonly #doorbell: Int32Array;
   readonly #mounts: readonly Mount[];
   readonly #capture: Capture;
+  readonly #pace: ScanPace;
   readonly #driver: Driver;
   #scanner: Scanner | undefined;
   #nextScanStepMs = 0;
@@ -85,6 +89,7 @@ class CaptureThread {
     this.#doorbell = new Int32Array(data.doorbell);
     this.#capture = new Capture(new RingProducer(data.ring), data.epoch, data.firstSequence);
     this.#capture.enabled = data.enabled;
+    this.#pace = new ScanPace(data.pace);
     const gate = new CommitGate(data.gate);
     this.#mounts = data.directories.map(
       (entry, index) =>
@@ -140,7 +145,7 @@ class CaptureThread {
     switch (command.type) {
       case 'scan':
         this.#scanner?.abort();
-        this.#scanner = new Scanner(command.plan, this.#mounts, this.#capture);
+        this.#scanner = new Scanner(command.plan, this.#mounts, this.#capture, this.#pace);
         this.#capture.ring.wake();
         return;
       case 'need':

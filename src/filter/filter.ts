@@ -2,6 +2,7 @@
 // the capture thread and its helpers, unmounts.
 import { createRing, type RingMemory } from '../core/byte-ring.ts';
 import { UnderstudyError } from '../core/errors.ts';
+import { ScanPace } from '../core/scan-pace.ts';
 import { AT, errno, errnoName, MNT, MS, O } from '../linux/constants.ts';
 import { addressOf, cstring, sys } from '../linux/libc.ts';
 import { Stat } from '../linux/stat.ts';
@@ -58,6 +59,8 @@ export interface FilterListener {
 export class Filter {
   readonly ring: RingMemory;
   readonly commits: CommitReleaser;
+  /** How far a scan may be ahead: the sender's to set. */
+  readonly scanPace = new ScanPace();
   readonly #options: FilterOptions;
   readonly #leaseSource: LeaseSource | null;
   readonly #lease: Lease | undefined;
@@ -152,6 +155,7 @@ export class Filter {
     const data = {
       directories: this.#directories,
       ring: this.ring,
+      pace: this.scanPace.memory,
       epoch: this.#options.epoch,
       firstSequence: this.#options.firstSequence,
       enabled: this.#options.captureFromStart,

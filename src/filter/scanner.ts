@@ -22,6 +22,7 @@ import {
   recordFlag,
   recordType,
 } from '../journal/record.ts';
+import type { ScanPace } from '../core/scan-pace.ts';
 import { O, S, SEEK } from '../linux/constants.ts';
 import { DirectoryReader } from '../linux/dirents.ts';
 import { addressOf, cstring, EMPTY_NAME, sys } from '../linux/libc.ts';
@@ -105,6 +106,7 @@ export class Scanner {
   readonly #plan: ScanPlan;
   readonly #mounts: readonly Mount[];
   readonly #capture: Capture;
+  readonly #pace: ScanPace;
   readonly #directories: PendingTree[] = [];
   #directory: OpenDirectory | undefined;
   #file: OpenFile | undefined;
@@ -132,10 +134,11 @@ export class Scanner {
   readonly #target = Buffer.alloc(4096);
   finished = false;
 
-  constructor(plan: ScanPlan, mounts: readonly Mount[], capture: Capture) {
+  constructor(plan: ScanPlan, mounts: readonly Mount[], capture: Capture, pace: ScanPace) {
     this.#plan = plan;
     this.#mounts = mounts;
     this.#capture = capture;
+    this.#pace = pace;
     this.#linked = mounts.map(() => new Set<Node>());
     this.#hashed = mounts.map(() => new Map<string, HashedFile>());
     capture.enabled = true;
@@ -217,11 +220,15 @@ export class Scanner {
     return this.#hashed.some((files) => files.size > HASHED_FILES_MAX);
   }
 
-  /** Works until `deadlineMs` (performance.now) or until the ring is half full. True when it did something. */
+  /**
+   * Works until `deadlineMs` (performance.now), until the ring is half full or until it is as far ahead
+   * of what was sent as it may. True when it did something.
+   */
   step(deadlineMs: number): boolean {
     let worked = false;
     while (!this.finished && performance.now() < deadlineMs) {
       if (this.#capture.ring.usedBytes > this.#capture.ring.capacity / 2) return worked;
+      if (this.#pace.isAhead(this.#capture.ring.head)) return worked;
       if (!this.#advance()) return worked;
       worked = true;
     }
@@ -464,11 +471,12 @@ export class Scanner {
       return this.#closeFile();
     }
     const hole = sys.lseek(fd, dataFrom, SEEK.HOLE);
-    const to = Math.min(hole < 0 ? size : hole, size, dataFrom + CHUNK_BYTES);
-    const done =
-      this.#plan.mode === 'full'
-        ? this.#data(mount, node, fd, { offset: dataFrom, length: to - dataFrom })
-        : this.#hash(file, dataFrom, to);
+    const isData = this.#plan.mode === 'full';
+    const chunk = isData ? this.#pace.chunkBytes(CHUNK_BYTES) : CHUNK_BYTES;
+    const to = Math.min(hole < 0 ? size : hole, size, dataFrom + chunk);
+    const done = isData
+      ? this.#data(mount, node, fd, { offset: dataFrom, length: to - dataFrom })
+      : this.#hash(file, dataFrom, to);
     file.at = done === 0 ? size : dataFrom + done;
   }
 
@@ -565,14 +573,15 @@ export class Scanner {
   #sendNeeded(mount: Mount, node: Node, need: NeededRange): void {
     const fd = mount.inodes.open(node, O.RDONLY | O.CLOEXEC);
     if (fd < 0) return;
-    for (let at = need.offset; at < need.offset + need.length;) {
-      const length = Math.min(CHUNK_BYTES, need.offset + need.length - at);
-      const sent = this.#data(mount, node, fd, { offset: at, length });
-      this.#bytes -= sent;
-      if (sent === 0) break;
-      at += sent;
-    }
+    const length = Math.min(this.#pace.chunkBytes(CHUNK_BYTES), need.length);
+    const sent = this.#data(mount, node, fd, { offset: need.offset, length });
+    this.#bytes -= sent;
     sys.close(fd);
+    // What is left has its turn after other changes; the contents may have moved on by then.
+    if (sent > 0 && sent < need.length) {
+      this.#needs.unshift({ ...need, offset: need.offset + sent, length: need.length - sent });
+      return;
+    }
     this.#endFile(mount, node);
   }
 

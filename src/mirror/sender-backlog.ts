@@ -106,6 +106,11 @@ export class Backlog {
   get spilledBytes(): number {
     return this.#spill.bytes;
   }
+  /** Ring position of the next record to send, when that is in the ring or yet to come. */
+  get sentPosition(): number {
+    // A mark that the ring begins anew may be all that has come: nobody has to send that.
+    return this.hasNext ? this.#position : this.#ring.readable(this.#sealed).position;
+  }
   /** The ring, for waiting on it. */
   get ring(): RingConsumer {
     return this.#ring;

@@ -8,6 +8,7 @@ import { RingProducer, type RingMemory } from '../core/byte-ring.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
 import { UnderstudyError } from '../core/errors.ts';
 import { type Logger, silentLogger } from '../core/logger.ts';
+import type { ScanPace } from '../core/scan-pace.ts';
 import { KiB } from '../core/units.ts';
 import {
   type Ack,
@@ -31,6 +32,7 @@ import {
 } from './link/messages.ts';
 import type { LinkIdentity } from './link/tls.ts';
 import { Backlog } from './sender-backlog.ts';
+import { Throttle } from './throttle.ts';
 
 export interface SenderOptions {
   readonly ring: RingMemory;
@@ -54,6 +56,17 @@ export interface SenderOptions {
   readonly linkTimeoutMs: number;
   /** Points of which this node has marks, see journal/marks.ts. */
   readonly marks: () => readonly StreamPosition[];
+  /** Where a scan learns how far ahead it may be. */
+  readonly scanPace: ScanPace;
+}
+
+export interface SenderTotals {
+  /** Taken from the ring, and their bytes. */
+  readonly records: number;
+  readonly bytes: number;
+  /** Bytes of records sent, and what they were on the wire. */
+  readonly sentBytes: number;
+  readonly wireBytes: number;
 }
 
 export interface SenderHandlers {
@@ -70,6 +83,12 @@ export interface SenderHandlers {
 
 /** Frames are about so long when there is much to send. */
 const FRAME_BYTES_TARGET = 256 * KiB;
+/** With a limit, what comes meanwhile waits for one frame no longer than this, unless a record is longer. */
+const LIMITED_FRAME_MS = 10;
+const LIMITED_FRAME_BYTES_MIN = 16 * KiB;
+/** With a limit, a scan is ahead of what was sent by what takes so long to send. */
+const SCAN_LEAD_MS = 100;
+const SCAN_LEAD_BYTES_MIN = 32 * KiB;
 /** Looks at the ring this often after it was empty before sleeping, when commits wait. */
 const SPINS = 20;
 /**
@@ -93,6 +112,7 @@ export class Sender {
   readonly #clock: Clock;
   readonly #backlog: Backlog;
   readonly #link: LinkClient;
+  readonly #throttle: Throttle;
   readonly #frame = Buffer.from(new ArrayBuffer(FRAME_HEADER_BYTES + RECORDS_BODY_BYTES_MAX));
   /** Where a chunk from disk is read to. */
   readonly #body = this.#frame.subarray(FRAME_HEADER_BYTES);
@@ -123,6 +143,7 @@ export class Sender {
     this.#logger = logger;
     this.#clock = clock;
     const { ring, firstSequence, spillDirectory, spillBytesMax } = options;
+    this.#throttle = new Throttle(clock);
     const onLost = (reason: string): void => this.#lost(reason);
     // Without a base no standby can make use of what comes before its scan.
     const mode = options.base === null ? 'dropping' : 'holding';
@@ -135,6 +156,7 @@ export class Sender {
         peerCertificate: options.peer.certificate,
         identity: options.identity,
         linkTimeoutMs: options.linkTimeoutMs,
+        throttle: this.#throttle,
       },
       {
         hello: () => this.#hello(),
@@ -156,6 +178,15 @@ export class Sender {
   start(): void {
     this.#link.start();
     void this.#watchRing();
+  }
+
+  /** Limits the bytes on the wire per second from now on; null: no limit. */
+  setLimit(bytesPerSecond: number | null): void {
+    this.#throttle.setRate(bytesPerSecond);
+    const lead = this.#throttle.bytesIn(SCAN_LEAD_MS);
+    const isLimited = this.#throttle.isLimited;
+    this.#options.scanPace.setLead(isLimited ? Math.max(SCAN_LEAD_BYTES_MIN, lead) : 0);
+    this.#publishPace();
   }
 
   get link(): { readonly state: LinkState; readonly reason: string } {
@@ -184,10 +215,10 @@ export class Sender {
   get spilledBytes(): number {
     return this.#backlog.spilledBytes;
   }
-  /** Records and their bytes taken from the ring, and bytes of records sent, since the start. */
-  get totals(): { readonly records: number; readonly bytes: number; readonly sentBytes: number } {
+  /** Since the start. */
+  get totals(): SenderTotals {
     const { records, bytes } = this.#backlog;
-    return { records, bytes, sentBytes: this.#sentBytes };
+    return { records, bytes, sentBytes: this.#sentBytes, wireBytes: this.#throttle.spentBytes };
   }
   /** Age of the oldest record that the standby does not have on disk. */
   get lagMs(): number {
@@ -220,7 +251,7 @@ export class Sender {
 
   /** After a drain: tells the standby that the stream ends here, cleanly, and stops. */
   close(): void {
-    if (this.#link.isUp) {
+    if (this.#link.isWritable) {
       const sequence = this.#backlog.headSequence;
       this.#link.write(encodeMessage(frameType.close, { sequence }), () => undefined);
     }
@@ -278,6 +309,7 @@ export class Sender {
     if (this.#stopped) return false;
     const more = this.#backlog.advance();
     if (this.#backlog.isCrowded) void this.#spill();
+    if (!this.#isSending) this.#publishPace();
     this.#send();
     return more;
   }
@@ -294,11 +326,23 @@ export class Sender {
       return;
     }
     let length = 0;
-    while (length < FRAME_BYTES_TARGET && backlog.hasNext && backlog.nextChunk === undefined) {
-      const room = FRAME_BYTES_TARGET - length;
+    const target = this.#frameBytes;
+    while (length < target && backlog.hasNext && backlog.nextChunk === undefined) {
+      const room = target - length;
       length += backlog.take(this.#frame, FRAME_HEADER_BYTES + length, room);
     }
     this.#write(this.#frame, length);
+  }
+
+  get #frameBytes(): number {
+    const limited = Math.max(LIMITED_FRAME_BYTES_MIN, this.#throttle.bytesIn(LIMITED_FRAME_MS));
+    return Math.min(FRAME_BYTES_TARGET, limited);
+  }
+
+  /** Nothing is under way: everything before the next record to send has left. */
+  #publishPace(): void {
+    const { sentPosition, nextChunk } = this.#backlog;
+    this.#options.scanPace.publish(sentPosition, nextChunk !== undefined);
   }
 
   async #sendSpilled(): Promise<void> {
@@ -324,6 +368,7 @@ export class Sender {
     this.#link.write(frame.subarray(0, FRAME_HEADER_BYTES + length), () => {
       if (connection !== this.#connection) return;
       this.#isSending = false;
+      this.#publishPace();
       if (this.#isPaced) this.#send();
       else this.#pump();
     });

@@ -8,6 +8,7 @@ import { parseGroupInput } from './group-definition.ts';
 import { deleteGroup } from './group-deletion.ts';
 import { nameSchema } from './group-spec.ts';
 import type { NodeService } from './node-service.ts';
+import { changeLimit, showLimit } from './limits.ts';
 import { invite, join, unpair } from './pairing.ts';
 import { switchover } from './switchover.ts';
 import { takeover, yieldByHand } from './takeover.ts';
@@ -77,6 +78,12 @@ export function buildAdminApi(service: NodeService): ControlServer {
       });
       const { group, ...options } = check(schema, params);
       return takeover(service, group, options);
+    },
+    limit: async (params) => {
+      const schema = z.strictObject({ group: nameSchema, bandwidth: z.unknown().optional() });
+      const { group, bandwidth } = check(schema, params);
+      if (bandwidth === undefined) return showLimit(service, group);
+      return changeLimit(service, group, bandwidth);
     },
     pause: async (params) => simply(service, 'pause', params),
     resume: async (params) => simply(service, 'resume', params),

@@ -15,6 +15,8 @@ const fine: CommitConditions = {
   hasAnswered: true,
   oldestWaitMs: 0,
   linkDownMs: 0,
+  sinceProgressMs: 60_000,
+  limit: null,
 };
 
 test('alone → together: the standby is in step', () => {
@@ -61,4 +63,16 @@ test('block: commits wait as long as it takes', () => {
 
 test('async never waits', () => {
   expect(decideCommits('together', { ...options, mode: 'async' }, fine).state).toBe('alone');
+});
+
+test('together → alone under a bandwidth limit: a slow standby is not called a lost one', () => {
+  const slow = { ...fine, oldestWaitMs: 2000, sinceProgressMs: 100 };
+  const limited = decideCommits('together', options, { ...slow, limit: '10 Mbit/s' });
+  expect(limited.state).toBe('alone');
+  expect(limited.reason).toMatch(/standby answers.*bandwidth limit lets through \(10 Mbit\/s\)/);
+  expect(decideCommits('together', options, slow).reason).toMatch(/standby answers.*link/);
+  const silent = { ...slow, sinceProgressMs: 2000, limit: '10 Mbit/s' };
+  expect(decideCommits('together', options, silent).reason).toContain('did not confirm');
+  const block = { ...options, onStandbyLoss: 'block' } as const;
+  expect(decideCommits('together', block, slow).state).toBe('together');
 });

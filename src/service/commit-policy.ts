@@ -5,6 +5,10 @@
 //
 // `alone` is said loudly. With `onStandbyLoss: block` a group that was together stays so: commits
 // wait until the standby is back.
+//
+// A standby that confirms, but late, is treated the same: an application must not hang for minutes
+// because much was written at once. Only the sentence differs, so that nobody looks for a dead standby
+// where a bandwidth limit or a slow line is the cause.
 import type { Ack } from '../mirror/link/frame.ts';
 
 export type CommitState = 'alone' | 'together';
@@ -28,6 +32,10 @@ export interface CommitConditions {
   readonly oldestWaitMs: number;
   /** How long the link has been down; 0 while it is up. */
   readonly linkDownMs: number;
+  /** How long ago the standby last confirmed something new. */
+  readonly sinceProgressMs: number;
+  /** The bandwidth limit in force, for people; null: none. */
+  readonly limit: string | null;
 }
 
 export interface CommitDecision {
@@ -60,6 +68,7 @@ function isInStep({ linkUp, ack, backlogBytes, hasAnswered }: CommitConditions):
 function lossReason(options: CommitPolicyOptions, now: CommitConditions): string | undefined {
   const { syncTimeoutMs } = options;
   if (now.oldestWaitMs >= syncTimeoutMs) {
+    if (now.sinceProgressMs < syncTimeoutMs) return slowReason(options, now);
     return `the standby did not confirm a commit within ${syncTimeoutMs} ms: the group goes on alone`;
   }
   if (now.linkDownMs >= syncTimeoutMs) {
@@ -73,4 +82,12 @@ function lossReason(options: CommitPolicyOptions, now: CommitConditions): string
     return `the copy is ${now.ack.copy}: the group goes on alone until it is complete`;
   }
   return undefined;
+}
+
+/** The standby is not lost: more is written than gets through. */
+function slowReason({ syncTimeoutMs }: CommitPolicyOptions, { limit }: CommitConditions): string {
+  const waited = `a commit waited ${syncTimeoutMs} ms`;
+  return limit === null
+    ? `${waited}: the standby answers, but more is written than the link or the standby takes; the group goes on alone until they have caught up`
+    : `${waited} for its turn: the standby answers, but more is written than the bandwidth limit lets through (${limit}); the group goes on alone until it is sent`;
 }

@@ -8,6 +8,7 @@ import {
   fencingInputSchema,
 } from '../cluster/settings.ts';
 import { UnderstudyError } from '../core/errors.ts';
+import { defineBandwidth } from './bandwidth-input.ts';
 import { GiB, MiB, parseBytes, parseDurationMs } from '../core/units.ts';
 import {
   absolutePathSchema,
@@ -115,6 +116,7 @@ const groupInputSchema = z.strictObject({
       ring: textSize.optional(),
       backlog: textSize.optional(),
       journal: textSize.optional(),
+      /** A rate, `unlimited`, or a schedule: see bandwidth-input.ts. */
       bandwidth: z.unknown().optional(),
       compression: z.unknown().optional(),
     })
@@ -144,11 +146,9 @@ const commandAgentInputSchema = z.strictObject({
 /** Checks a group as a person wrote it. Errors: GROUP_INVALID, NOT_AVAILABLE_YET. */
 export function parseGroupInput(value: unknown, origin: string): GroupInput {
   const input = parseStrictly(groupInputSchema, value, { code: 'GROUP_INVALID', origin });
-  const wanted: readonly [string, boolean][] = [
-    ['replication.bandwidth', input.replication?.bandwidth !== undefined],
-    ['replication.compression', input.replication?.compression !== undefined],
-  ];
-  for (const [key, present] of wanted) if (present) throw notAvailable(origin, `"${key}"`);
+  if (input.replication?.compression !== undefined) {
+    throw notAvailable(origin, '"replication.compression"');
+  }
   for (const agent of input.agents ?? []) {
     if (agent.use !== 'command') throw notAvailable(origin, `the agent "${agent.use}"`);
   }
@@ -217,6 +217,10 @@ function defineReplication(
     ringBytes: sizeOr(input.ring, 32 * MiB),
     backlogBytesMax: sizeOr(input.backlog, 8 * GiB),
     journalBytesMax: sizeOr(input.journal, 4 * GiB),
+    bandwidth: {
+      ...defineBandwidth(input.bandwidth ?? 'unlimited', `${origin}, replication`),
+      revision: 0,
+    },
   };
   return parseStrictly(specReplicationSchema, replication, {
     code: 'GROUP_INVALID',

@@ -14,6 +14,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { unreachable } from '../core/assert.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
+import type { Bandwidth } from './bandwidth.ts';
 import { type AgentContext, startAgents, stopAgents } from './agent-runner.ts';
 import { type ControlEvent, makeEvent } from './control-channel.ts';
 import { makePrivateDirectory, readJsonFile, writeJsonDurably } from './durable-file.ts';
@@ -37,6 +38,7 @@ const ASK_TIMEOUT_MS = 1500;
 const MOUNT_TIMEOUT_MS = 60_000;
 /** Refusals after which a group process goes on as if nothing had been asked. */
 const HARMLESS_REFUSALS: readonly string[] = ['DIRECTORY_BUSY', 'COPY_NOT_UP_TO_DATE'];
+const LIMIT_TIMEOUT_MS = 5000;
 const LAST_WORDS_MS = 3000;
 const KILL_TIMEOUT_MS = 10_000;
 const SEQUENCE_SAVE_INTERVAL_MS = 10_000;
@@ -59,11 +61,13 @@ export interface RuntimeOwner {
 }
 
 export class GroupRuntime {
-  readonly definition: GroupDefinition;
   readonly process: GroupProcess;
   readonly #context: RuntimeContext;
   readonly #files: GroupPaths;
   readonly #troubles = new Map<Trouble, string>();
+  #definition: GroupDefinition;
+  /** Revision of the bandwidth limit that the process was started with; -1: not known. */
+  #toldRevision = -1;
   #state: GroupState;
   #phase: Phase = 'stopped';
   #queue: Promise<unknown> = Promise.resolve();
@@ -87,7 +91,7 @@ export class GroupRuntime {
   readonly #retry = new RestartBackoff(() => void this.boot(0));
 
   constructor(definition: GroupDefinition, state: GroupState, context: RuntimeContext) {
-    this.definition = definition;
+    this.#definition = definition;
     this.#context = context;
     this.#state = state;
     this.#files = groupPaths(context.paths, definition.name);
@@ -104,6 +108,37 @@ export class GroupRuntime {
   /** Makes the group a managed one: its owner decides about its role from now on. */
   manageBy(owner: RuntimeOwner): void {
     this.#owner = owner;
+  }
+
+  get definition(): GroupDefinition {
+    return this.#definition;
+  }
+
+  /**
+   * Another bandwidth limit: persisted, then told to the primary's process if it runs here. One that is
+   * being started reads it anyway.
+   */
+  async changeBandwidth(bandwidth: Bandwidth): Promise<void> {
+    if (bandwidth.revision < this.definition.replication.bandwidth.revision) return;
+    const replication = { ...this.definition.replication, bandwidth };
+    this.#definition = { ...this.definition, replication };
+    writeJsonDurably(this.#files.definition, this.#definition);
+    await this.#tellBandwidth();
+  }
+
+  async #tellBandwidth(): Promise<void> {
+    if (this.#state.role !== 'primary' || this.#phase !== 'running') return;
+    const { bandwidth } = this.definition.replication;
+    this.#toldRevision = bandwidth.revision;
+    await this.process.call('limit', { bandwidth }, LIMIT_TIMEOUT_MS).catch((thrown: unknown) => {
+      this.#limitNotSet(thrown);
+    });
+    this.#poller.forget();
+  }
+
+  #limitNotSet(thrown: unknown): void {
+    const sentence = `group "${this.name}": the bandwidth limit is not in force: ${messageOf(thrown)}`;
+    this.emit('warning', 'LIMIT_NOT_SET', sentence);
   }
 
   get isManaged(): boolean {
@@ -205,6 +240,7 @@ export class GroupRuntime {
       changing: this.#pending > 0,
       position: this.#state.position,
       status: status === null ? null : { ...status },
+      bandwidth: this.definition.replication.bandwidth,
       trouble: this.#troubles.size === 0 ? null : [...this.#troubles.values()].join('; '),
       failover: this.#owner?.view == null ? null : { ...this.#owner.view },
     };
@@ -402,8 +438,10 @@ export class GroupRuntime {
 
   /** The peer was asked: draw the conclusions for this group. */
   onPeerView(view: NodeView | undefined): void {
-    if (view === undefined || this.isManaged) return;
+    if (view === undefined) return;
     const other = view.groups.find(({ name }) => name === this.name);
+    this.#adoptBandwidth(other);
+    if (this.isManaged) return;
     const { definition, state, phase } = this;
     const conclusion = concludeFromPeer({ groupId: definition.groupId, state, phase }, other);
     const isUnknown = conclusion.kind === 'unknown-group';
@@ -413,6 +451,20 @@ export class GroupRuntime {
     else if (!isUnknown) this.setTrouble('conflict', null);
     if (conclusion.kind === 'epoch') this.saveState({ epoch: conclusion.epoch });
     if (conclusion.kind === 'decide' && this.#pending === 0) void this.boot(0);
+  }
+
+  /** The newer limit holds on both nodes; of two equally new ones that of the primary. */
+  #adoptBandwidth(other: GroupView | undefined): void {
+    if (other?.groupId !== this.definition.groupId || other.bandwidth === null) return;
+    const own = this.definition.replication.bandwidth;
+    const isNewer =
+      other.bandwidth.revision > own.revision ||
+      (other.bandwidth.revision === own.revision &&
+        other.role === 'primary' &&
+        this.#state.role === 'standby' &&
+        JSON.stringify(other.bandwidth) !== JSON.stringify(own));
+    if (!isNewer) return;
+    this.changeBandwidth(other.bandwidth).catch((thrown: unknown) => this.#limitNotSet(thrown));
   }
 
   #noteSplitBrain(node: string, newerOne: 'this' | 'other'): void {
@@ -427,6 +479,7 @@ export class GroupRuntime {
   async #adopt(): Promise<boolean> {
     if (!this.process.isAlive) return false;
     this.#phase = 'starting';
+    this.#toldRevision = -1;
     this.#knownEventsUntil = this.#context.lastEventAt(this.name);
     const status = await this.process.adopt();
     if (status['role'] === this.#state.role) {
@@ -494,6 +547,7 @@ export class GroupRuntime {
     const present = this.#files.process(this.#state.generation);
     if (!existsSync(present)) makePrivateDirectory(present);
     const { definition } = this;
+    this.#toldRevision = definition.replication.bandwidth.revision;
     await this.process.start(
       buildSpec({
         definition,
@@ -509,6 +563,8 @@ export class GroupRuntime {
 
   #setRunning(): void {
     this.#phase = 'running';
+    if (this.#toldRevision !== this.definition.replication.bandwidth.revision)
+      void this.#tellBandwidth();
     this.#owner?.onRunning();
     this.#retry.started();
     this.#poller.forget();

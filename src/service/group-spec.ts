@@ -8,6 +8,7 @@ import { isAbsolute, normalize } from 'node:path';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { bandwidthSchema, UNLIMITED } from './bandwidth.ts';
 
 /** The record header has one byte for the directory; this is a bound well below it. */
 export const DIRECTORIES_MAX = 64;
@@ -65,6 +66,8 @@ export const specReplicationSchema = z.strictObject({
   backlogBytesMax: z.int().min(0),
   /** Limit of the standby's journal. */
   journalBytesMax: z.int().min(64 * 1024 * 1024),
+  /** Limit of what a primary sends; it may change while the process runs. */
+  bandwidth: bandwidthSchema.default(UNLIMITED),
 });
 
 /** Position in a stream that ended cleanly, from which a new stream may go on without a scan. */

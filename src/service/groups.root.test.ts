@@ -109,7 +109,8 @@ describe('create', () => {
 
   test.each<[string, Record<string, unknown>]>([
     ['NOT_AVAILABLE_YET', { agents: [{ use: 'postgresql', dataDir: '/x' }] }],
-    ['NOT_AVAILABLE_YET', { replication: { bandwidth: '200 Mbit/s' } }],
+    ['RATE_INVALID', { replication: { bandwidth: '200' } }],
+    ['BANDWIDTH_INVALID', { replication: { bandwidth: '1 bit/s' } }],
     ['GROUP_INVALID', { addresses: [{ ip: '192.0.2.10/24' }] }],
     ['GROUP_INVALID', { failover: { automatik: true } }],
     ['GROUP_INVALID', { nme: 'x' }],

@@ -8,6 +8,7 @@ import {
   portSchema,
   positionSchema,
 } from './group-spec.ts';
+import { bandwidthSchema } from './bandwidth.ts';
 import { groupDefinitionSchema } from './group-definition.ts';
 import { hostSchema } from './node-config.ts';
 
@@ -52,6 +53,8 @@ export const groupViewSchema = z.object({
   trouble: z.string().nullable(),
   /** What the machine of a managed group shows (see machine-view.ts); null for others. */
   failover: z.record(z.string(), z.unknown()).nullable().default(null),
+  /** The bandwidth limit that this node knows: the newer one holds. */
+  bandwidth: bandwidthSchema.nullable().default(null),
 });
 export type GroupView = z.infer<typeof groupViewSchema>;
 

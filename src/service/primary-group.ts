@@ -16,8 +16,10 @@ import type { ScanWish } from '../mirror/link/messages.ts';
 import { Sender } from '../mirror/sender.ts';
 import { type CommitState, decideCommits } from './commit-policy.ts';
 import { type ControlEvent, makeEvent } from './control-channel.ts';
+import type { Bandwidth } from './bandwidth.ts';
 import type { GroupProcessSpec } from './group-spec.ts';
 import { MarkKeeper } from './mark-keeper.ts';
+import { type LimitStatus, PrimaryLimit } from './primary-limit.ts';
 import { describeUser, findDirectoryUsers } from './open-files.ts';
 import { ScanEstimate } from './scan-estimate.ts';
 
@@ -75,6 +77,7 @@ export class PrimaryGroup {
   readonly #sender: Sender | undefined;
   readonly #marks: Marks;
   #markKeeper: MarkKeeper | undefined;
+  readonly #limit: PrimaryLimit;
   #commits: CommitState = 'alone';
   #wasTogether = false;
   /** I/O errors of the disk so far. */
@@ -85,10 +88,11 @@ export class PrimaryGroup {
   #wish: CommitWish | undefined;
   #isAllowed = false;
   #linkDownSinceMs = performance.now();
+  #progress = { sequence: 0, atMs: 0 };
   #scan:
     | { readonly mode: ScanPlan['mode']; progress: ScanProgress; estimate: ScanEstimate }
     | undefined;
-  #rates = { recordsPerSecond: 0, bytesPerSecond: 0 };
+  #rates = { recordsPerSecond: 0, bytesPerSecond: 0, wireBytesPerSecond: 0 };
   readonly #timers: NodeJS.Timeout[] = [];
   #policyTimer: NodeJS.Timeout | undefined;
   #ended: ((lastSequence: number) => void) | undefined;
@@ -114,6 +118,12 @@ export class PrimaryGroup {
     if (this.#marks.fault !== undefined)
       dependencies.logger.warn({ why: this.#marks.fault }, 'no marks');
     this.#sender = spec.peer === null ? undefined : this.#makeSender(spec.peer, start);
+    this.#limit = new PrimaryLimit(spec.replication.bandwidth, {
+      sender: this.#sender,
+      onChange: ({ why }) =>
+        this.#event('info', 'LIMIT_CHANGED', `the bandwidth limit is now ${why}`),
+      now: () => new Date(),
+    });
     if (spec.firstCommitRequest !== null) {
       const why = 'it has just started';
       this.#wish = { state: 'alone-wanted', request: spec.firstCommitRequest, why };
@@ -149,6 +159,7 @@ export class PrimaryGroup {
         commitsWaitFor: WAITS_FOR[replication.mode],
         linkTimeoutMs: replication.linkTimeoutMs,
         marks: () => this.#marks.all,
+        scanPace: this.#filter.scanPace,
       },
       {
         onAck: (ack) => this.#onAck(ack),
@@ -171,6 +182,7 @@ export class PrimaryGroup {
     });
     this.#watchPolicy();
     this.#measureRates();
+    this.#limit.start();
   }
 
   /** Looks for the standby from now on. */
@@ -221,6 +233,7 @@ export class PrimaryGroup {
       this.#rates = {
         recordsPerSecond: now.records - last.records,
         bytesPerSecond: now.sentBytes - last.sentBytes,
+        wireBytesPerSecond: now.wireBytes - last.wireBytes,
       };
       last = now;
     };
@@ -229,6 +242,8 @@ export class PrimaryGroup {
 
   #onAck(ack: Ack): void {
     const { mode } = this.#spec.replication;
+    if (ack.durableSequence > this.#progress.sequence)
+      this.#progress = { sequence: ack.durableSequence, atMs: performance.now() };
     this.#filter.commits.release(mode === 'memory' ? ack.receivedSequence : ack.durableSequence);
     if (this.#scan !== undefined) this.#filter.applied(ack.appliedSequence);
     if (this.#commits === 'alone') this.#applyPolicy();
@@ -298,6 +313,8 @@ export class PrimaryGroup {
       hasAnswered: (sender.acked?.durableSequence ?? 0) >= this.#aloneAt,
       oldestWaitMs: this.#filter.commits.oldestWaitMs(),
       linkDownMs: linkUp ? 0 : performance.now() - this.#linkDownSinceMs,
+      sinceProgressMs: performance.now() - this.#progress.atMs,
+      limit: this.#limit.status.rate === null ? null : this.#limit.status.why,
     });
     if (decision.state !== this.#commits)
       this.#changeCommits(decision.state, decision.reason ?? '');
@@ -376,6 +393,7 @@ export class PrimaryGroup {
       lagMs: Math.round(sender?.lagMs ?? 0),
       scan: this.#scanStatus(),
       rates: this.#rates,
+      limit: this.#limit.status,
       directories: this.#spec.directories.map(({ dir }) => ({
         dir,
         mounted: this.#filter.mounted.includes(dir),
@@ -387,6 +405,12 @@ export class PrimaryGroup {
     if (this.#scan === undefined) return null;
     const { progress, estimate, mode } = this.#scan;
     return { mode, ...progress, ...estimate.against(progress) };
+  }
+
+  /** The operator has set another bandwidth limit; returns what is in force now. */
+  changeBandwidth(bandwidth: Bandwidth): LimitStatus {
+    this.#limit.change(bandwidth);
+    return this.#limit.status;
   }
 
   /** Compares and completes the standby's copy once more. */
@@ -452,6 +476,7 @@ export class PrimaryGroup {
   #close(sequence: number): StreamEnd {
     for (const timer of this.#timers) clearInterval(timer);
     clearTimeout(this.#policyTimer);
+    this.#limit.stop();
     this.#scan?.estimate.stop();
     this.#sender?.close();
     return { streamId: this.#streamId, sequence };

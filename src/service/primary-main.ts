@@ -8,6 +8,7 @@ import { FilterThreads } from '../filter/filter-threads.ts';
 import { sys } from '../linux/libc.ts';
 import { fingerprintOf } from '../mirror/link/tls.ts';
 import { keepMemorySmall } from '../linux/idle-memory.ts';
+import { bandwidthSchema } from './bandwidth.ts';
 import { ControlServer, makeEvent } from './control-channel.ts';
 import { type GroupNotice, tellData } from './data-notices.ts';
 import { endProcess, isPrepared, letGo, receiveSpec, tellListening } from './group-program.ts';
@@ -57,6 +58,7 @@ const control = new ControlServer(spec.controlSocket, {
     group.rescan();
     return {};
   },
+  limit: ({ bandwidth }) => group.changeBandwidth(bandwidthSchema.parse(bandwidth)),
   allowAlone: ({ request }) => group.allowAlone(Number(request)),
   handover: async () => endWith(async () => group.handover()),
   shutdown: async () => endWith(async () => group.shutdown()),

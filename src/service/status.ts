@@ -3,6 +3,7 @@ import type { GroupDefinition } from './group-definition.ts';
 import type { ProcessStatus } from './group-process.ts';
 import type { GroupView, NodeInfo, NodeView } from './node-protocol.ts';
 import type { NodeService } from './node-service.ts';
+import type { LimitStatus } from './primary-limit.ts';
 
 export interface PeerStatus {
   readonly name: string;
@@ -29,6 +30,10 @@ export interface GroupStatus {
   readonly backlogBytes: number | null;
   readonly lagMs: number | null;
   readonly scan: unknown;
+  /** The bandwidth limit in force as a sentence; null: none, or no primary answers. */
+  readonly limit: string | null;
+  /** What the primary sends, bytes per second on the wire. */
+  readonly wireBytesPerSecond: number | null;
   readonly directories: readonly string[];
   readonly troubles: readonly string[];
   readonly local: GroupView;
@@ -86,6 +91,10 @@ function groupStatus(
     backlogBytes: numberOrNull(primary?.['backlogBytes']),
     lagMs: numberOrNull(primary?.['lagMs']),
     scan: primary?.['scan'] ?? null,
+    limit: limitOf(primary),
+    wireBytesPerSecond: numberOrNull(
+      (primary?.['rates'] as ProcessStatus | undefined)?.['wireBytesPerSecond'],
+    ),
     directories: definition.directories.map(({ dir }) => dir),
     troubles: [
       ...(local.trouble === null ? [] : [`${names.local}: ${local.trouble}`]),
@@ -116,6 +125,11 @@ function nodeIn(
     return names.local;
   }
   return remote?.role === role ? names.remote : null;
+}
+
+function limitOf(primary: ProcessStatus | null): string | null {
+  const limit = primary?.['limit'] as Partial<LimitStatus> | undefined;
+  return limit === undefined || limit.rate === null ? null : textOrNull(limit.why);
 }
 
 function textOrNull(value: unknown): string | null {

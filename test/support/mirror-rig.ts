@@ -7,6 +7,7 @@ import { Worker } from 'node:worker_threads';
 import { createRing, type RingMemory } from '../../src/core/byte-ring.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
+import { ScanPace } from '../../src/core/scan-pace.ts';
 import { ApplyControl } from '../../src/journal/apply-control.ts';
 import { JournalReader } from '../../src/journal/journal-reader.ts';
 import type { JournalPosition } from '../../src/journal/journal-recovery.ts';
@@ -295,6 +296,7 @@ export function makeSender(
       commitsWaitFor: 'durable',
       linkTimeoutMs: 2000,
       marks: () => [],
+      scanPace: new ScanPace(),
       ...options,
       ring,
     },

@@ -5,6 +5,7 @@ import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'nod
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import type { LinkIdentity } from '../../src/mirror/link/tls.ts';
+import { UNLIMITED } from '../../src/service/bandwidth.ts';
 import { ControlClient } from '../../src/service/control-channel.ts';
 import type { GroupProcessSpec } from '../../src/service/group-spec.ts';
 import { GROUP_ID, until } from './mirror-rig.ts';
@@ -121,6 +122,7 @@ export class StandbyProcess {
         ringBytes: 4 * 1024 * 1024,
         backlogBytesMax: 64 * 1024 * 1024,
         journalBytesMax: 256 * 1024 * 1024,
+        bandwidth: UNLIMITED,
       },
       holds,
     };

@@ -5,7 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { LabHost } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
 import { pairNodes, understudy, waitForCopy } from '../../lab/pair.ts';
+import { interfaceOf } from '../../lab/network.ts';
 import { waitUntil } from '../../lab/run.ts';
+import type { NetworkName } from '../../lab/state.ts';
 import { compareTrees, snapshotTree } from '../support/tree.ts';
 
 export const GROUP = 'data';
@@ -49,6 +51,27 @@ export class PairUnderTest {
     } finally {
       await lab.down();
     }
+  }
+
+  /** Protects the directory as written in YAML (without name and paths); does not wait for the copy. */
+  async create(rest: Readonly<Record<string, unknown>>): Promise<void> {
+    const input = JSON.stringify({ name: GROUP, paths: [{ dir: DIRECTORY }], ...rest });
+    const argv = ['group', 'create', '--file', '-', '--allow-empty-match'];
+    await understudy(this.a, argv, { input, timeoutMs: 60_000 });
+  }
+
+  async waitForCopy(): Promise<void> {
+    await waitForCopy(this.a, GROUP, COPY_TIMEOUT_MS);
+  }
+
+  /** Bytes that a host has sent so far on a network, with the headers of packets. */
+  async sentBytes(host: LabHost, network: NetworkName = 'sync'): Promise<number> {
+    const device = interfaceOf(network);
+    const line = (await host.must(['cat', '/proc/net/dev']))
+      .split('\n')
+      .find((text) => text.trim().startsWith(`${device}:`));
+    // Receive has eight columns; then come transmitted bytes.
+    return Number((line ?? '').split(':')[1]?.trim().split(/\s+/)[8]);
   }
 
   /** Protects the directory and waits for the complete copy. */

@@ -5,9 +5,11 @@
 //      ▲                  │                       │ refuse           │ silence, error, end
 //      └──────────────────┴───────────────────────┴──────────────────┘
 import { connect, type TLSSocket } from 'node:tls';
+import { assert } from '../../core/assert.ts';
 import type { Clock } from '../../core/clock.ts';
 import { messageOf } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
+import type { Throttle } from '../throttle.ts';
 import { type Ack, decodeAck, FrameParser, frameType, standbyFrames } from './frame.ts';
 import {
   decodeMessage,
@@ -33,6 +35,8 @@ export interface LinkClientOptions {
   readonly identity: LinkIdentity;
   /** Without a byte from the peer for so long, the link counts as dead. */
   readonly linkTimeoutMs: number;
+  /** The bandwidth limit. */
+  readonly throttle: Throttle;
 }
 
 /** What the link asks its owner and tells it. */
@@ -61,6 +65,9 @@ export class LinkClient {
   readonly #fingerprint: Buffer;
   #socket: TLSSocket | undefined;
   #isUp = false;
+  /** The connection that has a frame under way, of which part is not written yet. */
+  #pacing: TLSSocket | undefined;
+  #paceTimer: NodeJS.Timeout | undefined;
   /** The connection that has a ping under way. */
   #pinging: TLSSocket | undefined;
   #stopped = false;
@@ -98,6 +105,7 @@ export class LinkClient {
     this.#stopped = true;
     clearInterval(this.#watchTimer);
     clearTimeout(this.#retryTimer);
+    clearTimeout(this.#paceTimer);
     const socket = this.#socket;
     this.#socket = undefined;
     this.#isUp = false;
@@ -105,11 +113,47 @@ export class LinkClient {
     else socket?.destroy();
   }
 
-  /** Writes one frame; `done` is called when it is with the kernel, or never when the link ends. */
+  /** False while part of a frame is not written yet: another one has to wait. */
+  get isWritable(): boolean {
+    return this.#isUp && this.#pacing === undefined;
+  }
+
+  /**
+   * Writes one frame, no faster than the limit allows; `done` is called when it is with the kernel, or
+   * never when the link ends. Only while {@link isWritable}.
+   */
   write(frame: Buffer, done: () => void): void {
     const socket = this.#socket;
-    socket?.write(frame, (error) => {
+    if (socket === undefined) return;
+    assert(this.#pacing === undefined, 'frames are written one after another');
+    if (this.#options.throttle.isLimited) {
+      this.#pacing = socket;
+      this.#writeSlice(socket, { frame, at: 0, done });
+      return;
+    }
+    this.#options.throttle.spend(frame.length);
+    socket.write(frame, (error) => {
       if (error === undefined || error === null) done();
+    });
+  }
+
+  #writeSlice(socket: TLSSocket, written: { frame: Buffer; at: number; done: () => void }): void {
+    if (socket !== this.#socket) return;
+    const { throttle } = this.#options;
+    const waitMs = throttle.waitMs();
+    if (waitMs > 0) {
+      this.#paceTimer = setTimeout(() => this.#writeSlice(socket, written), waitMs);
+      return;
+    }
+    const { frame, at } = written;
+    const end = Math.min(frame.length, at + throttle.sliceBytes);
+    written.at = end;
+    throttle.spend(end - at);
+    if (end === frame.length) this.#pacing = undefined;
+    socket.write(frame.subarray(at, end), (error) => {
+      if (error !== undefined && error !== null) return;
+      if (end === frame.length) written.done();
+      else this.#writeSlice(socket, written);
     });
   }
 
@@ -216,10 +260,12 @@ export class LinkClient {
       this.#down(socket, 'connecting', `silence for ${this.#options.linkTimeoutMs} ms`);
       return;
     }
-    // One behind a frame that is stuck is enough.
-    if (this.#pinging === socket) return;
+    // One behind a frame that is stuck is enough; the slices of a frame are as good as a ping.
+    if (this.#pinging === socket || this.#pacing === socket) return;
     this.#pinging = socket;
-    socket.write(encodeMessage(frameType.ping, this.#handlers.ping()), () => {
+    const ping = encodeMessage(frameType.ping, this.#handlers.ping());
+    this.#options.throttle.spend(ping.length);
+    socket.write(ping, () => {
       if (this.#pinging === socket) this.#pinging = undefined;
     });
   }
@@ -228,6 +274,8 @@ export class LinkClient {
     if (socket !== this.#socket) return;
     this.#socket = undefined;
     this.#isUp = false;
+    this.#pacing = undefined;
+    clearTimeout(this.#paceTimer);
     socket.destroy();
     const delayMs =
       (state === 'refused' ? RETRY_MAX_MS : this.#retryMs) * (0.5 + Math.random() / 2);

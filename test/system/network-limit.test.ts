@@ -1,0 +1,97 @@
+// The bandwidth limit on the wire: held, changed while data flows, and live changes not queued behind a
+// first copy. Counted at the primary's network card. UNDERSTUDY_LONG=1: 30 s per limit.
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { NODE } from '../../lab/demo/application.ts';
+import { CHECKOUT } from '../../lab/enter.ts';
+import { understudy } from '../../lab/pair.ts';
+import { waitUntil } from '../../lab/run.ts';
+import type { LimitView } from '../../src/service/limits.ts';
+import type { LiveWriterReport } from '../support/live-writer.ts';
+import { DIRECTORY, GROUP, PairUnderTest } from './pair-under-test.ts';
+
+const long = process.env['UNDERSTUDY_LONG'] === '1';
+const SECONDS = long ? 30 : 4;
+/** A shared machine may hold the sender up; a limit that is exceeded is wrong on any. */
+const LEAST = long ? 0.95 : 0.85;
+const Mbit = 1e6 / 8;
+
+async function limit(pair: PairUnderTest, ...argv: string[]): Promise<LimitView> {
+  return (await understudy(pair.a, ['limit', GROUP, ...argv])) as LimitView;
+}
+
+/** What leaves the primary per second, as a part of `rate`. */
+async function measured(pair: PairUnderTest, rate: number, seconds: number): Promise<number> {
+  const from = await pair.sentBytes(pair.a);
+  const start = performance.now();
+  await sleep(seconds * 1000);
+  const to = await pair.sentBytes(pair.a);
+  return (to - from) / ((performance.now() - start) / 1000) / rate;
+}
+
+function at(values: readonly number[], part: number): number {
+  return values.toSorted((x, y) => x - y)[Math.floor(values.length * part)] ?? Infinity;
+}
+
+test(
+  'is held, and another one holds at once while data flows',
+  async () => {
+    await PairUnderTest.with(async (pair) => {
+      await pair.protect('async');
+      // Packets as a real network card sends them, each with its headers.
+      await pair.a.must(['ip', 'link', 'set', 'eth1', 'gso_max_segs', '1']);
+      expect((await limit(pair, '50Mbit/s')).inForce).toMatchObject({ rate: 50 * Mbit, node: 'a' });
+      const load = `while :; do dd if=/dev/urandom of=${DIRECTORY}/load bs=64k count=256 conv=notrunc 2>/dev/null; done`;
+      const writer = pair.a.spawn(['sh', '-c', load], { stdio: 'ignore' });
+      await sleep(1000);
+      const high = await measured(pair, 50 * Mbit, SECONDS);
+      await limit(pair, '10Mbit/s');
+      const low = await measured(pair, 10 * Mbit, SECONDS);
+      // Asked on the standby's node, for good, and over a restart of the service.
+      await understudy(pair.b, [
+        'limit',
+        GROUP,
+        '20Mbit/s',
+        '--schedule',
+        'daily 00:00-24:00 30Mbit/s',
+      ]);
+      const isTaken = async (): Promise<boolean> => (await limit(pair)).inForce?.rate === 30 * Mbit;
+      expect(await waitUntil(isTaken, 10_000, 300)).toBe(true);
+      const scheduled = await measured(pair, 30 * Mbit, SECONDS);
+      writer.kill();
+      await writer.ended;
+      const table = `limit 50: ${(high * 50).toFixed(2)}, 10: ${(low * 10).toFixed(2)}, 30: ${(scheduled * 30).toFixed(2)} Mbit/s on the wire over ${SECONDS} s each`;
+      process.stdout.write(`${table}\n`);
+      for (const part of [high, low, scheduled]) {
+        expect(part, table).toBeLessThan(1.05);
+        expect(part, table).toBeGreaterThan(LEAST);
+      }
+      await limit(pair, 'unlimited');
+      expect(await pair.differences()).toEqual([]);
+    });
+  },
+  long ? 400_000 : 120_000,
+);
+
+test('changes of applications do not queue behind a first copy at 10 Mbit/s', async () => {
+  await PairUnderTest.with(async (pair) => {
+    // 13 s of first copy at that limit.
+    await pair.a.must(['dd', 'if=/dev/urandom', `of=${DIRECTORY}/old`, 'bs=1M', 'count=16']);
+    await pair.create({ replication: { mode: 'sync', bandwidth: '10 Mbit/s' } });
+    const program = join(CHECKOUT, 'test/support/live-writer.ts');
+    const argv = [NODE, program, join(DIRECTORY, 'live'), `/run/understudy/${GROUP}.sock`, '7'];
+    const report = JSON.parse(await pair.a.must(argv, { timeoutMs: 60_000 })) as LiveWriterReport;
+    const { fsyncMs, lagMs, copies } = report;
+    process.stdout.write(
+      `during a first copy at 10 Mbit/s: fsync p50 ${at(fsyncMs, 0.5).toFixed(1)}, p99 ${at(fsyncMs, 0.99).toFixed(1)} ms; ` +
+        `standby behind by p50 ${at(lagMs, 0.5)}, p99 ${at(lagMs, 0.99)} ms (${fsyncMs.length} commits)\n`,
+    );
+    expect(copies).toEqual(['syncing']);
+    expect(at(fsyncMs, 0.99)).toBeLessThan(2000);
+    expect(at(lagMs, 0.99)).toBeLessThan(1500);
+    await limit(pair, 'unlimited');
+    await pair.waitForCopy();
+    expect(await pair.differences()).toEqual([]);
+  });
+}, 120_000);
