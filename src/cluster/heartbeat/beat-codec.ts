@@ -1,6 +1,6 @@
 // What a heartbeat says about a group, as bytes. Pure; decoding bytes never throws.
 //
-// Version 1, 144 bytes, big-endian, all integers at most 2^53 - 1:
+// Version 2, 152 bytes, big-endian, all integers at most 2^53 - 1:
 //    0  1  version                      40 16  alone: epoch, count
 //    1  1  role                         56 16  alone seen: epoch, count
 //    2  1  copy                         72 24  grant: epoch, life, sent at (64-bit float, ms)
@@ -10,6 +10,11 @@
 //    8  8  epoch                       128  8  demanded epoch
 //   16 16  data: epoch, sequence
 //   32  8  version of the pause mark      136  8  highest epoch known to have been tried
+//                                         144  8  epoch that the sender served with last
+//
+// Version history
+//  1  144 bytes, without the last part
+//  2  served
 import { assert } from '../../core/assert.ts';
 import type {
   AloneMark,
@@ -21,8 +26,8 @@ import type {
   Role,
 } from '../machine/types.ts';
 
-export const BEAT_VERSION = 1;
-export const BEAT_BYTES = 144;
+export const BEAT_VERSION = 2;
+export const BEAT_BYTES = 152;
 
 const ROLES: readonly Role[] = ['standby', 'promoting', 'primary', 'demoting'];
 const COPIES: readonly CopyState[] = ['up-to-date', 'catching-up', 'syncing', 'diverged', 'failed'];
@@ -52,8 +57,9 @@ const AT = {
   declined: 120,
   demand: 128,
   tried: 136,
+  served: 144,
 } as const;
-assert(AT.tried + 8 === BEAT_BYTES, 'the parts of a heartbeat fill it');
+assert(AT.served + 8 === BEAT_BYTES, 'the parts of a heartbeat fill it');
 
 const WORD = 0x1_0000_0000;
 
@@ -80,6 +86,7 @@ export function encodeBeat(beat: GroupBeat, bytes: Buffer, offset: number): void
   out[3] = flagsOf(beat);
   writeInteger(out, beat.epoch, AT.epoch);
   writeInteger(out, beat.tried, AT.tried);
+  writeInteger(out, beat.served, AT.served);
   writePosition(out, beat.data, AT.data);
   writeInteger(out, beat.paused.version, AT.pauseVersion);
   out[4] = writeParts(out, beat);
@@ -154,6 +161,7 @@ export function decodeBeat(bytes: Buffer, offset: number): GroupBeat | undefined
     copy,
     epoch: readInteger(from, AT.epoch),
     tried: readInteger(from, AT.tried),
+    served: readInteger(from, AT.served),
     data: readPosition(from, AT.data),
     stale: (flags & FLAG.stale) !== 0,
     fresh: (flags & FLAG.fresh) !== 0,

@@ -31,6 +31,7 @@ const beat: fc.Arbitrary<GroupBeat> = fc.record({
   ),
   epoch: integer,
   tried: integer,
+  served: integer,
   data: position,
   stale: fc.boolean(),
   fresh: fc.boolean(),

@@ -1,7 +1,7 @@
 // One heartbeat datagram. Pure; bytes from the network are answered with a fault, never with an
 // exception, and nothing in them is looked at before their authenticity is proven.
 //
-// Version 1, 264 bytes, big-endian:
+// Version 2, 272 bytes, big-endian:
 //    0  4  "USHB"
 //    4  1  version                 5  3  0
 //    8 16  group
@@ -14,8 +14,8 @@
 //   72  8  echo: newest `sent at` of that life that reached the sender on this network; 0: none
 //   80  4  echo age: microseconds since then
 //   84  4  tag of the network: a datagram moved to another network is refused
-//   88 144 heartbeat of the group (beat-codec.ts)
-//  232 32  HMAC-SHA-256 of everything before
+//   88 152 heartbeat of the group (beat-codec.ts)
+//  240 32  HMAC-SHA-256 of everything before
 import {
   createHash,
   createHmac,
@@ -28,12 +28,12 @@ import { nodeId, type NodeId } from '../../core/ids.ts';
 import type { GroupBeat } from '../machine/types.ts';
 import { BEAT_BYTES, decodeBeat, encodeBeat, readInteger, writeInteger } from './beat-codec.ts';
 
-export const DATAGRAM_VERSION = 1;
-export const DATAGRAM_BYTES = 264;
+export const DATAGRAM_VERSION = 2;
+export const DATAGRAM_BYTES = 272;
 const MAGIC = 0x5553_4842;
 const HEADER_BYTES = 88;
 const TAG_BYTES = 32;
-assert(HEADER_BYTES + BEAT_BYTES + TAG_BYTES === DATAGRAM_BYTES, 'a datagram is 264 bytes');
+assert(HEADER_BYTES + BEAT_BYTES + TAG_BYTES === DATAGRAM_BYTES, 'a datagram is 272 bytes');
 
 const AT = {
   version: 4,

@@ -21,6 +21,7 @@ function describe(s: MachineState, now: number): Omit<GroupBeat, 'grant'> {
     role: s.role,
     epoch: ownEpoch(s),
     tried: Math.max(s.triedEpoch, ownEpoch(s)),
+    served: s.memo.served,
     data: s.data,
     copy: s.copy,
     stale: isStale(s),

@@ -4,7 +4,7 @@
 //
 //   able        copy up-to-date, disk well
 //   complete    was not told otherwise; and knows that no acknowledged commit is missing, or has the
-//               newest data of the two while the other's is intact
+//               newest data of the two while the other's is intact, or was the last of the two to serve
 //   then        a network that clients can come in through; in `sync` the one whose application did not
 //               fail, then newer data (otherwise newer data first); the preferred node; the lower id
 import { networkHealth } from './gateway.ts';
@@ -24,6 +24,8 @@ interface Candidate {
   /** Highest epoch it knows that somebody served with. */
   readonly epoch: number;
   readonly isIntact: boolean;
+  /** Epoch that it served with last. */
+  readonly served: number;
   readonly fresh: boolean;
   readonly stale: boolean;
   readonly network: Health;
@@ -38,6 +40,7 @@ function own(s: MachineState, now: number): Candidate {
     network: networkHealth(s, now),
     epoch: s.epoch,
     isIntact: isIntact(s.copy),
+    served: s.memo.served,
     fresh: isComplete(s),
     stale: isStale(s),
     application: s.health.application,
@@ -52,6 +55,7 @@ function other(s: MachineState, beat: GroupBeat): Candidate {
     network: beat.network,
     epoch: beat.epoch,
     isIntact: isIntact(beat.copy),
+    served: beat.served,
     fresh: beat.fresh,
     stale: beat.stale,
     application: beat.application,
@@ -62,7 +66,17 @@ function other(s: MachineState, beat: GroupBeat): Candidate {
 function mayLead(a: Candidate, b: Candidate): boolean {
   if (!a.able || a.stale) return false;
   if (a.fresh && a.epoch >= b.epoch) return true;
+  if (servedLast(a, b)) return true;
   return b.isIntact && !isAhead(b.data, a.data);
+}
+
+/**
+ * Commits are acknowledged by whoever serves: since `a` began to, nobody else has. An epoch above that
+ * which somebody tried to serve with was not served. A node that lost its memory of having served, and
+ * perhaps its data with it, says 0, which proves nothing.
+ */
+function servedLast(a: Candidate, b: Candidate): boolean {
+  return b.served > 0 && a.served > b.served;
 }
 
 /** Who of the two leads; null when neither may without an operator. */

@@ -19,6 +19,7 @@ const beat: fc.Arbitrary<GroupBeat> = fc.record({
   role: fc.constantFrom('standby', 'promoting', 'primary', 'demoting'),
   epoch,
   tried: epoch,
+  served: epoch,
   data: position,
   copy,
   stale: fc.boolean(),

@@ -334,6 +334,9 @@ export function isComplete(s: MachineState): boolean {
 /** This node was told that acknowledged commits are missing here. */
 export function isStale(s: MachineState): boolean {
   const { record } = s.vote;
+  // What it was told before it served last was given up by whoever let it serve.
+  if (record !== null && record.alone && record.epoch >= s.epoch && isSelf(s, record.holder))
+    return false;
   return s.memo.stale || (record !== null && record.alone && !isSelf(s, record.holder));
 }
 

@@ -50,6 +50,29 @@ describe('standby → promoting', () => {
     expect(subject.role).toBe('standby');
   });
 
+  // A newer epoch was tried by the other one, whose copy is no copy now: only who served last is known.
+  const tried = { epoch: DATA.epoch + 1, tried: DATA.epoch + 1, copy: 'syncing' } as const;
+  const servedHere = {
+    memo: { ...firstMemo(true), epoch: DATA.epoch, served: DATA.epoch },
+  };
+
+  test('election: the one that served last leads, although the other tried after it', () => {
+    const subject = new Subject({}, servedHere).pass(400, (each) =>
+      each.hear(beatOf({ ...tried, served: DATA.epoch - 1 })),
+    );
+    expect(subject.role).toBe('promoting');
+  });
+
+  test.each([
+    ['the other one served last', DATA.epoch + 1],
+    ['the other one does not know any more whether it served', 0],
+  ])('election: nobody leads when %s', (_, served) => {
+    const subject = new Subject({}, servedHere).pass(3000, (each) =>
+      each.hear(beatOf({ ...tried, served })),
+    );
+    expect(subject.role).toBe('standby');
+  });
+
   test('takeover: after silence, with the gateway reachable and nobody behind the address', () => {
     const subject = standby();
     const died = subject.now;

@@ -65,6 +65,8 @@ export interface GroupBeat {
   readonly epoch: number;
   /** Highest epoch that the sender knows anybody to have tried. */
   readonly tried: number;
+  /** Epoch that the sender served with last, as its memo says; 0: never, or the memo was lost. */
+  readonly served: number;
   readonly data: Position;
   readonly copy: CopyState;
   /** The sender was told that its data lacks acknowledged commits. */
