@@ -7,6 +7,7 @@ import { messageOf, UnderstudyError } from '../core/errors.ts';
 import type { GroupDefinition } from '../service/group-definition.ts';
 import { parseYaml } from '../service/node-config.ts';
 import type { Outcome } from '../service/node-protocol.ts';
+import type { Accepted } from '../service/safety-accept.ts';
 import type { GroupStatus, ServiceStatus } from '../service/status.ts';
 import { callAdmin, LONG_TIMEOUT_MS } from './admin.ts';
 import { exitCode, print } from './output.ts';
@@ -127,6 +128,15 @@ function addRoleCommands(program: Command): void {
         print(json, outcome, () => `group "${name}": ${sentence}`);
       });
   }
+  program
+    .command('accept')
+    .description('let a group go on that was halted because its files were gone')
+    .argument('<group>')
+    .option('--json', 'print JSON')
+    .action(async (name: string, { json = false }: Json) => {
+      const accepted = await callAdmin<Accepted>('accept', { group: name }, LONG_TIMEOUT_MS);
+      print(json, accepted, ({ what }) => `group "${name}" goes on: ${what}`);
+    });
   program
     .command('yield')
     .description('end a split brain: give up the data of this node for that of the other')

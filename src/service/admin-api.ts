@@ -7,6 +7,7 @@ import { createGroup } from './group-creation.ts';
 import { parseGroupInput } from './group-definition.ts';
 import { deleteGroup } from './group-deletion.ts';
 import { nameSchema } from './group-spec.ts';
+import { accept } from './safety-accept.ts';
 import type { NodeService } from './node-service.ts';
 import { changeLimit, showLimit } from './limits.ts';
 import { invite, join, unpair } from './pairing.ts';
@@ -87,6 +88,7 @@ export function buildAdminApi(service: NodeService): ControlServer {
     },
     pause: async (params) => simply(service, 'pause', params),
     resume: async (params) => simply(service, 'resume', params),
+    accept: async (params) => accept(service, check(groupOnly, params).group),
     'clear-failures': async (params) => simply(service, 'clear-failures', params),
     yield: async (params) => {
       const { group, force } = check(forced, params);

@@ -24,6 +24,7 @@ import type { GroupDefinition } from './group-definition.ts';
 import { GroupProcess, type ProcessExit } from './group-process.ts';
 import type { Position } from './group-spec.ts';
 import { buildSpec, type RuntimeContext, type SpecInput } from './group-spec-builder.ts';
+import { DirectoryGuard } from './safety-identity.ts';
 import { firstSequenceAfter, type GroupState, groupStateSchema } from './group-state.ts';
 import { removeLeftoverMounts } from './mount-cleanup.ts';
 import type { GroupView, NodeView } from './node-protocol.ts';
@@ -42,9 +43,11 @@ const LIMIT_TIMEOUT_MS = 5000;
 const LAST_WORDS_MS = 3000;
 const KILL_TIMEOUT_MS = 10_000;
 const SEQUENCE_SAVE_INTERVAL_MS = 10_000;
+/** Between looks at directories that are not what they were. */
+const HALT_INTERVAL_MS = 2000;
 
 type Phase = GroupView['process'];
-type Trouble = 'process' | 'agents' | 'conflict' | 'handover' | 'peer' | 'failover';
+type Trouble = 'process' | 'agents' | 'conflict' | 'handover' | 'peer' | 'failover' | 'halt';
 
 /** What a promotion changes besides the role. */
 export type PromotedState = Partial<Pick<GroupState, 'epoch' | 'position'>>;
@@ -65,6 +68,7 @@ export class GroupRuntime {
   readonly #context: RuntimeContext;
   readonly #files: GroupPaths;
   readonly #troubles = new Map<Trouble, string>();
+  readonly #guard: DirectoryGuard;
   #definition: GroupDefinition;
   /** Revision of the bandwidth limit that the process was started with; -1: not known. */
   #toldRevision = -1;
@@ -95,6 +99,8 @@ export class GroupRuntime {
     this.#context = context;
     this.#state = state;
     this.#files = groupPaths(context.paths, definition.name);
+    const dirs = definition.directories.map(({ dir }) => dir);
+    this.#guard = new DirectoryGuard(this.#files.safety, dirs);
     this.process = new GroupProcess({
       group: definition.name,
       paths: this.#files,
@@ -501,6 +507,7 @@ export class GroupRuntime {
       return;
     }
     this.#phase = 'starting';
+    this.#refuseWhenHalted();
     const isPrimary = this.#state.role === 'primary';
     const other = isPrimary ? await this.#askPeerPatiently(patienceMs) : undefined;
     const decision = decideStart(this.#state, other);
@@ -548,16 +555,22 @@ export class GroupRuntime {
     if (!existsSync(present)) makePrivateDirectory(present);
     const { definition } = this;
     this.#toldRevision = definition.replication.bandwidth.revision;
-    await this.process.start(
-      buildSpec({
-        definition,
-        state: this.#state,
-        context: this.#context,
-        files: this.#files,
-        start,
-        firstCommitRequest,
-      }),
-    );
+    try {
+      await this.process.start(
+        buildSpec({
+          definition,
+          state: this.#state,
+          context: this.#context,
+          files: this.#files,
+          start,
+          firstCommitRequest,
+        }),
+      );
+    } catch (thrown) {
+      this.#refuseWhenHalted();
+      throw thrown;
+    }
+    this.setTrouble('halt', null);
     void this.#removeFormer(present);
   }
 
@@ -587,16 +600,61 @@ export class GroupRuntime {
     }
   }
 
+  /**
+   * Why no process may be started on the directories as they are, as a sentence; null: nothing is
+   * known against it. Whoever is told is told once, and it is shown until it is over.
+   */
+  lookForHalt(): string | null {
+    if (this.process.isAlive) return null;
+    let halt = null;
+    try {
+      halt = this.#guard.look(this.#state.role);
+    } catch {
+      // A dead mount is in the way, or there is no directory: the process will see, and say so.
+      return null;
+    }
+    if (halt !== null) return this.#noteHalt(halt.sentence);
+    this.setTrouble('halt', null);
+    return null;
+  }
+
+  #noteHalt(why: string): string {
+    const then =
+      this.#state.role === 'primary' ? 'the copy is then made the same' : 'it is then filled anew';
+    const sentence = `group "${this.name}" is halted on this node: ${why}. Bring back what was there; if it is right as it is now, run "understudy accept ${this.name}" here (${then})`;
+    if (this.#troubles.get('halt') === sentence) return sentence;
+    this.setTrouble('halt', sentence);
+    this.emit('error', 'GROUP_HALTED', sentence);
+    return sentence;
+  }
+
+  /** The directories are to be taken as they are now. */
+  acceptDirectories(): void {
+    this.#guard.accept();
+    this.setTrouble('halt', null);
+  }
+
+  #refuseWhenHalted(): void {
+    // Only after a start was refused: otherwise the process looks, which has to do so anyway.
+    if (this.#guard.halt === null) return;
+    const sentence = this.lookForHalt();
+    if (sentence !== null) throw new UnderstudyError('GROUP_HALTED', sentence);
+  }
+
   /** Runs `work`; a failure becomes an event, a trouble, and another attempt after a while. */
   async #attempt(work: () => Promise<unknown>): Promise<void> {
     try {
       await work();
     } catch (thrown) {
-      const sentence = `group "${this.name}" cannot run as ${this.#state.role}: ${messageOf(thrown)}`;
       this.#phase = 'failed';
-      this.setTrouble('process', sentence);
-      this.emit('error', 'GROUP_START_FAILED', sentence);
-      if (!this.#closed) this.#retry.schedule();
+      const isHalt = thrown instanceof UnderstudyError && thrown.code === 'GROUP_HALTED';
+      const sentence = `group "${this.name}" cannot run as ${this.#state.role}: ${messageOf(thrown)}`;
+      this.setTrouble('process', isHalt ? null : sentence);
+      // A halt is told of once, when it is found.
+      if (!isHalt) this.emit('error', 'GROUP_START_FAILED', sentence);
+      if (this.#closed) return;
+      if (isHalt) this.#retry.lookIn(HALT_INTERVAL_MS);
+      else this.#retry.schedule();
     }
   }
 

@@ -67,6 +67,7 @@ export function buildSpec(input: SpecInput): GroupProcessSpec {
     })),
     replication: definition.replication,
     leaseFile: definition.failover === null ? null : files.lease,
+    safetyFile: files.safety,
     firstCommitRequest,
     ...(start === null ? { holds: state.position } : { start }),
   };

@@ -107,6 +107,8 @@ export const groupProcessSpecSchema = z
     replication: specReplicationSchema,
     /** Shared cells with the lease (see cluster/thread); null: this node may always write. */
     leaseFile: absolutePathSchema.nullable().default(null),
+    /** What is known of the directories (safety-identity.ts); null: they are taken as they are. */
+    safetyFile: absolutePathSchema.nullable().default(null),
     /**
      * Primary only. Number of the mirror's first wish about commits in a managed group, above all
      * earlier ones of the same epoch; null: the group is not managed, the mirror decides for itself.

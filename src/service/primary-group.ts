@@ -363,6 +363,11 @@ export class PrimaryGroup {
     this.#dependencies.onEvent(makeEvent(level, code, message));
   }
 
+  /** Paths that lead to the directories underneath the mounts, for this process only. */
+  get underneath(): readonly string[] {
+    return this.#filter.underneath;
+  }
+
   /** Last record captured. */
   get sequence(): number {
     return this.#sender?.headSequence ?? 0;

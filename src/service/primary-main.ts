@@ -15,6 +15,7 @@ import { endProcess, isPrepared, letGo, receiveSpec, tellListening } from './gro
 import { processLogger } from './process-logger.ts';
 import { removeLeftoverMounts } from './mount-cleanup.ts';
 import { PrimaryGroup, type StreamEnd } from './primary-group.ts';
+import { DirectoryGuard } from './safety-identity.ts';
 
 const PR_SET_IO_FLUSHER = 57;
 const OOM_SCORE_ADJUSTMENT = '-900';
@@ -27,6 +28,8 @@ const spec = await receiveSpec(parameters, ({ peer }) => {
   if (peer !== null) fingerprintOf(peer.certificate);
 });
 const logger = processLogger({ group: spec.group, role: 'primary' });
+
+const directoryGuard = DirectoryGuard.of(spec);
 
 protectFromMemoryPressure();
 
@@ -67,6 +70,7 @@ const control = new ControlServer(spec.controlSocket, {
 /** Answers, then ends the process. A refusal that changed nothing leaves it running. */
 async function endWith(work: () => Promise<StreamEnd>): Promise<StreamEnd> {
   try {
+    directoryGuard?.note();
     const end = await work();
     letGo(control);
     void endProcess(control, 0);
@@ -101,8 +105,10 @@ try {
   // What a former process left on the directories stays until here: in between, applications get
   // errors instead of writing underneath, where nothing is recorded.
   for (const { dir } of spec.directories) removeLeftoverMounts(dir, { covers: true });
+  directoryGuard?.require(spec.role);
   await group.start();
   await control.listen();
+  directoryGuard?.keep(group.underneath);
   keepMemorySmall();
   tellListening();
   // The link is of no use to whoever waits for the directories.

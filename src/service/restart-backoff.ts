@@ -28,6 +28,12 @@ export class RestartBackoff {
     this.#timer = setTimeout(this.#attempt, delayMs);
   }
 
+  /** Another look after `delayMs`, which costs next to nothing. */
+  lookIn(delayMs: number): void {
+    this.cancel();
+    this.#timer = setTimeout(this.#attempt, delayMs);
+  }
+
   cancel(): void {
     clearTimeout(this.#timer);
   }

@@ -68,6 +68,8 @@ export interface GroupPaths {
   readonly marks: string;
   /** Lease cells. */
   readonly lease: string;
+  /** What is known of the protected directories. */
+  readonly safety: string;
   /** State of the group process; every change of role starts with a fresh one. */
   readonly process: (generation: number) => string;
 }
@@ -85,6 +87,7 @@ export function groupPaths(paths: ServicePaths, group: string): GroupPaths {
     memo: join(directory, 'failover.json'),
     marks: join(directory, 'marks.json'),
     lease: join(paths.run, `${group}.lease`),
+    safety: join(directory, 'directories.json'),
     process: (generation) => join(directory, `process-${generation}`),
   };
 }

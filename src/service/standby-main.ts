@@ -13,11 +13,13 @@ import { endProcess, letGo, tellListening } from './group-program.ts';
 import { readSpec } from './group-spec.ts';
 import { processLogger } from './process-logger.ts';
 import { removeLeftoverMounts } from './mount-cleanup.ts';
+import { DirectoryGuard } from './safety-identity.ts';
 
 const spec = readSpec(process.argv.slice(2));
 const logger = processLogger({ group: spec.group, role: 'standby' });
 let ending: Promise<unknown> | undefined;
 let lookAtData: (() => void) | undefined;
+const directoryGuard = DirectoryGuard.of(spec);
 
 function makeStandby(directories: readonly CoveredDirectory[]): Standby {
   const { peer, identity, replication } = spec;
@@ -78,6 +80,7 @@ async function endWith<T>(work: () => Promise<T>): Promise<T> {
   ending = running;
   try {
     const result = await running;
+    directoryGuard?.note();
     uncoverDirectories(spec.stateDirectory);
     letGo(control);
     void endProcess(control, 0);
@@ -111,10 +114,12 @@ try {
   mkdirSync(spec.stateDirectory, { recursive: true, mode: 0o700 });
   // Of a primary that died on this node.
   for (const { dir } of spec.directories) removeLeftoverMounts(dir, { covers: false });
+  directoryGuard?.require(spec.role);
   const directories = coverDirectories(
     spec.directories.map(({ dir }) => dir),
     spec.stateDirectory,
   );
+  directoryGuard?.keep(directories.map(({ fd }) => `/proc/self/fd/${fd}`));
   standby = makeStandby(directories);
   const port = await standby.start();
   await control.listen();

@@ -110,6 +110,7 @@ export class StandbyProcess {
       replicationPort: port,
       controlSocket: this.socket,
       leaseFile: null,
+      safetyFile: null,
       firstCommitRequest: null,
       stateDirectory: join(top, 'state'),
       marksFile: join(top, 'marks.json'),

@@ -27,6 +27,8 @@ import { cease, type Demoted, handOver, ownData, promote, standbyData } from './
 
 const VIEW_POLL_MS = 20;
 const RESTART_PAUSE_MS = 500;
+/** Between looks at directories that are not what they were. */
+const HALT_INTERVAL_MS = 2000;
 const SAID_KEPT = 50;
 /** A commit that waits so long waits for a standby that does not answer. */
 const COMMIT_WAIT_MS = 200;
@@ -50,6 +52,7 @@ export class GroupFailover implements RuntimeOwner {
   #application = new AbortController();
   #applicationQueue: Promise<unknown> = Promise.resolve();
   #probing: NodeJS.Timeout | undefined;
+  #haltTimer: NodeJS.Timeout | undefined;
   /** Highest number of a wish about commits in the present epoch. */
   #lastRequest = 0;
   #restarting = false;
@@ -97,6 +100,7 @@ export class GroupFailover implements RuntimeOwner {
     this.#stopped = true;
     this.#links.stop();
     clearTimeout(this.#probing);
+    clearTimeout(this.#haltTimer);
   }
 
   /** The group is no longer managed: no machine, no address, and its process may write without a lease. */
@@ -129,9 +133,29 @@ export class GroupFailover implements RuntimeOwner {
   /** What is known of the data here without a process. */
   #standingData(): { readonly copy: CopyState; readonly position: Position } {
     const { state } = this.runtime;
-    if (state.role === 'primary') return { copy: 'up-to-date', position: ownData(state) };
-    if (state.own !== null) return { copy: 'up-to-date', position: state.own };
+    const own = state.role === 'primary' ? ownData(state) : state.own;
+    if (own !== null) {
+      const copy = this.#lookForHalt() ? 'failed' : 'up-to-date';
+      return { copy, position: own };
+    }
     return { copy: 'syncing', position: { epoch: state.epoch, sequence: state.lastSequence } };
+  }
+
+  /** Another directory lies where the data was: the other node may have it, this one has not. */
+  #lookForHalt(): boolean {
+    const isHalted = this.runtime.lookForHalt() !== null;
+    if (isHalted && !this.#stopped) {
+      clearTimeout(this.#haltTimer);
+      this.#haltTimer = setTimeout(() => this.lookAgain(), HALT_INTERVAL_MS).unref();
+    }
+    return isHalted;
+  }
+
+  /** The directories may have come back, or been accepted as they are. */
+  lookAgain(): void {
+    if (!this.#stopped && !this.runtime.process.isAlive) {
+      this.#tell({ kind: 'copy', ...this.#standingData() });
+    }
   }
 
   onView(view: MachineView): void {
@@ -355,6 +379,7 @@ export class GroupFailover implements RuntimeOwner {
       this.#tell({ kind: 'promoted', op, position });
       await this.#tellStatus();
     } catch (thrown) {
+      this.lookAgain();
       this.#tell({ kind: 'promoteFailed', op, message: messageOf(thrown) });
     }
   }

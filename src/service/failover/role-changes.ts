@@ -108,7 +108,13 @@ export async function cease(runtime: GroupRuntime): Promise<Demoted> {
     return { clean: false, copy, position: own };
   }
   // A promotion that did not come to write anything: the copy goes on where it was.
-  await runtime.startStandby();
+  try {
+    await runtime.startStandby();
+  } catch (thrown) {
+    if (!(thrown instanceof UnderstudyError) || thrown.code !== 'GROUP_HALTED') throw thrown;
+    const { epoch, lastSequence: sequence, own } = runtime.state;
+    return { clean: false, copy: 'failed', position: own ?? { epoch, sequence } };
+  }
   return standbyData(runtime);
 }
 

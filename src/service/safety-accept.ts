@@ -1,0 +1,32 @@
+// "understudy accept": a person has looked at a group that was halted and lets it go on.
+import { UnderstudyError } from '../core/errors.ts';
+import type { NodeService } from './node-service.ts';
+
+/** What was accepted, as a sentence. */
+export interface Accepted {
+  readonly what: string;
+}
+
+/** Lets a halted group go on with what there is now. Errors: GROUP_UNKNOWN, NOT_HALTED. */
+export async function accept(service: NodeService, name: string): Promise<Accepted> {
+  const runtime = service.group(name);
+  const halt = runtime.lookForHalt();
+  if (halt === null) {
+    throw new UnderstudyError(
+      'NOT_HALTED',
+      `group "${name}" is not halted on this node: see "understudy status" for the one that is`,
+    );
+  }
+  await runtime.exclusive(async () => {
+    runtime.acceptDirectories();
+    await Promise.resolve();
+  });
+  runtime.emit(
+    'warning',
+    'HALT_ACCEPTED',
+    `group "${name}": its directories are accepted as they are`,
+  );
+  if (runtime.isManaged) service.failover.of(runtime).lookAgain();
+  await runtime.boot(0);
+  return { what: 'its directories are taken as they are now' };
+}
