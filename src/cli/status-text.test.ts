@@ -33,6 +33,7 @@ const group: GroupStatus = {
   lagMs: 3,
   scan: null,
   limit: null,
+  compressionRatio: null,
   wireBytesPerSecond: null,
   directories: ['/srv/shop'],
   troubles: [],
@@ -67,6 +68,8 @@ test('a healthy group is one line under its heading', () => {
 test('what an operator has to know is said below', () => {
   const text = statusText(
     status({
+      limit: '50 Mbit/s',
+      compressionRatio: 2.35,
       standby: null,
       link: 'connecting',
       linkReason: 'ECONNREFUSED',

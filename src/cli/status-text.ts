@@ -51,6 +51,8 @@ function notesOf(group: GroupStatus): string[] {
   }
   for (const view of [group.local, group.remote]) notes.push(...failoverNotes(group.name, view));
   if (group.limit !== null) notes.push(`  ${group.name}: bandwidth limit ${group.limit}`);
+  if (group.compressionRatio !== null)
+    notes.push(`  ${group.name}: compressed ${group.compressionRatio} : 1 on the link`);
   const scan = scanOf(group);
   if (scan !== null) notes.push(`  ${group.name}: ${scanText(scan)}`);
   return notes;

@@ -150,6 +150,26 @@ describe('link', () => {
     expect(standby.follower.checked).toBe(12_000);
   });
 
+  it('delivers everything compressed, over a link that is cut at random bytes and limited', async () => {
+    const standby = await withStandby({ holds: BASE });
+    const { relay, port } = await withRelay(standby.port);
+    relay.budget = () => 3000 + Math.random() * Math.random() * MiB;
+    const rig = startSender(port, { ...onBase, compression: 'on' });
+    rig.sender.setLimit(8 * MiB);
+    await load(rig, 12_000, { pauseMs: 1 });
+    relay.budget = () => Number.POSITIVE_INFINITY;
+    relay.cut();
+    relay.mend();
+    rig.sender.setLimit(null);
+    await settled(rig, standby, 12_100);
+    expect(relay.cuts).toBeGreaterThan(1);
+    expect(rig.scansWanted).toEqual([]);
+    expect(standby.follower.checked).toBe(12_000);
+    const { recordsBytes, sentBytes, packedFrames } = rig.sender.compression;
+    expect(packedFrames).toBeGreaterThan(100);
+    expect(sentBytes).toBeLessThan(recordsBytes / 3);
+  });
+
   it('keeps the producer going on disk while the standby is away, and catches up in order', async () => {
     const standby = await withStandby({ holds: BASE });
     const { relay, port } = await withRelay(standby.port);

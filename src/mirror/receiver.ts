@@ -33,6 +33,7 @@ import {
   type ScanWish,
   type Welcome,
 } from './link/messages.ts';
+import { unpack } from './link/packed.ts';
 import { NeedQueue } from './receiver-needs.ts';
 import { decideStream, type Decision, type StandbyView } from './stream-decision.ts';
 
@@ -273,6 +274,10 @@ export class Receiver implements LinkServerHandlers {
     if (session?.link !== link) return undefined;
     if (session.phase === 'beginning') return hold(session, type, body);
     if (type === frameType.records) return this.#take(session, body);
+    if (type === frameType.packed) {
+      const records = unpack(body);
+      return typeof records === 'string' ? records : this.#take(session, records);
+    }
     if (type === frameType.ping) return this.#ping(session, body);
     if (type === frameType.close) return this.#close(session, body);
     return `a second introduction`;

@@ -30,8 +30,10 @@ import {
   type StreamPosition,
   type Welcome,
 } from './link/messages.ts';
+import { pack, PACKED_HEADER_BYTES, packSync, writePackedHeader } from './link/packed.ts';
 import type { LinkIdentity } from './link/tls.ts';
 import { Backlog } from './sender-backlog.ts';
+import { type Compression, Packer, type PackerStatus } from './packer.ts';
 import { Throttle } from './throttle.ts';
 
 export interface SenderOptions {
@@ -58,6 +60,7 @@ export interface SenderOptions {
   readonly marks: () => readonly StreamPosition[];
   /** Where a scan learns how far ahead it may be. */
   readonly scanPace: ScanPace;
+  readonly compression: Compression;
 }
 
 export interface SenderTotals {
@@ -83,6 +86,8 @@ export interface SenderHandlers {
 
 /** Frames are about so long when there is much to send. */
 const FRAME_BYTES_TARGET = 256 * KiB;
+/** Longer frames are compressed on another thread; for shorter ones the way there takes longer. */
+const PACKED_HERE_BYTES_MAX = 16 * KiB;
 /** With a limit, what comes meanwhile waits for one frame no longer than this, unless a record is longer. */
 const LIMITED_FRAME_MS = 10;
 const LIMITED_FRAME_BYTES_MIN = 16 * KiB;
@@ -113,6 +118,9 @@ export class Sender {
   readonly #backlog: Backlog;
   readonly #link: LinkClient;
   readonly #throttle: Throttle;
+  readonly #packer: Packer;
+  /** Where a compressed frame is put together. */
+  readonly #packed = Buffer.from(new ArrayBuffer(FRAME_HEADER_BYTES + RECORDS_BODY_BYTES_MAX));
   readonly #frame = Buffer.from(new ArrayBuffer(FRAME_HEADER_BYTES + RECORDS_BODY_BYTES_MAX));
   /** Where a chunk from disk is read to. */
   readonly #body = this.#frame.subarray(FRAME_HEADER_BYTES);
@@ -144,6 +152,7 @@ export class Sender {
     this.#clock = clock;
     const { ring, firstSequence, spillDirectory, spillBytesMax } = options;
     this.#throttle = new Throttle(clock);
+    this.#packer = new Packer(options.compression);
     const onLost = (reason: string): void => this.#lost(reason);
     // Without a base no standby can make use of what comes before its scan.
     const mode = options.base === null ? 'dropping' : 'holding';
@@ -183,6 +192,7 @@ export class Sender {
   /** Limits the bytes on the wire per second from now on; null: no limit. */
   setLimit(bytesPerSecond: number | null): void {
     this.#throttle.setRate(bytesPerSecond);
+    this.#packer.setLimit(bytesPerSecond);
     const lead = this.#throttle.bytesIn(SCAN_LEAD_MS);
     const isLimited = this.#throttle.isLimited;
     this.#options.scanPace.setLead(isLimited ? Math.max(SCAN_LEAD_BYTES_MIN, lead) : 0);
@@ -214,6 +224,9 @@ export class Sender {
   /** Part of {@link backlogBytes} that is on this node's disk. */
   get spilledBytes(): number {
     return this.#backlog.spilledBytes;
+  }
+  get compression(): PackerStatus {
+    return this.#packer.status;
   }
   /** Since the start. */
   get totals(): SenderTotals {
@@ -361,12 +374,53 @@ export class Sender {
 
   /** Sends `length` bytes of records that lie behind room for a header in `frame`. */
   #write(frame: Buffer, length: number): void {
-    const connection = this.#connection;
     this.#isSending = true;
     this.#sentBytes += length;
+    const records = frame.subarray(FRAME_HEADER_BYTES, FRAME_HEADER_BYTES + length);
+    if (!this.#packer.wants(length)) this.#transmitPlain(frame, length);
+    else if (length > PACKED_HERE_BYTES_MAX) void this.#packElsewhere(frame, records);
+    else {
+      const from = this.#clock.monotonicMs();
+      this.#packedIs(packSync(records), frame, { length, from });
+    }
+  }
+
+  /** Long ones take milliseconds: meanwhile acknowledgements are to be handled. */
+  async #packElsewhere(frame: Buffer, records: Buffer): Promise<void> {
+    const connection = this.#connection;
+    const from = this.#clock.monotonicMs();
+    // Without memory for it, for one, the records still have to go.
+    const packed = await pack(records).catch(() => undefined);
+    if (connection !== this.#connection || !this.#link.isUp || this.#stopped) return;
+    if (packed === undefined) this.#transmitPlain(frame, records.length);
+    else this.#packedIs(packed, frame, { length: records.length, from });
+  }
+
+  #packedIs(packed: Buffer, frame: Buffer, raw: { length: number; from: number }): void {
+    const { length } = raw;
+    const bytes = PACKED_HEADER_BYTES + packed.length;
+    if (!this.#packer.packed(length, bytes, this.#clock.monotonicMs() - raw.from)) {
+      this.#transmitPlain(frame, length);
+      return;
+    }
+    writeFrameHeader(this.#packed, frameType.packed, bytes);
+    writePackedHeader(this.#packed, FRAME_HEADER_BYTES, length);
+    this.#packed.set(packed, FRAME_HEADER_BYTES + PACKED_HEADER_BYTES);
+    this.#transmit(this.#packed.subarray(0, FRAME_HEADER_BYTES + bytes), length);
+  }
+
+  #transmitPlain(frame: Buffer, length: number): void {
     writeFrameHeader(frame, frameType.records, length);
-    this.#link.write(frame.subarray(0, FRAME_HEADER_BYTES + length), () => {
+    this.#transmit(frame.subarray(0, FRAME_HEADER_BYTES + length), length);
+  }
+
+  #transmit(frame: Buffer, recordsBytes: number): void {
+    const connection = this.#connection;
+    const from = this.#clock.monotonicMs();
+    this.#link.write(frame, () => {
       if (connection !== this.#connection) return;
+      const sentBytes = frame.length - FRAME_HEADER_BYTES;
+      this.#packer.sent(recordsBytes, sentBytes, this.#clock.monotonicMs() - from);
       this.#isSending = false;
       this.#publishPace();
       if (this.#isPaced) this.#send();

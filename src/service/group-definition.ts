@@ -12,6 +12,7 @@ import { defineBandwidth } from './bandwidth-input.ts';
 import { GiB, MiB, parseBytes, parseDurationMs } from '../core/units.ts';
 import {
   absolutePathSchema,
+  compressionSchema,
   DIRECTORIES_MAX,
   id128Schema,
   nameSchema,
@@ -118,7 +119,7 @@ const groupInputSchema = z.strictObject({
       journal: textSize.optional(),
       /** A rate, `unlimited`, or a schedule: see bandwidth-input.ts. */
       bandwidth: z.unknown().optional(),
-      compression: z.unknown().optional(),
+      compression: compressionSchema.optional(),
     })
     .optional(),
   agents: z
@@ -146,9 +147,6 @@ const commandAgentInputSchema = z.strictObject({
 /** Checks a group as a person wrote it. Errors: GROUP_INVALID, NOT_AVAILABLE_YET. */
 export function parseGroupInput(value: unknown, origin: string): GroupInput {
   const input = parseStrictly(groupInputSchema, value, { code: 'GROUP_INVALID', origin });
-  if (input.replication?.compression !== undefined) {
-    throw notAvailable(origin, '"replication.compression"');
-  }
   for (const agent of input.agents ?? []) {
     if (agent.use !== 'command') throw notAvailable(origin, `the agent "${agent.use}"`);
   }
@@ -221,6 +219,7 @@ function defineReplication(
       ...defineBandwidth(input.bandwidth ?? 'unlimited', `${origin}, replication`),
       revision: 0,
     },
+    compression: input.compression ?? 'auto',
   };
   return parseStrictly(specReplicationSchema, replication, {
     code: 'GROUP_INVALID',

@@ -49,6 +49,8 @@ export const specDirectorySchema = z.strictObject({
 
 export const replicationModeSchema = z.enum(['sync', 'memory', 'async']);
 
+export const compressionSchema = z.enum(['off', 'auto', 'on']);
+
 export const specReplicationSchema = z.strictObject({
   mode: replicationModeSchema,
   /** How long a commit may wait for a standby that does not answer. */
@@ -68,6 +70,8 @@ export const specReplicationSchema = z.strictObject({
   journalBytesMax: z.int().min(64 * 1024 * 1024),
   /** Limit of what a primary sends; it may change while the process runs. */
   bandwidth: bandwidthSchema.default(UNLIMITED),
+  /** Of what a primary sends; `auto`: where it saves time. */
+  compression: compressionSchema.default('auto'),
 });
 
 /** Position in a stream that ended cleanly, from which a new stream may go on without a scan. */

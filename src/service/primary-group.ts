@@ -160,6 +160,7 @@ export class PrimaryGroup {
         linkTimeoutMs: replication.linkTimeoutMs,
         marks: () => this.#marks.all,
         scanPace: this.#filter.scanPace,
+        compression: replication.compression,
       },
       {
         onAck: (ack) => this.#onAck(ack),
@@ -399,6 +400,7 @@ export class PrimaryGroup {
       scan: this.#scanStatus(),
       rates: this.#rates,
       limit: this.#limit.status,
+      compression: sender?.compression ?? null,
       directories: this.#spec.directories.map(({ dir }) => ({
         dir,
         mounted: this.#filter.mounted.includes(dir),

@@ -1,4 +1,5 @@
 // What "understudy status" shows: this node, its partner, and every group from both points of view.
+import type { PackerStatus } from '../mirror/packer.ts';
 import type { GroupDefinition } from './group-definition.ts';
 import type { ProcessStatus } from './group-process.ts';
 import type { GroupView, NodeInfo, NodeView } from './node-protocol.ts';
@@ -32,6 +33,8 @@ export interface GroupStatus {
   readonly scan: unknown;
   /** The bandwidth limit in force as a sentence; null: none, or no primary answers. */
   readonly limit: string | null;
+  /** How many times longer the records are than what was sent for them; null: none compressed. */
+  readonly compressionRatio: number | null;
   /** What the primary sends, bytes per second on the wire. */
   readonly wireBytesPerSecond: number | null;
   readonly directories: readonly string[];
@@ -92,6 +95,7 @@ function groupStatus(
     lagMs: numberOrNull(primary?.['lagMs']),
     scan: primary?.['scan'] ?? null,
     limit: limitOf(primary),
+    compressionRatio: ratioOf(primary),
     wireBytesPerSecond: numberOrNull(
       (primary?.['rates'] as ProcessStatus | undefined)?.['wireBytesPerSecond'],
     ),
@@ -130,6 +134,12 @@ function nodeIn(
 function limitOf(primary: ProcessStatus | null): string | null {
   const limit = primary?.['limit'] as Partial<LimitStatus> | undefined;
   return limit === undefined || limit.rate === null ? null : textOrNull(limit.why);
+}
+
+function ratioOf(primary: ProcessStatus | null): number | null {
+  const seen = primary?.['compression'] as Partial<PackerStatus> | null | undefined;
+  const { recordsBytes = 0, sentBytes = 0, packedFrames = 0 } = seen ?? {};
+  return packedFrames === 0 ? null : Math.round((recordsBytes / sentBytes) * 100) / 100;
 }
 
 function textOrNull(value: unknown): string | null {

@@ -297,6 +297,7 @@ export function makeSender(
       linkTimeoutMs: 2000,
       marks: () => [],
       scanPace: new ScanPace(),
+      compression: 'off',
       ...options,
       ring,
     },

@@ -124,6 +124,7 @@ export class StandbyProcess {
         backlogBytesMax: 64 * 1024 * 1024,
         journalBytesMax: 256 * 1024 * 1024,
         bandwidth: UNLIMITED,
+        compression: 'auto',
       },
       holds,
     };

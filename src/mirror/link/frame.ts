@@ -8,7 +8,7 @@
 // Every bound is checked before a byte is kept. The codec does no I/O and returns faults instead of
 // throwing on bytes.
 //
-//   primary → standby   hello, records, ping, close
+//   primary → standby   hello, records, packed, ping, close
 //   standby → primary   welcome, refuse, ack, need, pong
 import { assert } from '../../core/assert.ts';
 import { KiB, MiB } from '../../core/units.ts';
@@ -19,8 +19,9 @@ import { RECORD_BYTES_MAX, readU53, writeU53 } from '../../journal/record.ts';
  *
  *  1  first
  *  2  marks: hello says what both nodes may know in common, scans of mode `changed`
+ *  3  records may come compressed (`packed`)
  */
-export const LINK_VERSION = 2;
+export const LINK_VERSION = 3;
 export const FRAME_HEADER_BYTES = 8;
 export const CONTROL_BODY_BYTES_MAX = 64 * KiB;
 export const RECORDS_BODY_BYTES_MAX = 2 * MiB;
@@ -37,6 +38,7 @@ export const frameType = {
   ping: 7,
   pong: 8,
   close: 9,
+  packed: 10,
 } as const;
 
 /** Greatest body per type that an end accepts; types that are not listed are faults. */
@@ -46,6 +48,7 @@ export type FrameLimits = ReadonlyMap<number, number>;
 export const primaryFrames: FrameLimits = new Map([
   [frameType.hello, CONTROL_BODY_BYTES_MAX],
   [frameType.records, RECORDS_BODY_BYTES_MAX],
+  [frameType.packed, RECORDS_BODY_BYTES_MAX],
   [frameType.ping, CONTROL_BODY_BYTES_MAX],
   [frameType.close, CONTROL_BODY_BYTES_MAX],
 ]);
