@@ -18,6 +18,7 @@ import { sampleRecords } from '../../test/support/records.ts';
 import { field, sealRecord, writeU53 } from '../journal/record.ts';
 import { encodeFrame, FrameParser, frameType, LINK_VERSION, standbyFrames } from './link/frame.ts';
 import { encodeMessage, type Hello } from './link/messages.ts';
+import { PACKED_HEADER_BYTES, packSync, writePackedHeader } from './link/packed.ts';
 import { type LinkIdentity, tlsOptions } from './link/tls.ts';
 
 const BASE = { streamId: '0f'.repeat(16), sequence: 100 };
@@ -78,11 +79,21 @@ async function dial(identity: LinkIdentity): Promise<{ socket: TLSSocket; types:
   return { socket, types };
 }
 
-async function welcomed(): Promise<{ socket: TLSSocket; types: number[] }> {
+async function welcomed(
+  change: Partial<Hello> = {},
+): Promise<{ socket: TLSSocket; types: number[] }> {
   const peer = await dial(identities.primary);
-  peer.socket.write(encodeMessage(frameType.hello, hello));
+  peer.socket.write(encodeMessage(frameType.hello, { ...hello, ...change }));
   await until(() => peer.types.includes(frameType.welcome), 'a welcome');
   return peer;
+}
+
+function packedBody(records: Buffer): Buffer {
+  const packed = packSync(records);
+  const body = Buffer.alloc(PACKED_HEADER_BYTES + packed.length);
+  writePackedHeader(body, 0, records.length);
+  body.set(packed, PACKED_HEADER_BYTES);
+  return body;
 }
 
 const dropped = (socket: Socket | TLSSocket): Promise<void> =>
@@ -167,6 +178,45 @@ describe('a primary', () => {
       await dropped(socket);
       expect(standby.journal.position.sequence).toBe(100);
     }
+  });
+
+  it('that sends frames of before once more is dropped, on the same connection and on a new one', async () => {
+    const records = sampleRecords([{ sequence: 101, payloadBytes: 90 }, { sequence: 102 }]);
+    const plain = encodeFrame(frameType.records, records);
+    const packed = encodeFrame(frameType.packed, packedBody(records));
+    const first = await welcomed();
+    first.socket.write(plain);
+    await until(() => standby.journal.position.sequence === 102, 'the frame is taken once');
+    await until(() => first.types.includes(frameType.ack), 'and acknowledged');
+    const { bytes } = standby.journal;
+    first.socket.write(plain);
+    await dropped(first.socket);
+    for (const replayed of [plain, packed]) {
+      const { socket } = await welcomed({ tailSequence: 103, headSequence: 102 });
+      socket.write(replayed);
+      await dropped(socket);
+    }
+    expect(standby.journal.position.sequence).toBe(102);
+    expect(standby.journal.bytes).toBe(bytes);
+    // The stream itself goes on behind them, compressed too.
+    const { socket } = await welcomed({ tailSequence: 103, headSequence: 102 });
+    socket.write(encodeFrame(frameType.packed, packedBody(sampleRecords([{ sequence: 103 }]))));
+    await until(() => standby.journal.position.sequence === 103, 'the next record is taken');
+  });
+
+  it('that sends damaged or swelling compressed frames is dropped', async () => {
+    const good = packedBody(sampleRecords([{ sequence: 101, payloadBytes: 90 }]));
+    const damaged = Buffer.from(good);
+    damaged.writeUInt8(damaged.readUInt8(20) ^ 0xff, 20);
+    const swells = packedBody(Buffer.alloc(8 * 1024 * 1024));
+    swells.writeUInt32LE(2 * 1024 * 1024, 0);
+    for (const body of [damaged, swells, good.subarray(0, 12), Buffer.alloc(100)]) {
+      const { socket } = await welcomed();
+      socket.write(encodeFrame(frameType.packed, body));
+      await dropped(socket);
+    }
+    expect(standby.fatal).toBeUndefined();
+    expect(standby.journal.position.sequence).toBe(100);
   });
 
   it('with sequences beyond all bounds is dropped', async () => {

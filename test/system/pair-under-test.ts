@@ -22,6 +22,7 @@ interface ProcessView {
 interface GroupView {
   readonly name: string;
   readonly copy: string;
+  readonly compressionRatio: number | null;
   readonly local: ProcessView;
   readonly remote: ProcessView | null;
 }
