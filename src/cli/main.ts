@@ -5,6 +5,7 @@ import { addGroupCommands } from './group-commands.ts';
 import { addLimitCommands } from './limit-commands.ts';
 import { addNodeCommands } from './node-commands.ts';
 import { exitCode, fail } from './output.ts';
+import { addVerifyCommands } from './verify-commands.ts';
 
 /** Builds the command tree; nothing runs before `parseAsync`. */
 export function buildProgram(): Command {
@@ -15,6 +16,7 @@ export function buildProgram(): Command {
   addNodeCommands(program);
   addGroupCommands(program);
   addLimitCommands(program);
+  addVerifyCommands(program);
   addDoctorCommand(program);
   return program;
 }

@@ -32,6 +32,8 @@ const group: GroupStatus = {
   backlogBytes: 0,
   lagMs: 3,
   scan: null,
+  verifying: null,
+  verify: null,
   limit: null,
   compressionRatio: null,
   wireBytesPerSecond: null,

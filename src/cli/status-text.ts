@@ -1,5 +1,6 @@
 // The status as people read it.
 import { formatBytes, formatDurationMs } from '../core/units.ts';
+import type { VerifyReportData } from '../mirror/verify-report.ts';
 import type { GroupStatus, ServiceStatus } from '../service/status.ts';
 import { table } from './output.ts';
 
@@ -55,8 +56,37 @@ function notesOf(group: GroupStatus): string[] {
     notes.push(`  ${group.name}: compressed ${group.compressionRatio} : 1 on the link`);
   const scan = scanOf(group);
   if (scan !== null) notes.push(`  ${group.name}: ${scanText(scan)}`);
-  return notes;
+  return [...notes, ...verifyNotes(group)];
 }
+
+function verifyNotes({ name, verify, verifying }: GroupStatus): string[] {
+  if (verifying !== null) {
+    return [`  ${name}: compared, ${progressText(verifying as ScanProgress, 'comparison')}`];
+  }
+  if (verify === null || verify.state === 'none') return [];
+  return [`${verify.state === 'differs' ? '!' : ' '} ${name}: ${verifySummary(verify)}`];
+}
+
+/** The outcome of a comparison in one line. */
+export function verifySummary(report: VerifyReportData): string {
+  const { state, objects, bytes, count, beganAtMs, endedAtMs } = report;
+  const seen = `${objects} objects, ${formatBytes(bytes)}`;
+  const took = formatDurationMs(endedAtMs - beganAtMs);
+  switch (state) {
+    case 'none':
+      return 'the copies were not compared yet';
+    case 'running':
+      return `the copies are being compared since ${localTime(beganAtMs)}`;
+    case 'interrupted':
+      return 'the last comparison of the copies did not come to its end';
+    case 'equal':
+      return `the copies are equal: ${seen}, compared in ${took}, done ${localTime(endedAtMs)}`;
+    case 'differs':
+      return `THE COPIES DIFFER: ${count} differences in ${seen}, found ${localTime(endedAtMs)}`;
+  }
+}
+
+const localTime = (wallMs: number): string => new Date(wallMs).toLocaleString();
 
 /** What the machine of a managed group says: why it waits, and whether it is in maintenance. */
 function failoverNotes(name: string, view: GroupStatus['remote']): string[] {
@@ -75,10 +105,13 @@ export function scanOf(group: GroupStatus): ScanProgress | null {
 }
 
 /** `[######------]  50 %  120/240 files  1.2 GiB of 2.4 GiB  96.0 MiB/s  13 s left`. */
-export function scanText(scan: ScanProgress): string {
+export const scanText = (scan: ScanProgress): string => progressText(scan, 'first copy');
+
+/** The same of anything that goes through all files; `what` is said while the end is not known. */
+export function progressText(scan: ScanProgress, what: string): string {
   const rate = `${formatBytes(scan.rateBytesPerSecond)}/s`;
   if (scan.filesTotal === 0) {
-    return `first copy: ${scan.files} files  ${formatBytes(scan.bytes)}  ${rate}`;
+    return `${what}: ${scan.files} files  ${formatBytes(scan.bytes)}  ${rate}`;
   }
   const done = scan.bytesTotal > 0 ? scan.bytes / scan.bytesTotal : scan.files / scan.filesTotal;
   const share = Math.min(1, done);

@@ -16,12 +16,15 @@ import { Mount } from './mount.ts';
 import { Patterns } from './patterns.ts';
 import { type NeededRange, type ScanPlan, type ScanProgress, Scanner } from './scanner.ts';
 import { isolateThread } from './thread-rights.ts';
+import { Verifier } from './verifier.ts';
 
 /** Descriptors that a capture thread keeps for objects nobody has open. */
 const DESCRIPTORS_MAX = 4096;
 const SLEEP_MS = 1000;
 const SCAN_SLICE_MS = 2;
 const SCAN_PAUSE_MS = 2;
+/** A comparison takes a tenth of the thread's time at most. */
+const VERIFY_PAUSE_MS = 18;
 const PROGRESS_INTERVAL_MS = 250;
 
 export interface CaptureDirectory {
@@ -53,6 +56,8 @@ export interface CaptureThreadData {
 /** Main thread → capture thread. */
 export type CaptureCommand =
   | { readonly type: 'scan'; readonly plan: ScanPlan }
+  /** Compare both copies; given up when a scan begins. */
+  | { readonly type: 'verify' }
   | { readonly type: 'need'; readonly ranges: readonly NeededRange[] }
   | { readonly type: 'applied'; readonly sequence: number }
   /** Say where the stream is now, between two changes. */
@@ -69,6 +74,7 @@ export type CaptureReport =
    * one will be made after it.
    */
   | { readonly type: 'mark'; readonly sequence: number; readonly wallMs: number }
+  | { readonly type: 'verify'; readonly progress: ScanProgress; readonly finished: boolean }
   /** Every directory has been unmounted; `sequence` is the last record's. */
   | { readonly type: 'ended'; readonly sequence: number }
   | { readonly type: 'failed'; readonly message: string };
@@ -82,6 +88,8 @@ class CaptureThread {
   readonly #driver: Driver;
   #scanner: Scanner | undefined;
   #nextScanStepMs = 0;
+  #verifier: Verifier | undefined;
+  #nextVerifyStepMs = 0;
   #nextProgressMs = 0;
 
   constructor(data: CaptureThreadData, port: MessagePort) {
@@ -122,10 +130,11 @@ class CaptureThread {
       const served = this.#driver.serve(64);
       if (Atomics.exchange(this.#doorbell, 0, 0) !== 0) this.#takeMessages();
       const scanned = this.#scanStep();
-      if (served === 0 && !scanned)
-        this.#driver.idle(this.#scanner === undefined ? SLEEP_MS : SCAN_PAUSE_MS);
+      this.#verifyStep();
+      if (served === 0 && !scanned) this.#driver.idle(this.#patienceMs);
     }
     this.#scanner?.abort();
+    this.#verifier?.abort();
     for (const mount of this.#mounts) mount.close();
     this.#capture.ring.wake();
     this.#report({ type: 'ended', sequence: this.#capture.sequence });
@@ -145,8 +154,14 @@ class CaptureThread {
     switch (command.type) {
       case 'scan':
         this.#scanner?.abort();
+        this.#endVerify();
         this.#scanner = new Scanner(command.plan, this.#mounts, this.#capture, this.#pace);
         this.#capture.ring.wake();
+        return;
+      case 'verify':
+        this.#endVerify();
+        if (!this.#capture.enabled || this.#scanner !== undefined) return;
+        this.#verifier = new Verifier(this.#mounts, this.#capture, this.#pace);
         return;
       case 'need':
         this.#scanner?.need(command.ranges);
@@ -161,6 +176,7 @@ class CaptureThread {
       case 'disable':
         this.#scanner?.abort();
         this.#scanner = undefined;
+        this.#endVerify();
         this.#capture.enabled = false;
     }
   }
@@ -182,6 +198,34 @@ class CaptureThread {
     this.#nextScanStepMs =
       worked && this.#driver.serve(1) > 0 ? performance.now() + SCAN_PAUSE_MS : 0;
     return worked;
+  }
+
+  /** How long the thread may sleep when nobody asks for anything. */
+  get #patienceMs(): number {
+    if (this.#scanner !== undefined) return SCAN_PAUSE_MS;
+    return this.#verifier === undefined ? SLEEP_MS : VERIFY_PAUSE_MS;
+  }
+
+  /** Short slices with long pauses: nobody is in a hurry. */
+  #verifyStep(): void {
+    const verifier = this.#verifier;
+    const now = performance.now();
+    if (verifier === undefined || now < this.#nextVerifyStepMs) return;
+    verifier.step(now + SCAN_SLICE_MS);
+    this.#capture.ring.wake();
+    this.#nextVerifyStepMs = performance.now() + VERIFY_PAUSE_MS;
+    if (verifier.finished) this.#verifier = undefined;
+    if (!verifier.finished && now < this.#nextProgressMs) return;
+    this.#nextProgressMs = now + PROGRESS_INTERVAL_MS;
+    this.#report({ type: 'verify', progress: verifier.progress, finished: verifier.finished });
+  }
+
+  /** Without a result. */
+  #endVerify(): void {
+    if (this.#verifier === undefined) return;
+    this.#verifier.abort();
+    this.#report({ type: 'verify', progress: this.#verifier.progress, finished: true });
+    this.#verifier = undefined;
   }
 
   #report(report: CaptureReport): void {

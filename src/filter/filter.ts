@@ -48,6 +48,8 @@ export interface FilterOptions {
 
 export interface FilterListener {
   onScan(progress: ScanProgress, finished: boolean): void;
+  /** `finished`: all of it is in the stream, or it was given up. */
+  onVerify(progress: ScanProgress, finished: boolean): void;
   /** Answer to {@link Filter.mark}; see CaptureReport. */
   onMark(point: { readonly sequence: number; readonly wallMs: number }): void;
   /** Every directory was unmounted. */
@@ -178,6 +180,11 @@ export class Filter {
     this.#command({ type: 'scan', plan });
   }
 
+  /** Puts a comparison of both copies into the stream; see {@link FilterListener.onVerify}. */
+  verify(): void {
+    this.#command({ type: 'verify' });
+  }
+
   need(ranges: readonly NeededRange[]): void {
     this.#command({ type: 'need', ranges });
   }
@@ -269,6 +276,7 @@ export class Filter {
 
 function dispatch(report: CaptureReport, listener: FilterListener): void {
   if (report.type === 'scan') listener.onScan(report.progress, report.finished);
+  else if (report.type === 'verify') listener.onVerify(report.progress, report.finished);
   else if (report.type === 'mark') listener.onMark(report);
   else if (report.type === 'ended') listener.onEnded(report.sequence);
   else if (report.type === 'failed') listener.onFailed(report.message);

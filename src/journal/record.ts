@@ -117,6 +117,24 @@ export const recordType = {
   scanDirEnd: 27,
   /** The copy is complete: from here on it equals the primary at this sequence. */
   scanEnd: 28,
+  /**
+   * A comparison begins: the copy is looked at, nothing of it is changed. Records of a comparison that a
+   * restart has to apply again are passed over.
+   */
+  verifyBegin: 30,
+  /** `aux` 1: the last part. The names in directory `path`: `payload`, each with a NUL behind it. */
+  verifyNames: 31,
+  /**
+   * The object at `path` as in `scanObject`; `aux` is a mask of {@link verifyMask}. `path2` is the target
+   * of a symbolic link, or another name that a file has to have.
+   */
+  verifyObject: 32,
+  /** As `scanHash`. */
+  verifyHash: 33,
+  /** `length` bytes at `offset` are zero. */
+  verifyZeros: 34,
+  /** The comparison is over: `offset` objects, `length` bytes. */
+  verifyEnd: 35,
 } as const;
 export type RecordType = (typeof recordType)[keyof typeof recordType];
 const KNOWN_TYPES: ReadonlySet<number> = new Set(Object.values(recordType));
@@ -128,6 +146,9 @@ export const recordFlag = {
   /** `scanObject`: the primary has not changed the file since the point that the scan starts from. */
   unchanged: 2,
 } as const;
+
+/** Bits of `aux` in a `verifyObject` record: what it says nothing about. */
+export const verifyMask = { xattrs: 1 } as const;
 
 /** Bits of `aux` in a `setattr` record: which fields of the attribute block count. */
 export const attrMask = { mode: 1, uid: 2, gid: 4, atime: 8, mtime: 16 } as const;

@@ -4,6 +4,7 @@ import { assert } from '../core/assert.ts';
 import { messageOf } from '../core/errors.ts';
 import { ApplyControl } from '../journal/apply-control.ts';
 import type { ApplierMessage, ApplierWorkerData } from './applier/applier-messages.ts';
+import type { VerifyNotice } from './applier/verification.ts';
 import type { NeedRange } from './link/messages.ts';
 
 export interface ApplierHostOptions {
@@ -15,6 +16,7 @@ export interface ApplierHostOptions {
 
 export interface ApplierHostHandlers {
   onNeed(ranges: readonly NeedRange[]): void;
+  onVerify(notices: readonly VerifyNotice[]): void;
   onDiverged(sequence: number, message: string): void;
   onBlocked(sequence: number, message: string): void;
   onUnblocked(sequence: number): void;
@@ -124,6 +126,9 @@ export class ApplierHost {
         else this.#handlers.onDiverged(sequence, why);
         return;
       }
+      case 'verify':
+        this.#handlers.onVerify(message.notices);
+        return;
       case 'recovered':
         this.#handlers.onUnblocked(message.sequence);
         return;

@@ -14,12 +14,14 @@ import { ORPHAN_DIRECTORY } from '../journal/record.ts';
 import { NO_STREAM, StandbyState } from '../journal/standby-state.ts';
 import { ApplierHost } from './applier-host.ts';
 import { removeMarker } from './applier/marker.ts';
+import type { VerifyNotice } from './applier/verification.ts';
 import { releaseCopy } from './applier/release-copy.ts';
 import { Checkpointer } from './checkpointer.ts';
 import type { CopyState } from './link/frame.ts';
 import { LinkServer } from './link/link-server.ts';
 import type { StreamPosition } from './link/messages.ts';
 import type { LinkIdentity } from './link/tls.ts';
+import { VerifyReport, type VerifyReportData } from './verify-report.ts';
 import { type EventDetails, type EventLevel, Receiver, type ScanStart } from './receiver.ts';
 
 export interface StandbyOptions {
@@ -38,6 +40,8 @@ export interface StandbyOptions {
   readonly segmentBytes?: number;
   /** What this node knows of its data; outlives `stateDirectory`, see journal/marks.ts. */
   readonly marksFile: string;
+  /** Result of the last comparison; outlives `stateDirectory`. */
+  readonly verifyFile: string;
   /** Where the data stands when `stateDirectory` has no state yet; null: nothing is known. */
   readonly holds: StreamPosition | null;
 }
@@ -62,6 +66,8 @@ export interface StandbyStatus {
   readonly receivedBytes: number;
   /** Why nothing is applied at present; null when all is well. */
   readonly blocked: string | null;
+  /** The last comparison of this copy with the primary. */
+  readonly verify: VerifyReportData;
   /** Bytes of the stream received since the scan began. */
   readonly scan: { readonly bytes: number } | null;
 }
@@ -89,6 +95,7 @@ export class Standby {
   readonly #logger: Logger;
   readonly #state: StandbyState;
   readonly #marks: Marks;
+  readonly #verify: VerifyReport;
   readonly #journal: JournalWriter;
   readonly #applier: ApplierHost;
   readonly #receiver: Receiver;
@@ -117,6 +124,7 @@ export class Standby {
     const journalDirectory = join(stateDirectory, 'journal');
     this.#state = openState(options);
     this.#marks = Marks.open(options.marksFile, groupId, clock.wallMs());
+    this.#verify = new VerifyReport(options.verifyFile);
     if (this.#marks.fault !== undefined) logger.warn({ why: this.#marks.fault }, 'no marks');
     const { checkpoint, firstSegment } = this.#state.data;
     const { segmentBytes } = options;
@@ -134,6 +142,7 @@ export class Standby {
           this.#receiver.needed(ranges);
           this.#receiver.applied();
         },
+        onVerify: (notices) => this.#onVerify(notices),
         onDiverged: (sequence, message) => this.#receiver.diverged(sequence, message),
         onBlocked: (sequence, message) => this.#block(sequence, message),
         onUnblocked: (sequence) => this.#unblock(sequence),
@@ -191,6 +200,7 @@ export class Standby {
       journalBytes: this.#journal.bytes,
       receivedBytes: this.#receiver.receivedBytes,
       blocked: this.#blocked,
+      verify: this.#verify.data,
       scan: copy === 'syncing' ? { bytes: this.#receiver.receivedBytes - this.#scanFrom } : null,
     };
   }
@@ -324,6 +334,7 @@ export class Standby {
     this.#state.update({ copy: 'syncing', checkpoint: position, firstSegment, closed: null });
     this.#logger.info({ from, to: 'syncing', reason: 'the primary scans' }, 'copy');
     this.#scanFrom = this.#receiver.receivedBytes;
+    this.#verify.interrupt();
     this.#blocked = null;
     // What a marker says about the stream before means nothing in the new one.
     for (const { fd } of this.#options.directories) removeMarker(fd);
@@ -408,6 +419,22 @@ export class Standby {
     this.#logger.info({ from: 'syncing', to: 'complete', reason: 'scan applied' }, 'copy');
     this.#handlers.onEvent('info', 'COPY_COMPLETE', 'the copy is complete', {});
     this.#receiver.applied();
+  }
+
+  #onVerify(notices: readonly VerifyNotice[]): void {
+    let isOver = false;
+    for (const notice of notices)
+      isOver = this.#verify.note(notice, this.#clock.wallMs()) || isOver;
+    if (!isOver) return;
+    const { state, objects, bytes, count } = this.#verify.data;
+    const details = { objects, bytes, count };
+    const seen = `${objects} objects and ${bytes} bytes were compared`;
+    if (state === 'equal') {
+      this.#handlers.onEvent('info', 'VERIFY_EQUAL', `both copies are equal: ${seen}`, details);
+    } else {
+      const what = `${count} differences between the copies: ${seen}; see "understudy verify"`;
+      this.#handlers.onEvent('error', 'VERIFY_DIFFERS', what, details);
+    }
   }
 
   #block(sequence: number, message: string): void {

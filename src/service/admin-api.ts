@@ -14,6 +14,7 @@ import { invite, join, unpair } from './pairing.ts';
 import { switchover } from './switchover.ts';
 import { takeover, yieldByHand } from './takeover.ts';
 import { collectStatus } from './status.ts';
+import { repair, startVerify } from './verification.ts';
 import { parseStrictly } from './strict-config.ts';
 
 const EVENTS_MAX = 10_000;
@@ -80,6 +81,8 @@ export function buildAdminApi(service: NodeService): ControlServer {
       const { group, ...options } = check(schema, params);
       return takeover(service, group, options);
     },
+    verify: async (params) => startVerify(service, check(groupOnly, params).group),
+    repair: async (params) => repair(service, check(groupOnly, params).group),
     limit: async (params) => {
       const schema = z.strictObject({ group: nameSchema, bandwidth: z.unknown().optional() });
       const { group, bandwidth } = check(schema, params);

@@ -30,6 +30,9 @@ const COMMAND_LENGTH_MAX = 4096;
 export const AGENT_TIMEOUT_MS_DEFAULT = 60_000;
 const PROBE_INTERVAL_MS_DEFAULT = 2000;
 const PROBE_TIMEOUT_MS_DEFAULT = 5000;
+const HOUR_MS = 3_600_000;
+const VERIFY_EVERY_MS_MIN = HOUR_MS;
+const VERIFY_EVERY_MS_DEFAULT = 7 * 24 * HOUR_MS;
 
 /** Runs `start` when this node becomes primary and `stop` before it ceases to be. */
 export const agentDefinitionSchema = z.strictObject({
@@ -71,6 +74,8 @@ export const groupDefinitionSchema = z.strictObject({
   failover: failoverInputSchema.nullable().default(null),
   addresses: addressesInputSchema.default([]),
   fencing: fencingInputSchema.nullable().default(null),
+  /** Both copies are compared so often by themselves; null: only when asked. */
+  verifyEveryMs: z.int().min(VERIFY_EVERY_MS_MIN).nullable().default(VERIFY_EVERY_MS_DEFAULT),
 });
 export type GroupDefinition = z.infer<typeof groupDefinitionSchema>;
 
@@ -129,6 +134,8 @@ const groupInputSchema = z.strictObject({
   addresses: addressesInputSchema.optional(),
   failover: failoverInputSchema.optional(),
   fencing: fencingInputSchema.optional(),
+  /** How often both copies are compared by themselves, or `off`. */
+  verify: textDuration.optional(),
 });
 /** A group as a person writes it. */
 export type GroupInput = z.infer<typeof groupInputSchema>;
@@ -182,6 +189,7 @@ export function defineGroup(
     replicationPort: input.replication?.port ?? options.port,
     agents: (input.agents ?? []).map((agent, index) => defineAgent(agent, index, options.origin)),
     ...defineFailover(input),
+    verifyEveryMs: defineVerify(input.verify ?? '7d', options.origin),
   };
 }
 
@@ -192,6 +200,16 @@ function defineFailover(
   const { addresses = [], fencing = null } = input;
   const isManaged = input.failover !== undefined || addresses.length > 0 || fencing !== null;
   return { failover: isManaged ? (input.failover ?? {}) : null, addresses, fencing };
+}
+
+function defineVerify(text: string, origin: string): number | null {
+  if (text === 'off') return null;
+  const everyMs = parseDurationMs(text);
+  if (everyMs >= VERIFY_EVERY_MS_MIN) return everyMs;
+  throw new UnderstudyError(
+    'GROUP_INVALID',
+    `${origin}: "verify" is "${text}": once an hour is the most, write for example "7d" or "off"`,
+  );
 }
 
 function checkPath(path: string): string {

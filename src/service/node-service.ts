@@ -21,6 +21,7 @@ import { NODE_PROTOCOL_VERSION, type NodeInfo, type NodeView } from './node-prot
 import { PeerLink } from './peer-link.ts';
 import { PeerStore } from './peer-store.ts';
 import { groupPaths, type ServicePaths } from './service-paths.ts';
+import { VerifySchedule } from './verification.ts';
 
 /** The directory that holds this program; it can never be protected. */
 export const INSTALLATION = resolve(import.meta.dirname, '../..');
@@ -44,6 +45,7 @@ export class NodeService {
   readonly failover: NodeFailover;
   readonly groups = new Map<string, GroupRuntime>();
   readonly #context: RuntimeContext;
+  readonly #verifySchedule = new VerifySchedule(this);
 
   /** Reads everything that is kept. Errors: NOT_INITIALISED, CONFIG_INVALID, STATE_FILE_INVALID. */
   constructor(options: NodeServiceOptions, { clock }: { clock: Clock }) {
@@ -94,10 +96,12 @@ export class NodeService {
     for (const runtime of this.groups.values()) void runtime.boot();
     const managed = [...this.groups.values()].filter(({ isManaged }) => isManaged);
     this.failover.start(managed);
+    this.#verifySchedule.start();
   }
 
   /** Stops watching; group processes go on. */
   async stop(): Promise<void> {
+    this.#verifySchedule.stop();
     await this.link.stop();
     await this.failover.stop();
     await Promise.all([...this.groups.values()].map(async (runtime) => runtime.close()));

@@ -77,6 +77,7 @@ export class PrimaryGroup {
   readonly #sender: Sender | undefined;
   readonly #marks: Marks;
   #markKeeper: MarkKeeper | undefined;
+  #verify: { progress: ScanProgress; readonly estimate: ScanEstimate } | undefined;
   readonly #limit: PrimaryLimit;
   #commits: CommitState = 'alone';
   #wasTogether = false;
@@ -177,6 +178,7 @@ export class PrimaryGroup {
   async start(): Promise<void> {
     await this.#filter.start({
       onScan: (progress, finished) => this.#onScan(progress, finished),
+      onVerify: (progress, finished) => this.#onVerify(progress, finished),
       onMark: (point) => void this.#markKeeper?.make(point),
       onEnded: (lastSequence) => this.#ended?.(lastSequence),
       onFailed: (message) => this.#dependencies.onFatal(message),
@@ -299,6 +301,37 @@ export class PrimaryGroup {
     );
   }
 
+  /**
+   * Begins to compare both copies; the standby has the result (its status, VERIFY_EQUAL, VERIFY_DIFFERS).
+   * Errors: VERIFY_NOT_POSSIBLE, VERIFY_RUNNING.
+   */
+  verify(): void {
+    const { group } = this.#spec;
+    const copy = this.#sender?.copy ?? 'unknown';
+    const isComplete = copy === 'up-to-date' || copy === 'catching-up';
+    if (!isComplete || this.#scan !== undefined || this.#sender?.link.state !== 'connected') {
+      const link = this.#sender?.link.state ?? 'none';
+      throw new UnderstudyError(
+        'VERIFY_NOT_POSSIBLE',
+        `the copy of group ${group} is ${copy} (link ${link}): there is nothing to compare with before "understudy status" shows up-to-date`,
+      );
+    }
+    if (this.#verify !== undefined)
+      throw new UnderstudyError('VERIFY_RUNNING', `group ${group} is being compared already`);
+    const estimate = new ScanEstimate(this.#filter.underneath);
+    this.#verify = { progress: { files: 0, bytes: 0, sentBytes: 0 }, estimate };
+    this.#filter.verify();
+    this.#event('info', 'VERIFY_STARTED', 'both copies are compared while applications work');
+  }
+
+  #onVerify(progress: ScanProgress, finished: boolean): void {
+    if (this.#verify === undefined) return;
+    this.#verify.progress = progress;
+    if (!finished) return;
+    this.#verify.estimate.stop();
+    this.#verify = undefined;
+  }
+
   #applyPolicy(): void {
     const sender = this.#sender;
     if (sender === undefined) return;
@@ -398,6 +431,7 @@ export class PrimaryGroup {
       backlogBytes: sender?.backlogBytes ?? 0,
       lagMs: Math.round(sender?.lagMs ?? 0),
       scan: this.#scanStatus(),
+      verify: this.#verifyStatus(),
       rates: this.#rates,
       limit: this.#limit.status,
       compression: sender?.compression ?? null,
@@ -406,6 +440,13 @@ export class PrimaryGroup {
         mounted: this.#filter.mounted.includes(dir),
       })),
     };
+  }
+
+  /** A comparison whose records are not all in the stream yet. */
+  #verifyStatus(): Record<string, unknown> | null {
+    if (this.#verify === undefined) return null;
+    const { progress, estimate } = this.#verify;
+    return { ...progress, ...estimate.against(progress) };
   }
 
   #scanStatus(): Record<string, unknown> | null {
@@ -485,6 +526,8 @@ export class PrimaryGroup {
     clearTimeout(this.#policyTimer);
     this.#limit.stop();
     this.#scan?.estimate.stop();
+    this.#verify?.estimate.stop();
+    this.#markKeeper?.stop();
     this.#sender?.close();
     return { streamId: this.#streamId, sequence };
   }

@@ -57,6 +57,10 @@ const group = new PrimaryGroup(spec, {
 
 const control = new ControlServer(spec.controlSocket, {
   status: () => group.status(),
+  verify: () => {
+    group.verify();
+    return {};
+  },
   rescan: () => {
     group.rescan();
     return {};

@@ -2,6 +2,7 @@
 // Started by the service, outlives it, and is found again through its control socket.
 import { mkdirSync, readFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
+import { dirname, join } from 'node:path';
 import { systemClock } from '../core/clock.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { type CoveredDirectory, coverDirectories, uncoverDirectories } from '../mirror/cover.ts';
@@ -41,6 +42,7 @@ function makeStandby(directories: readonly CoveredDirectory[]): Standby {
     linkTimeoutMs: replication.linkTimeoutMs,
     stateDirectory: spec.stateDirectory,
     marksFile: spec.marksFile,
+    verifyFile: join(dirname(spec.marksFile), 'verify.json'),
     directories,
     journalBytesMax: replication.journalBytesMax,
     holds: spec.holds ?? null,

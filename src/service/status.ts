@@ -1,5 +1,6 @@
 // What "understudy status" shows: this node, its partner, and every group from both points of view.
 import type { PackerStatus } from '../mirror/packer.ts';
+import type { VerifyReportData } from '../mirror/verify-report.ts';
 import type { GroupDefinition } from './group-definition.ts';
 import type { ProcessStatus } from './group-process.ts';
 import type { GroupView, NodeInfo, NodeView } from './node-protocol.ts';
@@ -31,6 +32,10 @@ export interface GroupStatus {
   readonly backlogBytes: number | null;
   readonly lagMs: number | null;
   readonly scan: unknown;
+  /** Progress of a comparison whose records are not all in the stream yet. */
+  readonly verifying: unknown;
+  /** The last comparison, as the standby tells it; null: no standby answers. */
+  readonly verify: VerifyReportData | null;
   /** The bandwidth limit in force as a sentence; null: none, or no primary answers. */
   readonly limit: string | null;
   /** How many times longer the records are than what was sent for them; null: none compressed. */
@@ -94,6 +99,8 @@ function groupStatus(
     backlogBytes: numberOrNull(primary?.['backlogBytes']),
     lagMs: numberOrNull(primary?.['lagMs']),
     scan: primary?.['scan'] ?? null,
+    verifying: primary?.['verify'] ?? null,
+    verify: (standby?.['verify'] ?? null) as VerifyReportData | null,
     limit: limitOf(primary),
     compressionRatio: ratioOf(primary),
     wireBytesPerSecond: numberOrNull(

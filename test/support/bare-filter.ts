@@ -37,6 +37,7 @@ await filter.start({
     filter.detach();
     process.exit(1);
   },
+  onVerify: () => undefined,
   onMark: () => undefined,
   onEnded: () => {
     ended = true;

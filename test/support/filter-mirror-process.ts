@@ -7,6 +7,7 @@ import { checkRecord, field, readU53, recordType, sealRecord } from '../../src/j
 import { AT, O } from '../../src/linux/constants.ts';
 import { cstring, sys } from '../../src/linux/libc.ts';
 import { Applier } from '../../src/mirror/applier/applier.ts';
+import type { Difference } from '../../src/mirror/applier/verification.ts';
 import { RecordView } from '../../src/mirror/applier/record-view.ts';
 import type {
   MirrorCounters,
@@ -35,6 +36,8 @@ class MirrorProcess {
   #ended = false;
   #scanning = false;
   #trustedSinceMs = Number.NaN;
+  #verifying = false;
+  #differences: Difference[] = [];
   #sentBytes = 0;
   readonly #byType: Record<string, number> = {};
   #records: SeenRecord[] = [];
@@ -66,6 +69,10 @@ class MirrorProcess {
       directories: [{ fd: this.#fd, label: this.#options.b }],
       onNeed: (need) => this.#filter.need([need]),
       trustedSinceMs: () => this.#trustedSinceMs,
+      onVerify: (notice) => {
+        if (notice.kind === 'difference') this.#differences.push(notice.difference);
+        if (notice.kind === 'end') this.#verifying = false;
+      },
     });
   }
 
@@ -75,6 +82,7 @@ class MirrorProcess {
         this.#sentBytes = progress.sentBytes;
         if (finished) this.#scanning = false;
       },
+      onVerify: () => undefined,
       onMark: () => undefined,
       onEnded: () => {
         this.#ended = true;
@@ -155,6 +163,13 @@ class MirrorProcess {
         this.#trustedSinceMs = request.trustedSinceMs ?? Number.NaN;
         this.#filter.scan(request.plan);
         break;
+      case 'verify':
+        this.#applier.close();
+        this.#applier = this.#makeApplier();
+        this.#verifying = true;
+        this.#filter.verify();
+        await this.#quiesce();
+        break;
       case 'hold':
         this.#held = request.held;
         break;
@@ -182,7 +197,7 @@ class MirrorProcess {
 
   /** Waits until everything that was captured before is applied, and a scan under way is complete. */
   async #quiesce(): Promise<void> {
-    while (this.#available() > 0 || this.#scanning) {
+    while (this.#available() > 0 || this.#scanning || this.#verifying) {
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
   }
@@ -190,7 +205,9 @@ class MirrorProcess {
   #counters(busy: string | undefined): MirrorCounters {
     const { rss, heapUsed } = process.memoryUsage();
     const records = this.#records;
+    const differences = this.#differences;
     this.#records = [];
+    this.#differences = [];
     return {
       byType: { ...this.#byType },
       records,
@@ -198,6 +215,7 @@ class MirrorProcess {
       rssBytes: rss,
       heapBytes: heapUsed,
       sentBytes: this.#sentBytes,
+      differences,
       ...(busy === undefined ? {} : { busy }),
     };
   }

@@ -1,4 +1,5 @@
 // What a test and the process that runs the filter for it say to each other.
+import type { Difference } from '../../src/mirror/applier/verification.ts';
 import type { ScanPlan } from '../../src/filter/scanner.ts';
 
 /** First argument of the process, as JSON. */
@@ -39,6 +40,8 @@ export type MirrorRequest =
   | { readonly type: 'scan'; readonly plan: ScanPlan; readonly trustedSinceMs: number | null }
   /** Stop or go on applying; the ring fills meanwhile. */
   | { readonly type: 'hold'; readonly held: boolean }
+  /** Compares; the answer has what was found. */
+  | { readonly type: 'verify' }
   | { readonly type: 'counters' }
   | { readonly type: 'disable' }
   /**
@@ -60,6 +63,8 @@ export interface MirrorCounters {
   readonly heapBytes: number;
   /** Contents that a scan sent, bytes. */
   readonly sentBytes: number;
+  /** What comparisons found since they were asked for last. */
+  readonly differences: readonly Difference[];
   readonly busy?: string;
 }
 

@@ -154,6 +154,16 @@ export class FilterMirror {
     await this.#ask({ type: 'scan', plan, trustedSinceMs });
   }
 
+  /** Compares both trees through the stream; `kind path` of what differs, sorted. */
+  async verify(): Promise<string[]> {
+    const { differences } = await this.#ask({ type: 'verify' });
+    return differences
+      .map(({ kind, path, offset, length }) =>
+        kind === 'contents' ? `${kind} ${path} ${offset}+${length}` : `${kind} ${path}`,
+      )
+      .toSorted();
+  }
+
   /** Stops applying records: the ring fills. */
   async hold(held: boolean): Promise<void> {
     await this.#ask({ type: 'hold', held });

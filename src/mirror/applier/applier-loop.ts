@@ -10,6 +10,7 @@ import { Applier } from './applier.ts';
 import type { Need } from './context.ts';
 import type { ApplyFault } from './fault.ts';
 import { prepareRedo } from './redo.ts';
+import type { VerifyNotice } from './verification.ts';
 
 const BATCH_BYTES_MAX = 4 * MiB;
 const BATCH_MS_MAX = 5;
@@ -29,6 +30,8 @@ export class ApplierLoop {
   readonly #reader: JournalReader;
   /** Found in the present batch, not posted yet. */
   #needs: Need[] = [];
+  /** Of a comparison, not posted yet. */
+  #notices: VerifyNotice[] = [];
 
   /** `post` sends a message to the thread that owns the journal. */
   constructor(data: ApplierWorkerData, post: (message: ApplierMessage) => void) {
@@ -38,7 +41,8 @@ export class ApplierLoop {
     const { directories } = data;
     const onNeed = (need: Need): void => void this.#needs.push(need);
     const trustedSinceMs = (): number => this.#control.trustedSinceMs;
-    this.#applier = new Applier({ directories, onNeed, trustedSinceMs });
+    const onVerify = (notice: VerifyNotice): void => void this.#notices.push(notice);
+    this.#applier = new Applier({ directories, onNeed, trustedSinceMs, onVerify });
     this.#reader = this.#openReader();
   }
 
@@ -159,6 +163,8 @@ export class ApplierLoop {
     const fault = this.#attempt(() => this.#applier.endBatch());
     if (fault !== undefined || sequence === 0) return fault;
     this.#tellNeeds();
+    if (this.#notices.length > 0) this.#post({ type: 'verify', notices: this.#notices });
+    this.#notices = [];
     this.#control.publishApplied(sequence);
     this.#control.batchBeganMs = 0;
     return undefined;

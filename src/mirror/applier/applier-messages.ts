@@ -1,6 +1,7 @@
 // What the applier's thread gets and what it says. Positions go through `ApplyControl`, not here.
 import type { Need } from './context.ts';
 import type { ApplyFault } from './fault.ts';
+import type { VerifyNotice } from './verification.ts';
 
 /** `workerData` of `applier-worker.ts`. */
 export interface ApplierWorkerData {
@@ -24,6 +25,7 @@ export interface ApplierWorkerData {
  */
 export type ApplierMessage =
   | { readonly type: 'need'; readonly needs: readonly Need[] }
+  | { readonly type: 'verify'; readonly notices: readonly VerifyNotice[] }
   | { readonly type: 'fault'; readonly fault: ApplyFault }
   | { readonly type: 'recovered'; readonly sequence: number }
   | { readonly type: 'stopped' };

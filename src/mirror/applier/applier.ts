@@ -28,6 +28,7 @@ import type { RedoPlan } from './redo-plan.ts';
 import { applyScanObject, placeLink, pruneDirectory, settleDirectory } from './scan-records.ts';
 import { ScanState } from './scan-state.ts';
 import { Trust } from './trust.ts';
+import { isVerifyRecord, Verification, type VerifyNotice } from './verification.ts';
 import { Volume } from './volume.ts';
 
 /** Descriptors kept open at most, over all directories. */
@@ -46,6 +47,8 @@ export interface ApplierOptions {
   readonly onNeed: (need: Need) => void;
   /** See `trust.ts`, asked at the beginning of a scan; NaN, and without it: nothing is trusted. */
   readonly trustedSinceMs?: () => number;
+  /** What a comparison finds; called within {@link Applier.apply}. */
+  readonly onVerify?: (notice: VerifyNotice) => void;
 }
 
 /** What a restart found: see `redo.ts`. One plan per directory whose marker calls for one. */
@@ -59,6 +62,7 @@ export class Applier {
   readonly volumes: readonly Volume[];
   readonly #record = new RecordView();
   readonly #contexts: readonly ApplyContext[];
+  readonly #verification: Verification;
   readonly #trustedSinceMs: () => number;
   #redo: Redo | undefined;
   #sequence = 0;
@@ -66,8 +70,9 @@ export class Applier {
   #strange: ApplyFault | undefined;
 
   /** Sets the umask of the process to 0: modes come from the records alone. */
-  constructor({ directories, onNeed, trustedSinceMs }: ApplierOptions) {
+  constructor({ directories, onNeed, trustedSinceMs, onVerify }: ApplierOptions) {
     sys.umask(0);
+    this.#verification = new Verification((notice) => onVerify?.(notice));
     this.#trustedSinceMs = trustedSinceMs ?? ((): number => Number.NaN);
     const share = Math.floor(OPEN_MAX / 2 / Math.max(1, directories.length));
     const openMax = Math.max(OPEN_MIN_PER_DIRECTORY, share);
@@ -141,6 +146,7 @@ export class Applier {
       return 0;
     }
     if (record.type === recordType.commit) return 0;
+    if (isVerifyRecord(record.type)) return this.#verify(context);
     if (record.sequence <= context.volume.floor) return 0;
     const marked = context.volume.marker?.sequence ?? 0;
     const result = record.sequence < marked ? this.#redoRecord(context) : this.#applyHere(context);
@@ -187,6 +193,16 @@ export class Applier {
     if (isLive && record.duringScan && isScanned) return true;
     const again = this.#redo !== undefined && record.sequence <= this.#redo.until;
     return again && record.type === recordType.removexattr && result === -errno.ENODATA;
+  }
+
+  /** What is applied again after a restart may have later changes in it: it is not compared. */
+  #verify(context: ApplyContext): number {
+    const { record } = context;
+    if (this.#redo !== undefined && record.sequence <= this.#redo.until) return 0;
+    if (record.type === recordType.verifyBegin) this.#verification.begin();
+    else if (record.type === recordType.verifyEnd) this.#verification.end(record);
+    else this.#verification.compare(context);
+    return 0;
   }
 
   #scanBegin(): number {

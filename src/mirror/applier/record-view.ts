@@ -33,6 +33,7 @@ const PAYLOAD_BYTES_MIN: ReadonlyMap<number, number> = new Map([
   [recordType.rmdir, NAMESPACE_BYTES],
   [recordType.scanObject, NAMESPACE_BYTES],
   [recordType.scanDirEnd, NAMESPACE_BYTES],
+  [recordType.verifyObject, NAMESPACE_BYTES],
 ]);
 const NSEC = 1_000_000_000;
 /** Largest end of a file range; ext4 and XFS end far below. */
@@ -117,7 +118,7 @@ export class RecordView {
     if (this.payloadLength < (PAYLOAD_BYTES_MIN.get(this.type) ?? 0)) return false;
     if (this.offset + Math.max(this.length, this.payloadLength) > RANGE_END_MAX) return false;
     if (!isNsec(this.mtimeNsec)) return false;
-    if (this.type === recordType.scanHash) {
+    if (this.type === recordType.scanHash || this.type === recordType.verifyHash) {
       return this.payloadLength === Math.ceil(this.length / HASH_BLOCK_BYTES) * HASH_BYTES;
     }
     const minimum = PAYLOAD_BYTES_MIN.get(this.type);
