@@ -18,6 +18,8 @@ export interface ManagedGroup {
   readonly mode: 'sync' | 'memory' | 'async';
   readonly profile: 'default' | 'fast';
   readonly agent: CommandAgent;
+  /** Further directories with their applications. */
+  readonly others?: readonly { readonly directory: string; readonly agent: CommandAgent }[];
   /** Endpoint of an etcd that decides; otherwise the lab's gateway does. */
   readonly etcd?: string | undefined;
 }
@@ -29,14 +31,20 @@ export function virtualAddress(lab: Lab): string {
 
 /** What `understudy group create --file -` reads (JSON is YAML). */
 export function managedGroupYaml(lab: Lab, group: ManagedGroup): string {
+  const parts = [group, ...(group.others ?? [])];
+  const agents = parts.map(({ agent }, index) => ({
+    use: 'command',
+    name: index === 0 ? group.name : `${group.name}-${index + 1}`,
+    ...agent,
+    probeInterval: '500ms',
+    timeout: '60s',
+  }));
   return JSON.stringify({
     name: group.name,
-    paths: [{ dir: group.directory }],
+    paths: parts.map(({ directory }) => ({ dir: directory })),
     replication: { mode: group.mode },
     addresses: [{ ip: `${virtualAddress(lab)}/24`, interface: interfaceOf('lan') }],
-    agents: [
-      { use: 'command', name: group.name, ...group.agent, probeInterval: '500ms', timeout: '60s' },
-    ],
+    agents,
     failover: {
       automatic: true,
       ...(group.etcd === undefined

@@ -27,6 +27,7 @@ const ACK_LOG = '/srv/acknowledged.jsonl';
 const AGENT = join(CHECKOUT, 'lab/demo/postgresql-agent.sh');
 const CLIENT = join(CHECKOUT, 'lab/demo/postgresql-client.ts');
 const SCALE = 5;
+const WORKERS = 3;
 const SOCKET = '/run/postgresql';
 
 const SETTINGS = `
@@ -36,6 +37,15 @@ shared_buffers = 64MB
 max_wal_size = 256MB
 checkpoint_timeout = 30s
 `;
+
+export interface PostgresqlOptions {
+  /** A CHECKPOINT every two seconds, which writes many old pages between commits. Default false. */
+  readonly checkpoints?: boolean;
+  /** Of pgbench's tables: 15 MiB each. Default 5. */
+  readonly scale?: number;
+  /** Transactions per second, of each of the two loads; default: as many as there can be. */
+  readonly rate?: number;
+}
 
 export class PostgresqlApplication implements DemoApplication {
   readonly name = 'postgresql';
@@ -47,11 +57,10 @@ export class PostgresqlApplication implements DemoApplication {
   #client: LabProcess | undefined;
   #pgbench: LabProcess | undefined;
   #checkpointer: LabProcess | undefined;
-  readonly #checkpoints: boolean;
+  readonly #options: PostgresqlOptions;
 
-  /** `checkpoints`: a CHECKPOINT every two seconds, which writes many old pages between commits. */
-  constructor(options: { checkpoints?: boolean } = {}) {
-    this.#checkpoints = options.checkpoints ?? false;
+  constructor(options: PostgresqlOptions = {}) {
+    this.#options = options;
     const command = (action: string): string => `${AGENT} ${action} ${BIN} ${this.#data}`;
     this.agent = { start: command('start'), stop: command('stop'), probe: command('probe') };
   }
@@ -77,7 +86,13 @@ export class PostgresqlApplication implements DemoApplication {
     await this.#write(host, append, 'pg_hba.conf', 'host all all 10.0.0.0/8 trust\n');
     await runAgentCommand(host, this.agent.start);
     await host.must([join(BIN, 'createdb'), DATABASE], { user: USER });
-    const fill = [join(BIN, 'pgbench'), '--initialize', '--scale', String(SCALE), '--quiet'];
+    const fill = [
+      join(BIN, 'pgbench'),
+      '--initialize',
+      '--scale',
+      String(this.#options.scale ?? SCALE),
+      '--quiet',
+    ];
     await host.must([...fill, DATABASE], { user: USER, timeoutMs: 120_000 });
     await psql(host, `CREATE TABLE ${TABLE} (id text PRIMARY KEY, delta integer NOT NULL)`);
     await runAgentCommand(host, this.agent.stop);
@@ -92,16 +107,21 @@ export class PostgresqlApplication implements DemoApplication {
 
   async startLoad(client: LabHost, address: string): Promise<void> {
     this.#address = address;
-    const argv = [NODE, CLIENT, '--target', address, '--log', ACK_LOG, '--workers', '3'];
+    const { rate } = this.#options;
+    const pause = rate === undefined ? [] : ['--pause', String((WORKERS * 1000) / rate)];
+    const workers = ['--workers', String(WORKERS), ...pause];
+    const argv = [NODE, CLIENT, '--target', address, '--log', ACK_LOG, ...workers];
     this.#client = spawnLogged(client, 'postgresql-client', argv);
     this.#startPgbench(client);
   }
 
   #startPgbench(client: LabHost): void {
     const server = ['--host', this.#address, '--username', USER];
-    const load = ['--client', '2', '--time', '100000', '--no-vacuum', DATABASE];
+    const { rate, checkpoints } = this.#options;
+    const limit = rate === undefined ? [] : ['--rate', String(rate)];
+    const load = ['--client', '2', '--time', '100000', '--no-vacuum', ...limit, DATABASE];
     this.#pgbench = spawnLogged(client, 'pgbench', [join(BIN, 'pgbench'), ...server, ...load]);
-    if (!this.#checkpoints) return;
+    if (checkpoints !== true) return;
     const every = String.raw`echo 'CHECKPOINT \watch 2' | "$@"`;
     const command = [join(BIN, 'psql'), '--quiet', ...server, DATABASE];
     this.#checkpointer = spawnLogged(client, 'checkpoints', ['sh', '-c', every, 'sh', ...command]);

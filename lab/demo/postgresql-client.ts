@@ -1,5 +1,5 @@
 // Makes pgbench's transaction with an id of its own, all the time, and writes down each that was
-// acknowledged:  postgresql-client.ts --target ADDRESS [--target ADDRESS…] --log FILE [--workers 3]
+// acknowledged:  postgresql-client.ts --target ADDRESS [--target ADDRESS…] --log FILE [--workers 3] [--pause MS]
 //
 // A transaction without an answer may or may not have happened; it is not made again.
 import { createWriteStream } from 'node:fs';
@@ -16,10 +16,13 @@ const { values } = parseArgs({
     target: { type: 'string', multiple: true, default: [] },
     log: { type: 'string', default: 'acknowledged.jsonl' },
     workers: { type: 'string', default: '3' },
+    /** After each transaction. */
+    pause: { type: 'string', default: '0' },
   },
 });
 const log = createWriteStream(values.log, { flags: 'a' });
 const prefix = `${Date.now().toString(36)}-${process.pid}`;
+const pauseMs = Number(values.pause);
 const stop = new AbortController();
 let current = 0;
 let scale = 0;
@@ -96,6 +99,7 @@ async function work(worker: number): Promise<void> {
         await transact(client, id);
         const latencyMs = Math.round((performance.now() - started) * 10) / 10;
         log.write(`${JSON.stringify({ id, at: Date.now(), latencyMs, node })}\n`);
+        if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
       }
       await client.end();
     } catch {

@@ -9,13 +9,11 @@ import { CHECKOUT } from '../../lab/enter.ts';
 import type { LabHost } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
 import { managedGroupYaml, virtualAddress } from '../../lab/managed.ts';
-import { askEvents, askGroup } from '../../lab/node-admin.ts';
 import { pairNodes, understudy } from '../../lab/pair.ts';
-import { run, waitUntil } from '../../lab/run.ts';
 import type { LedgerVerdict } from './check-ledger.ts';
 import { startEtcd } from './etcd-host.ts';
 import { Load } from './load.ts';
-import type { NodeEvent } from './types.ts';
+import { ManagedPair, type NodeEvent, type Roles } from '../support/managed-pair.ts';
 
 export const GROUP = 'ledger';
 export const DIRECTORY = '/srv/ledger';
@@ -23,21 +21,12 @@ const PORT = 8080;
 const DISK_BYTES = 512 * MiB;
 const CREATE_TIMEOUT_MS = 60_000;
 const CHECKER = join(CHECKOUT, 'test/field/check-ledger.ts');
-const COMPARE = join(CHECKOUT, 'test/support/compare-trees.ts');
 const AGENT = join(CHECKOUT, 'examples/ledger/agent.sh');
-const COMPARISONS_MAX = 6;
-const SETTLE_POLL_MS = 400;
 
 export interface BedOptions {
   readonly mode: 'sync' | 'async';
   readonly profile: 'default' | 'fast';
   readonly arbiter?: 'gateway' | 'etcd';
-}
-
-/** Who is who. */
-export interface Roles {
-  readonly primary: LabHost;
-  readonly standby: LabHost;
 }
 
 export class Bed {
@@ -46,12 +35,12 @@ export class Bed {
   readonly b: LabHost;
   readonly client: LabHost;
   readonly gateway: LabHost;
-  /** Hosts that restarted themselves. */
-  readonly restarts: string[] = [];
+  readonly #pair: ManagedPair;
   #loads = 0;
 
   private constructor(lab: Lab) {
     this.lab = lab;
+    this.#pair = new ManagedPair(lab, GROUP);
     this.a = lab.host('a');
     this.b = lab.host('b');
     this.client = lab.host('client');
@@ -111,41 +100,12 @@ export class Bed {
 
   /** Waits until one node is primary, the other its standby with everything. */
   async settle(timeoutMs: number): Promise<Roles> {
-    let roles: Roles | undefined;
-    let last = '';
-    const isWhole = async (): Promise<boolean> => {
-      await this.#bootRestarted();
-      const [a, b] = await Promise.all([askGroup(this.a, GROUP), askGroup(this.b, GROUP)]);
-      last = [a, b]
-        .map((view) =>
-          view === undefined ? 'silent' : `${view.role} (${view.copy}, ${view.link})`,
-        )
-        .join(', b is ');
-      roles = a?.role === 'primary' ? this.#roles('a') : this.#roles('b');
-      const [first, second] = a?.role === 'primary' ? [a, b] : [b, a];
-      if (first?.role !== 'primary' || second?.role !== 'standby') return false;
-      return first.copy === 'up-to-date' && first.link === 'connected' && !first.alone;
-    };
-    if ((await waitUntil(isWhole, timeoutMs, SETTLE_POLL_MS)) && roles !== undefined) return roles;
-    throw new UnderstudyError(
-      'FIELD_NOT_WHOLE',
-      `the pair is not whole again within ${timeoutMs / 1000} s: a is ${last}`,
-    );
+    return await this.#pair.settle(timeoutMs);
   }
 
-  /** A node that restarts its machine ends the host; a real one would come up again by itself. */
-  async #bootRestarted(): Promise<void> {
-    for (const { name, power } of this.lab.status().hosts) {
-      if (power !== 'dead') continue;
-      this.restarts.push(name);
-      await this.lab.host(name).boot();
-    }
-  }
-
-  #roles(primary: 'a' | 'b'): Roles {
-    return primary === 'a'
-      ? { primary: this.a, standby: this.b }
-      : { primary: this.b, standby: this.a };
+  /** Hosts that restarted themselves. */
+  get restarts(): readonly string[] {
+    return this.#pair.restarts;
   }
 
   startLoad(): Load {
@@ -162,28 +122,12 @@ export class Bed {
   }
 
   /** What differs between the two copies once nothing is written any more; empty: nothing. */
-  async differences({ primary, standby }: Roles): Promise<string> {
-    const trees = [primary, standby].map((host) => host.pathFromOutside(DIRECTORY));
-    let said = '';
-    for (let attempt = 0; attempt < COMPARISONS_MAX; attempt += 1) {
-      // What applications stored through mappings is only seen by others once it is written back.
-      await primary.exec(['sync', '-f', DIRECTORY], { timeoutMs: 20_000 });
-      // Another process: a mount that hangs must not take the field test with it.
-      const result = await run([NODE, COMPARE, ...trees], { timeoutMs: 30_000 });
-      if (result.code === 0) return '';
-      said = (result.stdout.trim() || result.stderr.trim()).split('\n').slice(0, 5).join('; ');
-    }
-    return said === '' ? 'the trees could not be read' : said;
+  async differences(roles: Roles): Promise<string> {
+    return await this.#pair.differences(roles, DIRECTORY);
   }
 
   /** What both nodes have said since `sinceMs`, in order of time. */
   async events(sinceMs: number): Promise<NodeEvent[]> {
-    const all: NodeEvent[] = [];
-    for (const host of [this.a, this.b]) {
-      for (const { at, code, level, message } of await askEvents(host)) {
-        all.push({ node: host.name, at: Date.parse(at), code, level, message });
-      }
-    }
-    return all.filter(({ at }) => at >= sinceMs).toSorted((one, other) => one.at - other.at);
+    return await this.#pair.events(sinceMs);
   }
 }

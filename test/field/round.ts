@@ -4,10 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Acknowledged } from '../../examples/ledger/client-log.ts';
 import { messageOf } from '../../src/core/errors.ts';
 import { waitUntil } from '../../lab/run.ts';
-import type { Bed, Roles } from './bed.ts';
+import type { NodeEvent, Roles } from '../support/managed-pair.ts';
+import type { Bed } from './bed.ts';
 import type { LedgerVerdict } from './check-ledger.ts';
 import type { Load } from './load.ts';
-import type { FieldLine, NodeEvent, RoundFacts, RoundResult, Scene } from './types.ts';
+import type { FieldLine, RoundFacts, RoundResult, Scene } from './types.ts';
 
 const WARM_UP_MS = 1000;
 const WATCH_MS = 4000;

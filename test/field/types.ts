@@ -1,5 +1,6 @@
 // What the field test plays: one `FieldLine` for each line of the table of accidents.
 import type { LabHost } from '../../lab/host.ts';
+import type { NodeEvent } from '../support/managed-pair.ts';
 import type { Bed } from './bed.ts';
 
 /** One round: who is who when the accident happens. */
@@ -43,17 +44,6 @@ export interface FieldLine {
   readonly outageFromMend?: boolean;
   /** Looked at after all else: what is not as it should be. */
   readonly inspect?: (scene: Scene, round: RoundFacts) => Promise<string[]>;
-}
-
-/** One thing that a node said. */
-export interface NodeEvent {
-  /** Name of the node. */
-  readonly node: string;
-  /** Wall clock, ms. */
-  readonly at: number;
-  readonly code: string;
-  readonly level: string;
-  readonly message: string;
 }
 
 /** What was seen in one round. */

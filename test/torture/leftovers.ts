@@ -1,0 +1,65 @@
+// Processes and mounts of a pair that is whole: there must be exactly those that are needed.
+import { readFileSync } from 'node:fs';
+import { present } from '../../src/core/assert.ts';
+import type { LabHost } from '../../lab/host.ts';
+import type { Roles } from '../support/managed-pair.ts';
+
+const PROGRAMS = {
+  'primary process': /^\S*node \S*service\/primary-main\.ts(?! --prepared)/,
+  'prepared process': /^\S*node \S*service\/primary-main\.ts --prepared/,
+  'standby process': /^\S*node \S*service\/standby-main\.ts/,
+  'cluster process': /^\S*node \S*failover\/cluster-main\.ts/,
+} as const;
+type ProgramName = keyof typeof PROGRAMS;
+
+/** The most of each that there may be. */
+const ALLOWED: Readonly<Record<keyof Roles, Readonly<Record<ProgramName, number>>>> = {
+  primary: {
+    'primary process': 1,
+    'prepared process': 0,
+    'standby process': 0,
+    'cluster process': 1,
+  },
+  standby: {
+    'primary process': 0,
+    // One may end while the next one is started already.
+    'prepared process': 2,
+    'standby process': 1,
+    'cluster process': 1,
+  },
+};
+
+/** What is too much, as sentences. */
+export function leftovers(roles: Roles, directories: readonly string[]): string[] {
+  return (['primary', 'standby'] as const).flatMap((role) => {
+    const host = roles[role];
+    const lines = host.group.pids().map((pid) => commandLineOf(pid));
+    const processes = Object.entries(PROGRAMS).flatMap(([name, pattern]) => {
+      const count = lines.filter((line) => pattern.test(line)).length;
+      const allowed = ALLOWED[role][name as ProgramName];
+      return count <= allowed ? [] : [`${host.name} (${role}) has ${count} times: ${name}`];
+    });
+    return [...processes, ...mountsOf(host, role, directories)];
+  });
+}
+
+function mountsOf(host: LabHost, role: keyof Roles, directories: readonly string[]): string[] {
+  const init = present(host.state.init, `init of ${host.name}`);
+  const mounts = readFileSync(`/proc/${init.pid}/mountinfo`, 'utf8').split('\n');
+  return directories.flatMap((directory) => {
+    const here = mounts.filter((line) => line.split(' ')[4] === directory);
+    const filters = here.filter((line) => line.includes(' - fuse.understudy ')).length;
+    const covers = here.length - filters;
+    const wanted = role === 'primary' ? [1, 0] : [0, 1];
+    if (filters === wanted[0] && covers === wanted[1]) return [];
+    return [`${directory} on ${host.name} (${role}) has ${filters} filters and ${covers} covers`];
+  });
+}
+
+function commandLineOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+  } catch {
+    return '';
+  }
+}
