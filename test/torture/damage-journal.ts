@@ -30,7 +30,9 @@ export async function damageJournal(host: LabHost, how: string, place: number): 
   await Promise.resolve();
   if (how === 'state') return flip(join(process, 'standby.json'), place);
   const journal = join(process, 'journal');
+  // Those that are free hold nothing that anybody reads.
   const segments = readdirSync(journal)
+    .filter((name) => !name.startsWith('free-'))
     .map((name) => join(journal, name))
     .filter((path) => statSync(path).size > 0);
   const segment = segments.at(Math.floor((place / 1_000_000) * segments.length));

@@ -5,8 +5,8 @@ import type { LabHost } from '../../lab/host.ts';
 import type { Roles } from '../support/managed-pair.ts';
 
 const PROGRAMS = {
-  'primary process': /^\S*node \S*service\/primary-main\.ts(?! --prepared)/,
-  'prepared process': /^\S*node \S*service\/primary-main\.ts --prepared/,
+  /** Also one that waits to be: its command line stays the same when it begins. */
+  'primary process': /^\S*node \S*service\/primary-main\.ts/,
   'standby process': /^\S*node \S*service\/standby-main\.ts/,
   'cluster process': /^\S*node \S*failover\/cluster-main\.ts/,
 } as const;
@@ -16,14 +16,12 @@ type ProgramName = keyof typeof PROGRAMS;
 const ALLOWED: Readonly<Record<keyof Roles, Readonly<Record<ProgramName, number>>>> = {
   primary: {
     'primary process': 1,
-    'prepared process': 0,
     'standby process': 0,
     'cluster process': 1,
   },
   standby: {
-    'primary process': 0,
-    // One may end while the next one is started already.
-    'prepared process': 2,
+    // Prepared ones: one may end while the next one is started already.
+    'primary process': 2,
     'standby process': 1,
     'cluster process': 1,
   },
