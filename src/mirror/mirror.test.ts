@@ -17,6 +17,7 @@ import {
 } from '../../test/support/mirror-rig.ts';
 import { preciseNow, type ProduceOptions } from '../../test/support/produce-records.ts';
 import { recordType } from '../journal/record.ts';
+import type { DiskSpace } from './disk-space.ts';
 import type { SenderOptions } from './sender.ts';
 
 const BASE = { streamId: '0f'.repeat(16), sequence: 100 };
@@ -201,6 +202,33 @@ describe('link', () => {
     await settled(rig, standby, 9499);
     expect(standby.scans).toBe(1);
     await until(() => rig.sender.copy === 'up-to-date', 'the copy is complete');
+  });
+
+  it('leaves the disk to others, warns before, and lets the backlog go', async () => {
+    const shape = { ...plain, special: { 9000: recordType.scanBegin, 9050: recordType.scanEnd } };
+    const standby = await withStandby({ holds: BASE, shape });
+    const { relay, port } = await withRelay(standby.port);
+    relay.cut();
+    const totalBytes = 100 * MiB;
+    const isUsed = { bytes: 65 * MiB };
+    const readDiskSpace = (): DiskSpace => ({ totalBytes, freeBytes: totalBytes - isUsed.bytes });
+    const rig = startSender(port, { ...onBase, readDiskSpace }, 1 * MiB);
+    await load(rig, 1000, { ...shape });
+    expect(rig.spaceAlerts).toEqual([]);
+    // Somebody else fills the disk.
+    let from = 1101;
+    for (const bytes of [75 * MiB, 83 * MiB, 84 * MiB, 91 * MiB]) {
+      isUsed.bytes = bytes;
+      await new Promise((resolve) => {
+        setTimeout(resolve, 1050);
+      });
+      await load(rig, 1000, { ...shape, from });
+      from += 1000;
+    }
+    expect(rig.spaceAlerts).toEqual([30, 20, 10]);
+    expect(rig.overflows).toHaveLength(1);
+    expect(rig.overflows[0]).toContain('too little left for others');
+    expect(rig.sender.spilledBytes).toBe(0);
   });
 
   it('lets the primary wait while the journal is full, and goes on when it has room', async () => {

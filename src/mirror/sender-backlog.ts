@@ -27,6 +27,7 @@ import {
   sealRecord,
 } from '../journal/record.ts';
 import { sequenceAt } from '../journal/segment.ts';
+import type { SpaceGuard } from './disk-space.ts';
 import { Spill, type SpillChunk } from './sender-spill.ts';
 
 export type BacklogMode = 'holding' | 'dropping' | 'awaiting';
@@ -36,6 +37,8 @@ export interface BacklogOptions {
   readonly firstSequence: number;
   readonly spillDirectory: string;
   readonly spillBytesMax: number;
+  /** Keeps the file system of the spill from being filled. */
+  readonly space?: Pick<SpaceGuard, 'hasRoom'>;
   /** Called once per loss; the argument says why. */
   readonly onLost: (reason: string) => void;
 }
@@ -73,7 +76,7 @@ export class Backlog {
 
   constructor(options: BacklogOptions, mode: BacklogMode) {
     this.#ring = new RingConsumer(options.ring);
-    this.#spill = new Spill(options.spillDirectory, options.spillBytesMax);
+    this.#spill = new Spill(options.spillDirectory, options.spillBytesMax, options.space);
     this.#onLost = options.onLost;
     this.#mode = mode;
     this.#sealed = this.#ring.released;
@@ -239,9 +242,10 @@ export class Backlog {
   async spillSome(): Promise<boolean> {
     assert(!this.#spilling, 'one spill at a time');
     const chunk = this.#oldestChunk();
-    if (!this.#spill.hasRoom(chunk.bytes)) {
+    const refusal = this.#spill.refusal(chunk.bytes);
+    if (refusal !== undefined) {
       if (this.#ringBytes < this.#ring.capacity * DROP_ABOVE) return false;
-      this.lose(`the disk backlog has reached its limit of ${this.#spill.bytesMax} bytes`);
+      this.lose(refusal);
       return true;
     }
     this.#spilling = true;

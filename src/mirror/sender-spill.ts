@@ -7,7 +7,8 @@ import { close, mkdirSync, openSync, read, rmSync, unlink, write } from 'node:fs
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { assert, present } from '../core/assert.ts';
-import { MiB } from '../core/units.ts';
+import { formatBytes, MiB } from '../core/units.ts';
+import type { SpaceGuard } from './disk-space.ts';
 
 const readAsync = promisify(read);
 const writeAsync = promisify(write);
@@ -38,6 +39,7 @@ interface SpillFile {
 export class Spill {
   readonly #directory: string;
   readonly bytesMax: number;
+  readonly #space: Pick<SpaceGuard, 'hasRoom'> | undefined;
   #chunks: StoredChunk[] = [];
   /** Index in `#chunks` of the oldest one; the array is cut only now and then. */
   #first = 0;
@@ -47,9 +49,10 @@ export class Spill {
   #clears = 0;
 
   /** Empties `directory`: what is in it belongs to a process that is gone. */
-  constructor(directory: string, bytesMax: number) {
+  constructor(directory: string, bytesMax: number, space?: Pick<SpaceGuard, 'hasRoom'>) {
     this.#directory = directory;
     this.bytesMax = bytesMax;
+    this.#space = space;
     rmSync(directory, { recursive: true, force: true });
     mkdirSync(directory, { recursive: true, mode: 0o700 });
   }
@@ -67,9 +70,12 @@ export class Spill {
     return this.#first < this.#chunks.length ? this.#chunks.at(-1) : undefined;
   }
 
-  /** True when `bytes` more are within the limit. */
-  hasRoom(bytes: number): boolean {
-    return this.#bytes + bytes <= this.bytesMax;
+  /** Why `bytes` more cannot be taken; undefined when they can. */
+  refusal(bytes: number): string | undefined {
+    if (this.#bytes + bytes > this.bytesMax)
+      return `the disk backlog has reached its limit of ${formatBytes(this.bytesMax)}`;
+    if (this.#space === undefined || this.#space.hasRoom(bytes)) return undefined;
+    return `the file system of the disk backlog, ${this.#directory}, has too little left for others`;
   }
 
   /**

@@ -33,6 +33,7 @@ import {
 import { pack, PACKED_HEADER_BYTES, packSync, writePackedHeader } from './link/packed.ts';
 import type { LinkIdentity } from './link/tls.ts';
 import { Backlog } from './sender-backlog.ts';
+import { type DiskSpace, type SpaceAlert, SpaceGuard } from './disk-space.ts';
 import { type Compression, Packer, type PackerStatus } from './packer.ts';
 import { Throttle } from './throttle.ts';
 
@@ -61,6 +62,8 @@ export interface SenderOptions {
   /** Where a scan learns how far ahead it may be. */
   readonly scanPace: ScanPace;
   readonly compression: Compression;
+  /** For tests. */
+  readonly readDiskSpace?: (path: string) => DiskSpace;
 }
 
 export interface SenderTotals {
@@ -82,6 +85,8 @@ export interface SenderHandlers {
   onLink(state: LinkState, reason: string): void;
   /** Records had to be let go: the standby will need a scan. */
   onOverflow(reason: string): void;
+  /** The file system that takes what the standby lacks is getting full. */
+  onSpaceLow(alert: SpaceAlert): void;
 }
 
 /** Frames are about so long when there is much to send. */
@@ -156,7 +161,9 @@ export class Sender {
     const onLost = (reason: string): void => this.#lost(reason);
     // Without a base no standby can make use of what comes before its scan.
     const mode = options.base === null ? 'dropping' : 'holding';
-    const backlogOptions = { ring, firstSequence, spillDirectory, spillBytesMax, onLost };
+    const onAlert = (alert: SpaceAlert): void => handlers.onSpaceLow(alert);
+    const space = new SpaceGuard({ path: spillDirectory, onAlert, read: options.readDiskSpace });
+    const backlogOptions = { ring, space, firstSequence, spillDirectory, spillBytesMax, onLost };
     this.#backlog = new Backlog(backlogOptions, mode);
     this.#link = new LinkClient(
       {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Logger } from '../core/logger.ts';
 import { systemClock } from '../core/clock.ts';
 import { UnderstudyError } from '../core/errors.ts';
+import { formatBytes } from '../core/units.ts';
 import { errnoName } from '../linux/constants.ts';
 import { Filter } from '../filter/filter.ts';
 import type { FilterThreads } from '../filter/filter-threads.ts';
@@ -14,6 +15,7 @@ import type { Ack } from '../mirror/link/frame.ts';
 import type { LinkState } from '../mirror/link/link-client.ts';
 import type { ScanWish } from '../mirror/link/messages.ts';
 import { Sender } from '../mirror/sender.ts';
+import { type SpaceAlert, spaceText } from '../mirror/disk-space.ts';
 import { type CommitState, decideCommits } from './commit-policy.ts';
 import { type ControlEvent, makeEvent } from './control-channel.ts';
 import type { Bandwidth } from './bandwidth.ts';
@@ -169,6 +171,7 @@ export class PrimaryGroup {
         onScanWanted: (wish) => this.#startScan(this.#planOf(wish)),
         onLink: (state, reason) => this.#onLink(state, reason),
         onOverflow: (reason) => this.#onOverflow(reason),
+        onSpaceLow: (alert) => this.#onSpaceLow(alert),
       },
       { clock: systemClock, logger: this.#dependencies.logger },
     );
@@ -260,6 +263,14 @@ export class PrimaryGroup {
       this.#linkDownSinceMs = performance.now();
       this.#event('warning', 'LINK_DOWN', `the link to the standby is down: ${reason}`);
     }
+  }
+
+  #onSpaceLow(alert: SpaceAlert): void {
+    const { stateDirectory } = this.#spec;
+    const held = formatBytes(this.#sender?.spilledBytes ?? 0);
+    const what = `what the standby lacks goes to this disk (${held} so far); when too little is left, it is let go and the standby is resynchronised`;
+    const sentence = `${spaceText(stateDirectory, alert)}: ${what}`;
+    this.#event(alert.percent > 10 ? 'warning' : 'error', 'BACKLOG_SPACE_LOW', sentence);
   }
 
   #onOverflow(reason: string): void {

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { systemClock } from '../core/clock.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { type CoveredDirectory, coverDirectories, uncoverDirectories } from '../mirror/cover.ts';
+import { SpaceGuard, spaceText } from '../mirror/disk-space.ts';
 import { Standby } from '../mirror/standby.ts';
 import { keepMemorySmall } from '../linux/idle-memory.ts';
 import { ControlServer, makeEvent } from './control-channel.ts';
@@ -15,6 +16,8 @@ import { readSpec } from './group-spec.ts';
 import { processLogger } from './process-logger.ts';
 import { removeLeftoverMounts } from './mount-cleanup.ts';
 import { DirectoryGuard } from './safety-identity.ts';
+
+const SPACE_INTERVAL_MS = 10_000;
 
 const spec = readSpec(process.argv.slice(2));
 const logger = processLogger({ group: spec.group, role: 'standby' });
@@ -61,6 +64,17 @@ function makeStandby(directories: readonly CoveredDirectory[]): Standby {
     { clock: systemClock, logger },
   );
 }
+
+/** The journal lies there: when the disk is full, nothing more can be taken. */
+const space = new SpaceGuard({
+  path: spec.stateDirectory,
+  onAlert: (alert) => {
+    const sentence = `${spaceText(spec.stateDirectory, alert)}: the standby's journal lies there, and without space the standby takes nothing more`;
+    const level = alert.percent > 10 ? 'warning' : 'error';
+    control.broadcast(makeEvent(level, 'JOURNAL_SPACE_LOW', sentence));
+  },
+});
+setInterval(() => space.look(), SPACE_INTERVAL_MS).unref();
 
 const control = new ControlServer(spec.controlSocket, {
   status: () => ({ role: 'standby', pid: process.pid, ...standby.status }),

@@ -260,6 +260,7 @@ export interface SenderRig {
   readonly needs: NeedRange[];
   readonly scansWanted: ScanMode[];
   readonly overflows: string[];
+  readonly spaceAlerts: number[];
   readonly links: string[];
   readonly wishes: ScanWish[];
   onScanWanted: (mode: ScanMode) => void;
@@ -279,6 +280,7 @@ export function makeSender(
     scansWanted: [],
     wishes: [],
     overflows: [],
+    spaceAlerts: [],
     links: [],
     onScanWanted: () => undefined,
     onAck: () => undefined,
@@ -314,6 +316,7 @@ export function makeSender(
       },
       onLink: (state, reason) => rig.links.push(`${state}: ${reason}`),
       onOverflow: (reason) => rig.overflows.push(reason),
+      onSpaceLow: ({ percent }) => rig.spaceAlerts.push(percent),
     },
   );
   return Object.assign(rig, { sender });
