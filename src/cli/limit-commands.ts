@@ -1,13 +1,14 @@
-// The command `limit`: how much of the line a group's replication may use.
+// The command `limit`: how much of the line replication may use, of one group or of all groups of this node.
 import type { Command } from 'commander';
 import { UnderstudyError } from '../core/errors.ts';
 import { formatRate } from '../core/units.ts';
 import { windowFromText } from '../service/bandwidth-input.ts';
-import type { LimitView } from '../service/limits.ts';
+import type { LimitView, NodeLimitView } from '../service/limits.ts';
 import { callAdmin } from './admin.ts';
 import { print } from './output.ts';
 
 interface LimitOptions {
+  readonly node?: boolean;
   readonly schedule?: readonly string[];
   readonly json?: boolean;
 }
@@ -16,8 +17,12 @@ export function addLimitCommands(program: Command): void {
   program
     .command('limit')
     .description('show or change how much bandwidth replication may use; no restart')
-    .argument('<group>')
+    .argument('[group]')
     .argument('[rate]', 'for example 50Mbit/s, or "unlimited"; without it, show the limit')
+    .option(
+      '--node',
+      'the limit that all groups of this node share: understudy limit --node 100Mbit/s',
+    )
     .option(
       '--schedule <window>',
       'another limit at certain times, for example "mon-fri 08:00-18:00 20Mbit/s" (may be repeated)',
@@ -28,13 +33,19 @@ export function addLimitCommands(program: Command): void {
 }
 
 async function limit(
-  group: string,
-  rate: string | undefined,
-  { schedule, json = false }: LimitOptions,
+  first: string | undefined,
+  second: string | undefined,
+  { node = false, schedule, json = false }: LimitOptions,
 ): Promise<void> {
-  const input = inputFrom(rate, schedule);
-  const params = { group, ...(input === undefined ? {} : { bandwidth: input }) };
-  print(json, await callAdmin<LimitView>('limit', params), limitText);
+  const isWrong = node ? second !== undefined : first === undefined;
+  if (isWrong) {
+    const usage = '"understudy limit GROUP [RATE]" or "understudy limit --node [RATE]"';
+    throw new UnderstudyError('REQUEST_INVALID', `write ${usage}`);
+  }
+  const input = inputFrom(node ? first : second, schedule);
+  const change = input === undefined ? {} : { bandwidth: input };
+  if (node) print(json, await callAdmin<NodeLimitView>('node-limit', change), nodeLimitText);
+  else print(json, await callAdmin<LimitView>('limit', { group: first, ...change }), limitText);
 }
 
 function inputFrom(rate: string | undefined, schedule: readonly string[] | undefined): unknown {
@@ -46,10 +57,24 @@ function inputFrom(rate: string | undefined, schedule: readonly string[] | undef
   );
 }
 
-export function limitText(view: LimitView): string {
-  const lines = view.lines.map((line, index) =>
-    index === 0 ? `limit: ${line}` : `       ${line}`,
+function setText(lines: readonly string[]): string[] {
+  return lines.map((line, index) => `${index === 0 ? 'limit:' : '      '} ${line}`);
+}
+
+export function nodeLimitText({ node, lines, rate, shares }: NodeLimitView): string {
+  const now = rate === null ? 'unlimited now' : `${formatRate(rate)} now`;
+  const groups = shares.map(
+    ({ group, share, sent }) => `  ${group}: ${formatRate(share)} (sends ${formatRate(sent)} now)`,
   );
+  return [
+    ...setText(lines),
+    `node ${node}: ${now}, shared by the groups it is primary of`,
+    ...groups,
+  ].join('\n');
+}
+
+export function limitText(view: LimitView): string {
+  const lines = setText(view.lines);
   if (view.inForce === null)
     return [...lines, 'no primary answers: it takes this over when it runs'].join('\n');
   const { node, why } = view.inForce;

@@ -9,7 +9,7 @@ import { deleteGroup } from './group-deletion.ts';
 import { nameSchema } from './group-spec.ts';
 import { accept } from './safety-accept.ts';
 import type { NodeService } from './node-service.ts';
-import { changeLimit, showLimit } from './limits.ts';
+import { changeLimit, changeNodeLimit, showLimit, showNodeLimit } from './limits.ts';
 import { invite, join, unpair } from './pairing.ts';
 import { switchover } from './switchover.ts';
 import { takeover, yieldByHand } from './takeover.ts';
@@ -88,6 +88,10 @@ export function buildAdminApi(service: NodeService): ControlServer {
       const { group, bandwidth } = check(schema, params);
       if (bandwidth === undefined) return showLimit(service, group);
       return changeLimit(service, group, bandwidth);
+    },
+    'node-limit': async (params) => {
+      const { bandwidth } = check(z.strictObject({ bandwidth: z.unknown().optional() }), params);
+      return bandwidth === undefined ? showNodeLimit(service) : changeNodeLimit(service, bandwidth);
     },
     pause: async (params) => simply(service, 'pause', params),
     resume: async (params) => simply(service, 'resume', params),

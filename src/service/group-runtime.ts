@@ -142,6 +142,11 @@ export class GroupRuntime {
     this.#poller.forget();
   }
 
+  /** The primary's process: its share of the node's limit, bytes per second; null: the node has none. */
+  async tellShare(share: number | null): Promise<void> {
+    await this.process.call('share', { share }, LIMIT_TIMEOUT_MS);
+  }
+
   #limitNotSet(thrown: unknown): void {
     const sentence = `group "${this.name}": the bandwidth limit is not in force: ${messageOf(thrown)}`;
     this.emit('warning', 'LIMIT_NOT_SET', sentence);

@@ -1,7 +1,8 @@
-// `understudy limit`: shows and changes the bandwidth limit of a group. May be asked on either node: the other
-// one takes the newer limit over when the nodes look at each other, within a few seconds.
+// `understudy limit`: shows and changes the bandwidth limit of a group or of this node. That of a group may be set on
+// either node: the other one takes the newer limit over when the nodes look at each other, within a few seconds.
 import { defineBandwidth } from './bandwidth-input.ts';
 import { type Bandwidth, rateText, windowText } from './bandwidth.ts';
+import type { GroupShare } from './node-limit.ts';
 import type { GroupView } from './node-protocol.ts';
 import type { NodeService } from './node-service.ts';
 import type { LimitStatus } from './primary-limit.ts';
@@ -58,6 +59,32 @@ export async function changeLimit(
   const what = linesOf(bandwidth).join('; ');
   service.emit('info', 'LIMIT_SET', `group "${group}": bandwidth limit ${what}`);
   return showLimit(service, group);
+}
+
+export interface NodeLimitView {
+  readonly node: string;
+  readonly set: Omit<Bandwidth, 'revision'>;
+  readonly lines: readonly string[];
+  /** Bytes per second; null: no limit now. */
+  readonly rate: number | null;
+  /** Of each group whose primary is here. */
+  readonly shares: readonly GroupShare[];
+}
+
+export function showNodeLimit({ config, limit }: NodeService): NodeLimitView {
+  const { bandwidth: set, rate, shares } = limit;
+  return { node: config.name, set, lines: linesOf(set), rate, shares };
+}
+
+/** Sets the limit of this node for good. Errors: BANDWIDTH_INVALID, RATE_INVALID, CONFIG_INVALID. */
+export async function changeNodeLimit(
+  service: NodeService,
+  input: unknown,
+): Promise<NodeLimitView> {
+  await service.limit.change(input);
+  const view = showNodeLimit(service);
+  service.emit('info', 'LIMIT_SET', `this node: bandwidth limit ${view.lines.join('; ')}`);
+  return view;
 }
 
 function linesOf({ rate, schedule }: Pick<Bandwidth, 'rate' | 'schedule'>): string[] {

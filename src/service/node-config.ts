@@ -36,6 +36,8 @@ export const nodeConfigSchema = z.strictObject({
   networks: networksInputSchema.optional(),
   /** What this node does to itself when an application that must end cannot be ended. */
   selfFencing: z.enum(['reboot', 'stop']).optional(),
+  /** Limit shared by all groups whose primary is here: a rate or a schedule, see bandwidth-input.ts. */
+  bandwidth: z.unknown().optional(),
 });
 export type NodeConfig = z.infer<typeof nodeConfigSchema>;
 

@@ -18,6 +18,7 @@ import { type Identity, readIdentity } from './identity.ts';
 import { Invitations } from './invitations.ts';
 import { type NodeConfig, readNodeConfig } from './node-config.ts';
 import { NODE_PROTOCOL_VERSION, type NodeInfo, type NodeView } from './node-protocol.ts';
+import { NodeLimit } from './node-limit.ts';
 import { PeerLink } from './peer-link.ts';
 import { PeerStore } from './peer-store.ts';
 import { groupPaths, type ServicePaths } from './service-paths.ts';
@@ -43,11 +44,15 @@ export class NodeService {
   readonly events: EventLog;
   readonly link: PeerLink;
   readonly failover: NodeFailover;
+  readonly limit: NodeLimit;
   readonly groups = new Map<string, GroupRuntime>();
   readonly #context: RuntimeContext;
   readonly #verifySchedule = new VerifySchedule(this);
 
-  /** Reads everything that is kept. Errors: NOT_INITIALISED, CONFIG_INVALID, STATE_FILE_INVALID. */
+  /**
+   * Reads everything that is kept. Errors: NOT_INITIALISED, CONFIG_INVALID, BANDWIDTH_INVALID,
+   * RATE_INVALID, STATE_FILE_INVALID.
+   */
   constructor(options: NodeServiceOptions, { clock }: { clock: Clock }) {
     const { paths, programs } = options;
     this.paths = paths;
@@ -77,6 +82,12 @@ export class NodeService {
       onEvent,
       emit: (level, code, message) => this.emit(level, code, message),
     });
+    this.limit = new NodeLimit({
+      file: paths.nodeConfig,
+      input: this.config.bandwidth,
+      groups: () => this.groups.values(),
+      now: () => new Date(),
+    });
     this.#context = {
       config: this.config,
       identity: this.identity,
@@ -93,6 +104,7 @@ export class NodeService {
   /** Boots all groups, each on its own. */
   start(): void {
     this.link.start();
+    this.limit.start();
     for (const runtime of this.groups.values()) void runtime.boot();
     const managed = [...this.groups.values()].filter(({ isManaged }) => isManaged);
     this.failover.start(managed);
@@ -102,6 +114,7 @@ export class NodeService {
   /** Stops watching; group processes go on. */
   async stop(): Promise<void> {
     this.#verifySchedule.stop();
+    this.limit.stop();
     await this.link.stop();
     await this.failover.stop();
     await Promise.all([...this.groups.values()].map(async (runtime) => runtime.close()));

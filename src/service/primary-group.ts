@@ -466,6 +466,11 @@ export class PrimaryGroup {
     return { mode, ...progress, ...estimate.against(progress) };
   }
 
+  /** This group's share of the node's limit, bytes per second; null: the node has none. */
+  setShare(share: number | null): void {
+    this.#limit.setShare(share);
+  }
+
   /** The operator has set another bandwidth limit; returns what is in force now. */
   changeBandwidth(bandwidth: Bandwidth): LimitStatus {
     this.#limit.change(bandwidth);

@@ -65,6 +65,7 @@ const control = new ControlServer(spec.controlSocket, {
     group.rescan();
     return {};
   },
+  share: ({ share }) => group.setShare(share === null ? null : Number(share)),
   limit: ({ bandwidth }) => group.changeBandwidth(bandwidthSchema.parse(bandwidth)),
   allowAlone: ({ request }) => group.allowAlone(Number(request)),
   handover: async () => endWith(async () => group.handover()),

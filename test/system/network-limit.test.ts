@@ -7,12 +7,13 @@ import { NODE } from '../../lab/demo/application.ts';
 import { CHECKOUT } from '../../lab/enter.ts';
 import { understudy } from '../../lab/pair.ts';
 import { waitUntil } from '../../lab/run.ts';
-import type { LimitView } from '../../src/service/limits.ts';
+import { formatRate } from '../../src/core/units.ts';
+import type { LimitView, NodeLimitView } from '../../src/service/limits.ts';
 import type { LiveWriterReport } from '../support/live-writer.ts';
 import { DIRECTORY, GROUP, PairUnderTest } from './pair-under-test.ts';
 
 const long = process.env['UNDERSTUDY_LONG'] === '1';
-const SECONDS = long ? 30 : 4;
+const SECONDS = long ? 30 : 3;
 /** A shared machine may hold the sender up; a limit that is exceeded is wrong on any. */
 const LEAST = long ? 0.95 : 0.85;
 const Mbit = 1e6 / 8;
@@ -30,6 +31,11 @@ async function measured(pair: PairUnderTest, rate: number, seconds: number): Pro
   return (to - from) / ((performance.now() - start) / 1000) / rate;
 }
 
+/** A shell program that writes more than any limit here lets through. */
+function writing(dir: string): string {
+  return `while :; do dd if=/dev/urandom of=${dir}/load bs=64k count=64 conv=notrunc 2>/dev/null; done`;
+}
+
 function at(values: readonly number[], part: number): number {
   return values.toSorted((x, y) => x - y)[Math.floor(values.length * part)] ?? Infinity;
 }
@@ -42,8 +48,7 @@ test(
       // Packets as a real network card sends them, each with its headers.
       await pair.a.must(['ip', 'link', 'set', 'eth1', 'gso_max_segs', '1']);
       expect((await limit(pair, '50Mbit/s')).inForce).toMatchObject({ rate: 50 * Mbit, node: 'a' });
-      const load = `while :; do dd if=/dev/urandom of=${DIRECTORY}/load bs=64k count=256 conv=notrunc 2>/dev/null; done`;
-      const writer = pair.a.spawn(['sh', '-c', load], { stdio: 'ignore' });
+      const writer = pair.a.spawn(['sh', '-c', writing(DIRECTORY)], { stdio: 'ignore' });
       await sleep(1000);
       const high = await measured(pair, 50 * Mbit, SECONDS);
       await limit(pair, '10Mbit/s');
@@ -80,7 +85,7 @@ test('changes of applications do not queue behind a first copy at 10 Mbit/s', as
     await pair.a.must(['dd', 'if=/dev/urandom', `of=${DIRECTORY}/old`, 'bs=1M', 'count=16']);
     await pair.create({ replication: { mode: 'sync', bandwidth: '10 Mbit/s' } });
     const program = join(CHECKOUT, 'test/support/live-writer.ts');
-    const argv = [NODE, program, join(DIRECTORY, 'live'), `/run/understudy/${GROUP}.sock`, '7'];
+    const argv = [NODE, program, join(DIRECTORY, 'live'), `/run/understudy/${GROUP}.sock`, '5'];
     const report = JSON.parse(await pair.a.must(argv, { timeoutMs: 60_000 })) as LiveWriterReport;
     const { fsyncMs, lagMs, copies } = report;
     process.stdout.write(
@@ -95,3 +100,38 @@ test('changes of applications do not queue behind a first copy at 10 Mbit/s', as
     expect(await pair.differences()).toEqual([]);
   });
 }, 120_000);
+
+test('the limit of a node is shared by its groups, and what one does not use goes to the other', async () => {
+  await PairUnderTest.with(async (pair) => {
+    await pair.protect('async');
+    await pair.a.must(['mkdir', '/srv/more']);
+    const more = ['--name', 'more', '--dir', '/srv/more', '--mode', 'async', '--allow-empty-match'];
+    await understudy(pair.a, ['group', 'create', ...more], { timeoutMs: 60_000 });
+    await pair.a.must(['ip', 'link', 'set', 'eth1', 'gso_max_segs', '1']);
+    await understudy(pair.a, ['limit', '--node', '20Mbit/s']);
+    const first = pair.a.spawn(['sh', '-c', writing(DIRECTORY)], { stdio: 'ignore' });
+    await sleep(2500);
+    const alone = await measured(pair, 20 * Mbit, 3);
+    const second = pair.a.spawn(['sh', '-c', writing('/srv/more')], { stdio: 'ignore' });
+    await sleep(2500);
+    const both = await measured(pair, 20 * Mbit, 3);
+    const view = (await understudy(pair.a, ['limit', '--node'])) as NodeLimitView;
+    for (const writer of [first, second]) {
+      writer.kill();
+      await writer.ended;
+    }
+    const shares = view.shares.map(({ group, share }) => `${group} ${formatRate(share)}`);
+    process.stdout.write(
+      `node limit 20 Mbit/s: one group ${(alone * 20).toFixed(2)}, two ${(both * 20).toFixed(2)} Mbit/s; ${shares.join(', ')}\n`,
+    );
+    expect(alone).toBeGreaterThan(0.75 * LEAST);
+    for (const part of [alone, both]) expect(part).toBeLessThan(1.05);
+    expect(both).toBeGreaterThan(LEAST);
+    for (const { share } of view.shares) expect(share / (10 * Mbit)).toBeCloseTo(1, 1);
+    expect(await pair.a.must(['cat', '/etc/understudy/node.yaml'])).toContain(
+      'bandwidth: 20Mbit/s',
+    );
+    await understudy(pair.a, ['limit', '--node', 'unlimited']);
+    expect(await pair.differences()).toEqual([]);
+  });
+}, 150_000);

@@ -1,0 +1,172 @@
+// The bandwidth limit of a node, shared by all its groups: set in node.yaml, changed by `understudy limit --node`.
+//
+// Each group has a process of its own; once a second the service looks at what they send and tells each its
+// share. While the service is away, the last shares hold: together they are the limit.
+import { readFileSync } from 'node:fs';
+import { parseDocument } from 'yaml';
+import { type Bandwidth, limitAt } from './bandwidth.ts';
+import { defineBandwidth } from './bandwidth-input.ts';
+import { writeDurably } from './durable-file.ts';
+import type { GroupRuntime } from './group-runtime.ts';
+import { parseYaml } from './node-config.ts';
+import { divideLimit, type GroupDemand } from './node-shares.ts';
+
+const INTERVAL_MS = 1000;
+/** A share that differs by less is not told anew. */
+const WORTH_TELLING = 0.02;
+
+type NodeBandwidth = Omit<Bandwidth, 'revision'>;
+
+export interface NodeLimitOptions {
+  /** Path of node.yaml. */
+  readonly file: string;
+  /** `bandwidth` of node.yaml as it was at the start; undefined: none. */
+  readonly input: unknown;
+  readonly groups: () => Iterable<GroupRuntime>;
+  readonly now: () => Date;
+}
+
+export interface GroupShare {
+  readonly group: string;
+  /** Bytes per second. */
+  readonly share: number;
+  readonly sent: number;
+}
+
+export class NodeLimit {
+  readonly #options: NodeLimitOptions;
+  #bandwidth: NodeBandwidth;
+  #timer: NodeJS.Timeout | undefined;
+  #isLooking = false;
+  #shares: GroupShare[] = [];
+  /** What the processes were told, by their pid: a new process knows nothing. */
+  readonly #told = new Map<number, number | null>();
+
+  /** Errors: BANDWIDTH_INVALID, RATE_INVALID. */
+  constructor(options: NodeLimitOptions) {
+    this.#options = options;
+    this.#bandwidth = defineBandwidth(options.input ?? 'unlimited', options.file);
+  }
+
+  get bandwidth(): NodeBandwidth {
+    return this.#bandwidth;
+  }
+
+  /** Of the groups that are primary here, as told last. */
+  get shares(): readonly GroupShare[] {
+    return this.#shares;
+  }
+
+  /** Bytes per second; null: none. */
+  get rate(): number | null {
+    return limitAt(this.#bandwidth, this.#options.now()).rate;
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => void this.#look(), INTERVAL_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /**
+   * Sets the limit for good: in node.yaml, where comments and other keys stay as they are. Errors:
+   * BANDWIDTH_INVALID, RATE_INVALID, CONFIG_INVALID.
+   */
+  async change(input: unknown): Promise<void> {
+    const { file } = this.#options;
+    const bandwidth = defineBandwidth(input, file);
+    const text = readFileSync(file, 'utf8');
+    parseYaml(text, file);
+    const document = parseDocument(text);
+    document.set('bandwidth', input);
+    writeDurably(file, String(document));
+    this.#bandwidth = bandwidth;
+    await this.#look();
+  }
+
+  async #look(): Promise<void> {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    try {
+      await this.#divide();
+    } finally {
+      this.#isLooking = false;
+    }
+  }
+
+  async #divide(): Promise<void> {
+    const primaries = [...this.#options.groups()].filter(
+      ({ state, phase }) => state.role === 'primary' && phase === 'running',
+    );
+    const { rate } = this;
+    // Nothing to divide, and every process knows: no need to ask them each second.
+    if (
+      rate === null &&
+      primaries.every(({ process: { pid = 0 } }) => this.#told.get(pid) === null)
+    ) {
+      this.#shares = [];
+      return;
+    }
+    const seen = await Promise.all(primaries.map(async (runtime) => demandOf(runtime)));
+    const demands = seen.flatMap((one) => (one === undefined ? [] : [one.demand]));
+    const shares = rate === null ? undefined : divideLimit(rate, demands);
+    this.#shares = demands.flatMap(({ name, sent }) => {
+      const share = shares?.get(name);
+      return share === undefined ? [] : [{ group: name, share, sent }];
+    });
+    // Less comes first, so that at no time more than the limit is given away.
+    const news = seen
+      .flatMap((one) => (one === undefined ? [] : [one]))
+      .map((one) => ({ ...one, share: shares?.get(one.demand.name) ?? null }))
+      .toSorted((a, b) => this.#change(a) - this.#change(b));
+    for (const { runtime, pid, share } of news) await this.#tell(runtime, pid, share);
+    this.#forgetOthers(news.map(({ pid }) => pid));
+  }
+
+  #change({ pid, share }: { pid: number; share: number | null }): number {
+    const infinity = Number.MAX_VALUE / 4;
+    return (share ?? infinity) - (this.#told.get(pid) ?? infinity);
+  }
+
+  async #tell(runtime: GroupRuntime, pid: number, share: number | null): Promise<void> {
+    const told = this.#told.get(pid);
+    const isSame =
+      told === share ||
+      (typeof told === 'number' && share !== null && Math.abs(told - share) < told * WORTH_TELLING);
+    if (isSame) return;
+    try {
+      await runtime.tellShare(share);
+      this.#told.set(pid, share);
+    } catch {
+      // It has just ended, or it is told in a second.
+      this.#told.delete(pid);
+    }
+  }
+
+  #forgetOthers(pids: readonly number[]): void {
+    for (const pid of this.#told.keys()) if (!pids.includes(pid)) this.#told.delete(pid);
+  }
+}
+
+interface SeenGroup {
+  readonly runtime: GroupRuntime;
+  readonly pid: number;
+  readonly demand: GroupDemand;
+}
+
+async function demandOf(runtime: GroupRuntime): Promise<SeenGroup | undefined> {
+  const { status } = await runtime.view();
+  const pid = status?.['pid'];
+  if (status === null || status['role'] !== 'primary' || typeof pid !== 'number') return undefined;
+  const rates = status['rates'] as { wireBytesPerSecond?: number } | undefined;
+  const limit = status['limit'] as { rate?: number | null } | undefined;
+  const demand = {
+    name: runtime.name,
+    sent: rates?.wireBytesPerSecond ?? 0,
+    allowed: limit?.rate ?? null,
+    own: limitAt(runtime.definition.replication.bandwidth, new Date()).rate,
+  };
+  return { runtime, pid, demand };
+}
