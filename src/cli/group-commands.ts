@@ -115,6 +115,7 @@ function addRoleCommands(program: Command): void {
     .option('--force', 'the other node is off or does not serve, I am sure')
     .option('--accept-stale', 'acknowledged commits that are known to be missing here are given up')
     .option('--accept-incomplete', 'also with a copy that was never complete')
+    .option('--accept-halted', 'with a copy as of before its applying was halted')
     .option('--json', 'print JSON')
     .action(takeover);
   for (const [command, description, sentence] of SIMPLE_COMMANDS) {
@@ -149,12 +150,16 @@ function addRoleCommands(program: Command): void {
     });
 }
 
-async function takeover(
-  name: string,
-  options: Json & { force?: boolean; acceptStale?: boolean; acceptIncomplete?: boolean },
-): Promise<void> {
-  const { force = false, acceptStale = false, acceptIncomplete = false, json = false } = options;
-  const params = { group: name, force, acceptStale, acceptIncomplete };
+interface TakeoverFlags {
+  readonly force?: boolean;
+  readonly acceptStale?: boolean;
+  readonly acceptIncomplete?: boolean;
+  readonly acceptHalted?: boolean;
+}
+
+async function takeover(name: string, options: Json & TakeoverFlags): Promise<void> {
+  const { json = false, ...flags } = options;
+  const params = { group: name, ...flags };
   const outcome = await callAdmin<Outcome>('takeover', params, LONG_TIMEOUT_MS);
   report(json, `this node is now the primary of group "${name}"`, outcome);
 }

@@ -32,6 +32,7 @@ const group: GroupStatus = {
   backlogBytes: 0,
   lagMs: 3,
   scan: null,
+  halted: null,
   verifying: null,
   verify: null,
   limit: null,

@@ -50,6 +50,12 @@ function notesOf(group: GroupStatus): string[] {
   if (group.linkReason !== null && group.link !== 'connected') {
     notes.push(`! ${group.name}: link ${group.link}: ${group.linkReason}`);
   }
+  if (group.halted !== null) {
+    const where = group.standby ?? 'the standby';
+    notes.push(
+      `! ${group.name}: HALTED on ${where}: ${group.halted}; "understudy accept ${group.name}" there lets it go on`,
+    );
+  }
   for (const view of [group.local, group.remote]) notes.push(...failoverNotes(group.name, view));
   if (group.limit !== null) notes.push(`  ${group.name}: bandwidth limit ${group.limit}`);
   if (group.compressionRatio !== null)

@@ -29,6 +29,16 @@ const schema = z.strictObject({
   firstSegment: z.int().min(1),
   /** Where the primary closed the stream of the checkpoint or a later one cleanly. */
   closed: z.strictObject({ streamId: id128, sequence }).nullable(),
+  /** Applying is halted (mirror/guard/apply-gate.ts): nothing after `sequence` is applied. */
+  halt: z
+    .strictObject({
+      code: z.enum(['DELETIONS', 'REWRITING']),
+      sequence,
+      since: z.string().max(40),
+      sentence: z.string().max(4096),
+    })
+    .nullable()
+    .default(null),
 });
 
 export type StandbyStateData = Readonly<z.infer<typeof schema>>;

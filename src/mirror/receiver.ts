@@ -20,6 +20,7 @@ import { sequenceAt } from '../journal/segment.ts';
 import { commonPoint, type Marks } from '../journal/marks.ts';
 import type { StandbyState } from '../journal/standby-state.ts';
 import type { ApplierHost } from './applier-host.ts';
+import type { ApplyGate } from './guard/apply-gate.ts';
 import { GroupCommit } from './group-commit.ts';
 import { type CopyState, encodeAck, frameType } from './link/frame.ts';
 import type { LinkServerHandlers, ServerLink } from './link/link-server.ts';
@@ -49,6 +50,8 @@ export interface ReceiverParts {
   readonly state: StandbyState;
   readonly marks: Marks;
   readonly applier: Pick<ApplierHost, 'control' | 'hasAllNeeds'>;
+  /** Says how far may be applied; without one, everything that is durable. */
+  readonly gate?: ApplyGate | undefined;
 }
 
 /** Where the journal begins anew, and what the scan may trust of the copy (see applier/trust.ts). */
@@ -148,7 +151,12 @@ export class Receiver implements LinkServerHandlers {
   get copy(): CopyState {
     const { copy } = this.#parts.state.data;
     if (copy !== 'complete') return copy;
+    if (this.#halted !== null) return 'halted';
     return this.#isCaughtUp ? 'up-to-date' : 'catching-up';
+  }
+
+  get #halted(): string | null {
+    return this.#parts.gate?.halted?.sentence ?? null;
   }
 
   get isConnected(): boolean {
@@ -229,7 +237,10 @@ export class Receiver implements LinkServerHandlers {
 
   onHello(link: ServerLink, hello: Hello): void {
     const refusal = this.#refusal();
-    const decision = refusal ?? decideStream(hello, this.#view());
+    const found = refusal ?? decideStream(hello, this.#view());
+    // A scan would bring what was halted for.
+    const isHalted = found.kind === 'scan' && this.#halted !== null;
+    const decision = isHalted ? refuse('COPY_HALTED', this.#halted ?? '') : found;
     if (decision.kind === 'refuse') {
       this.#logger.warn({ code: decision.code, reason: decision.message }, 'primary refused');
       link.refuse(decision.code, decision.message);
@@ -360,7 +371,7 @@ export class Receiver implements LinkServerHandlers {
   #take(session: Session, body: Buffer): string | undefined {
     const view = new DataView(body.buffer, body.byteOffset, body.length);
     if (session.phase === 'awaiting') return this.#takeScanBegin(session, body, view);
-    const { journal } = this.#parts;
+    const { journal, gate } = this.#parts;
     const { epoch } = session.hello;
     let sequence = journal.position.sequence;
     let urgent = false;
@@ -375,6 +386,7 @@ export class Receiver implements LinkServerHandlers {
         return `record ${found} of another epoch`;
       sequence = found;
       const type = view.getUint8(at + field.type);
+      gate?.note(type, found);
       if (type === recordType.commit) urgent = true;
       if (type === recordType.scanEnd) scanEnd = found;
       if (type === recordType.scanBegin) {
@@ -382,6 +394,10 @@ export class Receiver implements LinkServerHandlers {
         scanEnd = undefined;
       }
       at += total;
+    }
+    if (scanBegins && this.#halted !== null) {
+      session.link.refuse('COPY_HALTED', this.#halted);
+      return undefined;
     }
     if (scanBegins) this.#rescanBegins();
     this.#scanEnd = scanEnd;
@@ -506,7 +522,9 @@ export class Receiver implements LinkServerHandlers {
   }
 
   #durable(sequence: number): void {
-    this.#parts.applier.control.publishTail(sequence);
+    const { gate, applier } = this.#parts;
+    if (gate === undefined) applier.control.publishTail(sequence);
+    else gate.durable(sequence);
     this.#acknowledge();
   }
 

@@ -17,6 +17,8 @@ import { removeMarker } from './applier/marker.ts';
 import type { VerifyNotice } from './applier/verification.ts';
 import { releaseCopy } from './applier/release-copy.ts';
 import { Checkpointer } from './checkpointer.ts';
+import { ApplyGate, type Halt } from './guard/apply-gate.ts';
+import type { DeletionLimits } from './guard/deletion-watch.ts';
 import type { CopyState } from './link/frame.ts';
 import { LinkServer } from './link/link-server.ts';
 import type { StreamPosition } from './link/messages.ts';
@@ -37,6 +39,8 @@ export interface StandbyOptions {
   /** Descriptors of the protected directories, by index in the group. */
   readonly directories: readonly { readonly dir: string; readonly fd: number }[];
   readonly journalBytesMax: number;
+  /** When the removal of files halts the applying; null: never. */
+  readonly deletions: DeletionLimits | null;
   readonly segmentBytes?: number;
   /** What this node knows of its data; outlives `stateDirectory`, see journal/marks.ts. */
   readonly marksFile: string;
@@ -68,6 +72,8 @@ export interface StandbyStatus {
   readonly blocked: string | null;
   /** The last comparison of this copy with the primary. */
   readonly verify: VerifyReportData;
+  /** Why nothing is applied before a person says so; null when all is well. */
+  readonly halted: Halt | null;
   /** Bytes of the stream received since the scan began. */
   readonly scan: { readonly bytes: number } | null;
 }
@@ -98,6 +104,7 @@ export class Standby {
   readonly #verify: VerifyReport;
   readonly #journal: JournalWriter;
   readonly #applier: ApplierHost;
+  readonly #gate: ApplyGate;
   readonly #receiver: Receiver;
   readonly #server: LinkServer;
   readonly #checkpointer: Checkpointer;
@@ -149,9 +156,16 @@ export class Standby {
         onDied: (reason) => handlers.onFatal(new Error(`the applier thread ended: ${reason}`)),
       },
     );
+    this.#gate = this.#makeGate();
     this.#receiver = new Receiver(
       { group, groupId, journalBytesMax },
-      { journal: this.#journal, state: this.#state, marks: this.#marks, applier: this.#applier },
+      {
+        journal: this.#journal,
+        state: this.#state,
+        marks: this.#marks,
+        applier: this.#applier,
+        gate: this.#gate,
+      },
       {
         isEmpty: () => directories.every(({ fd }) => isEmptyDirectory(fd)),
         onScanBegin: async (scan) => this.#beginScan(scan),
@@ -169,6 +183,39 @@ export class Standby {
     const serverOptions = { host, port, peerCertificate, identity, linkTimeoutMs };
     this.#server = new LinkServer(serverOptions, this.#receiver, { clock, logger });
     this.#checkpointer = new Checkpointer(directories);
+  }
+
+  #makeGate(): ApplyGate {
+    const { group, deletions, directories, journalBytesMax } = this.#options;
+    const roots = directories.map(({ fd }) => fd);
+    return new ApplyGate(
+      { group, deletions, roots, halt: this.#state.data.halt },
+      {
+        publish: (sequence) => this.#applier.control.publishTail(sequence),
+        onHalt: (halt) => this.#halt(halt),
+        isShortOfRoom: () => this.#journal.bytes > journalBytesMax / 2,
+      },
+      this.#clock,
+    );
+  }
+
+  #halt(halt: Halt): void {
+    this.#state.update({ halt });
+    const { group } = this.#options;
+    const what = `${halt.sentence}. Records are received as before. If that was right, run "understudy accept ${group}" on this node; if not, "understudy takeover ${group} --force --accept-halted" makes this copy the primary`;
+    this.#handlers.onEvent('error', 'APPLY_HALTED', what, { sequence: halt.sequence });
+  }
+
+  /** A person has looked at what applying was halted for. Errors: NOT_HALTED. */
+  accept(): void {
+    const { group } = this.#options;
+    if (this.#gate.halted === null) {
+      throw new UnderstudyError('NOT_HALTED', `applying of group "${group}" is not halted here`);
+    }
+    this.#state.update({ halt: null });
+    this.#gate.accept(this.#journal.position.sequence);
+    this.#handlers.onEvent('warning', 'APPLY_ACCEPTED', 'a person let the applying go on', {});
+    this.#receiver.applied();
   }
 
   /** Applies what the journal holds and listens for the primary; resolves with the port. */
@@ -201,6 +248,7 @@ export class Standby {
       receivedBytes: this.#receiver.receivedBytes,
       blocked: this.#blocked,
       verify: this.#verify.data,
+      halted: this.#gate.halted,
       scan: copy === 'syncing' ? { bytes: this.#receiver.receivedBytes - this.#scanFrom } : null,
     };
   }
@@ -220,6 +268,7 @@ export class Standby {
       });
     }
     const lap = this.#stopwatch();
+    this.#gate.lift();
     this.#receiver.stop();
     const closed = this.#server.close();
     await this.#receiver.settle();
@@ -247,7 +296,14 @@ export class Standby {
     await closed;
     await this.#end();
     this.#logger.info(lap('ended'), 'finished');
+    this.#tellDropped(received - sequence);
     return { streamId, sequence, copy, journaledButLost: received - sequence };
+  }
+
+  #tellDropped(records: number): void {
+    if (this.#gate.halted === null || records === 0) return;
+    const what = `${records} records that were received after applying was halted are not in the copy`;
+    this.#handlers.onEvent('warning', 'HALTED_RECORDS_DROPPED', what, { records });
   }
 
   /** An applier that is not done may still write until it stops. */
@@ -277,6 +333,7 @@ export class Standby {
 
   async #end(): Promise<void> {
     this.#stopped = true;
+    this.#gate.close();
     clearInterval(this.#timer);
     await this.#journal.close();
   }
@@ -287,7 +344,8 @@ export class Standby {
 
   #startApplier(applied: number): void {
     const segment = this.#journal.segmentOf(applied + 1);
-    this.#applier.start({ applied, tail: this.#journal.durableSequence, segment });
+    const tail = this.#gate.begin(applied, this.#journal.durableSequence);
+    this.#applier.start({ applied, tail, segment });
     void this.#followApplied();
   }
 
@@ -304,19 +362,23 @@ export class Standby {
     }
   }
 
-  /** Waits until everything durable is applied; false when that does not come about. */
+  /**
+   * Waits until everything durable is applied; false when that does not come about. A copy that is
+   * halted is applied up to there.
+   */
   async #drain(): Promise<boolean> {
     const { control } = this.#applier;
     let seen = this.#applied;
     let since = this.#clock.monotonicMs();
-    while (seen < this.#journal.durableSequence) {
+    const { halted } = this.#gate;
+    while (seen < (halted?.sequence ?? this.#journal.durableSequence)) {
       if (!this.#applier.isRunning || this.#state.data.copy === 'diverged') return false;
       if (this.#clock.monotonicMs() - since > FINISH_STALL_MS) return false;
       await control.waitForApplied(seen, 500);
       if (control.applied !== seen) since = this.#clock.monotonicMs();
       seen = control.applied;
     }
-    return true;
+    return halted === null;
   }
 
   /**
@@ -325,6 +387,7 @@ export class Standby {
    */
   async #beginScan({ position, trustedSinceMs }: ScanStart): Promise<void> {
     const from = this.#state.data.copy;
+    this.#gate.lift(position.sequence);
     const isDrained = from === 'complete' && (await this.#drain());
     await this.#applier.stop();
     // The scan compares with what is in memory now: after a power cut it must be on the disk too.
@@ -459,6 +522,7 @@ function openState(options: StandbyOptions): StandbyState {
     checkpoint: { streamId: NO_STREAM, sequence: 0, ...holds, epoch },
     firstSegment: 1,
     closed: holds,
+    halt: null,
   });
   if (epoch > state.data.epoch) state.update({ epoch });
   return state;

@@ -76,6 +76,7 @@ export function buildAdminApi(service: NodeService): ControlServer {
         group: nameSchema,
         force: z.boolean().default(false),
         acceptIncomplete: z.boolean().default(false),
+        acceptHalted: z.boolean().default(false),
         acceptStale: z.boolean().default(false),
       });
       const { group, ...options } = check(schema, params);

@@ -15,6 +15,7 @@ export type CommitState = 'alone' | 'together';
 
 /** A standby counts as in step when it lacks less than this of what was captured. */
 const IN_STEP_BYTES = 1024 * 1024;
+const IN_STEP_COPIES: readonly string[] = ['up-to-date', 'catching-up', 'halted'];
 
 export interface CommitPolicyOptions {
   readonly mode: 'sync' | 'memory' | 'async';
@@ -61,7 +62,8 @@ export function decideCommits(
 }
 
 function isInStep({ linkUp, ack, backlogBytes, hasAnswered }: CommitConditions): boolean {
-  const usable = ack?.copy === 'up-to-date' || ack?.copy === 'catching-up';
+  // A halted copy is applied no further, but everything is on the standby's disk.
+  const usable = ack !== undefined && IN_STEP_COPIES.includes(ack.copy);
   return linkUp && usable && hasAnswered && backlogBytes < IN_STEP_BYTES;
 }
 

@@ -21,8 +21,11 @@ import {
   PATTERNS_MAX,
   portSchema,
   replicationModeSchema,
+  SAFETY_DEFAULT,
   specReplicationSchema,
+  specSafetySchema,
 } from './group-spec.ts';
+import { defineSafety, safetyInputSchema } from './safety-input.ts';
 import { parseStrictly } from './strict-config.ts';
 
 const AGENTS_MAX = 32;
@@ -68,6 +71,7 @@ export const groupDefinitionSchema = z.strictObject({
     .min(1)
     .max(DIRECTORIES_MAX),
   replication: specReplicationSchema,
+  safety: specSafetySchema.default(SAFETY_DEFAULT),
   replicationPort: portSchema,
   agents: z.array(agentDefinitionSchema).max(AGENTS_MAX),
   /** Not null: the group is managed, the machines of both nodes decide who is primary. */
@@ -127,6 +131,8 @@ const groupInputSchema = z.strictObject({
       compression: compressionSchema.optional(),
     })
     .optional(),
+  /** See safety-input.ts. */
+  safety: safetyInputSchema.optional(),
   agents: z
     .array(z.looseObject({ use: z.string().max(64) }))
     .max(AGENTS_MAX)
@@ -186,6 +192,7 @@ export function defineGroup(
       seed,
     })),
     replication: defineReplication(input.replication ?? {}, options.origin),
+    safety: defineSafety(input.safety ?? {}, options.origin),
     replicationPort: input.replication?.port ?? options.port,
     agents: (input.agents ?? []).map((agent, index) => defineAgent(agent, index, options.origin)),
     ...defineFailover(input),

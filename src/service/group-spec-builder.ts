@@ -66,6 +66,7 @@ export function buildSpec(input: SpecInput): GroupProcessSpec {
       seed,
     })),
     replication: definition.replication,
+    safety: definition.safety,
     leaseFile: definition.failover === null ? null : files.lease,
     safetyFile: files.safety,
     firstCommitRequest,

@@ -74,6 +74,21 @@ export const specReplicationSchema = z.strictObject({
   compression: compressionSchema.default('auto'),
 });
 
+/** What halts a group before harm is done to the copy: see docs/guard.md. */
+export const specSafetySchema = z.strictObject({
+  /** Removals that halt the applying on the standby; null: none do. */
+  deletions: z
+    .strictObject({
+      filesMin: z.int().min(1).max(1_000_000_000),
+      share: z.number().min(0.01).max(1),
+      windowMs: z.int().min(1000).max(3_600_000),
+    })
+    .nullable(),
+});
+export const SAFETY_DEFAULT: z.infer<typeof specSafetySchema> = {
+  deletions: { filesMin: 100, share: 0.5, windowMs: 60_000 },
+};
+
 /** Position in a stream that ended cleanly, from which a new stream may go on without a scan. */
 export const positionSchema = z.strictObject({ streamId: id128Schema, sequence: sequenceSchema });
 export type Position = z.infer<typeof positionSchema>;
@@ -109,6 +124,7 @@ export const groupProcessSpecSchema = z
     marksFile: absolutePathSchema,
     directories: z.array(specDirectorySchema).min(1).max(DIRECTORIES_MAX),
     replication: specReplicationSchema,
+    safety: specSafetySchema.default(SAFETY_DEFAULT),
     /** Shared cells with the lease (see cluster/thread); null: this node may always write. */
     leaseFile: absolutePathSchema.nullable().default(null),
     /** What is known of the directories (safety-identity.ts); null: they are taken as they are. */

@@ -48,6 +48,7 @@ function makeStandby(directories: readonly CoveredDirectory[]): Standby {
     verifyFile: join(dirname(spec.marksFile), 'verify.json'),
     directories,
     journalBytesMax: replication.journalBytesMax,
+    deletions: spec.safety.deletions,
     holds: spec.holds ?? null,
   };
   return new Standby(
@@ -78,6 +79,7 @@ setInterval(() => space.look(), SPACE_INTERVAL_MS).unref();
 
 const control = new ControlServer(spec.controlSocket, {
   status: () => ({ role: 'standby', pid: process.pid, ...standby.status }),
+  accept: () => standby.accept(),
   finish: async ({ accepts = ['up-to-date'] }) =>
     endWith(async () => standby.finish(accepts as readonly string[])),
   shutdown: async () =>

@@ -31,6 +31,8 @@ export interface GroupStatus {
   readonly alone: boolean;
   readonly backlogBytes: number | null;
   readonly lagMs: number | null;
+  /** Why nothing is applied to the copy before a person says so. */
+  readonly halted: string | null;
   readonly scan: unknown;
   /** Progress of a comparison whose records are not all in the stream yet. */
   readonly verifying: unknown;
@@ -98,6 +100,7 @@ function groupStatus(
     alone: primary?.['alone'] === true,
     backlogBytes: numberOrNull(primary?.['backlogBytes']),
     lagMs: numberOrNull(primary?.['lagMs']),
+    halted: haltedSince(standby),
     scan: primary?.['scan'] ?? null,
     verifying: primary?.['verify'] ?? null,
     verify: (standby?.['verify'] ?? null) as VerifyReportData | null,
@@ -114,6 +117,11 @@ function groupStatus(
     local,
     remote,
   };
+}
+
+function haltedSince(standby: ProcessStatus | null): string | null {
+  const halt = standby?.['halted'] as { since: string; sentence: string } | null | undefined;
+  return halt == null ? null : `${halt.sentence} (it began at ${halt.since})`;
 }
 
 function statusOf(

@@ -20,6 +20,8 @@ export interface TakeoverOptions {
   readonly force: boolean;
   /** Promote even a copy that was never complete. */
   readonly acceptIncomplete: boolean;
+  /** Promote a copy whose applying is halted, as of before. */
+  readonly acceptHalted: boolean;
   /** Managed groups: promote although acknowledged commits are known to be missing here. */
   readonly acceptStale: boolean;
 }
@@ -41,7 +43,7 @@ export async function takeover(
     const other = await service.link.askAbout(name, TAKEOVER_ASK_MS);
     checkForced(service, runtime, { other, force: options.force });
     const status = await runtime.process.status();
-    checkUsable(name, status['copy'], options.acceptIncomplete);
+    checkUsable(name, status['copy'], options);
     const known = typeof other === 'object' ? other.epoch : 0;
     const epoch = Math.max(runtime.state.epoch, known) + 1;
     if (typeof other === 'object' && other.role === 'primary') {
@@ -98,7 +100,15 @@ function checkForced(
   );
 }
 
-function checkUsable(group: string, copy: unknown, acceptIncomplete: boolean): void {
+function checkUsable(group: string, copy: unknown, options: TakeoverOptions): void {
+  const { acceptIncomplete, acceptHalted } = options;
+  if (copy === 'halted') {
+    if (acceptHalted) return;
+    throw new UnderstudyError(
+      'COPY_HALTED',
+      `applying of group "${group}" is halted here, see "understudy status": run "understudy accept ${group}" first, or use the copy as of before with --accept-halted`,
+    );
+  }
   if (acceptIncomplete || CONSISTENT_COPIES.includes(copy)) return;
   throw new UnderstudyError(
     'COPY_UNUSABLE',

@@ -269,6 +269,7 @@ function forcedTakeover(node: NodeIndex): Fault {
         force: true,
         acceptStale: true,
         acceptIncomplete: false,
+        acceptHalted: false,
       } as const;
       world.nodes[node].toMachine({ kind: 'command', command });
     },

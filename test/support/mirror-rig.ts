@@ -136,6 +136,7 @@ export class StandbyRig {
       checkpoint: { streamId: NO_STREAM, sequence: 0, ...holds, epoch: 1 },
       firstSegment: 1,
       closed: null,
+      halt: null,
     });
     this.marks = Marks.open(join(directory, 'marks.json'), GROUP_ID, Date.now());
     const { checkpoint, firstSegment } = this.state.data;

@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path';
 import type { LinkIdentity } from '../../src/mirror/link/tls.ts';
 import { UNLIMITED } from '../../src/service/bandwidth.ts';
 import { ControlClient } from '../../src/service/control-channel.ts';
-import type { GroupProcessSpec } from '../../src/service/group-spec.ts';
+import { type GroupProcessSpec, SAFETY_DEFAULT } from '../../src/service/group-spec.ts';
 import { GROUP_ID, until } from './mirror-rig.ts';
 
 const PROGRAM = resolve(import.meta.dirname, '../../src/service/standby-main.ts');
@@ -19,6 +19,7 @@ export interface StandbyProcessOptions {
   readonly primary: LinkIdentity;
   readonly standby: LinkIdentity;
   readonly holds: { readonly streamId: string; readonly sequence: number } | null;
+  readonly safety?: GroupProcessSpec['safety'];
   /** Program and arguments before node's, such as `nsenter …`. */
   readonly wrapper?: readonly string[];
 }
@@ -111,6 +112,7 @@ export class StandbyProcess {
       controlSocket: this.socket,
       leaseFile: null,
       safetyFile: null,
+      safety: this.#options.safety ?? SAFETY_DEFAULT,
       firstCommitRequest: null,
       stateDirectory: join(top, 'state'),
       marksFile: join(top, 'marks.json'),

@@ -30,7 +30,14 @@ export const BEAT_VERSION = 2;
 export const BEAT_BYTES = 152;
 
 const ROLES: readonly Role[] = ['standby', 'promoting', 'primary', 'demoting'];
-const COPIES: readonly CopyState[] = ['up-to-date', 'catching-up', 'syncing', 'diverged', 'failed'];
+const COPIES: readonly CopyState[] = [
+  'up-to-date',
+  'catching-up',
+  'syncing',
+  'diverged',
+  'failed',
+  'halted',
+];
 
 const FLAG = {
   stale: 1,

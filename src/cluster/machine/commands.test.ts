@@ -10,6 +10,7 @@ const takeover = (change: Partial<Extract<Command, { kind: 'takeover' }>> = {}) 
     force: false,
     acceptStale: false,
     acceptIncomplete: false,
+    acceptHalted: false,
     ...change,
   });
 

@@ -12,6 +12,7 @@ import type { CopyState } from './types.ts';
 /** Copies that were complete once, and all. */
 const CONSISTENT_COPIES: readonly CopyState[] = ['up-to-date', 'catching-up'];
 const ALL_COPIES: readonly CopyState[] = [...CONSISTENT_COPIES, 'syncing', 'diverged', 'failed'];
+const HALTED: readonly CopyState[] = ['halted'];
 
 export interface Refusal {
   readonly code: string;
@@ -75,7 +76,12 @@ function takeover(d: Draft, command: Extract<Command, { kind: 'takeover' }>): Re
     return { code: 'ALREADY_PRIMARY', reason: `${self.name} is the primary of ${group} already` };
   }
   if (s.role !== 'standby') return busy(d);
-  if (!CONSISTENT_COPIES.includes(s.copy) && !command.acceptIncomplete) {
+  if (s.copy === 'halted' && !command.acceptHalted) {
+    const reason = `applying is halted on ${self.name}, see "understudy status": run "understudy accept ${group}" there first, or use the copy as of before with --accept-halted`;
+    return { code: 'COPY_HALTED', reason };
+  }
+  const isUsable = CONSISTENT_COPIES.includes(s.copy) || s.copy === 'halted';
+  if (!isUsable && !command.acceptIncomplete) {
     const reason = `the copy of ${group} on ${self.name} is ${s.copy}, which is no state that the primary ever had: bring ${peer.name} back, or add --accept-incomplete`;
     return { code: 'COPY_UNUSABLE', reason };
   }
@@ -95,7 +101,10 @@ function takeover(d: Draft, command: Extract<Command, { kind: 'takeover' }>): Re
     const reason = `acknowledged commits are missing in the copy on ${self.name}: bring ${peer.name} back, or give them up with --accept-stale`;
     return { code: 'TAKEOVER_LOSES_COMMITS', reason };
   }
-  const accepts = command.acceptIncomplete ? ALL_COPIES : CONSISTENT_COPIES;
+  const accepts = [
+    ...(command.acceptIncomplete ? ALL_COPIES : CONSISTENT_COPIES),
+    ...(command.acceptHalted ? HALTED : []),
+  ];
   const why = 'an operator ordered it';
   startPromotion(d, { right: 'forced', epoch: nextEpoch(s), base: null, accepts, why });
   return null;

@@ -10,12 +10,14 @@ export type Command =
    * Make this node the primary without the consent of the other. `force`: the operator knows that
    * the other one does not serve. `acceptStale`: acknowledged commits may be missing here.
    * `acceptIncomplete`: even a copy that was never complete.
+   * `acceptHalted`: a copy as of before its applying was halted.
    */
   | {
       readonly kind: 'takeover';
       readonly force: boolean;
       readonly acceptStale: boolean;
       readonly acceptIncomplete: boolean;
+      readonly acceptHalted: boolean;
     }
   /** Maintenance: nothing moves, restarts or fails over by itself until `resume`. */
   | { readonly kind: 'pause' }

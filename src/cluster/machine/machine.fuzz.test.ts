@@ -68,6 +68,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     force: fc.boolean(),
     acceptStale: fc.boolean(),
     acceptIncomplete: fc.boolean(),
+    acceptHalted: fc.boolean(),
   }),
 );
 

@@ -317,7 +317,7 @@ export function isSamePosition(a: Position, b: Position): boolean {
 
 /** Data that was lost or overwritten says nothing about what was acknowledged once. */
 export function isIntact(copy: CopyState): boolean {
-  return copy === 'up-to-date' || copy === 'catching-up';
+  return copy === 'up-to-date' || copy === 'catching-up' || copy === 'halted';
 }
 
 /**

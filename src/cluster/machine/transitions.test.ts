@@ -101,6 +101,7 @@ describe('standby → promoting', () => {
       force: true,
       acceptStale: true,
       acceptIncomplete: false,
+      acceptHalted: false,
     } as const;
     subject.give({ kind: 'command', command });
     expect(subject.last('sendBeat').beat.demand).toBe(DATA.epoch + 1);

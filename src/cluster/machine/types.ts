@@ -13,7 +13,7 @@ import type { Timings } from './timings.ts';
 export type Role = 'standby' | 'promoting' | 'primary' | 'demoting';
 
 /** State of the data on this node; a primary's own data is `up-to-date` unless its disk failed. */
-export type CopyState = 'up-to-date' | 'catching-up' | 'syncing' | 'diverged' | 'failed';
+export type CopyState = 'up-to-date' | 'catching-up' | 'syncing' | 'diverged' | 'failed' | 'halted';
 
 /** How far data goes: epochs first, then sequences. */
 export interface Position {

@@ -170,7 +170,14 @@ export interface Ack {
 }
 
 /** Copy states by their number on the wire. */
-export const COPY_STATES = ['empty', 'syncing', 'catching-up', 'up-to-date', 'diverged'] as const;
+export const COPY_STATES = [
+  'empty',
+  'syncing',
+  'catching-up',
+  'up-to-date',
+  'diverged',
+  'halted',
+] as const;
 export type CopyState = (typeof COPY_STATES)[number];
 
 const ACK_BODY_BYTES = 32;

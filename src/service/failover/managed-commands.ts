@@ -32,6 +32,7 @@ export async function takeoverManaged(
     readonly force: boolean;
     readonly acceptStale: boolean;
     readonly acceptIncomplete: boolean;
+    readonly acceptHalted: boolean;
   },
 ): Promise<Outcome> {
   await service.failover.of(runtime).command(

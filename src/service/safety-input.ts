@@ -1,0 +1,47 @@
+// The part "safety" of a group as people write it.
+//
+//   safety:
+//     deletions: { files: 100, percent: 50, within: 60s }    # or off
+import { z } from 'zod';
+import { parseDurationMs } from '../core/units.ts';
+import { SAFETY_DEFAULT, specSafetySchema } from './group-spec.ts';
+import { parseStrictly } from './strict-config.ts';
+
+export const safetyInputSchema = z.strictObject({
+  deletions: z
+    .union([
+      // YAML 1.1 readers make a boolean of it.
+      z.enum(['off']),
+      z.literal(false),
+      z.strictObject({
+        files: z.int().min(1).max(1_000_000_000).optional(),
+        percent: z.number().min(1).max(100).optional(),
+        within: z.string().max(40).optional(),
+      }),
+    ])
+    .optional(),
+});
+
+/** Fills in defaults. Errors: GROUP_INVALID, DURATION_INVALID. */
+export function defineSafety(
+  input: z.infer<typeof safetyInputSchema>,
+  origin: string,
+): z.infer<typeof specSafetySchema> {
+  const { deletions } = input;
+  if (deletions === undefined) return SAFETY_DEFAULT;
+  if (typeof deletions !== 'object') return { ...SAFETY_DEFAULT, deletions: null };
+  const { files, percent, within } = deletions;
+  const base = SAFETY_DEFAULT.deletions;
+  const defined = {
+    ...SAFETY_DEFAULT,
+    deletions: {
+      filesMin: files ?? base?.filesMin,
+      share: percent === undefined ? base?.share : percent / 100,
+      windowMs: within === undefined ? base?.windowMs : parseDurationMs(within),
+    },
+  };
+  return parseStrictly(specSafetySchema, defined, {
+    code: 'GROUP_INVALID',
+    origin: `${origin}, safety`,
+  });
+}
