@@ -230,7 +230,8 @@ export class GroupFailover implements RuntimeOwner {
   async #serveAgain(): Promise<void> {
     const runtime = this.runtime;
     if (this.#view?.role !== 'primary' || runtime.process.isAlive) return;
-    await runtime.killProcess();
+    // Whoever opens something meanwhile gets an error: underneath, nothing would be recorded.
+    await runtime.killProcess({ keepMounts: true });
     await runtime.startPrimaryProcess(this.#lastRequest + 1);
     if (this.#view.application === 'running') {
       const why = 'its files were gone for a moment, since the process of the filter had ended';
@@ -433,7 +434,9 @@ export class GroupFailover implements RuntimeOwner {
     const runtime = this.runtime;
     const signal = AbortSignal.any([given, AbortSignal.timeout(timeoutMs)]);
     if (kind === 'startApplication') {
-      const faults = await runtime.startAgents(signal);
+      const faults = (await this.#isMounted(signal))
+        ? await runtime.startAgents(signal)
+        : [`the directories of group "${runtime.name}" are not mounted`];
       if (faults.length === 0) this.#tell({ kind: 'applicationStarted', op });
       else this.#tell({ kind: 'applicationStartFailed', op, message: faults.join('; ') });
       return;
@@ -442,6 +445,19 @@ export class GroupFailover implements RuntimeOwner {
       kind === 'stopApplication' ? await this.#stopAgents(signal) : await this.#kill(timeoutMs);
     if (fault === null) this.#tell({ kind: 'applicationStopped', op });
     else this.#tell({ kind: 'applicationStopFailed', op, message: fault });
+  }
+
+  /**
+   * Waits for the filter: an application that is started while there is none works underneath for as
+   * long as it lives, and nothing of that is recorded.
+   */
+  async #isMounted(signal: AbortSignal): Promise<boolean> {
+    const { runtime } = this;
+    while (!signal.aborted) {
+      if (runtime.phase === 'running' && runtime.process.isAlive) return true;
+      await sleep(VIEW_POLL_MS);
+    }
+    return false;
   }
 
   async #stopAgents(signal: AbortSignal): Promise<string | null> {
