@@ -11,6 +11,7 @@ import { run, waitUntil } from '../../lab/run.ts';
 
 const COMPARE = join(CHECKOUT, 'test/support/compare-trees.ts');
 const COMPARISONS_MAX = 6;
+const DIFFERENCES_MAX = 12;
 const COMPARE_TIMEOUT_MS = 60_000;
 const SETTLE_POLL_MS = 400;
 
@@ -96,7 +97,10 @@ export class ManagedPair {
       // Another process: a mount that hangs must not take the test with it.
       const result = await run([NODE, COMPARE, ...trees], { timeoutMs: COMPARE_TIMEOUT_MS });
       if (result.code === 0) return '';
-      said = (result.stdout.trim() || result.stderr.trim()).split('\n').slice(0, 5).join('; ');
+      said = (result.stdout.trim() || result.stderr.trim())
+        .split('\n')
+        .slice(0, DIFFERENCES_MAX)
+        .join('; ');
     }
     return said === '' ? 'the trees could not be read' : said;
   }

@@ -59,6 +59,7 @@ function read(options: Options) {
   const minutes = options.minutes ?? (until === undefined ? '5' : String(MINUTES_MAX));
   return {
     seed: numberOf('seed', options.seed ?? String(1 + randomInt(999_999)), 999_999_999),
+    only,
     faults: chooseFaults(only),
     from: numberOf('from', options.from, 1_000_000),
     until: until ?? Number.POSITIVE_INFINITY,
@@ -114,7 +115,13 @@ async function main(options: Options): Promise<number> {
   say(`seed ${run.seed}`);
   const write = (): void => {
     if (options.json === undefined) return;
-    const report = { seed: run.seed, mode: run.mode, faults: summarise(results), steps: results };
+    const report = {
+      seed: run.seed,
+      only: run.only ?? null,
+      mode: run.mode,
+      faults: summarise(results),
+      steps: results,
+    };
     writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
   };
   await torture(run, (result) => {
@@ -122,7 +129,7 @@ async function main(options: Options): Promise<number> {
     // At once: a run takes an hour, and may be ended.
     write();
   });
-  console.log(textReport(run.seed, results, Date.now() - startedAt));
+  console.log(textReport(run, results, Date.now() - startedAt));
   return results.every(({ findings }) => findings.length === 0) ? 0 : 1;
 }
 

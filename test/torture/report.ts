@@ -2,6 +2,12 @@
 import { describeStep } from './plan.ts';
 import type { StepResult } from './types.ts';
 
+/** What draws the same faults again. */
+export interface RunName {
+  readonly seed: number;
+  readonly only: readonly string[] | undefined;
+}
+
 export interface FaultSummary {
   readonly name: string;
   readonly count: number;
@@ -25,7 +31,7 @@ export function summarise(results: readonly StepResult[]): FaultSummary[] {
   });
 }
 
-export function textReport(seed: number, results: readonly StepResult[], tookMs: number): string {
+export function textReport(run: RunName, results: readonly StepResult[], tookMs: number): string {
   const rows = summarise(results).map((fault) => [
     fault.name,
     String(fault.count),
@@ -48,17 +54,17 @@ export function textReport(seed: number, results: readonly StepResult[], tookMs:
   return [
     ...lines,
     '',
-    ...bad.flatMap((result) => findingText(seed, result)),
-    `seed ${seed}: ${results.length} steps in ${Math.round(tookMs / 60_000)} min, ` +
+    ...bad.flatMap((result) => findingText(run, result)),
+    `seed ${run.seed}: ${results.length} steps in ${Math.round(tookMs / 60_000)} min, ` +
       `${commits} acknowledged transfers, ${bad.length === 0 ? 'no finding' : `${bad.length} steps with findings`}`,
   ].join('\n');
 }
 
-function findingText(seed: number, { step, findings, evidence }: StepResult): string[] {
+function findingText({ seed, only }: RunName, { step, findings, evidence }: StepResult): string[] {
   return [
     `FINDING in step ${step.index}: ${describeStep(step)}`,
     ...findings.map((finding) => `  - ${finding}`),
-    `  replay: npm run torture -- --seed ${seed} --from ${step.index} --until ${step.index}`,
+    `  replay: npm run torture -- --seed ${seed}${only === undefined ? '' : ` --only ${only.join(',')}`} --from ${step.index} --until ${step.index}`,
     ...(evidence === null ? [] : [`  logs, journals, events: ${evidence}`]),
     '',
   ];

@@ -38,6 +38,21 @@ export const operatorFaults: readonly Fault[] = [
     },
   },
   {
+    name: 'verify',
+    kind: 'operator',
+    weight: 2,
+    draw: () => ({}),
+    /** Applications work meanwhile; what differs then is no difference. */
+    strike: async ({ primary, note }) => {
+      if (!primary.isRunning || primary.state.frozen) return;
+      const argv = ['understudy', 'verify', GROUP, '--json'];
+      const { stdout, stderr } = await primary.exec(argv, { timeoutMs: COMMAND_TIMEOUT_MS });
+      const state = /"state":\s*"(\w+)"/.exec(stdout)?.[1];
+      if (state === 'differs') throw new Error(`verify: ${stdout.slice(0, 1000)}`);
+      note(`verify: ${state ?? stderr.trim().slice(0, 160)}`);
+    },
+  },
+  {
     name: 'pause-resume',
     kind: 'operator',
     weight: 2,
