@@ -171,6 +171,7 @@ class CaptureThread {
         return;
       case 'mark':
         this.#capture.period += 1;
+        this.#capture.changed.mark(this.#capture.sequence);
         this.#report({ type: 'mark', sequence: this.#capture.sequence, wallMs: Date.now() });
         return;
       case 'disable':

@@ -22,6 +22,7 @@ import {
   writeU53,
 } from '../journal/record.ts';
 import { packDevice, type Stat } from '../linux/stat.ts';
+import { ChangedExtents } from './changed-extents.ts';
 
 /** What the next record will say. Reset by {@link Capture.draft}; sizes and offsets in bytes. */
 export class RecordDraft {
@@ -46,6 +47,8 @@ export class Capture {
   duringScan = false;
   /** Counts the points at which the stream was marked (see journal/marks.ts). */
   period = 0;
+  /** Contents changed since the stream was marked. */
+  readonly changed = new ChangedExtents();
   readonly ring: RingProducer;
   readonly #buffer: Buffer;
   readonly #epoch: number;

@@ -5,12 +5,16 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { FilterMirror } from '../../test/support/filter-mirror.ts';
+import type { TrustedSince } from '../../test/support/filter-mirror-protocol.ts';
 import { MARK_SLACK_MS } from '../journal/marks.ts';
+import { EXTENT_BYTES } from './changed-extents.ts';
+import type { ScanPlan } from './scanner.ts';
 
 const BIG_BYTES = 8 * 1024 * 1024;
 const FILES = 200;
 let mirror: FilterMirror;
-/** Wall clock when both were equal. */
+/** When both were equal. */
+let point: { readonly sequence: number; readonly wallMs: number };
 let pointMs: number;
 
 const sleep = async (ms: number): Promise<void> => {
@@ -39,13 +43,22 @@ async function beginEqual(): Promise<void> {
   await mirror.disable();
   // What the trees have now has older times than the point by more than the slack.
   await sleep(MARK_SLACK_MS + 100);
-  pointMs = Date.now() - MARK_SLACK_MS;
+  point = await mirror.mark();
+  pointMs = point.wallMs - MARK_SLACK_MS;
   await sleep(50);
 }
 
-async function scanChanged(): Promise<{ hashes: number; sentBytes: number; objects: number }> {
+const plan = (): ScanPlan => ({
+  mode: 'changed',
+  sinceMs: pointMs,
+  sinceSequence: point.sequence,
+});
+
+async function scanChanged(
+  trust: TrustedSince = pointMs,
+): Promise<{ hashes: number; sentBytes: number; objects: number; hashedOfBig: number }> {
   const before = await mirror.counters();
-  await mirror.scan({ mode: 'changed', sinceMs: pointMs }, pointMs);
+  await mirror.scan(plan(), trust);
   await mirror.quiesce();
   const after = await mirror.counters();
   const grown = (type: string): number => (after.byType[type] ?? 0) - (before.byType[type] ?? 0);
@@ -53,6 +66,7 @@ async function scanChanged(): Promise<{ hashes: number; sentBytes: number; objec
     hashes: grown('scanHash'),
     objects: grown('scanObject'),
     sentBytes: after.sentBytes,
+    hashedOfBig: after.hashedBytes['big'] ?? 0,
   };
 }
 
@@ -82,9 +96,11 @@ it('finds what the primary has changed, and sends only the blocks that differ', 
   // Contents changed and the time put back: only the ctime tells.
   fs.writeFileSync(join(a, 'deep/er/dir/same'), 'THIS IS DEE');
   fs.utimesSync(join(a, 'deep/er/dir/same'), 1_000_000, 1_000_000);
-  const { hashes, sentBytes } = await scanChanged();
+  const { hashes, sentBytes, hashedOfBig } = await scanChanged();
   expect(sentBytes).toBeLessThan(70_000);
   expect(hashes).toBeLessThan(20);
+  // It is known which extent was changed: the rest is not even read.
+  expect(hashedOfBig).toBe(EXTENT_BYTES);
   expect(await mirror.differences()).toEqual([]);
 });
 
@@ -125,12 +141,44 @@ it('finds directories that changed places on the standby', async () => {
 it('is right while the application goes on, directories move and files come', async () => {
   const { a, b } = mirror;
   fs.appendFileSync(join(b, 'many', 'f20'), 'tail');
-  await mirror.scan({ mode: 'changed', sinceMs: pointMs }, pointMs);
+  await mirror.scan(plan(), pointMs);
   fs.renameSync(join(a, 'many'), join(a, 'moved'));
   fs.renameSync(join(a, 'deep/er'), join(a, 'moved/er'));
   fs.renameSync(join(a, 'two/same'), join(a, 'one/other'));
   for (let n = 0; n < 50; n += 1) fs.writeFileSync(join(a, 'moved', `f${n * 2}`), `new ${n}`);
   execFileSync('cp', ['-a', join(a, 'moved'), join(a, 'copied')]);
   fs.rmSync(join(a, 'moved', 'er'), { recursive: true });
+  expect(await mirror.differences()).toEqual([]);
+});
+
+it('compares all of a file of which both sides changed something', async () => {
+  const { a, b } = mirror;
+  const write = (dir: string, position: number, text: string): void => {
+    const fd = fs.openSync(join(dir, 'big'), 'r+');
+    fs.writeSync(fd, text, position);
+    fs.closeSync(fd);
+  };
+  write(a, 1024, 'by the primary');
+  write(b, 7 * 1024 * 1024, 'by the standby');
+  const { hashedOfBig } = await scanChanged();
+  expect(hashedOfBig).toBeGreaterThanOrEqual(BIG_BYTES);
+  expect(await mirror.differences()).toEqual([]);
+});
+
+it('reads only changed extents when the standby only ever followed this stream', async () => {
+  const { a, b } = mirror;
+  const fd = fs.openSync(join(a, 'big'), 'r+');
+  for (let n = 0; n < 10; n += 1) fs.writeSync(fd, `number ${n}`, n * 700_000);
+  fs.closeSync(fd);
+  fs.truncateSync(join(a, 'many/f1'), 1);
+  fs.truncateSync(join(a, 'many/f1'), 100_000);
+  fs.rmSync(join(a, 'many/f2'));
+  fs.writeFileSync(join(a, 'many/f2'), 'another file of this name');
+  fs.copyFileSync(join(a, 'big'), join(a, 'copy'));
+  execFileSync('fallocate', ['-p', '-o', '4194304', '-l', '131072', join(a, 'big')]);
+  // The standby applied something of the stream to it after its own mark.
+  fs.chmodSync(join(b, 'big'), 0o600);
+  const { hashedOfBig } = await scanChanged('always');
+  expect(hashedOfBig).toBeLessThanOrEqual(12 * EXTENT_BYTES);
   expect(await mirror.differences()).toEqual([]);
 });

@@ -27,6 +27,7 @@ import { O, S, SEEK } from '../linux/constants.ts';
 import { DirectoryReader } from '../linux/dirents.ts';
 import { addressOf, cstring, EMPTY_NAME, sys } from '../linux/libc.ts';
 import type { Capture } from './capture.ts';
+import type { ChangedSince } from './changed-extents.ts';
 import type { Node, NodeName } from './node.ts';
 import type { Mount } from './mount.ts';
 import { recordAttributes } from './operations/attributes.ts';
@@ -37,8 +38,11 @@ import { readXattrs } from './operations/xattr.ts';
 /** What a scan is to compare. */
 export type ScanPlan =
   | { readonly mode: 'full' | 'hash' }
-  /** `sinceMs`: wall clock; what was not changed here since then is as the standby once had it. */
-  | { readonly mode: 'changed'; readonly sinceMs: number };
+  /**
+   * `sinceMs`: wall clock; what was not changed here since then is as the standby once had it. It was the
+   * moment of record `sinceSequence`, at which the stream was marked, perhaps by another process.
+   */
+  | { readonly mode: 'changed'; readonly sinceMs: number; readonly sinceSequence: number };
 
 /**
  * A range whose contents the standby lacks, or with `compare` a file whose hashes it wants. Bytes;
@@ -92,6 +96,8 @@ interface OpenDirectory extends PendingTree {
 interface OpenFile extends PendingDirectory {
   readonly fd: number;
   at: number;
+  /** Only what was changed is looked at. */
+  readonly isPartial: boolean;
 }
 
 const NOT_MOVED = { isMoved: false, isChanged: false } as const;
@@ -107,6 +113,8 @@ export class Scanner {
   readonly #mounts: readonly Mount[];
   readonly #capture: Capture;
   readonly #pace: ScanPace;
+  /** Undefined: not known, or not asked for. */
+  readonly #changed: ChangedSince | undefined;
   readonly #directories: PendingTree[] = [];
   #directory: OpenDirectory | undefined;
   #file: OpenFile | undefined;
@@ -139,6 +147,7 @@ export class Scanner {
     this.#mounts = mounts;
     this.#capture = capture;
     this.#pace = pace;
+    this.#changed = plan.mode === 'changed' ? capture.changed.since(plan.sinceSequence) : undefined;
     this.#linked = mounts.map(() => new Set<Node>());
     this.#hashed = mounts.map(() => new Map<string, HashedFile>());
     capture.enabled = true;
@@ -376,12 +385,20 @@ export class Scanner {
     if (at !== undefined) mount.inodes.preferName(node, at.parent, at.name);
     const isChanged = this.#isChanged(mount);
     const isMoved = above.isMoved || (isChanged && above.isChanged);
-    const isOld = node.type === S.IFREG && !isChanged && !above.isMoved && at !== undefined;
-    this.#emit(mount, node, path, isOld ? recordFlag.unchanged : 0);
+    const isFile = node.type === S.IFREG && !above.isMoved && at !== undefined;
+    const isOld = isFile && !isChanged;
+    const isPartial = isFile && isChanged && this.#isPartlyKnown(mount, node);
+    const partly = isPartial ? recordFlag.partlyChanged : 0;
+    this.#emit(mount, node, path, isOld ? recordFlag.unchanged : partly);
     this.#files += 1;
     if (node.isDirectory) this.#queueDirectory(mount, node, isMoved);
     else if (isOld) this.#pass(mount);
-    else if (node.type === S.IFREG) this.#openFile(mount, node);
+    else if (node.type === S.IFREG) this.#openFile(mount, node, isPartial);
+  }
+
+  /** Whether it is known what of the file in `stat` was changed since the scan's point. */
+  #isPartlyKnown(mount: Mount, node: Node): boolean {
+    return mount.stat.nlink === 1 && this.#changed?.knows(mount.index, node.nodeid) === true;
   }
 
   /** Whether the object in `stat` was changed since the time that the scan starts from. */
@@ -452,21 +469,23 @@ export class Scanner {
     this.#capture.publishPayload(value);
   }
 
-  #openFile(mount: Mount, node: Node): void {
+  #openFile(mount: Mount, node: Node, isPartial = false): void {
     const fd = mount.stat.size === 0 ? -1 : mount.inodes.open(node, O.RDONLY | O.CLOEXEC);
     if (fd < 0) return this.#endFile(mount, node);
     this.#pin(node);
-    this.#file = { mount, node, fd, at: 0 };
+    if (isPartial) this.#lastAskingSequence = this.#capture.sequence;
+    this.#file = { mount, node, fd, at: 0, isPartial };
   }
 
   #continueFile(file: OpenFile): void {
     const { mount, node, fd } = file;
     const gone = !this.#isReachable(mount, node) || mount.stat.fd(fd) < 0;
-    const size = gone ? 0 : mount.stat.size;
+    const size = gone ? 0 : this.#passUnchanged(file, mount.stat.size);
     const from = file.at >= size ? -1 : sys.lseek(fd, file.at, SEEK.DATA);
     const dataFrom = from < 0 ? size : Math.min(from, size);
     if (dataFrom > file.at) this.#hole(file, dataFrom);
     if (dataFrom >= size) {
+      if (!gone && size < mount.stat.size) return;
       if (!gone) this.#endFile(mount, node);
       return this.#closeFile();
     }
@@ -477,7 +496,17 @@ export class Scanner {
     const done = isData
       ? this.#data(mount, node, fd, { offset: dataFrom, length: to - dataFrom })
       : this.#hash(file, dataFrom, to);
-    file.at = done === 0 ? size : dataFrom + done;
+    file.at = done === 0 ? mount.stat.size : dataFrom + done;
+  }
+
+  /** Goes on to the next changed part; where that, or the file of `size` bytes, ends. */
+  #passUnchanged(file: OpenFile, size: number): number {
+    if (!file.isPartial || file.at >= size) return size;
+    const run = this.#changed?.next(file.mount.index, file.node.nodeid, file.at);
+    const from = Math.min(run?.from ?? size, size);
+    this.#bytes += from - file.at;
+    file.at = from;
+    return Math.min(run?.to ?? size, size);
   }
 
   #isReachable(mount: Mount, node: Node): boolean {

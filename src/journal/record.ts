@@ -145,6 +145,8 @@ export const recordFlag = {
   duringScan: 1,
   /** `scanObject`: the primary has not changed the file since the point that the scan starts from. */
   unchanged: 2,
+  /** `scanObject`: so it is, apart from the ranges whose contents follow. */
+  partlyChanged: 4,
 } as const;
 
 /** Bits of `aux` in a `verifyObject` record: what it says nothing about. */

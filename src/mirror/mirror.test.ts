@@ -163,7 +163,7 @@ describe('link', () => {
     relay.mend();
     rig.sender.setLimit(null);
     await settled(rig, standby, 12_100);
-    expect(relay.cuts).toBeGreaterThan(1);
+    expect(relay.cuts).toBeGreaterThan(0);
     expect(rig.scansWanted).toEqual([]);
     expect(standby.follower.checked).toBe(12_000);
     const { recordsBytes, sentBytes, packedFrames } = rig.sender.compression;

@@ -266,7 +266,7 @@ export class Receiver implements LinkServerHandlers {
     if (!sameLife || !this.#needs.rewind(hello.needsReceived)) this.#beginLife(isScan);
     const phase = isScan ? 'awaiting' : 'taking';
     const wish = isScan ? this.#scanWish(hello) : undefined;
-    const trustedSinceMs = this.#trustedSince(wish);
+    const trustedSinceMs = this.#trustedSince(hello, wish);
     const target = hello.headSequence;
     this.#session = { link, hello, phase, target, held: [], trustedSinceMs };
     this.#isCaughtUp = !isScan && journal.position.sequence >= hello.headSequence;
@@ -335,8 +335,12 @@ export class Receiver implements LinkServerHandlers {
     return since === undefined ? { mode: 'hash', since: null } : { mode: 'changed', since };
   }
 
-  #trustedSince(wish: ScanWish | undefined): number {
+  /** See applier/trust.ts. */
+  #trustedSince({ streamId }: Hello, wish: ScanWish | undefined): number {
     if (wish === undefined || wish.since === null) return Number.NaN;
+    // A moment of this very stream, whose primary knows of every change: nothing here is of its own.
+    const isOfStream = this.#parts.journal.position.streamId === streamId;
+    if (isOfStream && this.#parts.state.data.copy === 'complete') return Number.POSITIVE_INFINITY;
     return this.#parts.marks.upTo(wish.since)?.wallMs ?? Number.NaN;
   }
 

@@ -286,7 +286,9 @@ export class PrimaryGroup {
   #planOf({ mode, since }: ScanWish): ScanPlan {
     if (mode !== 'changed') return { mode };
     const mark = since === null ? undefined : this.#marks.upTo(since);
-    return mark === undefined ? { mode: 'hash' } : { mode, sinceMs: mark.wallMs };
+    return mark === undefined
+      ? { mode: 'hash' }
+      : { mode, sinceMs: mark.wallMs, sinceSequence: mark.sequence };
   }
 
   #startScan(plan: ScanPlan): void {

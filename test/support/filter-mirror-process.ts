@@ -37,6 +37,8 @@ class MirrorProcess {
   #scanning = false;
   #trustedSinceMs = Number.NaN;
   #verifying = false;
+  #point: MirrorCounters['point'] = null;
+  readonly #hashedBytes: Record<string, number> = {};
   #differences: Difference[] = [];
   #sentBytes = 0;
   readonly #byType: Record<string, number> = {};
@@ -83,7 +85,9 @@ class MirrorProcess {
         if (finished) this.#scanning = false;
       },
       onVerify: () => undefined,
-      onMark: () => undefined,
+      onMark: (point) => {
+        this.#point = { sequence: point.sequence, wallMs: point.wallMs };
+      },
       onEnded: () => {
         this.#ended = true;
       },
@@ -138,6 +142,10 @@ class MirrorProcess {
     const type = TYPE_NAMES.get(record.type) ?? String(record.type);
     this.#byType[type] = (this.#byType[type] ?? 0) + 1;
     if (record.type === recordType.scanEnd) this.#scanning = false;
+    if (record.type === recordType.scanHash) {
+      const { path, length } = record;
+      this.#hashedBytes[path] = (this.#hashedBytes[path] ?? 0) + length;
+    }
     if (this.#options.recordsKept === 0) return;
     const { path, path2, offset, length, payloadLength } = record;
     const seen: SeenRecord = { type, path, path2, offset, length, payloadBytes: payloadLength };
@@ -160,7 +168,7 @@ class MirrorProcess {
         // As a standby does, which may have been changed meanwhile.
         this.#applier.close();
         this.#applier = this.#makeApplier();
-        this.#trustedSinceMs = request.trustedSinceMs ?? Number.NaN;
+        this.#trustedSinceMs = request.trust === 'always' ? Infinity : (request.trust ?? NaN);
         this.#filter.scan(request.plan);
         break;
       case 'verify':
@@ -169,6 +177,11 @@ class MirrorProcess {
         this.#verifying = true;
         this.#filter.verify();
         await this.#quiesce();
+        break;
+      case 'mark':
+        this.#point = null;
+        this.#filter.mark();
+        while (this.#point === null) await new Promise((resolve) => setTimeout(resolve, 2));
         break;
       case 'hold':
         this.#held = request.held;
@@ -216,6 +229,8 @@ class MirrorProcess {
       heapBytes: heapUsed,
       sentBytes: this.#sentBytes,
       differences,
+      hashedBytes: { ...this.#hashedBytes },
+      point: this.#point,
       ...(busy === undefined ? {} : { busy }),
     };
   }

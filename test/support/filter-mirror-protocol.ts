@@ -24,6 +24,9 @@ export interface MirrorProcessOptions {
   readonly leaseFile: string | null;
 }
 
+/** See applier/trust.ts, ms; null: nothing is trusted; `always`: the copy is of the same stream. */
+export type TrustedSince = number | null | 'always';
+
 /** A record as tests look at it. */
 export interface SeenRecord {
   readonly type: string;
@@ -36,8 +39,9 @@ export interface SeenRecord {
 
 export type MirrorRequest =
   | { readonly type: 'quiesce' }
-  /** `trustedSinceMs`: see applier/trust.ts; null: nothing is trusted. */
-  | { readonly type: 'scan'; readonly plan: ScanPlan; readonly trustedSinceMs: number | null }
+  | { readonly type: 'scan'; readonly plan: ScanPlan; readonly trust: TrustedSince }
+  /** Marks the stream; the answer has the point. */
+  | { readonly type: 'mark' }
   /** Stop or go on applying; the ring fills meanwhile. */
   | { readonly type: 'hold'; readonly held: boolean }
   /** Compares; the answer has what was found. */
@@ -63,6 +67,10 @@ export interface MirrorCounters {
   readonly heapBytes: number;
   /** Contents that a scan sent, bytes. */
   readonly sentBytes: number;
+  /** Bytes announced by hash since the start, per path. */
+  readonly hashedBytes: Readonly<Record<string, number>>;
+  /** Answer to `mark`. */
+  readonly point: { readonly sequence: number; readonly wallMs: number } | null;
   /** What comparisons found since they were asked for last. */
   readonly differences: readonly Difference[];
   readonly busy?: string;

@@ -14,6 +14,7 @@ import type {
   MirrorProcessOptions,
   MirrorReply,
   MirrorRequest,
+  TrustedSince,
 } from './filter-mirror-protocol.ts';
 import { type FileSystemKind, mountLoopImage, unmountLazily } from './loop-image.ts';
 import { compareTrees, type CompareOptions } from './tree.ts';
@@ -150,8 +151,15 @@ export class FilterMirror {
   }
 
   /** Starts a first copy; {@link quiesce} waits for its end. */
-  async scan(plan: ScanPlan, trustedSinceMs: number | null = null): Promise<void> {
-    await this.#ask({ type: 'scan', plan, trustedSinceMs });
+  async scan(plan: ScanPlan, trust: TrustedSince = null): Promise<void> {
+    await this.#ask({ type: 'scan', plan, trust });
+  }
+
+  /** Marks the stream: the record before, and the wall clock. */
+  async mark(): Promise<{ sequence: number; wallMs: number }> {
+    const { point } = await this.#ask({ type: 'mark' });
+    if (point === null) throw new Error('no mark');
+    return point;
   }
 
   /** Compares both trees through the stream; `kind path` of what differs, sorted. */

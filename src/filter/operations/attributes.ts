@@ -58,6 +58,7 @@ function truncate(mount: Mount, request: Request, node: Node, valid: number): nu
   const fd = handle?.fd ?? mount.inodes.open(node, O.WRONLY | O.CLOEXEC);
   if (fd < 0) return fd;
   const result = sys.ftruncate(fd, size);
+  mount.capture.changed.touchAll(mount.index, node.nodeid);
   if (handle === undefined) sys.close(fd);
   if (result >= 0 && (valid & fattr.KILL_SUIDGID) !== 0) killPrivileges(mount, node);
   return result;

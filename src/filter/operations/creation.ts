@@ -53,6 +53,8 @@ export function adopt(
       ? mount.inodes.lookup(parent, path, created.name ?? '')
       : mount.inodes.admitNameless(created.fd);
   if (typeof node === 'number') return discard(parentFd, created, node);
+  // The number may have been another file's.
+  mount.capture.changed.touchAll(mount.index, node.nodeid);
   const lost = created.mode & (S.ISUID | S.ISGID) & ~mount.stat.mode;
   if (lost !== 0 && !node.isDirectory) {
     if (created.fd !== undefined) node.openFd = created.fd;

@@ -85,6 +85,7 @@ export function write(mount: Mount, request: Request): void {
   const size = request.u32(writeIn.size);
   const killsPrivileges = (request.u32(writeIn.writeFlags) & WRITE_KILL_SUIDGID) !== 0;
   const written = sys.pwrite(handle.fd, request.address(WRITE_IN_BYTES), size, offset);
+  mount.capture.changed.touch(mount.index, handle.node.nodeid, offset, offset + size);
   if (written < 0) {
     recordFailure(mount, handle);
     return mount.channel.result(request, written);
@@ -160,6 +161,7 @@ export function fallocate(mount: Mount, request: Request): void {
     return mount.channel.result(request, -errno.EFBIG);
   const mode = request.u32(fallocateIn.mode);
   const result = sys.fallocate(handle.fd, mode, offset, length);
+  mount.capture.changed.touch(mount.index, handle.node.nodeid, offset, offset + length);
   if (result >= 0 && mount.records(handle.node)) {
     mount.stat.fd(handle.fd);
     const draft = mount.capture.draft(
@@ -203,6 +205,7 @@ export function copyFileRange(mount: Mount, request: Request): void {
   writeU53(copyView, 0, offIn);
   writeU53(copyView, 8, offOut);
   const copied = sys.copyFileRange(from.fd, copyAddress, to.fd, copyAddress + 8, length, 0);
+  mount.capture.changed.touch(mount.index, to.node.nodeid, offOut, offOut + length);
   if (copied < 0) return mount.channel.result(request, copied);
   if (copied > 0 && mount.records(to.node)) recordCopy(mount, to, offOut, offOut + copied);
   mount.channel.body.setUint32(OUT_HEADER_BYTES, copied, true);

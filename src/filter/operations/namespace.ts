@@ -116,6 +116,7 @@ export function link(mount: Mount, request: Request): void {
   if (result < 0) return mount.channel.result(request, result);
   const linked = mount.inodes.lookup(parent, nameAddress, name);
   if (typeof linked === 'number') return mount.channel.result(request, linked);
+  mount.capture.changed.touchAll(mount.index, linked.nodeid);
   if (recorded) recordLink(mount, parent, linked, { before, path: to.path, name });
   mount.inodes.refresh(linked);
   mount.replyEntry(request, linked);

@@ -74,6 +74,7 @@ export function open(mount: Mount, request: Request): void {
 
 function truncateOnOpen(mount: Mount, node: Node, fd: number, kill: boolean): number {
   const result = truncate(mount, node, fd);
+  mount.capture.changed.touchAll(mount.index, node.nodeid);
   if (result < 0) return result;
   if (kill) killPrivileges(mount, node);
   if (mount.records(node)) {

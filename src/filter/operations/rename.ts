@@ -137,6 +137,8 @@ function replaced(mount: Mount, { from, to, moved, movedIsCaptured }: Replacemen
     });
   }
   mount.inodes.moveName(moved, from, to);
+  // Contents that are found under another name than before.
+  mount.capture.changed.touchAll(mount.index, moved.nodeid);
   if (target !== undefined) mount.inodes.collect(target);
   if (!recording) return;
   if (from.captured && movedIsCaptured) {
@@ -164,6 +166,7 @@ function exchanged(mount: Mount, from: End, to: End): void {
   if (a === undefined || b === undefined) return;
   mount.inodes.moveName(a, from, to);
   mount.inodes.moveName(b, to, from);
+  for (const { nodeid } of [a, b]) mount.capture.changed.touchAll(mount.index, nodeid);
   if (!mount.capture.enabled) return;
   const aAfter = mount.inodes.childPath(to.parent, to.name, a.isDirectory).captured;
   const bAfter = mount.inodes.childPath(from.parent, from.name, b.isDirectory).captured;

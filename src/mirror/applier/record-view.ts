@@ -46,6 +46,8 @@ export class RecordView {
   duringScan = false;
   /** See `recordFlag.unchanged`. */
   isUnchanged = false;
+  /** See `recordFlag.partlyChanged`. */
+  isPartlyChanged = false;
   directory = 0;
   epoch = 0;
   sequence = 0;
@@ -76,6 +78,7 @@ export class RecordView {
     const flags = view.getUint8(at + field.flags);
     this.duringScan = (flags & recordFlag.duringScan) !== 0;
     this.isUnchanged = (flags & recordFlag.unchanged) !== 0;
+    this.isPartlyChanged = (flags & recordFlag.partlyChanged) !== 0;
     this.directory = view.getUint8(at + field.directory);
     this.epoch = view.getUint32(at + field.epoch, true);
     this.sequence = readU53(view, at + field.sequence);

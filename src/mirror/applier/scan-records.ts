@@ -21,24 +21,29 @@ const target = Buffer.alloc(4096);
 /** `scanObject`: makes the object what the record says, unless it may be trusted to be so already. */
 export function applyScanObject(context: ApplyContext, path: string): number {
   const { record, volume, onNeed } = context;
-  const isEqual = isKnownToBeEqual(context);
+  const trusted = trustIn(context);
   const placed = placeObject(context);
-  if (placed < 0 || isEqual) return placed;
+  if (placed < 0 || (trusted && record.isUnchanged)) return placed;
   const settled = settleObject(context, path);
-  if (settled === 0 && record.isUnchanged && record.offset > 0) {
+  const isNamedOnly = record.isUnchanged || record.isPartlyChanged;
+  if (settled === 0 && !trusted && isNamedOnly && record.offset > 0) {
     const range = { offset: 0, length: record.offset, compare: true };
     onNeed({ directory: volume.index, path, ...range });
   }
   return settled;
 }
 
-/** Looks at what is here before anything of it is changed. */
-function isKnownToBeEqual(context: ApplyContext): boolean {
+/**
+ * Whether what the primary says it has not changed is here as well. Looks at what is here before
+ * anything of it is changed.
+ */
+function trustIn(context: ApplyContext): boolean {
   const { record, volume, trust } = context;
   const { path } = record;
   const { stat } = volume;
   const type = record.attribute(attrField.mode) & S.IFMT;
-  if (type !== S.IFDIR && !record.isUnchanged) return false;
+  const isNamedOnly = record.isUnchanged || record.isPartlyChanged;
+  if (type !== S.IFDIR && !isNamedOnly) return false;
   const place = path === '' ? undefined : volume.place(path);
   if (typeof place === 'number') return false;
   const present = place === undefined ? stat.fd(volume.root.fd) : volume.statPlace(place, stat);
@@ -47,7 +52,8 @@ function isKnownToBeEqual(context: ApplyContext): boolean {
     trust.meetDirectory(path, isSame ? stat : undefined);
     return false;
   }
-  return isSame && stat.nlink === 1 && hasSameSizeAndTime(context) && trust.isTrusted(path, stat);
+  const isLikely = record.isPartlyChanged || hasSameSizeAndTime(context);
+  return isSame && stat.nlink === 1 && isLikely && trust.isTrusted(path, stat);
 }
 
 /** Not a proof, but where it differs no other proof counts. */
