@@ -1,10 +1,16 @@
 // After a cut of the link, hardly more travels than was changed meanwhile: random overwrites of a large file, counted at
-// the primary's network card with all headers. UNDERSTUDY_LONG=1: a file of 1 GiB.
+// the primary's network card with all headers. Once with a backlog that keeps every record, once with none, where
+// only the changed extents are known. UNDERSTUDY_LONG=1: a file of 1 GiB.
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { NODE } from '../../lab/demo/application.ts';
+import type { LabHost } from '../../lab/host.ts';
+import { waitUntil } from '../../lab/run.ts';
+import { EXTENT_BYTES } from '../../src/filter/changed-extents.ts';
+import { commonPoint, type MarkedPoint } from '../../src/journal/marks.ts';
 import { eventsSince, waitForEvent } from './load-under-test.ts';
-import { DIRECTORY, PairUnderTest } from './pair-under-test.ts';
+import { DIRECTORY, GROUP, PairUnderTest } from './pair-under-test.ts';
 
 const long = process.env['UNDERSTUDY_LONG'] === '1';
 const FILE_BYTES = (long ? 1024 : 64) * 1024 * 1024;
@@ -18,23 +24,29 @@ const OVERWRITE = `
   const fd = fs.openSync('${FILE}', 'r+');
   const pieces = new Set();
   while (pieces.size < ${WRITES}) pieces.add(crypto.randomInt(${FILE_BYTES / PIECE_BYTES}));
+  console.log(new Set([...pieces].map((piece) => Math.floor((piece * ${PIECE_BYTES}) / 65536))).size);
   for (const piece of pieces) fs.writeSync(fd, crypto.randomBytes(${PIECE_BYTES}), 0, ${PIECE_BYTES}, piece * ${PIECE_BYTES});
   fs.fsyncSync(fd);
   fs.closeSync(fd);`;
+
+/** Creates the file and the group, waits until both are at rest; `backlog`: see the group's YAML. */
+async function prepare(pair: PairUnderTest, backlog: string): Promise<void> {
+  const count = String(FILE_BYTES / 1024 / 1024);
+  await pair.a.must(['dd', 'if=/dev/urandom', `of=${FILE}`, 'bs=1M', `count=${count}`], {
+    timeoutMs: 120_000,
+  });
+  // So small a ring that the backlog has to go to disk.
+  await pair.create({ replication: { mode: 'async', ring: '4 MiB', backlog } });
+  await pair.waitForCopy();
+  await pair.settle();
+  await pair.a.must(['ip', 'link', 'set', 'eth1', 'gso_max_segs', '1']);
+}
 
 test(
   'random overwrites while the link is cut',
   async () => {
     await PairUnderTest.with(async (pair) => {
-      const count = String(FILE_BYTES / 1024 / 1024);
-      await pair.a.must(['dd', 'if=/dev/urandom', `of=${FILE}`, 'bs=1M', `count=${count}`], {
-        timeoutMs: 120_000,
-      });
-      // So small a ring that the backlog has to go to disk.
-      await pair.create({ replication: { mode: 'async', ring: '4 MiB' } });
-      await pair.waitForCopy();
-      await pair.settle();
-      await pair.a.must(['ip', 'link', 'set', 'eth1', 'gso_max_segs', '1']);
+      await prepare(pair, '1 GiB');
       const since = Date.now();
       await pair.lab.cut('a', 'b', { network: 'sync' });
       await waitForEvent(pair, 'LINK_DOWN', since, 15_000);
@@ -53,6 +65,46 @@ test(
       expect(part).toBeLessThan(1.1);
       const codes = (await eventsSince(pair, since)).map(({ code }) => code);
       expect(codes).not.toContain('SCAN_STARTED');
+      expect(await pair.differences()).toEqual([]);
+    });
+  },
+  long ? 400_000 : 150_000,
+);
+
+/** What both nodes are known to have had: see journal/marks.ts. */
+function marksOn(host: LabHost): MarkedPoint[] {
+  const path = host.pathFromOutside(`/var/lib/understudy/groups/${GROUP}/marks.json`);
+  if (!existsSync(path)) return [];
+  return (JSON.parse(readFileSync(path, 'utf8')) as { marks: MarkedPoint[] }).marks;
+}
+
+test(
+  'random overwrites that the backlog has no room for: changed extents travel',
+  async () => {
+    await PairUnderTest.with(async (pair) => {
+      await prepare(pair, '0');
+      const isMarked = async (): Promise<boolean> =>
+        commonPoint(marksOn(pair.a), marksOn(pair.b)) !== undefined;
+      expect(await waitUntil(isMarked, 60_000, 500), 'both nodes know a common point').toBe(true);
+      const since = Date.now();
+      await pair.lab.cut('a', 'b', { network: 'sync' });
+      await waitForEvent(pair, 'LINK_DOWN', since, 15_000);
+      const extents = Number(await pair.a.must([NODE, '-e', OVERWRITE], { timeoutMs: 60_000 }));
+      await waitForEvent(pair, 'BACKLOG_OVERFLOW', since, 15_000);
+      const before = await pair.sentBytes(pair.a);
+      await pair.lab.heal();
+      await waitForEvent(pair, 'SCAN_SENT', since, 60_000);
+      await pair.settle();
+      const travelled = (await pair.sentBytes(pair.a)) - before;
+      const part = travelled / (extents * EXTENT_BYTES);
+      const events = await eventsSince(pair, since);
+      const scan = events.find(({ code }) => code === 'SCAN_STARTED');
+      process.stdout.write(
+        `${extents} changed extents of ${EXTENT_BYTES} bytes: ${travelled} bytes travelled, ${part.toFixed(3)} times what was changed\n`,
+      );
+      expect(scan?.message).toContain('since both were known to be equal');
+      expect(part).toBeGreaterThan(0.9);
+      expect(part).toBeLessThan(1.1);
       expect(await pair.differences()).toEqual([]);
     });
   },
