@@ -70,6 +70,12 @@ async function scanChanged(
   };
 }
 
+function overwriteBig(dir: string, position: number, text: string): void {
+  const fd = fs.openSync(join(dir, 'big'), 'r+');
+  fs.writeSync(fd, text, position);
+  fs.closeSync(fd);
+}
+
 beforeEach(beginEqual, 60_000);
 afterEach(async () => mirror.stop(), 30_000);
 
@@ -84,9 +90,7 @@ it('compares nothing when nothing was changed', async () => {
 
 it('finds what the primary has changed, and sends only the blocks that differ', async () => {
   const { a } = mirror;
-  const fd = fs.openSync(join(a, 'big'), 'r+');
-  fs.writeSync(fd, 'changed here', 3 * 1024 * 1024);
-  fs.closeSync(fd);
+  overwriteBig(a, 3 * 1024 * 1024, 'changed here');
   fs.appendFileSync(join(a, 'many', 'f7'), 'more');
   fs.rmSync(join(a, 'many', 'f8'));
   fs.writeFileSync(join(a, 'many', 'new'), 'new file');
@@ -115,9 +119,7 @@ it('finds directories that changed places on the primary', async () => {
 
 it('finds what the standby has changed: it was a primary, and nobody had its last records', async () => {
   const { b } = mirror;
-  const fd = fs.openSync(join(b, 'big'), 'r+');
-  fs.writeSync(fd, 'lost tail', 5 * 1024 * 1024);
-  fs.closeSync(fd);
+  overwriteBig(b, 5 * 1024 * 1024, 'lost tail');
   fs.writeFileSync(join(b, 'one', 'same'), 'THIS IS ONE');
   fs.utimesSync(join(b, 'one', 'same'), 1_000_000, 1_000_000);
   fs.rmSync(join(b, 'many', 'f3'));
@@ -153,13 +155,8 @@ it('is right while the application goes on, directories move and files come', as
 
 it('compares all of a file of which both sides changed something', async () => {
   const { a, b } = mirror;
-  const write = (dir: string, position: number, text: string): void => {
-    const fd = fs.openSync(join(dir, 'big'), 'r+');
-    fs.writeSync(fd, text, position);
-    fs.closeSync(fd);
-  };
-  write(a, 1024, 'by the primary');
-  write(b, 7 * 1024 * 1024, 'by the standby');
+  overwriteBig(a, 1024, 'by the primary');
+  overwriteBig(b, 7 * 1024 * 1024, 'by the standby');
   const { hashedOfBig } = await scanChanged();
   expect(hashedOfBig).toBeGreaterThanOrEqual(BIG_BYTES);
   expect(await mirror.differences()).toEqual([]);

@@ -60,6 +60,26 @@ describe('Marks', () => {
     expect(Marks.open(path, GROUP, NOW).all).toHaveLength(1);
   });
 
+  it('forgets everything when the clock is set back while it runs, not when it is set forward', () => {
+    let wallMs = 10_000;
+    let monotonicMs = 0;
+    const clock = { wallMs: () => wallMs, monotonicMs: () => monotonicMs };
+    const marks = Marks.open(path, GROUP, NOW);
+    marks.add({ streamId: S, sequence: 5, wallMs: 5 });
+    const pass = (monotonic: number, wall: number): number => {
+      monotonicMs += monotonic;
+      wallMs += wall;
+      return marks.watchClock(clock);
+    };
+    expect([pass(0, 0), pass(1000, 1000), pass(1000, 900_000), pass(1000, 900)]).toEqual([
+      0, 0, 0, 0,
+    ]);
+    expect(marks.all).toHaveLength(1);
+    expect(pass(1000, -500)).toBe(1500);
+    expect(marks.all).toHaveLength(0);
+    expect(Marks.open(path, GROUP, NOW).all).toHaveLength(0);
+  });
+
   it('does not use marks when the clock was set back behind them', () => {
     Marks.open(path, GROUP, NOW).add({ streamId: S, sequence: 5, wallMs: NOW });
     expect(Marks.open(path, GROUP, NOW - 1).fault).toMatch(/clock/);

@@ -13,6 +13,7 @@
 // The file is outside of what a change of role discards, since roles change between mark and use.
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import { replaceFile } from './replace-file.ts';
 
@@ -41,6 +42,9 @@ export type Mark = z.infer<typeof markSchema>;
  */
 export const MARK_SLACK_MS = 1000;
 
+/** A wall clock that was set back by more makes times of changes worthless. */
+const STEP_BACK_MS = 250;
+
 /** A point in a stream: everything up to `sequence`. */
 export interface MarkedPoint {
   readonly streamId: string;
@@ -51,6 +55,8 @@ export class Marks {
   readonly #path: string;
   readonly #groupId: string;
   #marks: readonly Mark[];
+  /** Wall clock minus monotonic clock when it was looked at last. */
+  #offsetMs: number | undefined;
   /** Why what the file held is not used. */
   readonly fault: string | undefined;
 
@@ -81,6 +87,19 @@ export class Marks {
       ({ streamId, sequence }) => streamId !== mark.streamId || sequence !== mark.sequence,
     );
     this.#write([...others, mark].slice(-MARKS_MAX));
+  }
+
+  /**
+   * Looks at the clock; to be called every second or so. When it was set back, what is changed now would
+   * look older than it is, so everything is forgotten. Returns by how many ms, or 0. Errors: STATE_IO.
+   */
+  watchClock(clock: Clock): number {
+    const offsetMs = clock.wallMs() - clock.monotonicMs();
+    const backMs = (this.#offsetMs ?? offsetMs) - offsetMs;
+    this.#offsetMs = offsetMs;
+    if (backMs < STEP_BACK_MS) return 0;
+    this.clear();
+    return backMs;
   }
 
   /** Forgets everything: nothing is certain any more. Errors: STATE_IO. */

@@ -228,7 +228,7 @@ export class Standby {
     // A scan that was cut short is not gone on with: only memory knew its course.
     if (copy === 'complete') this.#startApplier(checkpoint.sequence);
     this.#checkpointAt = this.#clock.monotonicMs();
-    this.#timer = setInterval(() => void this.#maybeCheckpoint(), HOUSEKEEPING_INTERVAL_MS);
+    this.#timer = setInterval(() => this.#keepHouse(), HOUSEKEEPING_INTERVAL_MS);
     return this.#server.listen();
   }
 
@@ -403,6 +403,16 @@ export class Standby {
     for (const { fd } of this.#options.directories) removeMarker(fd);
     this.#startApplier(position.sequence);
     this.#applier.control.trustedSinceMs = trustedSinceMs;
+  }
+
+  #keepHouse(): void {
+    try {
+      const backMs = this.#marks.watchClock(this.#clock);
+      if (backMs > 0) this.#logger.warn({ backMs }, 'the clock was set back: marks are forgotten');
+    } catch (error) {
+      this.#logger.error({ message: messageOf(error) }, 'marks cannot be forgotten');
+    }
+    void this.#maybeCheckpoint();
   }
 
   async #maybeCheckpoint(): Promise<void> {

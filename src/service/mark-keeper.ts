@@ -13,8 +13,6 @@ import { Checkpointer, type SyncTarget } from '../mirror/checkpointer.ts';
 const MARK_INTERVAL_MS = 60_000;
 const LOOK_INTERVAL_MS = 1000;
 const STANDBY_TIMEOUT_MS = 30_000;
-/** A wall clock that was set back by more makes times of changes worthless. */
-const STEP_BACK_MS = 250;
 
 /** A point between two changes; see CaptureReport. */
 export interface Point {
@@ -45,8 +43,6 @@ export class MarkKeeper {
   #isMaking = false;
   #markedSequence = -1;
   #markedAt = Number.NEGATIVE_INFINITY;
-  /** Wall clock minus monotonic clock. */
-  #offsetMs: number;
 
   constructor(
     group: MarkedGroup,
@@ -57,7 +53,6 @@ export class MarkKeeper {
     this.#clock = clock;
     this.#logger = logger;
     this.#checkpointer = new Checkpointer(group.roots);
-    this.#offsetMs = clock.wallMs() - clock.monotonicMs();
   }
 
   start(): void {
@@ -97,13 +92,9 @@ export class MarkKeeper {
   }
 
   #watchClock(): void {
-    const offsetMs = this.#clock.wallMs() - this.#clock.monotonicMs();
-    const stepMs = offsetMs - this.#offsetMs;
-    this.#offsetMs = offsetMs;
-    if (stepMs > -STEP_BACK_MS) return;
-    this.#logger.warn({ stepMs }, 'the clock was set back: marks are forgotten');
     try {
-      this.#marks.clear();
+      const backMs = this.#marks.watchClock(this.#clock);
+      if (backMs > 0) this.#logger.warn({ backMs }, 'the clock was set back: marks are forgotten');
     } catch (thrown) {
       this.#logger.error({ message: messageOf(thrown) }, 'marks cannot be forgotten');
     }
