@@ -114,6 +114,8 @@ export function formatBytes(bytes: number): string {
 /** `93_000` → `1 min 33 s`. */
 export function formatDurationMs(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`;
+  // Of two servers that change places, a tenth of a second is worth telling.
+  if (ms < 9950) return `${Number((ms / 1000).toFixed(1))} s`;
   const seconds = Math.round(ms / 1000);
   if (seconds < 60) return `${seconds} s`;
   const minutes = Math.floor(seconds / 60);
