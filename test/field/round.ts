@@ -3,9 +3,10 @@ import { loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Acknowledged } from '../../examples/ledger/client-log.ts';
 import { messageOf } from '../../src/core/errors.ts';
+import { tellNode } from '../../lab/node-admin.ts';
 import { waitUntil } from '../../lab/run.ts';
 import type { NodeEvent, Roles } from '../support/managed-pair.ts';
-import type { Bed } from './bed.ts';
+import { type Bed, GROUP } from './bed.ts';
 import type { LedgerVerdict } from './check-ledger.ts';
 import type { Load } from './load.ts';
 import type { FieldLine, RoundFacts, RoundResult, Scene } from './types.ts';
@@ -71,9 +72,16 @@ class Play {
     return this.#load?.acknowledged() ?? [];
   }
 
+  /** As an operator does who has mended the cause: counted failures and pauses would change this round. */
+  async #forgetFailures(): Promise<void> {
+    for (const host of [this.#bed.a, this.#bed.b])
+      await tellNode(host, 'clear-failures', { group: GROUP });
+  }
+
   async run(): Promise<void> {
     const line = this.#line;
     this.#before = await this.#bed.settle(SETTLE_TIMEOUT_MS);
+    await this.#forgetFailures();
     const scene = this.#scene(this.#before);
     this.#load = this.#bed.startLoad();
     await this.#waitForAnswer('the client got no answer before the accident', () => true);

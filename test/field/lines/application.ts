@@ -1,13 +1,8 @@
 // The application and the load of the machine.
 import { hangApplication, keepKilling, killProgram, runaway } from '../faults.ts';
-import { askGroup, tellNode } from '../../../lab/node-admin.ts';
+import { askGroup } from '../../../lab/node-admin.ts';
 import { GROUP } from '../bed.ts';
-import type { FieldLine, Scene } from '../types.ts';
-
-/** Counted failures would change the next round. */
-async function forgetFailures({ bed }: Scene): Promise<void> {
-  for (const host of [bed.a, bed.b]) await tellNode(host, 'clear-failures', { group: GROUP });
-}
+import type { FieldLine } from '../types.ts';
 
 const RUNAWAY_SECONDS = 8;
 const KILLING_TIMEOUT_MS = 30_000;
@@ -20,7 +15,6 @@ export const applicationLines: readonly FieldLine[] = [
     moves: false,
     outageMsMax: 10_000,
     noticedBy: ['APPLICATION_FAILED'],
-    mend: forgetFailures,
     strike: async ({ primary }) => {
       killProgram(primary, 'application');
       await Promise.resolve();
@@ -33,7 +27,6 @@ export const applicationLines: readonly FieldLine[] = [
     moves: true,
     outageMsMax: 20_000,
     noticedBy: ['APPLICATION_FAILED'],
-    mend: forgetFailures,
     strike: async ({ primary, standby, note }) => {
       let isOver = false;
       const look = async (): Promise<void> => {
@@ -54,7 +47,6 @@ export const applicationLines: readonly FieldLine[] = [
     outageMsMax: 15_000,
     noticedBy: ['APPLICATION_FAILED'],
     watchMs: 12_000,
-    mend: forgetFailures,
     strike: async ({ primary }) => {
       hangApplication(primary);
       await Promise.resolve();
