@@ -9,6 +9,7 @@ import { readFileSync } from 'node:fs';
 import { errnoName } from './constants.ts';
 import { sys } from './libc.ts';
 
+const SCHED_OTHER = 0;
 const SCHED_RR = 2;
 /** sched(7): a new process does not inherit the policy, so commands of an operator run as usual. */
 const SCHED_RESET_ON_FORK = 0x4000_0000;
@@ -32,6 +33,16 @@ export function raiseThread(priority = 20, nice = -19): Urgency {
   const niced = sys.setpriority(PRIO_PROCESS, 0, nice);
   if (niced === 0) return { kind: 'nice', nice, why };
   return { kind: 'normal', why: `${why}, nice ${nice} too (${errnoName(niced)})` };
+}
+
+/** Asks for real-time scheduling for a moment; why it was refused, or undefined. */
+export function tryUrgency(priority = 20): string | undefined {
+  const set = (policy: number, value: number): number =>
+    sys.schedSetscheduler(0, policy, new Uint8Array(new Int32Array([value]).buffer));
+  const result = set(SCHED_RR | SCHED_RESET_ON_FORK, priority);
+  if (result < 0) return `SCHED_RR is refused (${errnoName(result)})`;
+  set(SCHED_OTHER, 0);
+  return undefined;
 }
 
 /**

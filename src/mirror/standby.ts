@@ -11,6 +11,7 @@ import { MiB } from '../core/units.ts';
 import { JournalWriter } from '../journal/journal-writer.ts';
 import { MARK_SLACK_MS, type MarkedPoint, Marks } from '../journal/marks.ts';
 import { ORPHAN_DIRECTORY } from '../journal/record.ts';
+import { isLazytime } from '../linux/lazytime.ts';
 import { NO_STREAM, StandbyState } from '../journal/standby-state.ts';
 import { ApplierHost } from './applier-host.ts';
 import { removeMarker } from './applier/marker.ts';
@@ -433,6 +434,8 @@ export class Standby {
   /** The copy is as of `point` and on its disk; every later change comes after `wallMs`. */
   #mark({ streamId, sequence }: MarkedPoint, wallMs: number): void {
     if (this.#state.data.copy !== 'complete') return;
+    // Times that may be older than the contents prove nothing.
+    if (this.#options.directories.some(({ fd }) => isLazytime(fd))) return;
     try {
       this.#marks.add({ streamId, sequence, wallMs: wallMs - MARK_SLACK_MS });
     } catch (error) {

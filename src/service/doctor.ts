@@ -13,6 +13,8 @@ import { release } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { formatBytes, GiB } from '../core/units.ts';
+import { tryUrgency } from '../linux/scheduling.ts';
+import { createTimedWrite } from '../linux/timed-write.ts';
 import { checkFileSystem } from './directory-checks.ts';
 import { readIdentity } from './identity.ts';
 import { readNodeConfig } from './node-config.ts';
@@ -37,6 +39,9 @@ export async function runDoctor(paths: ServicePaths): Promise<Finding[]> {
   return [
     checkRoot(),
     checkKernel(),
+    checkUrgency(),
+    checkLastLook(),
+    checkWatchdog(),
     checkFuse(),
     checkFuseFeature('FUSE passthrough', 'reads go through the service instead of at native speed'),
     checkFuseFeature('FUSE resend', 'calls in flight are lost when a group process is killed'),
@@ -75,8 +80,35 @@ function isKernelAtLeast(major: number, minor: number): boolean {
 }
 
 function checkKernel(): Finding {
-  if (isKernelAtLeast(5, 4)) return ok('kernel', release());
-  return bad('error', 'kernel', release(), 'install a kernel of version 5.4 or later');
+  if (isKernelAtLeast(5, 6)) return ok('kernel', release());
+  return bad('error', 'kernel', release(), 'install a kernel of version 5.6 or later');
+}
+
+/** Heartbeats of a machine that is overloaded are late without real-time scheduling. */
+function checkUrgency(): Finding {
+  const check = 'real-time scheduling';
+  const urgency = tryUrgency();
+  if (urgency === undefined) return ok(check, 'permitted');
+  const remedy =
+    'failover works without, but heartbeats can be late under load: allow it ("LimitRTPRIO=infinity" in the unit, no "cpu" control group without real-time budget)';
+  return bad('warning', check, urgency, remedy);
+}
+
+function checkLastLook(): Finding {
+  const check = 'last look at the lease';
+  const { isExact } = createTimedWrite(new Float64Array(1));
+  if (isExact) return ok(check, 'together with the answer (restartable sequence)');
+  const remedy =
+    'a server frozen within the fifth of a microsecond between look and answer still sends that answer; x86-64 with a C library of 2.35 or later does not';
+  return bad('warning', check, 'right before the answer', remedy);
+}
+
+function checkWatchdog(): Finding {
+  const device = '/dev/watchdog';
+  if (existsSync(device)) return ok('watchdog', device);
+  const remedy =
+    'load the driver of the board\'s watchdog, or "modprobe softdog": a server that hangs is then reset before the other one takes over';
+  return bad('warning', 'watchdog', 'no device', remedy);
 }
 
 function checkFuse(): Finding {

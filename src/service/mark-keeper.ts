@@ -7,6 +7,7 @@ import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import { MARK_SLACK_MS, type Marks } from '../journal/marks.ts';
+import { isLazytime } from '../linux/lazytime.ts';
 import { Checkpointer, type SyncTarget } from '../mirror/checkpointer.ts';
 
 /** Between two marks. The kernel writes dirty data out after half of it anyway. */
@@ -69,8 +70,10 @@ export class MarkKeeper {
     const isDue = now - this.#markedAt >= MARK_INTERVAL_MS;
     const isNews = this.#group.sequence() !== this.#markedSequence;
     if (this.#isMaking || !isDue || !isNews || !this.#group.isComplete()) return;
-    this.#isMaking = true;
     this.#markedAt = now;
+    // Times that may be older than the contents prove nothing.
+    if (this.#group.roots.some(({ fd }) => isLazytime(fd))) return;
+    this.#isMaking = true;
     this.#group.askPoint();
   }
 
