@@ -25,8 +25,7 @@ export type Urgency =
 
 /** Raises the calling thread as far as the machine permits. */
 export function raiseThread(priority = 20, nice = -19): Urgency {
-  const parameter = new Uint8Array(new Int32Array([priority]).buffer);
-  const scheduled = sys.schedSetscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, parameter);
+  const scheduled = schedule(SCHED_RR | SCHED_RESET_ON_FORK, priority);
   if (scheduled === 0) return { kind: 'real-time', priority };
   const why = `SCHED_RR was refused (${errnoName(scheduled)})`;
   // On Linux the "process" of setpriority(2) is the calling thread.
@@ -37,12 +36,15 @@ export function raiseThread(priority = 20, nice = -19): Urgency {
 
 /** Asks for real-time scheduling for a moment; why it was refused, or undefined. */
 export function tryUrgency(priority = 20): string | undefined {
-  const set = (policy: number, value: number): number =>
-    sys.schedSetscheduler(0, policy, new Uint8Array(new Int32Array([value]).buffer));
-  const result = set(SCHED_RR | SCHED_RESET_ON_FORK, priority);
+  const result = schedule(SCHED_RR | SCHED_RESET_ON_FORK, priority);
   if (result < 0) return `SCHED_RR is refused (${errnoName(result)})`;
-  set(SCHED_OTHER, 0);
+  schedule(SCHED_OTHER, 0);
   return undefined;
+}
+
+/** Policy of the calling thread; 0 or a negative errno. */
+function schedule(policy: number, priority: number): number {
+  return sys.schedSetscheduler(0, policy, new Uint8Array(new Int32Array([priority]).buffer));
 }
 
 /**
