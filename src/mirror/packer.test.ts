@@ -62,6 +62,20 @@ describe('auto', () => {
   });
 });
 
+it('follows the link when it becomes slow, and when it is fast again', () => {
+  const packer = new Packer('auto');
+  for (let i = 0; i < 50; i += 1) packer.sent(65_536, 65_536, 0);
+  expect(packer.wants(65_536)).toBe(false);
+  expect(packer.bytesIn(100)).toBeGreaterThan(256 * 1024);
+  // 1 Mbit/s: the kernel takes ten at once, then one waits for the ten before.
+  for (let i = 0; i < 44; i += 1) packer.sent(65_536, 65_536, i % 11 === 10 ? 5767 : 0);
+  expect(packer.wants(65_536)).toBe(true);
+  expect(packer.bytesIn(100)).toBeLessThan(64 * 1024);
+  for (let i = 0; i < 200; i += 1) packer.sent(16_384, 6000, 0);
+  expect(packer.wants(65_536)).toBe(false);
+  expect(packer.bytesIn(100)).toBeGreaterThan(256 * 1024);
+});
+
 it.each<[Compression, number]>([
   ['on', 100],
   ['off', 0],

@@ -11,8 +11,10 @@ export type Compression = 'off' | 'auto' | 'on';
 
 /** Shorter ones gain less than what a frame costs anyway. */
 const BYTES_MIN = 512;
-/** Shorter frames say nothing about the link: buffers take them. */
-const LINK_SAMPLE_BYTES_MIN = 16_384;
+/** Shorter frames say nothing about the link. */
+export const LINK_SAMPLE_BYTES_MIN = 4096;
+/** The kernel takes many frames at once and lets one wait for all of them: so many are averaged. */
+const LINK_WEIGHT = 0.1;
 /** Compression has to save this part of the time: both nodes have other work. */
 const GAIN_MIN = 0.2;
 /** Weight of what was seen last. */
@@ -59,6 +61,11 @@ export class Packer {
     };
   }
 
+  /** What the link takes in `ms`, as far as is known; infinite: more than it was ever given. */
+  bytesIn(ms: number): number {
+    return this.#linkRate * ms;
+  }
+
   /** Bytes per second; null: none. */
   setLimit(bytesPerSecond: number | null): void {
     this.#limitRate = bytesPerSecond === null ? Number.POSITIVE_INFINITY : bytesPerSecond / 1000;
@@ -97,7 +104,10 @@ export class Packer {
     return packed < bytes && (isShorter || this.#mode === 'on');
   }
 
-  /** A frame for `recordsBytes` of records went out as `sentBytes`, compressed or plain, within `ms`. */
+  /**
+   * A frame for `recordsBytes` of records went out as `sentBytes`, compressed or plain; it waited `ms` for
+   * the link, 0 when the kernel took it at once.
+   */
   sent(recordsBytes: number, sentBytes: number, ms: number): void {
     this.#recordsBytes += recordsBytes;
     this.#sentBytes += sentBytes;
@@ -107,6 +117,6 @@ export class Packer {
     const rate = sentBytes / Math.max(ms, 0.01);
     if (this.#linkRate === Number.POSITIVE_INFINITY) this.#linkRate = rate;
     // In times, not in rates: a frame that buffers took at once says little, one that had to wait a lot.
-    else this.#linkRate = 1 / (1 / this.#linkRate + (1 / rate - 1 / this.#linkRate) * WEIGHT);
+    else this.#linkRate = 1 / (1 / this.#linkRate + (1 / rate - 1 / this.#linkRate) * LINK_WEIGHT);
   }
 }

@@ -34,7 +34,7 @@ import { pack, PACKED_HEADER_BYTES, packSync, writePackedHeader } from './link/p
 import type { LinkIdentity } from './link/tls.ts';
 import { Backlog } from './sender-backlog.ts';
 import { type DiskSpace, type SpaceAlert, SpaceGuard } from './disk-space.ts';
-import { type Compression, Packer, type PackerStatus } from './packer.ts';
+import { type Compression, LINK_SAMPLE_BYTES_MIN, Packer, type PackerStatus } from './packer.ts';
 import { Throttle } from './throttle.ts';
 
 export interface SenderOptions {
@@ -91,11 +91,18 @@ export interface SenderHandlers {
 
 /** Frames are about so long when there is much to send. */
 const FRAME_BYTES_TARGET = 256 * KiB;
+/**
+ * The same while commits wait: a frame is acknowledged as a whole, and what comes meanwhile is behind it. On a
+ * slow line it has to be seen that the standby does confirm.
+ */
+const FRAME_BYTES_WAITED_FOR = 64 * KiB;
+/** Frames are no longer than what the link takes in this time, as far as is known. */
+const FRAME_MS_MAX = 100;
 /** Longer frames are compressed on another thread; for shorter ones the way there takes longer. */
 const PACKED_HERE_BYTES_MAX = 16 * KiB;
 /** With a limit, what comes meanwhile waits for one frame no longer than this, unless a record is longer. */
 const LIMITED_FRAME_MS = 10;
-const LIMITED_FRAME_BYTES_MIN = 16 * KiB;
+const FRAME_BYTES_MIN = 16 * KiB;
 /** With a limit, a scan is ahead of what was sent by what takes so long to send. */
 const SCAN_LEAD_MS = 100;
 const SCAN_LEAD_BYTES_MIN = 32 * KiB;
@@ -355,8 +362,10 @@ export class Sender {
   }
 
   get #frameBytes(): number {
-    const limited = Math.max(LIMITED_FRAME_BYTES_MIN, this.#throttle.bytesIn(LIMITED_FRAME_MS));
-    return Math.min(FRAME_BYTES_TARGET, limited);
+    const limited = this.#throttle.bytesIn(LIMITED_FRAME_MS);
+    const taken = Math.min(limited, this.#packer.bytesIn(FRAME_MS_MAX));
+    const target = this.#isPaced ? FRAME_BYTES_TARGET : FRAME_BYTES_WAITED_FOR;
+    return Math.min(target, Math.max(FRAME_BYTES_MIN, taken));
   }
 
   /** Nothing is under way: everything before the next record to send has left. */
@@ -424,10 +433,19 @@ export class Sender {
   #transmit(frame: Buffer, recordsBytes: number): void {
     const connection = this.#connection;
     const from = this.#clock.monotonicMs();
+    const sentBytes = frame.length - FRAME_HEADER_BYTES;
+    // What the kernel takes at once says nothing of the link, however long this thread is held up: then
+    // the write is done before the event loop has gone round once.
+    let isAtOnce = true;
+    if (sentBytes >= LINK_SAMPLE_BYTES_MIN) {
+      setImmediate(() => {
+        isAtOnce = false;
+      });
+    }
     this.#link.write(frame, () => {
       if (connection !== this.#connection) return;
-      const sentBytes = frame.length - FRAME_HEADER_BYTES;
-      this.#packer.sent(recordsBytes, sentBytes, this.#clock.monotonicMs() - from);
+      const waitedMs = isAtOnce ? 0 : this.#clock.monotonicMs() - from;
+      this.#packer.sent(recordsBytes, sentBytes, waitedMs);
       this.#isSending = false;
       this.#publishPace();
       if (this.#isPaced) this.#send();

@@ -12,6 +12,8 @@ import { parseYaml } from './node-config.ts';
 import { divideLimit, type GroupDemand } from './node-shares.ts';
 
 const INTERVAL_MS = 1000;
+/** Without a limit there is nothing to divide: processes are only told so, once each. */
+const IDLE_INTERVAL_MS = 10_000;
 /** A share that differs by less is not told anew. */
 const WORTH_TELLING = 0.02;
 
@@ -38,6 +40,7 @@ export class NodeLimit {
   #bandwidth: NodeBandwidth;
   #timer: NodeJS.Timeout | undefined;
   #isLooking = false;
+  #lookedAtMs = Number.NEGATIVE_INFINITY;
   #shares: GroupShare[] = [];
   /** What the processes were told, by their pid: a new process knows nothing. */
   readonly #told = new Map<number, number | null>();
@@ -63,7 +66,10 @@ export class NodeLimit {
   }
 
   start(): void {
-    this.#timer = setInterval(() => void this.#look(), INTERVAL_MS);
+    this.#timer = setInterval(() => {
+      const isDue = performance.now() - this.#lookedAtMs >= IDLE_INTERVAL_MS;
+      if (isDue || this.rate !== null || this.#shares.length > 0) void this.#look();
+    }, INTERVAL_MS);
   }
 
   stop(): void {
@@ -89,6 +95,7 @@ export class NodeLimit {
   async #look(): Promise<void> {
     if (this.#isLooking) return;
     this.#isLooking = true;
+    this.#lookedAtMs = performance.now();
     try {
       await this.#divide();
     } finally {
