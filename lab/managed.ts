@@ -18,6 +18,8 @@ export interface ManagedGroup {
   readonly mode: 'sync' | 'memory' | 'async';
   readonly profile: 'default' | 'fast';
   readonly agent: CommandAgent;
+  /** For start and stop of the applications. Default `60s`. */
+  readonly agentTimeout?: string;
   /** Further directories with their applications. */
   readonly others?: readonly { readonly directory: string; readonly agent: CommandAgent }[];
   /** Endpoint of an etcd that decides; otherwise the lab's gateway does. */
@@ -37,7 +39,7 @@ export function managedGroupYaml(lab: Lab, group: ManagedGroup): string {
     name: index === 0 ? group.name : `${group.name}-${index + 1}`,
     ...agent,
     probeInterval: '500ms',
-    timeout: '60s',
+    timeout: group.agentTimeout ?? '60s',
   }));
   return JSON.stringify({
     name: group.name,

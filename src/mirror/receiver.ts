@@ -390,7 +390,7 @@ export class Receiver implements LinkServerHandlers {
         return `record ${found} of another epoch`;
       sequence = found;
       const type = view.getUint8(at + field.type);
-      gate?.note(type, found);
+      gate?.note(body, view, at);
       if (type === recordType.commit) urgent = true;
       if (type === recordType.scanEnd) scanEnd = found;
       if (type === recordType.scanBegin) {

@@ -42,6 +42,8 @@ export interface StandbyOptions {
   readonly journalBytesMax: number;
   /** When the removal of files halts the applying; null: never. */
   readonly deletions: DeletionLimits | null;
+  /** What mass encryption does: nothing, an alarm, or an alarm and a halt. */
+  readonly guard: 'off' | 'alarm' | 'halt';
   readonly segmentBytes?: number;
   /** What this node knows of its data; outlives `stateDirectory`, see journal/marks.ts. */
   readonly marksFile: string;
@@ -187,13 +189,14 @@ export class Standby {
   }
 
   #makeGate(): ApplyGate {
-    const { group, deletions, directories, journalBytesMax } = this.#options;
+    const { group, deletions, guard, directories, journalBytesMax } = this.#options;
     const roots = directories.map(({ fd }) => fd);
     return new ApplyGate(
-      { group, deletions, roots, halt: this.#state.data.halt },
+      { group, deletions, guard, roots, halt: this.#state.data.halt },
       {
         publish: (sequence) => this.#applier.control.publishTail(sequence),
         onHalt: (halt) => this.#halt(halt),
+        onAlarm: (what, since) => this.#alarm(what, since),
         isShortOfRoom: () => this.#journal.bytes > journalBytesMax / 2,
       },
       this.#clock,
@@ -205,6 +208,12 @@ export class Standby {
     const { group } = this.#options;
     const what = `${halt.sentence}. Records are received as before. If that was right, run "understudy accept ${group}" on this node; if not, "understudy takeover ${group} --force --accept-halted" makes this copy the primary`;
     this.#handlers.onEvent('error', 'APPLY_HALTED', what, { sequence: halt.sequence });
+  }
+
+  #alarm(what: string, since: string): void {
+    const { group } = this.#options;
+    const message = `group ${group} may be under attack: ${what}. It began at ${since}: if nobody meant it, disconnect the clients, and go back to before that moment`;
+    this.#handlers.onEvent('error', 'GUARD_ALARM', message, { since });
   }
 
   /** A person has looked at what applying was halted for. Errors: NOT_HALTED. */

@@ -84,9 +84,12 @@ export const specSafetySchema = z.strictObject({
       windowMs: z.int().min(1000).max(3_600_000),
     })
     .nullable(),
+  /** What mass encryption does on the standby: nothing, an alarm, or an alarm and a halt. */
+  guard: z.enum(['off', 'alarm', 'halt']).default('alarm'),
 });
 export const SAFETY_DEFAULT: z.infer<typeof specSafetySchema> = {
   deletions: { filesMin: 100, share: 0.5, windowMs: 60_000 },
+  guard: 'alarm',
 };
 
 /** Position in a stream that ended cleanly, from which a new stream may go on without a scan. */

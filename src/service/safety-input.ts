@@ -2,6 +2,7 @@
 //
 //   safety:
 //     deletions: { files: 100, percent: 50, within: 60s }    # or off
+//     guard: alarm                                           # off | alarm | halt
 import { z } from 'zod';
 import { parseDurationMs } from '../core/units.ts';
 import { SAFETY_DEFAULT, specSafetySchema } from './group-spec.ts';
@@ -20,6 +21,7 @@ export const safetyInputSchema = z.strictObject({
       }),
     ])
     .optional(),
+  guard: z.union([z.enum(['off', 'alarm', 'halt']), z.literal(false)]).optional(),
 });
 
 /** Fills in defaults. Errors: GROUP_INVALID, DURATION_INVALID. */
@@ -27,13 +29,14 @@ export function defineSafety(
   input: z.infer<typeof safetyInputSchema>,
   origin: string,
 ): z.infer<typeof specSafetySchema> {
-  const { deletions } = input;
-  if (deletions === undefined) return SAFETY_DEFAULT;
-  if (typeof deletions !== 'object') return { ...SAFETY_DEFAULT, deletions: null };
+  const { deletions, guard = SAFETY_DEFAULT.guard } = input;
+  const safety = { ...SAFETY_DEFAULT, guard: guard === false ? ('off' as const) : guard };
+  if (deletions === undefined) return safety;
+  if (typeof deletions !== 'object') return { ...safety, deletions: null };
   const { files, percent, within } = deletions;
   const base = SAFETY_DEFAULT.deletions;
   const defined = {
-    ...SAFETY_DEFAULT,
+    ...safety,
     deletions: {
       filesMin: files ?? base?.filesMin,
       share: percent === undefined ? base?.share : percent / 100,

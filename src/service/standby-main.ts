@@ -49,6 +49,7 @@ function makeStandby(directories: readonly CoveredDirectory[]): Standby {
     directories,
     journalBytesMax: replication.journalBytesMax,
     deletions: spec.safety.deletions,
+    guard: spec.safety.guard,
     holds: spec.holds ?? null,
   };
   return new Standby(

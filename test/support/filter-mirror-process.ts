@@ -8,6 +8,9 @@ import { AT, O } from '../../src/linux/constants.ts';
 import { cstring, sys } from '../../src/linux/libc.ts';
 import { Applier } from '../../src/mirror/applier/applier.ts';
 import type { Difference } from '../../src/mirror/applier/verification.ts';
+import { CopyPeek } from '../../src/mirror/guard/copy-peek.ts';
+import { REWRITE_LIMITS, type RewriteAlarm } from '../../src/mirror/guard/rewrite-alarm.ts';
+import { capturedMs, RewriteWatch } from '../../src/mirror/guard/rewrite-watch.ts';
 import { RecordView } from '../../src/mirror/applier/record-view.ts';
 import type {
   MirrorCounters,
@@ -44,6 +47,8 @@ class MirrorProcess {
   readonly #byType: Record<string, number> = {};
   #records: SeenRecord[] = [];
   readonly #seen = new RecordView();
+  readonly #guard: RewriteWatch | undefined;
+  readonly #alarms: RewriteAlarm[] = [];
 
   constructor(options: MirrorProcessOptions) {
     this.#options = options;
@@ -61,6 +66,9 @@ class MirrorProcess {
     });
     this.#fd = sys.openat(AT.FDCWD, cstring(b), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
     if (this.#fd < 0) throw new Error(`cannot open ${b}`);
+    this.#guard = options.isGuarded
+      ? new RewriteWatch(REWRITE_LIMITS, new CopyPeek([this.#fd]))
+      : undefined;
     this.#applier = this.#makeApplier();
     this.#consumer = new RingConsumer(this.#filter.ring);
     this.#position = this.#consumer.released;
@@ -146,6 +154,7 @@ class MirrorProcess {
       const { path, length } = record;
       this.#hashedBytes[path] = (this.#hashedBytes[path] ?? 0) + length;
     }
+    this.#look(at);
     if (this.#options.recordsKept === 0) return;
     const { path, path2, offset, length, payloadLength } = record;
     const seen: SeenRecord = { type, path, path2, offset, length, payloadBytes: payloadLength };
@@ -155,6 +164,13 @@ class MirrorProcess {
       appendFileSync(this.#options.logFile, `${JSON.stringify(line)}\n`);
     }
     if (this.#records.length > this.#options.recordsKept) this.#records.shift();
+  }
+
+  #look(at: number): void {
+    if (this.#guard === undefined) return;
+    this.#guard.examine(this.#seen, capturedMs(this.#consumer.view, at));
+    const alarm = this.#guard.take();
+    if (alarm !== undefined) this.#alarms.push(alarm);
   }
 
   async obey(request: MirrorRequest): Promise<MirrorCounters> {
@@ -231,6 +247,8 @@ class MirrorProcess {
       differences,
       hashedBytes: { ...this.#hashedBytes },
       point: this.#point,
+      spoilt: this.#guard?.spoiltCount ?? 0,
+      alarms: [...this.#alarms],
       ...(busy === undefined ? {} : { busy }),
     };
   }

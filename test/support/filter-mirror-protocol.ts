@@ -1,4 +1,5 @@
 // What a test and the process that runs the filter for it say to each other.
+import type { RewriteAlarm } from '../../src/mirror/guard/rewrite-alarm.ts';
 import type { Difference } from '../../src/mirror/applier/verification.ts';
 import type { ScanPlan } from '../../src/filter/scanner.ts';
 
@@ -20,6 +21,8 @@ export interface MirrorProcessOptions {
   readonly cleanUp: readonly string[];
   /** The process ends by itself after this, so that no test can hang on its mount for ever. */
   readonly lifetimeMs: number;
+  /** Look at the records as the ransomware guard of a standby does. */
+  readonly isGuarded: boolean;
   /** See the filter's option of that name. */
   readonly leaseFile: string | null;
 }
@@ -74,6 +77,9 @@ export interface MirrorCounters {
   /** What comparisons found since they were asked for last. */
   readonly differences: readonly Difference[];
   readonly busy?: string;
+  /** Files that the guard holds for spoilt, and the alarms that it raised since the start. */
+  readonly spoilt: number;
+  readonly alarms: readonly RewriteAlarm[];
 }
 
 /** Process → test: an answer to the request of this number, or bad news. */

@@ -40,6 +40,8 @@ export interface FilterMirrorOptions {
   readonly prepare?: (a: string, b: string) => void;
   /** Default 120 s. */
   readonly lifetimeMs?: number;
+  /** Default false. */
+  readonly isGuarded?: boolean;
   /** Lease of the filter. Default null: it may always write. */
   readonly leaseFile?: string | null;
 }
@@ -271,6 +273,7 @@ function launch(base: string, options: FilterMirrorOptions): ChildProcess {
     logFile: process.env['FILTER_MIRROR_LOG'],
     cleanUp: mountsOf(base),
     lifetimeMs: options.lifetimeMs ?? 120_000,
+    isGuarded: options.isGuarded ?? false,
     leaseFile: options.leaseFile ?? null,
   };
   const script = new URL('filter-mirror-process.ts', import.meta.url);

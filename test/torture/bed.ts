@@ -87,7 +87,10 @@ export class TortureBed {
     ];
     if (main === undefined) return;
     const profile = 'default' as const;
-    const group = { name: GROUP, ...main, others, mode: this.#options.mode, profile };
+    // A database that recovers syncs every file, and the machine may be a busy one.
+    const agentTimeout = '180s';
+    const { mode } = this.#options;
+    const group = { name: GROUP, ...main, others, mode, profile, agentTimeout };
     await understudy(a, ['group', 'create', '--file', '-'], {
       input: managedGroupYaml(this.lab, group),
       timeoutMs: CREATE_TIMEOUT_MS,

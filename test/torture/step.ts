@@ -11,7 +11,7 @@ import { inflict } from './faults.ts';
 import type { PlannedStep, StepResult } from './types.ts';
 
 const SETTLE_TIMEOUT_MS = 180_000;
-const ANSWER_TIMEOUT_MS = 60_000;
+const ANSWER_TIMEOUT_MS = 200_000;
 /** Load on the pair that is whole again, before it is stopped. */
 const AFTER_MS = 1000;
 const QUIET_MS = 500;

@@ -8,9 +8,15 @@
 // is remembered, and only a person ends it.
 import type { Clock } from '../../core/clock.ts';
 import { formatDurationMs } from '../../core/units.ts';
+import { field } from '../../journal/record.ts';
+import { sequenceAt } from '../../journal/segment.ts';
+import { RecordView } from '../applier/record-view.ts';
 import type { StandbyStateData } from '../../journal/standby-state.ts';
 import { type DeletionLimits, type Deletions, DeletionWatch } from './deletion-watch.ts';
+import { CopyPeek } from './copy-peek.ts';
 import { FileCount } from './file-count.ts';
+import { describeAlarm, REWRITE_LIMITS, type RewriteAlarm } from './rewrite-alarm.ts';
+import { capturedMs, RewriteWatch } from './rewrite-watch.ts';
 
 const TICK_MS = 100;
 /** Counting never takes the receiving thread longer at a time. */
@@ -23,7 +29,9 @@ export interface ApplyGateOptions {
   readonly group: string;
   /** null: removals are never too many. */
   readonly deletions: DeletionLimits | null;
-  /** Descriptors of the directories with the copy. */
+  /** What mass encryption does: nothing, an alarm, or an alarm and a halt. */
+  readonly guard: 'off' | 'alarm' | 'halt';
+  /** Descriptors of the directories with the copy, in the order of the records' index. */
   readonly roots: readonly number[];
   /** From a former life of the process. */
   readonly halt: Halt | null;
@@ -34,6 +42,8 @@ export interface ApplyGateHandlers {
   publish(sequence: number): void;
   /** Nothing more is applied: to be remembered before this returns. */
   onHalt(halt: Halt): void;
+  /** What looks like mass encryption began at `since`. */
+  onAlarm(what: string, since: string): void;
   /** The journal is filling: a burst must not be waited for. */
   isShortOfRoom(): boolean;
 }
@@ -43,6 +53,8 @@ export class ApplyGate {
   readonly #handlers: ApplyGateHandlers;
   readonly #clock: Clock;
   readonly #watch: DeletionWatch | undefined;
+  readonly #rewrites: RewriteWatch | undefined;
+  readonly #record = new RecordView();
   #count: FileCount | undefined;
   /** Files there were when the present removals began; undefined while not known. */
   #total: number | undefined;
@@ -60,6 +72,10 @@ export class ApplyGate {
     this.#handlers = handlers;
     this.#clock = clock;
     this.#halt = options.halt;
+    this.#rewrites =
+      options.guard === 'off'
+        ? undefined
+        : new RewriteWatch(REWRITE_LIMITS, new CopyPeek(options.roots));
     this.#watch = options.deletions === null ? undefined : new DeletionWatch(options.deletions);
   }
 
@@ -77,9 +93,24 @@ export class ApplyGate {
     return this.#published;
   }
 
-  /** A record was received; to be told before it is {@link durable}. */
-  note(type: number, sequence: number): void {
-    if (DeletionWatch.counts(type)) this.#watch?.note(type, sequence, this.#clock.monotonicMs());
+  /** The record at `at` was received; to be told before it is {@link durable}. */
+  note(bytes: Uint8Array, view: DataView, at: number): void {
+    const type = view.getUint8(at + field.type);
+    if (DeletionWatch.counts(type)) {
+      this.#watch?.note(type, sequenceAt(view, at), this.#clock.monotonicMs());
+    }
+    if (this.#rewrites === undefined || this.#halt !== null || !RewriteWatch.counts(type)) return;
+    this.#record.load(bytes, view, at);
+    this.#rewrites.examine(this.#record, capturedMs(view, at));
+    const alarm = this.#rewrites.take();
+    if (alarm !== undefined) this.#alarmed(alarm);
+  }
+
+  #alarmed(alarm: RewriteAlarm): void {
+    const since = new Date(alarm.sinceMs).toISOString();
+    const what = describeAlarm(alarm);
+    this.#handlers.onAlarm(what, since);
+    if (this.#options.guard === 'halt') this.halt('REWRITING', since, what);
   }
 
   /** Records up to `sequence` are on the disk. */

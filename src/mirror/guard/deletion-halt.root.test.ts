@@ -41,7 +41,10 @@ beforeEach(async () => {
     primary,
     standby: identities.standby,
     holds: BASE,
-    safety: { deletions: { filesMin: 100, share: 0.5, windowMs: WINDOW_MS } },
+    safety: {
+      deletions: { filesMin: 100, share: 0.5, windowMs: WINDOW_MS },
+      guard: 'alarm',
+    },
   });
   await standby.start();
   rig = makeSender({
