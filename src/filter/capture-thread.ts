@@ -14,7 +14,8 @@ import { InodeTable } from './inode-table.ts';
 import { Lease, type LeaseSource } from './lease.ts';
 import { Mount } from './mount.ts';
 import { Patterns } from './patterns.ts';
-import { type NeededRange, type ScanPlan, type ScanProgress, Scanner } from './scanner.ts';
+import type { NeededRange } from './scan-contents.ts';
+import { type ScanPlan, type ScanProgress, Scanner } from './scanner.ts';
 import { isolateThread } from './thread-rights.ts';
 import { Verifier } from './verifier.ts';
 

@@ -10,7 +10,8 @@ import type { CaptureCommand, CaptureDirectory, CaptureReport } from './capture-
 import { CommitReleaser } from './commit-releaser.ts';
 import { FilterThreads } from './filter-threads.ts';
 import { createLeaseSource, Lease, type LeaseSource } from './lease.ts';
-import type { NeededRange, ScanPlan, ScanProgress } from './scanner.ts';
+import type { NeededRange } from './scan-contents.ts';
+import type { ScanPlan, ScanProgress } from './scanner.ts';
 
 const NUDGE_INTERVAL_MS = 20;
 const EFD_NONBLOCK_CLOEXEC = 0o2004000;

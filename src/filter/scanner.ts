@@ -8,14 +8,12 @@
 //
 // In mode `hash` the standby has data already: contents are announced by their hashes, and only the
 // blocks it then asks for are sent. In mode `changed` files that were not changed here since a given
-// time are only named; the standby asks for the hashes of those that it has changed itself. A directory or file that is renamed during the scan is visited
-// again, since its new place may have been passed already.
-import { xxh3 } from '@node-rs/xxhash';
+// time are only named; the standby asks for the hashes of those that it has changed itself. Contents are
+// the business of scan-contents.ts. A directory or file that is renamed during the scan is visited again,
+// since its new place may have been passed already.
 import {
   attrMask,
   encodeXattrs,
-  HASH_BLOCK_BYTES,
-  HASH_BYTES,
   NAMESPACE_BYTES,
   ORPHAN_DIRECTORY,
   PAYLOAD_BYTES_MAX,
@@ -23,17 +21,16 @@ import {
   recordType,
 } from '../journal/record.ts';
 import type { ScanPace } from '../core/scan-pace.ts';
-import { O, S, SEEK } from '../linux/constants.ts';
+import { O, S } from '../linux/constants.ts';
 import { DirectoryReader } from '../linux/dirents.ts';
-import { addressOf, cstring, EMPTY_NAME, sys } from '../linux/libc.ts';
+import { cstring, EMPTY_NAME, sys } from '../linux/libc.ts';
 import type { Capture } from './capture.ts';
-import type { ChangedSince } from './changed-extents.ts';
 import type { Node, NodeName } from './node.ts';
 import type { Mount } from './mount.ts';
 import { recordAttributes } from './operations/attributes.ts';
 import { endOrphan } from './operations/creation.ts';
-import { ringAddress } from './operations/subtree.ts';
 import { readXattrs } from './operations/xattr.ts';
+import { type NeededRange, recordXattr, ScanContents } from './scan-contents.ts';
 
 /** What a scan is to compare. */
 export type ScanPlan =
@@ -44,18 +41,6 @@ export type ScanPlan =
    */
   | { readonly mode: 'changed'; readonly sinceMs: number; readonly sinceSequence: number };
 
-/**
- * A range whose contents the standby lacks, or with `compare` a file whose hashes it wants. Bytes;
- * `path` as it was when the file was recorded.
- */
-export interface NeededRange {
-  readonly directory: number;
-  readonly path: string;
-  readonly offset: number;
-  readonly length: number;
-  readonly compare: boolean;
-}
-
 export interface ScanProgress {
   readonly files: number;
   /** Bytes of contents passed, whether sent or found equal. */
@@ -63,13 +48,8 @@ export interface ScanProgress {
   readonly sentBytes: number;
 }
 
-/** Bytes of file contents handled at a time; a multiple of the hash block. */
-const CHUNK_BYTES = 1024 * 1024;
 /** Extended attributes beyond this go as records of their own. */
 const XATTR_TAIL_BYTES_MAX = PAYLOAD_BYTES_MAX - NAMESPACE_BYTES - 4096;
-
-/** More files are not announced by hash before the standby has dealt with earlier ones. */
-const HASHED_FILES_MAX = 20_000;
 
 interface PendingDirectory {
   readonly mount: Mount;
@@ -93,52 +73,26 @@ interface OpenDirectory extends PendingTree {
   readonly reader: DirectoryReader;
 }
 
-interface OpenFile extends PendingDirectory {
-  readonly fd: number;
-  at: number;
-  /** Only what was changed is looked at. */
-  readonly isPartial: boolean;
-}
-
 const NOT_MOVED = { isMoved: false, isChanged: false } as const;
 const MOVED = { isMoved: true, isChanged: true } as const;
-
-interface HashedFile {
-  readonly node: Node;
-  readonly sequence: number;
-}
 
 export class Scanner {
   readonly #plan: ScanPlan;
   readonly #mounts: readonly Mount[];
   readonly #capture: Capture;
   readonly #pace: ScanPace;
-  /** Undefined: not known, or not asked for. */
-  readonly #changed: ChangedSince | undefined;
+  readonly #contents: ScanContents;
   readonly #directories: PendingTree[] = [];
   #directory: OpenDirectory | undefined;
-  #file: OpenFile | undefined;
   readonly #orphans: PendingName[] = [];
   readonly #revisits: PendingName[] = [];
-  readonly #needs: NeededRange[] = [];
-  /** Files to be announced by hash because the standby asked for it. */
-  readonly #doubted: PendingDirectory[] = [];
   /** Per mount: scanned files with several names. Pinned, so that all of these stay known. */
   readonly #linked: Set<Node>[];
-  /** Per mount: files announced by hash, by the path they had then. */
-  readonly #hashed: Map<string, HashedFile>[];
-  /** Last record that the standby may answer with a need. */
-  #lastAskingSequence = 0;
-  #appliedSequence = 0;
   /** Directories that the standby has, wherever they move meanwhile. */
   readonly #sent = new WeakSet<Node>();
   /** Files that may be on the standby under none of their names: contents wait for the next visit. */
   readonly #nameless = new WeakSet<Node>();
   #files = 0;
-  #bytes = 0;
-  #sentBytes = 0;
-  readonly #chunk = Buffer.alloc(CHUNK_BYTES);
-  readonly #chunkAddress = addressOf(this.#chunk);
   readonly #target = Buffer.alloc(4096);
   finished = false;
 
@@ -147,9 +101,15 @@ export class Scanner {
     this.#mounts = mounts;
     this.#capture = capture;
     this.#pace = pace;
-    this.#changed = plan.mode === 'changed' ? capture.changed.since(plan.sinceSequence) : undefined;
+    this.#contents = new ScanContents({
+      mounts,
+      capture,
+      pace,
+      isFull: plan.mode === 'full',
+      changed: plan.mode === 'changed' ? capture.changed.since(plan.sinceSequence) : undefined,
+      isReachable: (mount, node) => mount.inodes.isCaptured(node) && !this.#nameless.has(node),
+    });
     this.#linked = mounts.map(() => new Set<Node>());
-    this.#hashed = mounts.map(() => new Map<string, HashedFile>());
     capture.enabled = true;
     capture.duringScan = true;
     capture.draft(recordType.scanBegin, 0, '');
@@ -178,7 +138,8 @@ export class Scanner {
   }
 
   get progress(): ScanProgress {
-    return { files: this.#files, bytes: this.#bytes, sentBytes: this.#sentBytes };
+    const { bytes, sentBytes } = this.#contents;
+    return { files: this.#files, bytes, sentBytes };
   }
 
   /** A mirrored object got another place: what the standby has there may be incomplete. */
@@ -207,26 +168,12 @@ export class Scanner {
 
   /** The standby lacks these ranges. */
   need(ranges: readonly NeededRange[]): void {
-    this.#needs.push(...ranges);
+    this.#contents.need(ranges);
   }
 
   /** The standby has applied everything up to `sequence`: it will ask for nothing before that. */
   applied(sequence: number): void {
-    this.#appliedSequence = sequence;
-    if (this.#needs.length > 0) return;
-    this.#hashed.forEach((files, index) => {
-      const mount = this.#mounts[index];
-      for (const [path, file] of files) {
-        // In the order of their sequences.
-        if (file.sequence > sequence || mount === undefined) return;
-        files.delete(path);
-        this.#unpin(mount, file.node);
-      }
-    });
-  }
-
-  get #isAhead(): boolean {
-    return this.#hashed.some((files) => files.size > HASHED_FILES_MAX);
+    this.#contents.applied(sequence);
   }
 
   /**
@@ -247,9 +194,7 @@ export class Scanner {
   /** Gives up: the standby has gone or another scan starts. */
   abort(): void {
     this.#closeDirectory();
-    this.#closeFile();
-    for (const { mount, node } of [...this.#directories, ...this.#doubted])
-      this.#unpin(mount, node);
+    for (const { mount, node } of this.#directories) this.#unpin(mount, node);
     for (const pending of [...this.#orphans, ...this.#revisits]) this.#unpinName(pending);
     this.#leave();
   }
@@ -259,10 +204,7 @@ export class Scanner {
       const mount = this.#mounts[index];
       if (mount !== undefined) for (const node of nodes) this.#unpin(mount, node);
     });
-    this.#hashed.forEach((files, index) => {
-      const mount = this.#mounts[index];
-      if (mount !== undefined) for (const file of files.values()) this.#unpin(mount, file.node);
-    });
+    this.#contents.close();
     this.finished = true;
     this.#capture.duringScan = false;
     for (const mount of this.#mounts) mount.scanner = undefined;
@@ -270,16 +212,13 @@ export class Scanner {
 
   /** One small piece of work; false when there is nothing to do but wait for the standby. */
   #advance(): boolean {
-    const need = this.#needs.shift();
-    if (need !== undefined) this.#obey(need);
-    else if (this.#file !== undefined) this.#continueFile(this.#file);
-    else if (this.#doubted.length > 0) this.#openDoubted();
-    else if (this.#directory !== undefined) this.#continueDirectory(this.#directory);
-    else if (this.#isAhead) return false;
+    if (this.#contents.advance()) return true;
+    if (this.#directory !== undefined) this.#continueDirectory(this.#directory);
+    else if (this.#contents.isAhead) return false;
     else if (this.#orphans.length > 0) this.#visit(this.#orphans.shift());
     else if (this.#directories.length > 0) this.#openDirectory();
     else if (this.#revisits.length > 0) this.#visit(this.#revisits.shift());
-    else if (this.#appliedSequence < this.#lastAskingSequence) return false;
+    else if (!this.#contents.isSettled) return false;
     else this.#finish();
     return true;
   }
@@ -387,29 +326,18 @@ export class Scanner {
     const isMoved = above.isMoved || (isChanged && above.isChanged);
     const isFile = node.type === S.IFREG && !above.isMoved && at !== undefined;
     const isOld = isFile && !isChanged;
-    const isPartial = isFile && isChanged && this.#isPartlyKnown(mount, node);
+    const isPartial = isFile && isChanged && this.#contents.isPartlyKnown(mount, node);
     const partly = isPartial ? recordFlag.partlyChanged : 0;
     this.#emit(mount, node, path, isOld ? recordFlag.unchanged : partly);
     this.#files += 1;
     if (node.isDirectory) this.#queueDirectory(mount, node, isMoved);
-    else if (isOld) this.#pass(mount);
-    else if (node.type === S.IFREG) this.#openFile(mount, node, isPartial);
-  }
-
-  /** Whether it is known what of the file in `stat` was changed since the scan's point. */
-  #isPartlyKnown(mount: Mount, node: Node): boolean {
-    return mount.stat.nlink === 1 && this.#changed?.knows(mount.index, node.nodeid) === true;
+    else if (isOld) this.#contents.pass(mount);
+    else if (node.type === S.IFREG) this.#contents.open(mount, node, isPartial);
   }
 
   /** Whether the object in `stat` was changed since the time that the scan starts from. */
   #isChanged(mount: Mount): boolean {
     return this.#plan.mode !== 'changed' || mount.stat.ctimeMs >= this.#plan.sinceMs;
-  }
-
-  /** Contents that do not have to be looked at, unless the standby asks. */
-  #pass(mount: Mount): void {
-    this.#lastAskingSequence = this.#capture.sequence;
-    this.#bytes += mount.stat.size;
   }
 
   /** Records an object, whose attributes are in `stat`, without contents. */
@@ -423,7 +351,7 @@ export class Scanner {
     if (node.type === S.IFREG) draft.offset = mount.stat.size;
     if (node.type === S.IFLNK) draft.path2 = this.#readTarget(mount, node);
     this.#capture.publishNamespace(mount.stat, undefined, undefined, inline ? tail : undefined);
-    if (!inline) for (const [name, value] of xattrs) this.#xattr(mount, node, name, value);
+    if (!inline) for (const [name, value] of xattrs) recordXattr(mount, node, name, value);
     if (node.isDirectory) this.#sent.add(node);
     else this.#nameless.delete(node);
   }
@@ -458,198 +386,4 @@ export class Scanner {
     );
     return this.#target.toString('latin1', 0, Math.max(0, length));
   }
-
-  #xattr(mount: Mount, node: Node, name: string, value: Uint8Array): void {
-    const draft = this.#capture.draft(
-      recordType.setxattr,
-      mount.index,
-      mount.inodes.pathOf(node) ?? '',
-    );
-    draft.path2 = name;
-    this.#capture.publishPayload(value);
-  }
-
-  #openFile(mount: Mount, node: Node, isPartial = false): void {
-    const fd = mount.stat.size === 0 ? -1 : mount.inodes.open(node, O.RDONLY | O.CLOEXEC);
-    if (fd < 0) return this.#endFile(mount, node);
-    this.#pin(node);
-    if (isPartial) this.#lastAskingSequence = this.#capture.sequence;
-    this.#file = { mount, node, fd, at: 0, isPartial };
-  }
-
-  #continueFile(file: OpenFile): void {
-    const { mount, node, fd } = file;
-    const gone = !this.#isReachable(mount, node) || mount.stat.fd(fd) < 0;
-    const size = gone ? 0 : this.#passUnchanged(file, mount.stat.size);
-    const from = file.at >= size ? -1 : sys.lseek(fd, file.at, SEEK.DATA);
-    const dataFrom = from < 0 ? size : Math.min(from, size);
-    if (dataFrom > file.at) this.#hole(file, dataFrom);
-    if (dataFrom >= size) {
-      if (!gone && size < mount.stat.size) return;
-      if (!gone) this.#endFile(mount, node);
-      return this.#closeFile();
-    }
-    const hole = sys.lseek(fd, dataFrom, SEEK.HOLE);
-    const isData = this.#plan.mode === 'full';
-    const chunk = isData ? this.#pace.chunkBytes(CHUNK_BYTES) : CHUNK_BYTES;
-    const to = Math.min(hole < 0 ? size : hole, size, dataFrom + chunk);
-    const done = isData
-      ? this.#data(mount, node, fd, { offset: dataFrom, length: to - dataFrom })
-      : this.#hash(file, dataFrom, to);
-    file.at = done === 0 ? mount.stat.size : dataFrom + done;
-  }
-
-  /** Goes on to the next changed part; where that, or the file of `size` bytes, ends. */
-  #passUnchanged(file: OpenFile, size: number): number {
-    if (!file.isPartial || file.at >= size) return size;
-    const run = this.#changed?.next(file.mount.index, file.node.nodeid, file.at);
-    const from = Math.min(run?.from ?? size, size);
-    this.#bytes += from - file.at;
-    file.at = from;
-    return Math.min(run?.to ?? size, size);
-  }
-
-  #isReachable(mount: Mount, node: Node): boolean {
-    return mount.inodes.isCaptured(node) && !this.#nameless.has(node);
-  }
-
-  #hole(file: OpenFile, to: number): void {
-    const path = file.mount.inodes.pathOf(file.node) ?? '';
-    const draft = this.#capture.draft(recordType.scanHole, file.mount.index, path);
-    draft.offset = file.at;
-    draft.length = to - file.at;
-    this.#capture.publishBare();
-    this.#bytes += to - file.at;
-    file.at = to;
-  }
-
-  /** Sends contents; the number of bytes that were there. */
-  #data(mount: Mount, node: Node, fd: number, range: { offset: number; length: number }): number {
-    const payloadAt = this.#capture.room(range.length);
-    const read = sys.pread(fd, ringAddress(mount) + payloadAt, range.length, range.offset);
-    if (read <= 0) return 0;
-    const draft = this.#capture.draft(
-      recordType.scanData,
-      mount.index,
-      mount.inodes.pathOf(node) ?? '',
-    );
-    draft.offset = range.offset;
-    draft.payloadLength = read;
-    this.#capture.publish(payloadAt);
-    this.#bytes += read;
-    this.#sentBytes += read;
-    return read;
-  }
-
-  /** Announces contents by hash; the number of bytes that were there. */
-  #hash(file: OpenFile, from: number, to: number): number {
-    const { mount, node } = file;
-    const read = sys.pread(file.fd, this.#chunkAddress, to - from, from);
-    if (read <= 0) return 0;
-    const path = mount.inodes.pathOf(node) ?? '';
-    const draft = this.#capture.draft(recordType.scanHash, mount.index, path);
-    draft.offset = from;
-    draft.length = read;
-    this.#capture.publishPayload(hashBlocks(this.#chunk.subarray(0, read)));
-    this.#lastAskingSequence = this.#capture.sequence;
-    this.#remember(mount, node, path);
-    this.#bytes += read;
-    return read;
-  }
-
-  #remember(mount: Mount, node: Node, path: string): void {
-    const files = this.#hashed[mount.index];
-    const known = files?.get(path);
-    if (known?.node !== node) {
-      if (known !== undefined) this.#unpin(mount, known.node);
-      this.#pin(node);
-    }
-    files?.delete(path);
-    files?.set(path, { node, sequence: this.#capture.sequence });
-  }
-
-  #obey(need: NeededRange): void {
-    const mount = this.#mounts[need.directory];
-    if (mount === undefined) return;
-    const known = this.#hashed[need.directory]?.get(need.path)?.node;
-    // A file that was only named is found again by its name: where that has gone elsewhere since, the
-    // file was visited anew as one that has changed.
-    const node = known ?? findNode(mount, need.path);
-    if (node === undefined) return;
-    if (node.type === S.IFREG && this.#isReachable(mount, node)) {
-      if (need.compare) this.#doubt(mount, node);
-      else this.#sendNeeded(mount, node, need);
-    }
-    mount.inodes.collect(node);
-  }
-
-  #doubt(mount: Mount, node: Node): void {
-    this.#pin(node);
-    this.#doubted.push({ mount, node });
-  }
-
-  #openDoubted(): void {
-    const next = this.#doubted.shift();
-    if (next === undefined) return;
-    const { mount, node } = next;
-    if (this.#isReachable(mount, node) && mount.inodes.refresh(node) === 0) {
-      this.#bytes -= mount.stat.size;
-      this.#openFile(mount, node);
-    }
-    this.#unpin(mount, node);
-  }
-
-  #sendNeeded(mount: Mount, node: Node, need: NeededRange): void {
-    const fd = mount.inodes.open(node, O.RDONLY | O.CLOEXEC);
-    if (fd < 0) return;
-    const length = Math.min(this.#pace.chunkBytes(CHUNK_BYTES), need.length);
-    const sent = this.#data(mount, node, fd, { offset: need.offset, length });
-    this.#bytes -= sent;
-    sys.close(fd);
-    // What is left has its turn after other changes; the contents may have moved on by then.
-    if (sent > 0 && sent < need.length) {
-      this.#needs.unshift({ ...need, offset: need.offset + sent, length: need.length - sent });
-      return;
-    }
-    this.#endFile(mount, node);
-  }
-
-  /** After contents: what writing them on the standby has disturbed. */
-  #endFile(mount: Mount, node: Node): void {
-    const capability = readXattrs(mount, mount.inodes.descriptor(node)).get('security.capability');
-    if (capability !== undefined) this.#xattr(mount, node, 'security.capability', capability);
-    if (mount.inodes.refresh(node) < 0) return;
-    recordAttributes(mount, node, attrMask.mode | attrMask.atime | attrMask.mtime);
-  }
-
-  #closeFile(): void {
-    if (this.#file === undefined) return;
-    sys.close(this.#file.fd);
-    this.#unpin(this.#file.mount, this.#file.node);
-    this.#file = undefined;
-  }
-}
-
-/** The object at `path` now. The caller collects it. */
-function findNode(mount: Mount, path: string): Node | undefined {
-  let node = mount.inodes.root;
-  for (const name of path.split('/')) {
-    const next = mount.inodes.lookup(node, cstring(name), name);
-    mount.inodes.collect(node);
-    if (typeof next === 'number') return undefined;
-    node = next;
-  }
-  return node;
-}
-
-/** XXH3-128 of each block of HASH_BLOCK_BYTES, little endian, one after another. */
-export function hashBlocks(bytes: Buffer): Buffer {
-  const count = Math.ceil(bytes.length / HASH_BLOCK_BYTES);
-  const hashes = Buffer.alloc(count * HASH_BYTES);
-  for (let i = 0; i < count; i += 1) {
-    const hash = xxh3.xxh128(bytes.subarray(i * HASH_BLOCK_BYTES, (i + 1) * HASH_BLOCK_BYTES));
-    hashes.writeBigUInt64LE(hash & 0xffff_ffff_ffff_ffffn, i * HASH_BYTES);
-    hashes.writeBigUInt64LE(hash >> 64n, i * HASH_BYTES + 8);
-  }
-  return hashes;
 }

@@ -23,7 +23,8 @@ import type { Capture } from './capture.ts';
 import type { Mount } from './mount.ts';
 import type { Node, NodeName } from './node.ts';
 import { readXattrs } from './operations/xattr.ts';
-import { hashBlocks, type ScanProgress } from './scanner.ts';
+import { hashBlocks } from './scan-contents.ts';
+import type { ScanProgress } from './scanner.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
 const NAMES_BYTES_MAX = PAYLOAD_BYTES_MAX - 1024;

@@ -1,6 +1,6 @@
 // A scan without a filter: writes down a source directory that nobody changes meanwhile, in the order
 // in which the filter's scanner does.
-import { hashBlocks } from '../../src/filter/scanner.ts';
+import { hashBlocks } from '../../src/filter/scan-contents.ts';
 import { encodeXattrs, recordType } from '../../src/journal/record.ts';
 import { O, S, SEEK } from '../../src/linux/constants.ts';
 import { readDirectory, readXattrs } from '../../src/linux/dirents.ts';
