@@ -305,12 +305,13 @@ export class PrimaryGroup {
     this.#scan.progress = progress;
     if (!finished) return;
     const { files, bytes, sentBytes } = progress;
+    const what = this.#scan.mode === 'full' ? 'the first copy' : 'the comparison';
     this.#scan.estimate.stop();
     this.#scan = undefined;
     this.#event(
       'info',
       'SCAN_SENT',
-      `first copy sent: ${files} objects, ${bytes} bytes, of which ${sentBytes} had to travel`,
+      `${what} is through: ${files} objects, ${bytes} bytes, of which ${sentBytes} had to travel`,
     );
   }
 
