@@ -15,13 +15,18 @@ const LINKS = [
 const CUTS_MIN = 2;
 const ONE_WAY_SHARE = 0.25;
 
-/** Cuts at least two links, some of them in one direction only. */
+/** Cuts at least two links, one of them between the nodes, some in one direction only. */
 async function cutSome(lab: Lab): Promise<string[]> {
-  const links = LINKS.map((link) => ({ link, weight: Math.random() }))
+  const shuffled = LINKS.map((link) => ({ link, weight: Math.random() }))
     .toSorted((one, other) => one.weight - other.weight)
-    .slice(0, CUTS_MIN + Math.floor(Math.random() * (LINKS.length - CUTS_MIN + 1)));
+    .map(({ link }) => link);
+  // A partition that only clients and the arbiter feel is noticed by neither node.
+  const between = shuffled.find(([one, other]) => one === 'a' && other === 'b');
+  const others = shuffled.filter((link) => link !== between);
+  const count = CUTS_MIN + Math.floor(Math.random() * (LINKS.length - CUTS_MIN + 1));
+  const links = [...(between === undefined ? [] : [between]), ...others].slice(0, count);
   const cuts: string[] = [];
-  for (const { link } of links) {
+  for (const link of links) {
     const [one, other, network] = link;
     const oneWay = Math.random() < ONE_WAY_SHARE;
     const [from, to] = Math.random() < 0.5 ? [one, other] : [other, one];
