@@ -103,7 +103,13 @@ test('changes of applications do not queue behind a first copy at 10 Mbit/s', as
 
 test('the limit of a node is shared by its groups, and what one does not use goes to the other', async () => {
   await PairUnderTest.with(async (pair) => {
-    await pair.protect('async');
+    // A managed group too takes over what is set on the node of its standby.
+    await pair.create({ replication: { mode: 'async' }, failover: { automatic: false } });
+    await pair.waitForCopy();
+    await understudy(pair.b, ['limit', GROUP, '15Mbit/s']);
+    const isTaken = async (): Promise<boolean> => (await limit(pair)).inForce?.rate === 15 * Mbit;
+    expect(await waitUntil(isTaken, 10_000, 300)).toBe(true);
+    await limit(pair, 'unlimited');
     await pair.a.must(['mkdir', '/srv/more']);
     const more = ['--name', 'more', '--dir', '/srv/more', '--mode', 'async', '--allow-empty-match'];
     await understudy(pair.a, ['group', 'create', ...more], { timeoutMs: 60_000 });
