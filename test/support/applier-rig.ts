@@ -107,6 +107,7 @@ export class ApplierRig {
   restart(): void {
     this.#copyFd = fs.openSync(this.copy, 'r');
     this.applier = this.#newApplier();
+    this.beforeRedo(this.#checkpoint);
     const behind = this.#behind.splice(0);
     this.records.unshift(...behind);
     const bytes = Buffer.from(new Uint8Array(Buffer.concat(this.records)));
@@ -116,6 +117,9 @@ export class ApplierRig {
     const next = () => runs.shift();
     this.#must(prepareRedo(this.applier, { checkpoint: this.#checkpoint, tail, next }));
   }
+
+  /** For what has to look at the copy before records are applied again. */
+  protected beforeRedo(_checkpoint: number): void {}
 
   /** Payload of a `scanDirEnd`: what the source directory at `path` is like now. */
   directoryBlock(path: string): Buffer {

@@ -5,12 +5,14 @@ import { ApplyControl } from '../../journal/apply-control.ts';
 import { JournalReader, type ReadOutcome } from '../../journal/journal-reader.ts';
 import { errno } from '../../linux/constants.ts';
 import { recordBytes } from '../../journal/record.ts';
+import { sequenceAt } from '../../journal/segment.ts';
 import type { ApplierMessage, ApplierWorkerData } from './applier-messages.ts';
 import { Applier } from './applier.ts';
 import type { Need } from './context.ts';
 import type { ApplyFault } from './fault.ts';
 import { prepareRedo } from './redo.ts';
 import type { VerifyNotice } from './verification.ts';
+import { UndoKeeper, type UndoNews } from './undo-keeper.ts';
 
 const BATCH_BYTES_MAX = 4 * MiB;
 const BATCH_MS_MAX = 5;
@@ -19,6 +21,7 @@ const CLOCK_EVERY = 16;
 const IDLE_MS = 10_000;
 const RETRY_MS_MIN = 100;
 const RETRY_MS_MAX = 5000;
+const NO_ROOM: ReadonlySet<number> = new Set([errno.ENOSPC, errno.EDQUOT]);
 /** Ranges in one message. */
 const NEEDS_PER_MESSAGE = 1024;
 
@@ -28,6 +31,7 @@ export class ApplierLoop {
   readonly #post: (message: ApplierMessage) => void;
   readonly #applier: Applier;
   readonly #reader: JournalReader;
+  readonly #undo: UndoKeeper | undefined;
   /** Found in the present batch, not posted yet. */
   #needs: Need[] = [];
   /** Of a comparison, not posted yet. */
@@ -43,6 +47,9 @@ export class ApplierLoop {
     const trustedSinceMs = (): number => this.#control.trustedSinceMs;
     const onVerify = (notice: VerifyNotice): void => void this.#notices.push(notice);
     this.#applier = new Applier({ directories, onNeed, trustedSinceMs, onVerify });
+    const onNews = (news: UndoNews): void => post({ type: 'undo', news });
+    const { undo } = data;
+    this.#undo = undo === null ? undefined : new UndoKeeper(undo, this.#applier, onNews);
     this.#reader = this.#openReader();
   }
 
@@ -51,6 +58,7 @@ export class ApplierLoop {
     const fault = this.#attempt(() => this.#start()) ?? this.#applyAll();
     if (fault !== undefined) this.#diverge(fault);
     this.#applier.close();
+    this.#undo?.close();
     this.#reader.close();
   }
 
@@ -64,6 +72,9 @@ export class ApplierLoop {
   #start(): ApplyFault | undefined {
     const { checkpoint } = this.#data;
     const { tail } = this.#control;
+    // First, because it may take the copy back to the checkpoint.
+    const kept = this.#undo?.start(checkpoint);
+    if (kept !== undefined) return kept;
     const reader = this.#openReader();
     const next = () =>
       reader.next(BATCH_BYTES_MAX, tail) === 'records' ? reader.batch : undefined;
@@ -106,32 +117,61 @@ export class ApplierLoop {
     };
   }
 
-  /** Applies what the reader holds, ending the batch every few milliseconds. */
+  /** Applies what the reader holds, in parts whose pre-images are in the undo log. */
   #applyRun(): ApplyFault | undefined {
+    const { batch } = this.#reader;
+    const undo = this.#undo;
+    for (let at = batch.at; at < batch.end;) {
+      const { bytes, view, end } = batch;
+      const until = undo === undefined ? end : undo.take(bytes, view, at, end);
+      const fault = this.#applyPart(at, until);
+      undo?.applied();
+      if (fault !== undefined || this.#control.stopWanted) return fault;
+      at = until;
+    }
+    return undefined;
+  }
+
+  /**
+   * Applies records, ending the batch every few milliseconds; where undo is kept only at the end,
+   * because only that is a state to go back to.
+   */
+  #applyPart(from: number, until: number): ApplyFault | undefined {
     const { batch } = this.#reader;
     let sinceMs = performance.now();
     this.#control.batchBeganMs = Date.now();
     let count = 0;
-    for (let at = batch.at; at < batch.end; at += recordBytes(batch.view, at)) {
+    for (let at = from; at < until; at += recordBytes(batch.view, at)) {
       const fault = this.#applyRecord(at);
-      if (fault !== undefined) return fault;
+      // A stop while a record is tried again and again: neither it nor any later one is applied.
+      if (fault !== undefined || this.#isGivenUp(at)) return fault;
       count += 1;
       if (count % CLOCK_EVERY !== 0 || performance.now() - sinceMs < BATCH_MS_MAX) continue;
+      if (this.#undo?.isOn === true) continue;
+      if (this.#control.stopWanted) break;
       const failed = this.#endBatch();
-      if (failed !== undefined || this.#control.stopWanted) return failed;
+      if (failed !== undefined) return failed;
       sinceMs = performance.now();
       this.#control.batchBeganMs = Date.now();
     }
     return this.#endBatch();
   }
 
+  #isGivenUp(at: number): boolean {
+    return (
+      this.#control.stopWanted && this.#applier.sequence !== sequenceAt(this.#reader.batch.view, at)
+    );
+  }
+
   #applyRecord(at: number): ApplyFault | undefined {
     const { bytes, view } = this.#reader.batch;
     const fault = this.#applier.apply(bytes, view, at);
     if (fault === undefined) return undefined;
-    // What came before is in the copy and may be told.
-    const failed = this.#endBatch();
+    // What came before is in the copy and may be told, unless only the end of the part is a state.
+    const isTold = this.#undo?.isOn !== true;
+    const failed = isTold ? this.#endBatch() : this.#attempt(() => this.#applier.endBatch());
     if (failed !== undefined || fault.kind === 'diverged') return failed ?? fault;
+    if (NO_ROOM.has(-fault.errno)) this.#undo?.makeRoom();
     return this.#attempt(() => this.#applier.apply(bytes, view, at), fault);
   }
 

@@ -2,6 +2,7 @@
 import type { Need } from './context.ts';
 import type { ApplyFault } from './fault.ts';
 import type { VerifyNotice } from './verification.ts';
+import type { UndoNews, UndoSettings } from './undo-keeper.ts';
 
 /** `workerData` of `applier-worker.ts`. */
 export interface ApplierWorkerData {
@@ -14,6 +15,8 @@ export interface ApplierWorkerData {
   readonly segment: number;
   /** Last record that counts as applied. Where it is not followed by a scan, no scan is under way. */
   readonly checkpoint: number;
+  /** What is kept to take the copy back; null: nothing. */
+  readonly undo: UndoSettings | null;
   /** Memory of an `ApplyControl`. */
   readonly control: SharedArrayBuffer;
 }
@@ -28,4 +31,5 @@ export type ApplierMessage =
   | { readonly type: 'verify'; readonly notices: readonly VerifyNotice[] }
   | { readonly type: 'fault'; readonly fault: ApplyFault }
   | { readonly type: 'recovered'; readonly sequence: number }
+  | { readonly type: 'undo'; readonly news: UndoNews }
   | { readonly type: 'stopped' };

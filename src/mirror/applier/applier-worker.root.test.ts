@@ -73,6 +73,7 @@ function start(checkpoint = 0): void {
   control = ApplyControl.create(checkpoint, journal.segmentOf(checkpoint + 1));
   control.publishTail(Math.max(checkpoint, journal.durableSequence));
   const workerData: ApplierWorkerData = {
+    undo: null,
     directories: copies,
     journalDirectory: directory('journal'),
     groupId: GROUP_ID,

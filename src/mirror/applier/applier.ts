@@ -27,6 +27,7 @@ import { RecordView } from './record-view.ts';
 import type { RedoPlan } from './redo-plan.ts';
 import { applyScanObject, placeLink, pruneDirectory, settleDirectory } from './scan-records.ts';
 import { ScanState } from './scan-state.ts';
+import { isOnShelf } from './shelf.ts';
 import { Trust } from './trust.ts';
 import { isVerifyRecord, Verification, type VerifyNotice } from './verification.ts';
 import { Volume } from './volume.ts';
@@ -85,6 +86,11 @@ export class Applier {
     });
   }
 
+  /** Volume and course of the scan per protected directory. */
+  get contexts(): readonly Pick<ApplyContext, 'volume' | 'scan'>[] {
+    return this.#contexts;
+  }
+
   /** Sequence of the record applied last; 0 before the first. */
   get sequence(): number {
     return this.#sequence;
@@ -137,6 +143,7 @@ export class Applier {
 
   #dispatch(context: ApplyContext): number {
     const { record } = context;
+    for (const { volume } of this.#contexts) volume.sequence = record.sequence;
     if (record.type === recordType.scanBegin) return this.#scanBegin();
     if (record.type === recordType.scanEnd) {
       for (const { scan, trust } of this.#contexts) {
@@ -148,6 +155,9 @@ export class Applier {
     if (record.type === recordType.commit) return 0;
     if (isVerifyRecord(record.type)) return this.#verify(context);
     if (record.sequence <= context.volume.floor) return 0;
+    if (isOnShelf(record.path) || (hasTwoPaths(record.type) && isOnShelf(record.path2))) {
+      return -errno.EINVAL;
+    }
     const marked = context.volume.marker?.sequence ?? 0;
     const result = record.sequence < marked ? this.#redoRecord(context) : this.#applyHere(context);
     return this.#isTolerable(result) ? 0 : result;
@@ -227,6 +237,9 @@ export class Applier {
     });
   }
 }
+
+const hasTwoPaths = (type: number): boolean =>
+  type === recordType.link || type === recordType.rename || type === recordType.scanLink;
 
 const TYPE_NAMES: ReadonlyMap<number, string> = new Map(
   Object.entries(recordType).map(([name, value]) => [value, name]),

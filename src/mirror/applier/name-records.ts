@@ -6,7 +6,7 @@
 // While a scan runs, the copy may lack what the record is about (the scan will bring it) and may have
 // old things in the way (they are removed: on the primary they cannot be there any more).
 import { attrField, recordType } from '../../journal/record.ts';
-import { AT, O, S, errno } from '../../linux/constants.ts';
+import { O, S, errno } from '../../linux/constants.ts';
 import { cstring, sys } from '../../linux/libc.ts';
 import { unpackDevice } from '../../linux/stat.ts';
 import {
@@ -21,7 +21,7 @@ import { isCreation } from './name-changes.ts';
 import { OpenObject } from './open-objects.ts';
 import type { RecordView } from './record-view.ts';
 import { rename } from './rename-record.ts';
-import type { Place } from './volume.ts';
+import { type Place, removeDirectory } from './volume.ts';
 
 const PERMISSIONS = 0o777;
 
@@ -168,7 +168,7 @@ function unlink(context: ApplyContext): number {
   if (isDirectory) return volume.clear(place, record.path);
   volume.open.forget(record.path);
   volume.orphanGoes(record.path);
-  return sys.unlinkat(place.parent.fd, place.name, 0);
+  return volume.takeAway(place);
 }
 
 function rmdir(context: ApplyContext): number {
@@ -182,7 +182,7 @@ function rmdir(context: ApplyContext): number {
   scan.removed(record.path);
   if (record.duringScan) return volume.clear(place, record.path);
   volume.open.forgetTree(record.path);
-  return sys.unlinkat(place.parent.fd, place.name, AT.REMOVEDIR);
+  return removeDirectory(volume, place);
 }
 
 /** Where the object of a record and the parents of its paths are; undefined: gone since. */

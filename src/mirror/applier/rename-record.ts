@@ -3,7 +3,7 @@ import { RENAME, S, errno } from '../../linux/constants.ts';
 import { sys } from '../../linux/libc.ts';
 import { type ApplyContext, SKIPPED, mark } from './context.ts';
 import { isMissing } from './fault.ts';
-import type { Place, Volume } from './volume.ts';
+import { type Place, removeDirectory, type Volume } from './volume.ts';
 
 /** One end of a rename: its place and what is there. */
 export interface End {
@@ -57,6 +57,10 @@ function beforeRename(context: ApplyContext, from: End, to: End): number {
 function moveNames({ volume, record, scan }: ApplyContext, from: End, to: End): number {
   const { parent, name } = from.place;
   const flags = record.aux & (RENAME.NOREPLACE | RENAME.EXCHANGE);
+  if (flags === 0 && to.ino !== 0) {
+    const kept = keepReplaced(volume, from, to);
+    if (kept < 0) return kept;
+  }
   const result = sys.renameat2(parent.fd, name, to.place.parent.fd, to.place.name, flags);
   if (result < 0) return result;
   if ((flags & RENAME.EXCHANGE) !== 0) {
@@ -70,6 +74,15 @@ function moveNames({ volume, record, scan }: ApplyContext, from: End, to: End): 
   }
   scan.saw(to.path);
   return 0;
+}
+
+/** What is replaced goes aside first where it is kept; rename(2) itself would remove it for good. */
+function keepReplaced(volume: Volume, from: End, to: End): number {
+  if (!volume.keepsRemoved || from.isDirectory !== to.isDirectory) return 0;
+  if (!to.isDirectory) return volume.takeAway(to.place);
+  const removed = removeDirectory(volume, to.place);
+  if (removed === 0) volume.open.forgetTree(to.path);
+  return removed;
 }
 
 /**

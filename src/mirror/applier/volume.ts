@@ -2,16 +2,19 @@
 import { assert } from '../../core/assert.ts';
 import { NO_TIME, ORPHAN_DIRECTORY } from '../../journal/record.ts';
 import { AT, S, errno } from '../../linux/constants.ts';
-import { readDirectory } from '../../linux/dirents.ts';
+import { DirectoryReader, openDirectory, readDirectory } from '../../linux/dirents.ts';
 import { cstring, sys } from '../../linux/libc.ts';
 import { Stat } from '../../linux/stat.ts';
 import { openDirectoryBeneath, openFileBeneath, openHandleBeneath } from './beneath.ts';
 import { isMissing } from './fault.ts';
 import { type Change, type Marker, MarkerWriter, removeMarker } from './marker.ts';
 import { OpenObject, OpenObjects, type Time, setTimes } from './open-objects.ts';
+import { SHELF, SHELF_NAME, type Shelf } from './shelf.ts';
 
 const TREE_DEPTH_MAX = 4096;
 const ORPHAN_MODE = 0o700;
+/** Unit of the blocks that statx(2) counts. */
+const SECTOR_BYTES = 512;
 /** Files with several names that are remembered as changed; with more the file system is synced. */
 const CHANGED_MAX = 10_000;
 const NOT_MARKED = { epoch: 0, sequence: 0, sourceIno: 0, targetIno: 0 };
@@ -48,6 +51,12 @@ export class Volume {
   #floor = 0;
   #orphanDirectoryExists: boolean | undefined;
   #tidyWanted = true;
+  #shelf: Shelf | undefined;
+  #onShelfLost: (negative: number) => void = () => undefined;
+  /** Bytes of the files that were moved to the shelf since the start. */
+  shelvedBytes = 0;
+  /** Sequence of the record at hand, by which removed objects are called on the shelf. */
+  sequence = 0;
   #marked: Marker | undefined;
   #markedBefore: Marker | undefined;
 
@@ -209,6 +218,69 @@ export class Volume {
     return this.#marker.write({ ...(this.#marked ?? NOT_MARKED), floor: before });
   }
 
+  /**
+   * From now on removed objects are kept on the shelf; undefined: they are removed for good. `onLost`
+   * hears when one could not be kept, which ends the keeping.
+   */
+  keepRemoved(shelf: Shelf | undefined, onLost: (negative: number) => void): void {
+    this.#shelf = shelf;
+    this.#onShelfLost = onLost;
+  }
+
+  get keepsRemoved(): boolean {
+    return this.#shelf !== undefined;
+  }
+
+  /** Takes a name away; its object is kept when that is wanted and this was its last name. */
+  takeAway(place: Place, flags = 0): number {
+    if (this.#shelf === undefined) return sys.unlinkat(place.parent.fd, place.name, flags);
+    const found = this.statPlace(place, this.stat2);
+    if (found < 0) return found;
+    const isDirectory = (this.stat2.mode & S.IFMT) === S.IFDIR;
+    if (!isDirectory && this.stat2.nlink > 1) {
+      return sys.unlinkat(place.parent.fd, place.name, flags);
+    }
+    const { blocks } = this.stat2;
+    const apart = isDirectory ? this.#unlinkShared(place.parent.fd, place.name, 0) : 0;
+    if (apart < 0) return apart;
+    const result = this.#shelve(this.#shelf, place);
+    if (result === 0 && !isDirectory) this.shelvedBytes += blocks * SECTOR_BYTES;
+    if (result === 0 || isMissing(result)) return result;
+    // A full disk, for one. What is to go must go, even if it cannot come back.
+    this.#shelf = undefined;
+    this.#onShelfLost(result);
+    return this.removeTree(place.parent.fd, place.name, 0);
+  }
+
+  /**
+   * Takes the names of files that have others out of a directory that goes aside: the file stays in the
+   * copy, and one name of it aside would count as a link.
+   */
+  #unlinkShared(parentFd: number, name: Buffer, depth: number): number {
+    if (depth >= TREE_DEPTH_MAX) return -errno.ELOOP;
+    const fd = openDirectory(parentFd, name.toString('latin1', 0, name.length - 1));
+    if (fd < 0) return fd;
+    const entries = readDirectory(fd);
+    let failure = typeof entries === 'number' ? entries : 0;
+    for (const entry of typeof entries === 'number' ? [] : entries) {
+      if (failure < 0) break;
+      const below = cstring(entry.name);
+      failure = this.stat2.at(fd, below);
+      if (failure < 0) break;
+      if ((this.stat2.mode & S.IFMT) === S.IFDIR)
+        failure = this.#unlinkShared(fd, below, depth + 1);
+      else if (this.stat2.nlink > 1) failure = sys.unlinkat(fd, below, 0);
+    }
+    sys.close(fd);
+    return failure;
+  }
+
+  #shelve(shelf: Shelf, { parent, name }: Place): number {
+    const prepared = this.prepareOrphans(SHELF);
+    const opened = prepared < 0 ? prepared : shelf.open();
+    return opened < 0 ? opened : shelf.put(parent.fd, name, this.sequence);
+  }
+
   /** Makes the orphan directory when `path` is in it. The root's mtime stays as it is. */
   prepareOrphans(path: string): number {
     if (!path.startsWith(ORPHAN_PREFIX) || this.#orphanDirectoryExists === true) return 0;
@@ -241,11 +313,18 @@ export class Volume {
   /** Removes all orphans: whoever had them open is gone. */
   removeOrphans(): number {
     this.open.forgetTree(ORPHAN_DIRECTORY);
-    this.#orphanDirectoryExists = false;
-    return this.#keepingRootTime(() => {
-      const result = this.removeTree(this.root.fd, cstring(ORPHAN_DIRECTORY), 0);
-      return result === -errno.ENOENT ? 0 : result;
-    });
+    const orphans = this.directory(ORPHAN_DIRECTORY);
+    if (typeof orphans === 'number') return isMissing(orphans) ? 0 : orphans;
+    const entries = readDirectory(orphans.fd);
+    if (typeof entries === 'number') return entries;
+    for (const { name } of entries) {
+      // What the undo log needs goes with the log.
+      if (name === SHELF_NAME) continue;
+      const place = { parent: orphans, parentPath: ORPHAN_DIRECTORY, name: cstring(name) };
+      const result = this.clear(place, `${ORPHAN_PREFIX}${name}`);
+      if (result < 0) return result;
+    }
+    return this.tidyOrphans();
   }
 
   #keepingRootTime(change: () => number): number {
@@ -261,7 +340,8 @@ export class Volume {
   /** Removes whatever is at a place. Returns 0, also when nothing was there, or a negative errno. */
   clear(place: Place, path: string): number {
     this.open.forgetTree(path);
-    const result = this.removeTree(place.parent.fd, place.name, 0);
+    const kept = this.#shelf !== undefined;
+    const result = kept ? this.takeAway(place) : this.removeTree(place.parent.fd, place.name, 0);
     return result === -errno.ENOENT ? 0 : result;
   }
 
@@ -297,4 +377,18 @@ export class Volume {
     this.open.close();
     return result;
   }
+}
+
+/** Removes a directory, only an empty one, also where it is moved aside instead. */
+export function removeDirectory(volume: Volume, place: Place): number {
+  const fd = openDirectory(
+    place.parent.fd,
+    place.name.toString('latin1', 0, place.name.length - 1),
+  );
+  if (fd < 0) return fd;
+  const reader = new DirectoryReader(fd);
+  const entry = reader.next();
+  reader.close();
+  if (typeof entry === 'number') return entry;
+  return entry === undefined ? volume.takeAway(place, AT.REMOVEDIR) : -errno.ENOTEMPTY;
 }

@@ -1,0 +1,29 @@
+// Which mount a descriptor is on, in a way that no later mount shares: a copy that is still on the mount
+// that it was changed on has lost nothing.
+import { readFileSync } from 'node:fs';
+import { AT } from './constants.ts';
+import { addressOf, EMPTY_NAME, sys } from './libc.ts';
+
+const STATX_BYTES = 256;
+/** Since Linux 6.8 (uapi/linux/stat.h). */
+const STATX_MNT_ID_UNIQUE = 0x4000;
+const MASK_AT = 0;
+const MNT_ID_AT = 144;
+
+/**
+ * Boot and mount of each descriptor. On a kernel that cannot tell mounts apart for good, a text that is
+ * never the same twice.
+ */
+export function mountIdentity(fds: readonly number[]): string {
+  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  const bytes = Buffer.from(new ArrayBuffer(STATX_BYTES));
+  const address = addressOf(bytes);
+  const ids = fds.map((fd) => {
+    const result = sys.statx(fd, EMPTY_NAME, AT.EMPTY_PATH, STATX_MNT_ID_UNIQUE, address);
+    const isKnown = result === 0 && (bytes.readUInt32LE(MASK_AT) & STATX_MNT_ID_UNIQUE) !== 0;
+    return isKnown
+      ? bytes.readBigUInt64LE(MNT_ID_AT).toString()
+      : `unknown ${Date.now()} ${performance.now()}`;
+  });
+  return [boot, ...ids].join(' ');
+}

@@ -1,0 +1,138 @@
+// The undo log: whatever records do to a copy, it can be taken back to every state that was told.
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { afterEach, describe, expect, it } from 'vitest';
+import {
+  type FileSystemKind,
+  mountLoopImage,
+  unmountLazily,
+} from '../../../test/support/loop-image.ts';
+import { Random } from '../../../test/support/random.ts';
+import { Recorder } from '../../../test/support/recorder.ts';
+import { scanTree } from '../../../test/support/scan-tree.ts';
+import { recordType } from '../../journal/record.ts';
+import { randomOperation } from '../../../test/support/recorder-ops.ts';
+import { type Moment, UndoRig } from '../../../test/support/undo-rig.ts';
+
+let base = '';
+let rig: UndoRig | undefined;
+afterEach(() => {
+  rig?.close();
+  rig = undefined;
+  if (base === '') return;
+  unmountLazily(join(base, 'disk'));
+  fs.rmSync(base, { recursive: true, force: true });
+  base = '';
+});
+
+function onDisk(kind: FileSystemKind, bytes = 320 << 20): UndoRig {
+  base = fs.mkdtempSync(join(tmpdir(), 'undo-'));
+  const dir = join(base, 'disk');
+  const mkfs = kind === 'ext4' ? ['-b', '4096'] : [];
+  mountLoopImage({ image: join(base, 'image'), dir, bytes, kind, mkfs });
+  const copy = join(dir, 'copy');
+  fs.mkdirSync(copy, { mode: 0o755 });
+  return new UndoRig({ copy, directory: join(dir, 'log') });
+}
+
+describe('undo', () => {
+  const runs: [FileSystemKind, number][] = [
+    ...Array.from({ length: 3 }, (_, index): [FileSystemKind, number] => ['ext4', index + 1]),
+    ...Array.from({ length: 2 }, (_, index): [FileSystemKind, number] => ['xfs', index + 101]),
+  ];
+  it.each(runs)('takes random operations back on %s, seed %i', (kind, seed) => {
+    rig = onDisk(kind);
+    const random = new Random(seed);
+    const moments: Moment[] = [rig.moment()];
+    for (let i = 0; i < 400; i += 1) {
+      randomOperation(rig.recorder, random);
+      if (random.chance(0.15)) rig.applyKept();
+      if (random.chance(0.05)) moments.push(rig.moment());
+    }
+    rig.applyKept();
+    expect(rig.differences({ holes: false })).toEqual([]);
+    expect(rig.news).toEqual([]);
+    // From the latest to the first, some left out, each from where the last one has led to.
+    while (moments.length > 0) {
+      const moment = moments.pop();
+      if (moment === undefined || (moments.length > 0 && random.chance(0.5))) continue;
+      rig.goBack(moment.sequence);
+      expect([moment.sequence, ...rig.differencesTo(moment, { holes: false })]).toEqual([
+        moment.sequence,
+      ]);
+    }
+  });
+
+  const scans: [FileSystemKind, number][] = [
+    ['ext4', 11],
+    ['ext4', 12],
+    ['xfs', 111],
+  ];
+  it.each(scans)('takes a scan over other data back on %s, seed %i', (kind, seed) => {
+    rig = onDisk(kind);
+    const random = new Random(seed);
+    for (let i = 0; i < 150; i += 1) randomOperation(rig.recorder, random);
+    const moment = rig.moment();
+    rig.closeKeeper();
+    rig.startKeeper(moment.sequence, { begin: 'staged' });
+    const silent = new Recorder(rig.source, () => undefined);
+    for (let i = 0; i < 100; i += 1) randomOperation(silent, random);
+    silent.close();
+    const { recorder } = rig;
+    recorder.emit({ type: recordType.scanBegin });
+    recorder.duringScan = true;
+    for (let i = 0; i < 30; i += 1) randomOperation(recorder, random);
+    scanTree(recorder, 'full');
+    for (let i = 0; i < 30; i += 1) randomOperation(recorder, random);
+    rig.applyKept();
+    rig.goBack(moment.sequence);
+    expect(rig.differencesTo(moment, { holes: false })).toEqual([]);
+    expect(rig.news).toEqual([]);
+  });
+
+  it('keeps no more than its share of the disk, and can be taken back within that', () => {
+    rig = onDisk('ext4', 160 << 20);
+    const { recorder } = rig;
+    const disk = 160 << 20;
+    const block = Buffer.alloc(256 * 1024);
+    recorder.create('file');
+    for (let i = 0; i < 40; i += 1) recorder.write('file', i * block.length, block);
+    let moment = rig.moment();
+    for (let round = 1; round <= 6; round += 1) {
+      block.fill(round);
+      for (let i = 0; i < 40; i += 1) {
+        recorder.write('file', i * block.length, block);
+        if (i % 10 === 0) {
+          recorder.create(`new ${i}`);
+          recorder.write(`new ${i}`, 0, block);
+          recorder.unlink(`new ${i}`);
+        }
+        rig.applyKept();
+        expect(rig.keeper.keptBytes).toBeLessThan(disk * 0.12);
+      }
+      if (round === 6) continue;
+      moment = rig.moment();
+    }
+    expect(rig.news).toEqual([]);
+    const start = rig.keeper.log?.start ?? 0;
+    expect(start).toBeGreaterThan(40);
+    expect(() => rig?.goBack(1)).toThrow(/cannot be reached/);
+    if (start <= moment.sequence) rig.goBack(moment.sequence);
+    else rig.goBack(start);
+  });
+
+  it('gives way where the disk is full', () => {
+    rig = onDisk('ext4', 48 << 20);
+    const { recorder } = rig;
+    const block = Buffer.alloc(1 << 20, 7);
+    for (let round = 0; round < 3; round += 1) {
+      recorder.create('file');
+      for (let i = 0; i < 24; i += 1) recorder.write('file', i * block.length, block);
+      rig.applyKept();
+      recorder.unlink('file');
+      rig.applyKept();
+    }
+    expect(rig.differences({ holes: false })).toEqual([]);
+  });
+});
