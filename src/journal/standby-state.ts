@@ -4,6 +4,9 @@
 //   copy        empty ──scanBegin──► syncing ──scanEnd applied──► complete ──► diverged
 //                                       ▲──────────scanBegin─────────┴────────────┘
 //
+// A copy that was complete when a scan began is `staged`: usable as it was then, until the new one is
+// complete. It is taken back when the scan does not come to its end.
+//
 // `checkpoint`: every record up to it is in the copy and on its disk; the journal is needed from the
 // next one on. With an empty copy it only says where the journal would begin.
 import { readFileSync } from 'node:fs';
@@ -36,6 +39,23 @@ const schema = z.strictObject({
       sequence,
       since: z.string().max(40),
       sentence: z.string().max(4096),
+    })
+    .nullable()
+    .default(null),
+  /** The copy was taken back by an operator: no primary may change it before it is one itself. */
+  rewound: z.boolean().default(false),
+  /**
+   * While `syncing`: the state that the copy was complete at before, and that the undo log, which has it
+   * as `undo`, leads back to. Null: there was none, or it cannot be reached.
+   */
+  staged: z
+    .strictObject({
+      streamId: id128,
+      epoch: z.int().min(0).max(0xffff_ffff),
+      sequence,
+      undo: sequence,
+      /** Wall clock of this node when the scan began, in ms. */
+      sinceMs: z.number(),
     })
     .nullable()
     .default(null),

@@ -5,6 +5,7 @@ import { messageOf } from '../core/errors.ts';
 import { ApplyControl } from '../journal/apply-control.ts';
 import type { ApplierMessage, ApplierWorkerData } from './applier/applier-messages.ts';
 import type { VerifyNotice } from './applier/verification.ts';
+import type { UndoNews, UndoSettings } from './applier/undo-keeper.ts';
 import type { NeedRange } from './link/messages.ts';
 
 export interface ApplierHostOptions {
@@ -20,6 +21,7 @@ export interface ApplierHostHandlers {
   onDiverged(sequence: number, message: string): void;
   onBlocked(sequence: number, message: string): void;
   onUnblocked(sequence: number): void;
+  onUndo(news: UndoNews): void;
   /** The thread ended by itself, which is a bug: the process has to restart. */
   onDied(reason: string): void;
 }
@@ -32,6 +34,8 @@ export interface ApplierStart {
   readonly tail: number;
   /** Segment to look for the first record to apply. */
   readonly segment: number;
+  /** What is kept to take the copy back; nothing when it is left out. */
+  readonly undo?: UndoSettings | null;
 }
 
 export class ApplierHost {
@@ -79,6 +83,7 @@ export class ApplierHost {
       groupId,
       segment: at.segment,
       checkpoint: at.applied,
+      undo: at.undo ?? null,
       directories: directories.map(({ dir, fd }) => ({ fd, label: dir })),
     };
     const url = new URL('applier/applier-worker.ts', import.meta.url);
@@ -131,6 +136,9 @@ export class ApplierHost {
         return;
       case 'recovered':
         this.#handlers.onUnblocked(message.sequence);
+        return;
+      case 'undo':
+        this.#handlers.onUndo(message.news);
         return;
       case 'stopped':
         this.#onStopped?.();

@@ -121,12 +121,16 @@ export class Receiver implements LinkServerHandlers {
   /** A scan that began in another life of this process cannot be completed by this one. */
   #scanIsOurs = false;
   #scanCount = 0;
+  /** Record of the `scanBegin` that the copy was prepared for. */
+  #preparedScan: number | undefined;
   /** Last applied sequence whose needs are all with the primary. */
   #appliedConfirmed: number;
   #divergedAt = Number.NEGATIVE_INFINITY;
   #noScanBefore = Number.NEGATIVE_INFINITY;
   #isFull = false;
   #isBeginning = false;
+  /** Why no primary is taken at present. */
+  #held: string | null = null;
   #stopped = false;
   #receivedBytes = 0;
 
@@ -147,8 +151,17 @@ export class Receiver implements LinkServerHandlers {
     this.#commit = new GroupCommit(parts.journal, { onDurable, onFatal }, clock);
   }
 
-  /** Copy state as shown and acknowledged. */
+  /** Copy state as shown: what there would be to promote. */
   get copy(): CopyState {
+    const { copy, staged } = this.#parts.state.data;
+    return copy === 'syncing' && staged !== null ? 'catching-up' : this.#streamCopy;
+  }
+
+  /**
+   * Copy state as the primary is told: of the copy that its stream leads to. What it sends during a scan
+   * is not in the state that would be promoted, so no commit may count on it.
+   */
+  get #streamCopy(): CopyState {
     const { copy } = this.#parts.state.data;
     if (copy !== 'complete') return copy;
     if (this.#halted !== null) return 'halted';
@@ -181,6 +194,27 @@ export class Receiver implements LinkServerHandlers {
   /** Everything received is durable when this resolves. Call it when nothing comes any more. */
   async settle(): Promise<void> {
     await this.#commit.settle();
+  }
+
+  /** Takes no primary until it is called with null; one that is there is let go. */
+  hold(reason: string | null): void {
+    this.#held = reason;
+    if (reason === null) return;
+    this.#isCaughtUp = false;
+    this.#session?.link.drop(reason);
+  }
+
+  /** The copy was taken back: it, and the journal, are at `sequence` now. */
+  movedTo(sequence: number): void {
+    this.#appliedConfirmed = sequence;
+    this.#scanEnd = undefined;
+    this.#scanIsOurs = false;
+    this.#isCaughtUp = false;
+    this.#beginLife(true);
+  }
+
+  get isOpen(): boolean {
+    return !this.#stopped;
   }
 
   /** Takes nothing more. */
@@ -322,6 +356,7 @@ export class Receiver implements LinkServerHandlers {
 
   #refusal(): Decision | undefined {
     if (this.#stopped) return refuse('STANDBY_STOPPING', 'the standby is being stopped');
+    if (this.#held !== null) return refuse('STANDBY_BUSY', this.#held);
     if (this.#isBeginning) return refuse('STANDBY_BUSY', 'the standby is preparing for a scan');
     if (this.#clock.monotonicMs() >= this.#noScanBefore) return undefined;
     return refuse('COPY_DIVERGED', 'the copy has diverged again soon after its last scan');
@@ -361,7 +396,7 @@ export class Receiver implements LinkServerHandlers {
       decision.kind === 'scan'
         ? { kind: 'scan', mode: 'hash', since: null, ...wish }
         : { kind: 'resume', from: decision.from };
-    return { epoch, life: this.#life, position, copy: this.copy, action };
+    return { epoch, life: this.#life, position, copy: this.#streamCopy, action };
   }
 
   /** Numbers of needs begin anew. What an earlier scan still needed matters only to that scan. */
@@ -390,11 +425,15 @@ export class Receiver implements LinkServerHandlers {
         return `record ${found} of another epoch`;
       sequence = found;
       const type = view.getUint8(at + field.type);
+      if (type === recordType.scanBegin && this.#parts.state.data.copy === 'complete') {
+        return this.#takeUpToScan(session, body, { view, at, sequence: found - 1 });
+      }
       gate?.note(body, view, at);
       if (type === recordType.commit) urgent = true;
       if (type === recordType.scanEnd) scanEnd = found;
       if (type === recordType.scanBegin) {
-        scanBegins = true;
+        // One that was prepared for is no news.
+        scanBegins = found !== this.#preparedScan;
         scanEnd = undefined;
       }
       at += total;
@@ -407,6 +446,23 @@ export class Receiver implements LinkServerHandlers {
     this.#scanEnd = scanEnd;
     this.#append(session, body, view, urgent);
     return undefined;
+  }
+
+  /** A scan within the stream is to replace a complete copy: it is prepared like one of another. */
+  #takeUpToScan(
+    session: Session,
+    body: Buffer,
+    { view, at, sequence }: { view: DataView; at: number; sequence: number },
+  ): undefined {
+    if (at > 0) this.#append(session, body.subarray(0, at), view, true);
+    // Without room the link was reset, and the primary comes again.
+    if (this.#parts.journal.position.sequence !== sequence) return;
+    const { streamId, epoch } = session.hello;
+    const rest = body.subarray(at);
+    this.#beginHeld(session, rest, {
+      position: { streamId, epoch, sequence },
+      trustedSinceMs: Number.NaN,
+    });
   }
 
   #append(session: Session, body: Buffer, view: DataView, urgent: boolean): void {
@@ -462,13 +518,18 @@ export class Receiver implements LinkServerHandlers {
     if (view.getUint8(field.type) !== recordType.scanBegin || sequence <= headSequence) {
       return `record ${sequence} instead of the beginning of a scan`;
     }
+    const position = { streamId, epoch, sequence: sequence - 1 };
+    this.#beginHeld(session, body, { position, trustedSinceMs: session.trustedSinceMs });
+    return undefined;
+  }
+
+  /** Holds what comes until the scan that begins with `body` can be taken. */
+  #beginHeld(session: Session, body: Buffer, scan: ScanStart): void {
     session.phase = 'beginning';
     session.link.pause();
     hold(session, frameType.records, body);
     this.#isBeginning = true;
-    const position = { streamId, epoch, sequence: sequence - 1 };
-    void this.#beginScan(session, { position, trustedSinceMs: session.trustedSinceMs });
-    return undefined;
+    void this.#beginScan(session, scan);
   }
 
   async #beginScan(session: Session, scan: ScanStart): Promise<void> {
@@ -481,6 +542,7 @@ export class Receiver implements LinkServerHandlers {
     } finally {
       this.#isBeginning = false;
     }
+    this.#preparedScan = scan.position.sequence + 1;
     this.#appliedConfirmed = scan.position.sequence;
     this.#scanIsOurs = true;
     this.#scanCount += 1;
@@ -541,7 +603,7 @@ export class Receiver implements LinkServerHandlers {
       receivedSequence: journal.position.sequence,
       durableSequence: journal.durableSequence,
       appliedSequence: this.#appliedConfirmed,
-      copy: this.copy,
+      copy: this.#streamCopy,
     });
     session.link.write(ack);
   }

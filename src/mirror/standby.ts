@@ -12,8 +12,18 @@ import { JournalWriter } from '../journal/journal-writer.ts';
 import { MARK_SLACK_MS, type MarkedPoint, Marks } from '../journal/marks.ts';
 import { ORPHAN_DIRECTORY } from '../journal/record.ts';
 import { isLazytime } from '../linux/lazytime.ts';
-import { NO_STREAM, StandbyState } from '../journal/standby-state.ts';
+import { NO_STREAM, StandbyState, type StandbyStateData } from '../journal/standby-state.ts';
 import { ApplierHost } from './applier-host.ts';
+import { Bookmarks } from './bookmarks.ts';
+import {
+  Rewinder,
+  type RewindState,
+  type RewindWish,
+  type RewoundStandby,
+  stateOf,
+} from './rewind.ts';
+import { UndoHost, type UndoLimits } from './undo-host.ts';
+import type { UndoNews, UndoSettings } from './applier/undo-keeper.ts';
 import { removeMarker } from './applier/marker.ts';
 import type { VerifyNotice } from './applier/verification.ts';
 import { releaseCopy } from './applier/release-copy.ts';
@@ -51,6 +61,8 @@ export interface StandbyOptions {
   readonly verifyFile: string;
   /** Where the data stands when `stateDirectory` has no state yet; null: nothing is known. */
   readonly holds: StreamPosition | null;
+  /** How much is kept to take the copy back; nothing when it is left out. */
+  readonly undo?: UndoLimits;
 }
 
 export interface StandbyHandlers {
@@ -79,6 +91,10 @@ export interface StandbyStatus {
   readonly halted: Halt | null;
   /** Bytes of the stream received since the scan began. */
   readonly scan: { readonly bytes: number } | null;
+  /** Where the data stands that there would be to promote. */
+  readonly data: { readonly epoch: number; readonly sequence: number };
+  /** A scan runs over a copy that stays usable as it was then (ms, this node's clock); null: none. */
+  readonly stagedSinceMs: number | null;
 }
 
 /** What a finished standby leaves. */
@@ -86,8 +102,17 @@ export interface FinishedStandby extends StreamPosition {
   readonly copy: CopyState;
   /** Records that were received but could not be applied. */
   readonly journaledButLost: number;
+  /** It is an earlier state than one that this node has told of: no stream carries on from it. */
+  readonly isOld?: true;
 }
 
+interface Finishing {
+  readonly closed: Promise<void>;
+  readonly lap: (step: string) => Readonly<Record<string, number>>;
+  readonly copy: CopyState;
+}
+
+const NO_UNDO: UndoLimits = { hours: 0, diskPercent: 0 };
 const CHECKPOINT_INTERVAL_MS = 20_000;
 const CHECKPOINT_BYTES = 256 * MiB;
 const HOUSEKEEPING_INTERVAL_MS = 1000;
@@ -111,6 +136,14 @@ export class Standby {
   readonly #receiver: Receiver;
   readonly #server: LinkServer;
   readonly #checkpointer: Checkpointer;
+  readonly #undo: UndoHost;
+  readonly #bookmarks: Bookmarks;
+  /** Bookmarks and earlier states; undefined: none are kept. */
+  readonly rewinder: Rewinder;
+  #isPaused = false;
+  #unpaused: (() => void) | undefined;
+  /** The copy is being taken back. */
+  #returning: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
   #blocked: string | null = null;
@@ -145,6 +178,10 @@ export class Standby {
       firstSegment,
       ...(segmentBytes === undefined ? {} : { segmentBytes }),
     });
+    const limits = options.undo ?? NO_UNDO;
+    this.#undo = new UndoHost({ stateDirectory, groupId, limits, directories });
+    this.#bookmarks = new Bookmarks(stateDirectory);
+    this.rewinder = new Rewinder(this.#rewound(group), this.#undo, this.#bookmarks);
     this.#applier = new ApplierHost(
       { journalDirectory, groupId, directories },
       {
@@ -156,6 +193,7 @@ export class Standby {
         onDiverged: (sequence, message) => this.#receiver.diverged(sequence, message),
         onBlocked: (sequence, message) => this.#block(sequence, message),
         onUnblocked: (sequence) => this.#unblock(sequence),
+        onUndo: (news) => this.#onUndo(news),
         onDied: (reason) => handlers.onFatal(new Error(`the applier thread ended: ${reason}`)),
       },
     );
@@ -235,17 +273,31 @@ export class Standby {
       const { fault } = this.#journal;
       this.#handlers.onEvent('warning', 'JOURNAL_CUT', `the journal was cut: ${fault}`, {});
     }
+    if (this.#state.data.rewound) {
+      this.#receiver.hold(`the copy of ${this.#options.group} was taken back by an operator`);
+    }
     // A scan that was cut short is not gone on with: only memory knew its course.
-    if (copy === 'complete') this.#startApplier(checkpoint.sequence);
+    const goingBackTo = this.#undo.goingBackTo ?? Number.POSITIVE_INFINITY;
+    if (copy === 'complete' && goingBackTo < checkpoint.sequence) {
+      this.#returning = this.#resumeRewind(goingBackTo);
+      this.#returning.catch((error: unknown) => this.#handlers.onFatal(error));
+    } else if (copy === 'complete') this.#startApplier(checkpoint.sequence, 'complete');
+    else if (copy === 'syncing' && this.#state.data.staged !== null) {
+      this.#returning = this.#returnToStaged();
+      this.#returning.catch((error: unknown) => this.#handlers.onFatal(error));
+    }
     this.#checkpointAt = this.#clock.monotonicMs();
     this.#timer = setInterval(() => this.#keepHouse(), HOUSEKEEPING_INTERVAL_MS);
     return this.#server.listen();
   }
 
   get status(): StandbyStatus {
-    const { copy, checkpoint, epoch } = this.#state.data;
+    const { copy, checkpoint, epoch, staged } = this.#state.data;
     const { position } = this.#journal;
+    const data = staged ?? { epoch, sequence: position.sequence };
     return {
+      data: { epoch: data.epoch, sequence: data.sequence },
+      stagedSinceMs: staged?.sinceMs ?? null,
       epoch,
       copy: this.#receiver.copy,
       streamId: copy === 'empty' ? null : position.streamId,
@@ -283,6 +335,11 @@ export class Standby {
     const closed = this.#server.close();
     await this.#receiver.settle();
     lap('settled');
+    await this.#returning;
+    await this.#untilUnpaused();
+    if (this.#state.data.staged !== null && copy !== 'syncing') {
+      return this.#finishStaged({ closed, lap, copy });
+    }
     const isDrained = await this.#drain();
     if (!isDrained && accepts.every((each) => each === 'up-to-date')) {
       const why = this.#blocked ?? 'records cannot be applied';
@@ -307,13 +364,198 @@ export class Standby {
     await this.#end();
     this.#logger.info(lap('ended'), 'finished');
     this.#tellDropped(received - sequence);
-    return { streamId, sequence, copy, journaledButLost: received - sequence };
+    const isOld = this.#state.data.rewound ? { isOld: true as const } : {};
+    return { streamId, sequence, copy, journaledButLost: received - sequence, ...isOld };
   }
 
   #tellDropped(records: number): void {
     if (this.#gate.halted === null || records === 0) return;
     const what = `${records} records that were received after applying was halted are not in the copy`;
     this.#handlers.onEvent('warning', 'HALTED_RECORDS_DROPPED', what, { records });
+  }
+
+  /** The new copy is not complete: what is promoted is the one before. */
+  async #finishStaged({ closed, lap, copy }: Finishing): Promise<FinishedStandby> {
+    await this.#applier.stop();
+    await this.#returnToStaged();
+    lap('returned');
+    const { streamId, sequence } = this.#state.data.checkpoint;
+    for (const { fd } of this.#options.directories) releaseCopy(fd);
+    await closed;
+    await this.#end();
+    this.#logger.info(lap('ended'), 'finished');
+    return { streamId, sequence, copy, journaledButLost: 0, isOld: true };
+  }
+
+  /**
+   * Takes the copy back for good, to be promoted: records behind that state are forgotten, and no primary
+   * is taken until {@link release}. Errors: REWIND_BUSY, and those of {@link Rewinder.resolve} and
+   * {@link UndoHost.goBack}.
+   */
+  async rewind(wish: RewindWish): Promise<RewindState> {
+    const { group } = this.#options;
+    // Nothing is given up for a moment that cannot be reached.
+    await this.rewinder.resolve(wish);
+    return this.#paused(async () => {
+      const moment = await this.rewinder.resolve(wish);
+      this.#receiver.hold(`the copy of ${group} was taken back by an operator`);
+      await this.#receiver.settle();
+      await this.#rewindTo(moment.sequence);
+      return stateOf(moment);
+    });
+  }
+
+  /** Nothing is applied meanwhile. What a crash cuts short is gone on with at the next start. */
+  async #rewindTo(sequence: number): Promise<void> {
+    try {
+      await this.#undo.goBack(sequence);
+    } catch (error) {
+      const isUnchanged = error instanceof UnderstudyError && error.code !== 'ROLLBACK_FAILED';
+      if (isUnchanged) this.#receiver.hold(null);
+      else this.#handlers.onFatal(error);
+      throw error;
+    }
+    const { streamId, epoch } = this.#journal.position;
+    const checkpoint = { streamId, epoch, sequence };
+    const firstSegment = await this.#journal.reset(checkpoint);
+    const change = { checkpoint, firstSegment, closed: null, halt: null } as const;
+    this.#state.update({ ...change, rewound: true });
+    this.#undo.cutAfter(sequence);
+    this.#receiver.movedTo(sequence);
+    const what = `the copy of ${this.#options.group} was taken back to record ${sequence}`;
+    this.#handlers.onEvent('warning', 'COPY_REWOUND', what, { sequence });
+  }
+
+  /** An operator took the copy back, and the process ended in the middle of it. */
+  async #resumeRewind(sequence: number): Promise<void> {
+    this.#receiver.hold(`the copy of ${this.#options.group} is being taken back`);
+    try {
+      await this.#rewindTo(sequence);
+    } catch (error) {
+      if (!(error instanceof UnderstudyError) || error.code === 'ROLLBACK_FAILED') throw error;
+      // Part of it is taken back, and the rest cannot be any more.
+      this.#receiver.diverged(sequence, error.message);
+      return;
+    }
+    if (!this.#stopped) this.#startApplier(sequence, 'complete');
+  }
+
+  /** A copy that was taken back is not promoted after all: the primary may change it again. */
+  release(): void {
+    this.#state.update({ rewound: false });
+    this.#receiver.hold(null);
+  }
+
+  /** A scan did not come to its end: the copy is taken back to the state before it. */
+  async #returnToStaged(): Promise<void> {
+    const { staged } = this.#state.data;
+    if (staged === null) return;
+    const { streamId, epoch, sequence, undo } = staged;
+    const { group } = this.#options;
+    this.#receiver.hold(`the copy of ${group} is being taken back to the state before a scan`);
+    try {
+      await this.#undo.goBack(undo);
+    } catch (error) {
+      if (!(error instanceof UnderstudyError) || error.code === 'ROLLBACK_FAILED') throw error;
+      this.#stagingLost(error.message);
+      this.#receiver.hold(null);
+      return;
+    }
+    const position = { streamId, epoch, sequence };
+    const firstSegment = await this.#journal.reset(position);
+    const change = { copy: 'complete', checkpoint: position, firstSegment, staged: null } as const;
+    this.#state.update(change);
+    this.#undo.cutAfter(sequence);
+    this.#receiver.movedTo(sequence);
+    const reason = 'a scan was cut short';
+    this.#logger.info({ from: 'syncing', to: 'complete', reason }, 'copy');
+    const message = `a scan of group ${group} was cut short: the copy is as it was before`;
+    this.#handlers.onEvent('warning', 'COPY_TAKEN_BACK', message, { sequence });
+    if (this.#stopped || !this.#receiver.isOpen) return;
+    this.#startApplier(sequence, 'complete');
+    this.#receiver.hold(null);
+  }
+
+  /** What the rewinder sees of this standby. */
+  #rewound(group: string): RewoundStandby {
+    const applied = (): number => this.#applied;
+    return {
+      group,
+      get applied() {
+        return applied();
+      },
+      nowMs: () => this.#clock.wallMs(),
+      reach: async (sequence, timeoutMs) => this.#reach(sequence, timeoutMs),
+      paused: async (work) => this.#paused(work),
+    };
+  }
+
+  async #reach(sequence: number, timeoutMs: number): Promise<boolean> {
+    const deadline = this.#clock.monotonicMs() + timeoutMs;
+    for (;;) {
+      const { control } = this.#applier;
+      const seen = this.#applied;
+      if (seen >= sequence) return true;
+      const leftMs = deadline - this.#clock.monotonicMs();
+      if (leftMs <= 0 || this.#stopped) return false;
+      await control.waitForApplied(seen, Math.min(leftMs, 500));
+    }
+  }
+
+  /**
+   * Runs `work` while the copy stands still; the journal goes on. Errors: REWIND_BUSY while a scan runs,
+   * whose course the applier would forget, and what `work` throws.
+   */
+  async #paused<T>(work: () => Promise<T>): Promise<T> {
+    const { group } = this.#options;
+    if (this.#state.data.copy !== 'complete' || this.#isPaused) {
+      const why = this.#isPaused ? 'the copy is being read already' : 'the copy is being made anew';
+      throw new UnderstudyError('REWIND_BUSY', `group ${group}: ${why}; try again later`);
+    }
+    this.#isPaused = true;
+    try {
+      await this.#applier.stop();
+      const { streamId, epoch } = this.#journal.position;
+      const sequence = this.#applied;
+      await this.#checkpointer.sync();
+      this.#state.update({ checkpoint: { streamId, epoch, sequence } });
+      return await work();
+    } finally {
+      this.#isPaused = false;
+      // Whoever ends this standby waits for it, and has the journal applied first.
+      if (!this.#stopped) {
+        this.#startApplier(this.#state.data.checkpoint.sequence, 'complete');
+      }
+      this.#unpaused?.();
+      this.#unpaused = undefined;
+    }
+  }
+
+  /** Resolves when the copy does not stand still any more. */
+  async #untilUnpaused(): Promise<void> {
+    if (!this.#isPaused) return;
+    if (!this.#receiver.isOpen) this.#undo.abortClone();
+    await new Promise<void>((resolve) => {
+      this.#unpaused = resolve;
+    });
+  }
+
+  #onUndo(news: UndoNews): void {
+    if (news.kind === 'staging-lost') {
+      this.#stagingLost(news.why);
+      return;
+    }
+    const { group } = this.#options;
+    const [level, code, message] = undoEvent(group, news);
+    this.#handlers.onEvent(level, code, message, {});
+  }
+
+  /** The state before the scan cannot be reached any more. */
+  #stagingLost(why: string): void {
+    this.#state.update({ staged: null });
+    const { group } = this.#options;
+    const what = `the copy of ${group} is not usable until the scan is complete`;
+    this.#handlers.onEvent('error', 'STAGING_LOST', `${what}: ${why}`, {});
   }
 
   /** An applier that is not done may still write until it stops. */
@@ -337,6 +579,8 @@ export class Standby {
     this.#receiver.stop();
     await this.#server.close();
     await this.#receiver.settle();
+    await this.#returning.catch(() => undefined);
+    await this.#untilUnpaused();
     await this.#applier.stop();
     await this.#end();
   }
@@ -352,10 +596,12 @@ export class Standby {
     return Math.max(this.#applier.control.applied, this.#state.data.checkpoint.sequence);
   }
 
-  #startApplier(applied: number): void {
+  #startApplier(applied: number, begin: UndoSettings['begin']): void {
     const segment = this.#journal.segmentOf(applied + 1);
     const tail = this.#gate.begin(applied, this.#journal.durableSequence);
-    this.#applier.start({ applied, tail, segment });
+    const marks = this.#bookmarks.all.map(({ sequence }) => sequence);
+    const undo = this.#options.undo === undefined ? null : this.#undo.settings(begin, marks);
+    this.#applier.start({ applied, tail, segment, undo });
     void this.#followApplied();
   }
 
@@ -396,6 +642,7 @@ export class Standby {
    * that no record is dropped that somebody could still have wanted from this copy.
    */
   async #beginScan({ position, trustedSinceMs }: ScanStart): Promise<void> {
+    await this.#untilUnpaused();
     const from = this.#state.data.copy;
     this.#gate.lift(position.sequence);
     const isDrained = from === 'complete' && (await this.#drain());
@@ -403,15 +650,18 @@ export class Standby {
     // The scan compares with what is in memory now: after a power cut it must be on the disk too.
     await this.#checkpointer.sync();
     if (isDrained) this.#state.update({ checkpoint: this.#journal.position });
+    const staged = isDrained ? this.#stage(position.sequence) : null;
     const firstSegment = await this.#journal.reset(position);
-    this.#state.update({ copy: 'syncing', checkpoint: position, firstSegment, closed: null });
-    this.#logger.info({ from, to: 'syncing', reason: 'the primary scans' }, 'copy');
+    const change = { copy: 'syncing', checkpoint: position, firstSegment, closed: null } as const;
+    this.#state.update({ ...change, staged });
+    const reason = 'the primary scans';
+    this.#logger.info({ from, to: 'syncing', staged: staged?.sequence ?? null, reason }, 'copy');
     this.#scanFrom = this.#receiver.receivedBytes;
     this.#verify.interrupt();
     this.#blocked = null;
     // What a marker says about the stream before means nothing in the new one.
     for (const { fd } of this.#options.directories) removeMarker(fd);
-    this.#startApplier(position.sequence);
+    this.#startApplier(position.sequence, staged === null ? 'scanning' : 'staged');
     this.#applier.control.trustedSinceMs = trustedSinceMs;
   }
 
@@ -423,6 +673,20 @@ export class Standby {
       this.#logger.error({ message: messageOf(error) }, 'marks cannot be forgotten');
     }
     void this.#maybeCheckpoint();
+  }
+
+  /** The complete copy at hand, to go back to when the scan behind `sequence` does not end. */
+  #stage(sequence: number): StandbyStateData['staged'] {
+    if (this.#options.undo === undefined) return null;
+    const why = this.#undo.prepareStaging(sequence);
+    if (why === undefined) {
+      const { streamId, epoch, sequence: reached } = this.#journal.position;
+      return { streamId, epoch, sequence: reached, undo: sequence, sinceMs: this.#clock.wallMs() };
+    }
+    const { group } = this.#options;
+    const what = `the copy of ${group} is not usable while the primary scans`;
+    this.#handlers.onEvent('warning', 'STAGING_NO_ROOM', `${what}: ${why}`, {});
+    return null;
   }
 
   async #maybeCheckpoint(): Promise<void> {
@@ -481,6 +745,7 @@ export class Standby {
     const isSameScan = scans === this.#receiver.scanCount;
     this.#state.update({
       ...(isSameScan ? change : {}),
+      ...(isSameScan && change.copy !== undefined ? { staged: null } : {}),
       checkpoint: { streamId, epoch, sequence },
     });
     this.#mark({ streamId, sequence }, wallMs);
@@ -534,6 +799,19 @@ export class Standby {
   }
 }
 
+function undoEvent(group: string, news: UndoNews): [EventLevel, string, string] {
+  switch (news.kind) {
+    case 'resumed':
+      return ['info', 'UNDO_RESUMED', `changes to the copy of ${group} can be undone again`];
+    case 'shrunk':
+      return ['warning', 'UNDO_SHRUNK', `less can be undone of the copy of ${group}: ${news.why}`];
+    default: {
+      const what = `changes to the copy of ${group} cannot be undone for now`;
+      return ['warning', 'UNDO_SUSPENDED', `${what}: ${news.why}`];
+    }
+  }
+}
+
 function openState(options: StandbyOptions): StandbyState {
   const { holds, groupId, epoch, stateDirectory } = options;
   const state = StandbyState.open(stateDirectory, {
@@ -545,6 +823,8 @@ function openState(options: StandbyOptions): StandbyState {
     firstSegment: 1,
     closed: holds,
     halt: null,
+    rewound: false,
+    staged: null,
   });
   if (epoch > state.data.epoch) state.update({ epoch });
   return state;

@@ -10,6 +10,8 @@ export interface DataNotice {
   readonly copy: CopyState | 'empty';
   readonly epoch: number;
   readonly sequence: number;
+  /** A newer copy is being made over this one, which is therefore old whatever its position says. */
+  readonly isStaged?: boolean;
 }
 /** The disk underneath a primary answered an application with an error of its own. */
 export interface DiskNotice {

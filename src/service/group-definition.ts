@@ -24,6 +24,7 @@ import {
   SAFETY_DEFAULT,
   specReplicationSchema,
   specSafetySchema,
+  UNDO_DEFAULT,
 } from './group-spec.ts';
 import { defineSafety, safetyInputSchema } from './safety-input.ts';
 import { parseStrictly } from './strict-config.ts';
@@ -128,6 +129,16 @@ const groupInputSchema = z.strictObject({
       journal: textSize.optional(),
       /** A rate, `unlimited`, or a schedule: see bandwidth-input.ts. */
       bandwidth: z.unknown().optional(),
+      /** How long and on how much of the disk the standby keeps what it takes to go back. */
+      undo: z
+        .union([
+          z.literal('off'),
+          z.strictObject({
+            hours: z.number().positive().optional(),
+            diskPercent: z.number().positive().optional(),
+          }),
+        ])
+        .optional(),
       compression: compressionSchema.optional(),
     })
     .optional(),
@@ -245,6 +256,7 @@ function defineReplication(
       revision: 0,
     },
     compression: input.compression ?? 'auto',
+    undo: input.undo === 'off' ? { ...UNDO_DEFAULT, hours: 0 } : { ...UNDO_DEFAULT, ...input.undo },
   };
   return parseStrictly(specReplicationSchema, replication, {
     code: 'GROUP_INVALID',

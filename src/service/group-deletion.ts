@@ -1,5 +1,9 @@
 // Ends the protection of a group on both nodes. The data stays where it is.
+import { rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { ORPHAN_DIRECTORY } from '../journal/record.ts';
+import { removeShelf } from '../mirror/applier/shelf.ts';
 import { checkNotInUse } from './directory-checks.ts';
 import type { GroupDefinition } from './group-definition.ts';
 import type { GroupRuntime } from './group-runtime.ts';
@@ -18,6 +22,7 @@ export async function deleteStandby(service: NodeService, runtime: GroupRuntime)
   await service.failover.remove(runtime);
   await runtime.exclusive(async () => runtime.stopProcess());
   const created = runtime.state.createdDirectories;
+  await removeShelves(runtime);
   await service.removeGroup(runtime);
   removeCreated(created);
   service.emit('info', 'GROUP_DELETED', `group "${runtime.name}" was deleted`);
@@ -54,9 +59,22 @@ export async function deleteGroup(
       throw thrown;
     }
   });
+  await removeShelves(runtime);
   await service.removeGroup(runtime);
   await removeFromPeer(service, runtime.definition);
   service.emit('info', 'GROUP_DELETED', `group "${name}" was deleted`);
+}
+
+/** What the copy kept to go back is of no use any more. */
+async function removeShelves({ definition }: GroupRuntime): Promise<void> {
+  for (const { dir } of definition.directories) {
+    try {
+      await removeShelf(dir);
+      await rmdir(join(dir, ORPHAN_DIRECTORY));
+    } catch {
+      // It was not there, or has something else in it; a disk that fails is told of by others.
+    }
+  }
 }
 
 async function deleteFromStandby(

@@ -47,6 +47,13 @@ export const specDirectorySchema = z.strictObject({
   seed: z.boolean(),
 });
 
+export const undoSchema = z.strictObject({
+  hours: z.number().min(0).max(100_000),
+  diskPercent: z.number().min(0.01).max(80),
+});
+/** 24 hours or a tenth of the disk, whichever is less. */
+export const UNDO_DEFAULT = { hours: 24, diskPercent: 10 } as const;
+
 export const replicationModeSchema = z.enum(['sync', 'memory', 'async']);
 
 export const compressionSchema = z.enum(['off', 'auto', 'on']);
@@ -72,6 +79,8 @@ export const specReplicationSchema = z.strictObject({
   bandwidth: bandwidthSchema.default(UNLIMITED),
   /** Of what a primary sends; `auto`: where it saves time. */
   compression: compressionSchema.default('auto'),
+  /** What the standby keeps to take its copy back: so many hours (0: nothing), and so much of its disk. */
+  undo: undoSchema.default(UNDO_DEFAULT),
 });
 
 /** What halts a group before harm is done to the copy: see docs/guard.md. */

@@ -20,7 +20,7 @@ import { type CommitState, decideCommits } from './commit-policy.ts';
 import { type ControlEvent, makeEvent } from './control-channel.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import type { GroupProcessSpec } from './group-spec.ts';
-import { MarkKeeper } from './mark-keeper.ts';
+import { MarkKeeper, type Point } from './mark-keeper.ts';
 import { type LimitStatus, PrimaryLimit } from './primary-limit.ts';
 import { describeUser, findDirectoryUsers } from './open-files.ts';
 import { ScanEstimate } from './scan-estimate.ts';
@@ -79,6 +79,7 @@ export class PrimaryGroup {
   readonly #sender: Sender | undefined;
   readonly #marks: Marks;
   #markKeeper: MarkKeeper | undefined;
+  readonly #pointsAsked: ((point: Point) => void)[] = [];
   #verify: { progress: ScanProgress; readonly estimate: ScanEstimate } | undefined;
   readonly #limit: PrimaryLimit;
   #commits: CommitState = 'alone';
@@ -182,7 +183,7 @@ export class PrimaryGroup {
     await this.#filter.start({
       onScan: (progress, finished) => this.#onScan(progress, finished),
       onVerify: (progress, finished) => this.#onVerify(progress, finished),
-      onMark: (point) => void this.#markKeeper?.make(point),
+      onMark: (point) => this.#onPoint(point),
       onEnded: (lastSequence) => this.#ended?.(lastSequence),
       onFailed: (message) => this.#dependencies.onFatal(message),
     });
@@ -205,12 +206,30 @@ export class PrimaryGroup {
           sender.isHolding &&
           (sender.copy === 'up-to-date' || sender.copy === 'catching-up'),
         sequence: () => this.sequence,
-        askPoint: () => this.#filter.mark(),
+        askPoint: () => this.#askPoint((point) => void this.#markKeeper?.make(point)),
         drained: async (sequence, timeoutMs) => sender.drain(sequence, 'durable', timeoutMs),
       },
       { marks: this.#marks, clock: systemClock, logger: this.#dependencies.logger },
     );
     this.#markKeeper.start();
+  }
+
+  /**
+   * The last record captured at a moment after this is called: what returned to applications before is
+   * not behind it.
+   */
+  async point(): Promise<number> {
+    return new Promise((resolve) => this.#askPoint(({ sequence }) => resolve(sequence)));
+  }
+
+  #askPoint(tell: (point: Point) => void): void {
+    this.#pointsAsked.push(tell);
+    this.#filter.mark();
+  }
+
+  /** Answers come in the order of the questions. */
+  #onPoint(point: Point): void {
+    this.#pointsAsked.shift()?.(point);
   }
 
   #watchDisk(): void {

@@ -6,6 +6,7 @@ import { flushCompileCache } from 'node:module';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { FilterThreads } from '../filter/filter-threads.ts';
 import { sys } from '../linux/libc.ts';
+import { removeShelf } from '../mirror/applier/shelf.ts';
 import { fingerprintOf } from '../mirror/link/tls.ts';
 import { keepMemorySmall } from '../linux/idle-memory.ts';
 import { bandwidthSchema } from './bandwidth.ts';
@@ -19,6 +20,8 @@ import { DirectoryGuard } from './safety-identity.ts';
 
 const PR_SET_IO_FLUSHER = 57;
 const OOM_SCORE_ADJUSTMENT = '-900';
+/** After a takeover the disk has better things to do for a while. */
+const SHELF_REMOVAL_MS = 60_000;
 
 const parameters = process.argv.slice(2);
 // A thread that cannot start now would not be able to start later either.
@@ -57,6 +60,7 @@ const group = new PrimaryGroup(spec, {
 
 const control = new ControlServer(spec.controlSocket, {
   status: () => group.status(),
+  point: async () => ({ sequence: await group.point() }),
   verify: () => {
     group.verify();
     return {};
@@ -100,6 +104,16 @@ function protectFromMemoryPressure(): void {
   }
 }
 
+/** What this node kept as a standby to go back: nobody is to wait until that is removed. */
+function removeFormerShelves(): void {
+  const timer = setTimeout(() => {
+    Promise.all(group.underneath.map(removeShelf)).catch((thrown: unknown) => {
+      logger.warn({ message: messageOf(thrown) }, 'what was kept to go back is not removed');
+    });
+  }, SHELF_REMOVAL_MS);
+  timer.unref();
+}
+
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.on(signal, () => {
     endWith(async () => group.shutdown()).catch(() => undefined);
@@ -124,6 +138,7 @@ try {
     epoch: spec.epoch,
     sequence: group.sequence,
   }));
+  removeFormerShelves();
   logger.info({ epoch: spec.epoch }, 'primary runs');
   // The next start reads compiled code, which needs less memory than compiling.
   flushCompileCache();

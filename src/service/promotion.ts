@@ -22,22 +22,31 @@ export async function promote(runtime: GroupRuntime, request: PromoteRequest): P
     }
     const reached = await finish(runtime, UP_TO_DATE_COPY);
     const { position } = request;
-    if (reached.streamId !== position.streamId || reached.sequence !== position.sequence) {
+    const isThere =
+      reached?.streamId === position.streamId && reached.sequence === position.sequence;
+    if (!isThere) {
       await runtime.becomeStandby(epoch, reached);
       throw new UnderstudyError(
         'POSITION_MISMATCH',
-        `the copy of group "${runtime.name}" ends at ${reached.sequence}, the primary at ${position.sequence}: it is not promoted`,
+        `the copy of group "${runtime.name}" ends at ${reached?.sequence ?? 'an earlier moment'}, the primary at ${position.sequence}: it is not promoted`,
       );
     }
     return takeRole(runtime, request.epoch, position);
   });
 }
 
-/** Applies what is left of the journal and ends the standby process. */
-export async function finish(runtime: GroupRuntime, accepts: readonly string[]): Promise<Position> {
+/**
+ * Applies what is left of the journal and ends the standby process. Null: the data is as of an earlier
+ * moment, from which no stream carries on.
+ */
+export async function finish(
+  runtime: GroupRuntime,
+  accepts: readonly string[],
+): Promise<Position | null> {
   try {
     const result = await runtime.callLast('finish', { accepts }, FINISH_TIMEOUT_MS);
-    const { streamId, sequence } = result as Partial<Position>;
+    const { streamId, sequence, isOld } = result as Partial<Position> & { isOld?: boolean };
+    if (isOld === true) return null;
     return positionSchema.parse({ streamId, sequence });
   } catch (thrown) {
     if (!runtime.process.isAlive) await runtime.resume();
@@ -49,7 +58,7 @@ export async function finish(runtime: GroupRuntime, accepts: readonly string[]):
 export async function takeRole(
   runtime: GroupRuntime,
   epoch: number,
-  position: Position,
+  position: Position | null,
 ): Promise<Outcome> {
   const before = runtime.state.epoch;
   try {

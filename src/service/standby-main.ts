@@ -12,6 +12,7 @@ import { keepMemorySmall } from '../linux/idle-memory.ts';
 import { ControlServer, makeEvent } from './control-channel.ts';
 import { tellData } from './data-notices.ts';
 import { endProcess, letGo, tellListening } from './group-program.ts';
+import { rewindWishSchema } from './rewind-wish.ts';
 import { readSpec } from './group-spec.ts';
 import { processLogger } from './process-logger.ts';
 import { removeLeftoverMounts } from './mount-cleanup.ts';
@@ -51,6 +52,7 @@ function makeStandby(directories: readonly CoveredDirectory[]): Standby {
     deletions: spec.safety.deletions,
     guard: spec.safety.guard,
     holds: spec.holds ?? null,
+    undo: replication.undo,
   };
   return new Standby(
     options,
@@ -81,6 +83,15 @@ setInterval(() => space.look(), SPACE_INTERVAL_MS).unref();
 const control = new ControlServer(spec.controlSocket, {
   status: () => ({ role: 'standby', pid: process.pid, ...standby.status }),
   accept: () => standby.accept(),
+  'rewind-list': () => standby.rewinder.list(),
+  'rewind-mark': async ({ name, sequence }) =>
+    standby.rewinder.mark(String(name), Number(sequence)),
+  'rewind-browse': async ({ wish, to }) => {
+    const dirs = spec.directories.map(({ dir }) => dir);
+    return standby.rewinder.browse(rewindWishSchema.parse(wish), String(to), dirs);
+  },
+  rewind: async ({ wish }) => standby.rewind(rewindWishSchema.parse(wish)),
+  'rewind-release': () => standby.release(),
   finish: async ({ accepts = ['up-to-date'] }) =>
     endWith(async () => standby.finish(accepts as readonly string[])),
   shutdown: async () =>
@@ -145,8 +156,8 @@ try {
   keepMemorySmall();
   tellListening();
   lookAtData = tellData(control, () => {
-    const { copy, epoch, receivedSequence } = standby.status;
-    return { kind: 'data', copy, epoch, sequence: receivedSequence };
+    const { copy, data, stagedSinceMs } = standby.status;
+    return { kind: 'data', copy, ...data, isStaged: stagedSinceMs !== null };
   });
   logger.info({ epoch: spec.epoch, port, copy: standby.status.copy }, 'standby runs');
   // Processes like this one rarely end by themselves, which is when Node would keep compiled code.

@@ -137,6 +137,8 @@ export class StandbyRig {
       firstSegment: 1,
       closed: null,
       halt: null,
+      rewound: false,
+      staged: null,
     });
     this.marks = Marks.open(join(directory, 'marks.json'), GROUP_ID, Date.now());
     const { checkpoint, firstSegment } = this.state.data;

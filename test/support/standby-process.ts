@@ -51,6 +51,7 @@ export class StandbyProcess {
     await until(
       () => child.exitCode !== null || this.log.slice(before).includes('standby runs'),
       () => `the standby runs: ${this.log}`,
+      60_000,
     );
     if (child.exitCode !== null) throw new Error(`the standby did not start: ${this.log}`);
   }
@@ -125,6 +126,7 @@ export class StandbyProcess {
         ringBytes: 4 * 1024 * 1024,
         backlogBytesMax: 64 * 1024 * 1024,
         journalBytesMax: 256 * 1024 * 1024,
+        undo: { hours: 24, diskPercent: 10 },
         bandwidth: UNLIMITED,
         compression: 'auto',
       },

@@ -23,7 +23,15 @@ import type { ClusterProcess } from './cluster-process.ts';
 import type { GroupHandover, GroupStanding } from './cluster-protocol.ts';
 import type { GroupSettings } from './group-settings.ts';
 import { LinkWatch } from './link-watch.ts';
-import { cease, type Demoted, handOver, ownData, promote, standbyData } from './role-changes.ts';
+import {
+  cease,
+  dataPosition,
+  type Demoted,
+  handOver,
+  ownData,
+  promote,
+  standbyData,
+} from './role-changes.ts';
 
 const VIEW_POLL_MS = 20;
 const RESTART_PAUSE_MS = 500;
@@ -272,15 +280,15 @@ export class GroupFailover implements RuntimeOwner {
         if (wish !== null) this.onNotice({ kind: 'commits', ...wish });
       } else {
         const copy = status['copy'] as DataNotice['copy'];
-        const epoch = Number(status['epoch']);
-        this.#tellData({ kind: 'data', copy, epoch, sequence: Number(status['receivedSequence']) });
+        const isStaged = status['stagedSinceMs'] != null;
+        this.#tellData({ kind: 'data', copy, ...dataPosition(status), isStaged });
       }
     } catch {
       // It ended in this moment, which is told otherwise.
     }
   }
 
-  #tellData({ copy, epoch, sequence }: DataNotice): void {
+  #tellData({ copy, epoch, sequence, isStaged = false }: DataNotice): void {
     const runtime = this.runtime;
     const { own, role } = runtime.state;
     if (copy === 'empty') {
@@ -293,7 +301,7 @@ export class GroupFailover implements RuntimeOwner {
     if (role === 'primary') runtime.noteSequence(sequence);
     const position = { epoch, sequence };
     // Where this node closed its stream it has everything, whether the other one is heard or not.
-    const isAtEnd = copy === 'catching-up' && this.#isClosedAt(position);
+    const isAtEnd = copy === 'catching-up' && !isStaged && this.#isClosedAt(position);
     this.#tell({ kind: 'copy', copy: isAtEnd ? 'up-to-date' : copy, position });
   }
 

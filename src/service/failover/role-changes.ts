@@ -38,10 +38,10 @@ export async function promote(runtime: GroupRuntime, promotion: Promotion): Prom
   let reached: GroupState['position'] = null;
   if (before.role === 'standby') {
     reached = await finish(runtime, before.own === null ? accepts : ANY_COPY);
-    if (base !== null && reached.sequence !== base.sequence) {
+    if (base !== null && reached?.sequence !== base.sequence) {
       throw new UnderstudyError(
         'POSITION_MISMATCH',
-        `the copy of group "${runtime.name}" ends at ${reached.sequence}, the primary at ${base.sequence}: it is not promoted`,
+        `the copy of group "${runtime.name}" ends at ${reached?.sequence ?? 'an earlier moment'}, the primary at ${base.sequence}: it is not promoted`,
       );
     }
     // Data that this node wrote itself is in no stream that a standby could carry on from.
@@ -122,9 +122,20 @@ export async function cease(runtime: GroupRuntime): Promise<Demoted> {
 export async function standbyData(runtime: GroupRuntime): Promise<Demoted> {
   const { own } = runtime.state;
   if (own !== null) return { clean: false, copy: 'up-to-date', position: own };
-  const { copy, epoch, receivedSequence } = await runtime.process.status();
-  const position = { epoch: Number(epoch), sequence: Number(receivedSequence) };
+  const status = await runtime.process.status();
+  const { copy } = status;
+  const position = dataPosition(status);
   return { clean: false, copy: copy === 'empty' ? 'syncing' : (copy as CopyState), position };
+}
+
+/** Where the data of a standby stands that would be promoted, by the status of its process. */
+export function dataPosition(status: Readonly<Record<string, unknown>>): Position {
+  const { data } = status;
+  if (typeof data === 'object' && data !== null) {
+    const { epoch, sequence } = data as Position;
+    return { epoch: Number(epoch), sequence: Number(sequence) };
+  }
+  return { epoch: Number(status['epoch']), sequence: Number(status['receivedSequence']) };
 }
 
 /**
