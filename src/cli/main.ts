@@ -5,6 +5,7 @@ import { addGroupCommands } from './group-commands.ts';
 import { addLimitCommands } from './limit-commands.ts';
 import { addNodeCommands } from './node-commands.ts';
 import { exitCode, fail } from './output.ts';
+import { addRewindCommands } from './rewind-commands.ts';
 import { addVerifyCommands } from './verify-commands.ts';
 
 /** Builds the command tree; nothing runs before `parseAsync`. */
@@ -17,6 +18,7 @@ export function buildProgram(): Command {
   addGroupCommands(program);
   addLimitCommands(program);
   addVerifyCommands(program);
+  addRewindCommands(program);
   addDoctorCommand(program);
   return program;
 }

@@ -6,11 +6,19 @@ import { simpleCommand } from './failover/managed-commands.ts';
 import { createGroup } from './group-creation.ts';
 import { parseGroupInput } from './group-definition.ts';
 import { deleteGroup } from './group-deletion.ts';
-import { nameSchema } from './group-spec.ts';
+import { absolutePathSchema, nameSchema } from './group-spec.ts';
 import { accept } from './safety-accept.ts';
 import type { NodeService } from './node-service.ts';
 import { changeLimit, changeNodeLimit, showLimit, showNodeLimit } from './limits.ts';
 import { invite, join, unpair } from './pairing.ts';
+import {
+  bookmarkNameSchema,
+  browseRewind,
+  listRewind,
+  markRewind,
+  restoreRewind,
+} from './rewind.ts';
+import { rewindWishSchema } from './rewind-wish.ts';
 import { switchover } from './switchover.ts';
 import { takeover, yieldByHand } from './takeover.ts';
 import { collectStatus } from './status.ts';
@@ -81,6 +89,30 @@ export function buildAdminApi(service: NodeService): ControlServer {
       });
       const { group, ...options } = check(schema, params);
       return takeover(service, group, options);
+    },
+    'rewind-list': async (params) => listRewind(service, check(groupOnly, params).group),
+    'rewind-mark': async (params) => {
+      const schema = z.strictObject({ group: nameSchema, name: bookmarkNameSchema });
+      const { group, name } = check(schema, params);
+      return markRewind(service, group, name);
+    },
+    'rewind-browse': async (params) => {
+      const schema = z.strictObject({
+        group: nameSchema,
+        wish: rewindWishSchema,
+        to: absolutePathSchema,
+      });
+      const { group, ...options } = check(schema, params);
+      return browseRewind(service, group, options);
+    },
+    'rewind-restore': async (params) => {
+      const schema = z.strictObject({
+        group: nameSchema,
+        wish: rewindWishSchema,
+        force: z.boolean().default(false),
+      });
+      const { group, ...options } = check(schema, params);
+      return restoreRewind(service, group, options);
     },
     verify: async (params) => startVerify(service, check(groupOnly, params).group),
     repair: async (params) => repair(service, check(groupOnly, params).group),

@@ -32,6 +32,13 @@ import type { NodeService } from './node-service.ts';
 import { acceptJoin } from './pairing.ts';
 import { promote } from './promotion.ts';
 import { checkStandby, createStandby } from './standby-creation.ts';
+import {
+  markOnStandby,
+  markReplySchema,
+  markRequestSchema,
+  pointOf,
+  pointReplySchema,
+} from './rewind.ts';
 import { switchover } from './switchover.ts';
 import { yieldTo } from './takeover.ts';
 
@@ -153,6 +160,27 @@ function addGroupRoutes(untyped: FastifyInstance, service: NodeService): void {
       },
     },
     async ({ params, body }) => promote(service.groupById(params.group, body.groupId), body),
+  );
+  server.post(
+    '/v1/groups/:group/point',
+    { schema: { ...byId, response: { 200: pointReplySchema } } },
+    async ({ params, body }) => ({
+      sequence: await pointOf(service.groupById(params.group, body.groupId)),
+    }),
+  );
+  server.post(
+    '/v1/groups/:group/rewind-mark',
+    {
+      schema: {
+        params: groupParams,
+        body: markRequestSchema,
+        response: { 200: markReplySchema },
+      },
+    },
+    async ({ params, body }) => {
+      const runtime = service.groupById(params.group, body.groupId);
+      return markOnStandby(runtime, body.name, body.sequence);
+    },
   );
   server.post(
     '/v1/groups/:group/yield',

@@ -1,0 +1,108 @@
+// Commands about earlier states of a copy: rewind list|mark|browse|restore.
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import type { RewindList, RewindState, RewindWish } from '../mirror/rewind.ts';
+import type { Outcome } from '../service/node-protocol.ts';
+import type { Marked } from '../service/rewind.ts';
+import { parseRewindWish } from '../service/rewind-wish.ts';
+import { callAdmin, LONG_TIMEOUT_MS } from './admin.ts';
+import { exitCode, print, table } from './output.ts';
+
+const MARK_TIMEOUT_MS = 120_000;
+/** A clone may be a copy of everything. */
+const BROWSE_TIMEOUT_MS = 24 * 3_600_000;
+
+interface Json {
+  readonly json?: boolean;
+}
+
+export function addRewindCommands(program: Command): void {
+  const rewind = program
+    .command('rewind')
+    .description('earlier states of the copy: look at them, or go back to one');
+  rewind
+    .command('list')
+    .description('which moments can be reached, and bookmarks')
+    .argument('<group>')
+    .option('--json', 'print JSON')
+    .action(async (group: string, { json = false }: Json) => {
+      print(json, await callAdmin<RewindList>('rewind-list', { group }), listText);
+    });
+  rewind
+    .command('mark')
+    .description('give a name to the present moment')
+    .argument('<group>')
+    .argument('<name>')
+    .option('--json', 'print JSON')
+    .action(async (group: string, name: string, { json = false }: Json) => {
+      const marked = await callAdmin<Marked>('rewind-mark', { group, name }, MARK_TIMEOUT_MS);
+      print(json, marked, markText);
+    });
+  addBrowse(rewind);
+  addRestore(rewind);
+}
+
+function addBrowse(rewind: Command): void {
+  rewind
+    .command('browse')
+    .description('make a directory with the data as of a moment; the group goes on')
+    .argument('<group>')
+    .requiredOption('--at <moment>', 'time, bookmark or record number')
+    .requiredOption('--to <dir>', 'empty directory on this node, best on the disk of the copy')
+    .option('--json', 'print JSON')
+    .action(async (group: string, options: Json & { at: string; to: string }) => {
+      const to = resolve(options.to);
+      const params = { group, wish: wishOf(options.at), to };
+      const state = await callAdmin<RewindState>('rewind-browse', params, BROWSE_TIMEOUT_MS);
+      print(options.json ?? false, { ...state, to }, () => `${to} is as of ${stateText(state)}`);
+    });
+}
+
+function addRestore(rewind: Command): void {
+  rewind
+    .command('restore')
+    .description('make this node the primary with the data as of a moment')
+    .argument('<group>')
+    .requiredOption('--at <moment>', 'time, bookmark or record number')
+    .option('--force', 'everything written after that moment is given up')
+    .option('--json', 'print JSON')
+    .action(async (group: string, options: Json & { at: string; force?: boolean }) => {
+      const { force = false, json = false } = options;
+      const params = { group, wish: wishOf(options.at), force };
+      const outcome = await callAdmin<Outcome & { state: RewindState }>(
+        'rewind-restore',
+        params,
+        LONG_TIMEOUT_MS,
+      );
+      const { state, epoch, warnings } = outcome;
+      const sentence = `this node is the primary of group "${group}" (epoch ${epoch}), as of ${stateText(state)}`;
+      print(json, outcome, () => sentence);
+      for (const warning of json ? [] : warnings) console.error(`warning: ${warning}`);
+      if (warnings.length > 0) process.exitCode = exitCode.failed;
+    });
+}
+
+const wishOf = (at: string): RewindWish => parseRewindWish(at, new Date());
+
+function stateText({ sequence, at }: RewindState): string {
+  return at === null ? `record ${sequence}` : `${at} (record ${sequence})`;
+}
+
+function markText({ name, sequence, at, exact }: Marked): string {
+  const what = `bookmark "${name}" is record ${sequence}, ${at}`;
+  return exact ? what : `${what}; the primary did not answer, so this is what the copy has of it`;
+}
+
+/** For people. */
+export function listText({ from, to, bookmarks }: RewindList): string {
+  if (from === null || to === null) return 'nothing is kept: no earlier moment can be reached';
+  const range = `reaches from ${stateText(from)} to ${stateText(to)}`;
+  if (bookmarks.length === 0) return range;
+  const rows = bookmarks.map(({ name, sequence, at, kept }) => [
+    name,
+    String(sequence),
+    at ?? '',
+    kept ? 'yes' : 'too old',
+  ]);
+  return `${range}\n\n${table([['bookmark', 'record', 'made at', 'reached'], ...rows])}`;
+}
