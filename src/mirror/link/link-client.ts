@@ -11,6 +11,7 @@ import { messageOf } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import type { Throttle } from '../throttle.ts';
 import { type Ack, decodeAck, FrameParser, frameType, standbyFrames } from './frame.ts';
+import { pingIntervalMs, SilenceLook } from './keepalive.ts';
 import {
   decodeMessage,
   encodeMessage,
@@ -55,7 +56,6 @@ export interface LinkClientHandlers {
 export const RETRY_MIN_MS = 100;
 export const RETRY_MAX_MS = 2000;
 const CONNECT_TIMEOUT_MS = 5000;
-const PING_INTERVAL_MS = 500;
 
 export class LinkClient {
   readonly #options: LinkClientOptions;
@@ -76,6 +76,8 @@ export class LinkClient {
   #watchTimer: NodeJS.Timeout | undefined;
   #lastByteAt = 0;
   #lastTickAt = 0;
+  readonly #pingIntervalMs: number;
+  readonly #silence = new SilenceLook();
   #attemptSince = 0;
 
   constructor(
@@ -88,6 +90,7 @@ export class LinkClient {
     this.#clock = clock;
     this.#logger = logger;
     this.#fingerprint = fingerprintOf(options.peerCertificate);
+    this.#pingIntervalMs = pingIntervalMs(options.linkTimeoutMs);
   }
 
   /** True between welcome and the end of the connection. */
@@ -97,7 +100,7 @@ export class LinkClient {
 
   start(): void {
     this.#connect();
-    this.#watchTimer = setInterval(() => this.#tick(), PING_INTERVAL_MS);
+    this.#watchTimer = setInterval(() => this.#tick(), this.#pingIntervalMs);
   }
 
   /** Ends for good; the last bytes written are still delivered when `flush` is set. */
@@ -106,6 +109,7 @@ export class LinkClient {
     clearInterval(this.#watchTimer);
     clearTimeout(this.#retryTimer);
     clearTimeout(this.#paceTimer);
+    this.#silence.cancel();
     const socket = this.#socket;
     this.#socket = undefined;
     this.#isUp = false;
@@ -245,7 +249,7 @@ export class LinkClient {
   #tick(): void {
     const now = this.#clock.monotonicMs();
     // When this thread itself was held up, what the peer sent waits in the kernel: look first.
-    const late = this.#lastTickAt !== 0 && now - this.#lastTickAt > 2 * PING_INTERVAL_MS;
+    const late = this.#lastTickAt !== 0 && now - this.#lastTickAt > 2 * this.#pingIntervalMs;
     this.#lastTickAt = now;
     const socket = this.#socket;
     if (socket === undefined) return;
@@ -256,10 +260,9 @@ export class LinkClient {
       }
       return;
     }
-    if (now - this.#lastByteAt > this.#options.linkTimeoutMs) {
-      this.#down(socket, 'connecting', `silence for ${this.#options.linkTimeoutMs} ms`);
-      return;
-    }
+    if (this.#isSilent(socket)) return;
+    const dueMs = this.#lastByteAt + this.#options.linkTimeoutMs - now;
+    this.#silence.plan(dueMs, this.#pingIntervalMs, () => this.#isSilent(socket));
     // One behind a frame that is stuck is enough; the slices of a frame are as good as a ping.
     if (this.#pinging === socket || this.#pacing === socket) return;
     this.#pinging = socket;
@@ -270,12 +273,22 @@ export class LinkClient {
     });
   }
 
+  /** Ends a connection on which nothing has come for too long. */
+  #isSilent(socket: TLSSocket): boolean {
+    const { linkTimeoutMs } = this.#options;
+    if (socket !== this.#socket || !this.#isUp) return false;
+    if (this.#clock.monotonicMs() - this.#lastByteAt <= linkTimeoutMs) return false;
+    this.#down(socket, 'connecting', `silence for ${linkTimeoutMs} ms`);
+    return true;
+  }
+
   #down(socket: TLSSocket, state: 'connecting' | 'refused', reason: string): void {
     if (socket !== this.#socket) return;
     this.#socket = undefined;
     this.#isUp = false;
     this.#pacing = undefined;
     clearTimeout(this.#paceTimer);
+    this.#silence.cancel();
     socket.destroy();
     const delayMs =
       (state === 'refused' ? RETRY_MAX_MS : this.#retryMs) * (0.5 + Math.random() / 2);

@@ -12,6 +12,7 @@ import type { Clock } from '../../core/clock.ts';
 import { messageOf, UnderstudyError } from '../../core/errors.ts';
 import type { Logger } from '../../core/logger.ts';
 import { FrameParser, frameType, primaryFrames } from './frame.ts';
+import { pingIntervalMs, SilenceLook } from './keepalive.ts';
 import { decodeMessage, encodeMessage, type Hello, helloSchema } from './messages.ts';
 import { fingerprintOf, isPinned, type LinkIdentity, tlsOptions } from './tls.ts';
 
@@ -37,7 +38,6 @@ export interface LinkServerHandlers {
 
 const DEADLINE_MS = 5000;
 const STRANGERS_MAX = 16;
-const PONG_INTERVAL_MS = 500;
 /** Lines in the log about strangers per minute: a flood must not fill the disk. */
 const STRANGER_LOGS_MAX = 20;
 const PONG = encodeMessage(frameType.pong, {});
@@ -109,6 +109,8 @@ export class LinkServer {
   #current: Current | undefined;
   #timer: NodeJS.Timeout | undefined;
   #lastTickAt = 0;
+  readonly #pongIntervalMs: number;
+  readonly #silence = new SilenceLook();
   #strangerLogs = 0;
   #strangerLogsSince = 0;
 
@@ -123,6 +125,7 @@ export class LinkServer {
     this.#logger = logger;
     this.#context = createSecureContext(tlsOptions(options.identity));
     this.#fingerprint = fingerprintOf(options.peerCertificate);
+    this.#pongIntervalMs = pingIntervalMs(options.linkTimeoutMs);
     this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
   }
 
@@ -149,7 +152,7 @@ export class LinkServer {
     this.#server.on('error', (error) => {
       this.#logger.error({ error: messageOf(error) }, 'replication port failed');
     });
-    this.#timer = setInterval(() => this.#tick(), PONG_INTERVAL_MS);
+    this.#timer = setInterval(() => this.#tick(), this.#pongIntervalMs);
     const address = this.#server.address();
     return typeof address === 'object' && address !== null ? address.port : port;
   }
@@ -157,6 +160,7 @@ export class LinkServer {
   /** Ends all connections and stops listening. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    this.#silence.cancel();
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
     });
@@ -251,16 +255,24 @@ export class LinkServer {
   #tick(): void {
     const now = this.#clock.monotonicMs();
     // When this thread itself was held up, what the primary sent waits in the kernel: look first.
-    const late = this.#lastTickAt !== 0 && now - this.#lastTickAt > 2 * PONG_INTERVAL_MS;
+    const late = this.#lastTickAt !== 0 && now - this.#lastTickAt > 2 * this.#pongIntervalMs;
     this.#lastTickAt = now;
     const current = this.#current;
     if (current === undefined) return;
     if (late || current.link.isPaused) current.lastByteAt = now;
-    if (now - current.lastByteAt > this.#options.linkTimeoutMs) {
-      current.link.drop(`silence for ${this.#options.linkTimeoutMs} ms`);
-      return;
-    }
+    if (this.#isSilent(current)) return;
+    const dueMs = current.lastByteAt + this.#options.linkTimeoutMs - now;
+    this.#silence.plan(dueMs, this.#pongIntervalMs, () => this.#isSilent(current));
     if (current.link.unsentBytes === 0) current.link.write(PONG);
+  }
+
+  /** Ends a connection on which nothing has come for too long. */
+  #isSilent(current: Current): boolean {
+    const { linkTimeoutMs } = this.#options;
+    if (current !== this.#current || current.link.isPaused) return false;
+    if (this.#clock.monotonicMs() - current.lastByteAt <= linkTimeoutMs) return false;
+    current.link.drop(`silence for ${linkTimeoutMs} ms`);
+    return true;
   }
 
   #logStranger(from: string | undefined, why: string): void {
