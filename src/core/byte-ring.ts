@@ -7,6 +7,9 @@
 //        released        read (consumer's own)         head
 //   ────────┼──────────────────┼─────────────────────────┼────────
 //    free   │ read, still held │ published, not yet read │  free
+//
+// Items and positions may lie in memory that outlives the process: then another process goes on where
+// this one was. Wake-ups belong to one process.
 import { assert } from './assert.ts';
 
 const HEAD = 0;
@@ -14,23 +17,42 @@ const RELEASED = 1;
 const CONSUMER_WAITS = 2;
 const PRODUCER_WAITS = 3;
 const CONTROL_BYTES = 64;
+/** The consumer's own note: a 64-bit float at this byte of the positions. */
+const NOTE = 16;
+/** … and a small number, at this word. */
+const MODE = 8;
 /** First word of a skip mark: the next item is at offset 0. Never the first word of an item. */
 const SKIP = 0x504b_5353;
 
-/** Memory of a ring; structured-cloneable to a worker. */
+/** Bytes that {@link RingMemory.positions} needs. */
+export const RING_POSITIONS_BYTES = CONTROL_BYTES;
+
+/**
+ * Memory of a ring. As {@link createRing} makes it, structured-cloneable to a worker; of memory that is
+ * shared between processes, each thread has its own view.
+ */
 export interface RingMemory {
+  /** Wake-ups, and the positions too unless these are elsewhere. */
   readonly control: SharedArrayBuffer;
-  readonly data: SharedArrayBuffer;
+  readonly data: ArrayBufferLike;
+  readonly positions?: ArrayBufferLike;
 }
 
 /** Creates ring memory. `capacityBytes` must be a power of two between 4 KiB and 1 GiB. */
-export function createRing(capacityBytes: number): RingMemory {
+export function createRing(capacityBytes: number): RingMemory & { data: SharedArrayBuffer } {
+  assertCapacity(capacityBytes);
+  return { control: createRingControl(), data: new SharedArrayBuffer(capacityBytes) };
+}
+
+/** What a process needs of its own for a ring. */
+export function createRingControl(): SharedArrayBuffer {
+  return new SharedArrayBuffer(CONTROL_BYTES);
+}
+
+/** Refuses capacities that a ring cannot have. */
+export function assertCapacity(capacityBytes: number): void {
   assert(Number.isInteger(Math.log2(capacityBytes)), 'ring capacity is a power of two');
   assert(capacityBytes >= 4096 && capacityBytes <= 2 ** 30, 'ring capacity is within limits');
-  return {
-    control: new SharedArrayBuffer(CONTROL_BYTES),
-    data: new SharedArrayBuffer(capacityBytes),
-  };
 }
 
 /** The producer's end. */
@@ -39,26 +61,36 @@ export class RingProducer {
   readonly view: DataView;
   readonly capacity: number;
   readonly #control: Int32Array;
+  readonly #positions: Int32Array;
   readonly #mask: number;
+  /** Behind the last item, be it published or held. */
   #head: number;
+  #published: number;
 
   constructor(memory: RingMemory) {
     this.bytes = new Uint8Array(memory.data);
     this.view = new DataView(memory.data);
     this.capacity = memory.data.byteLength;
     this.#control = new Int32Array(memory.control);
+    this.#positions = new Int32Array(memory.positions ?? memory.control);
     this.#mask = this.capacity - 1;
-    this.#head = Atomics.load(this.#control, HEAD) >>> 0;
+    this.#head = Atomics.load(this.#positions, HEAD) >>> 0;
+    this.#published = this.#head;
   }
 
-  /** Position behind the last published byte. */
+  /** Position behind the last byte, published or held. */
   get head(): number {
     return this.#head;
   }
 
-  /** Bytes published and not yet released. */
+  /** Bytes published or held, and not yet released. */
   get usedBytes(): number {
-    return (this.#head - (Atomics.load(this.#control, RELEASED) >>> 0)) >>> 0;
+    return (this.#head - (Atomics.load(this.#positions, RELEASED) >>> 0)) >>> 0;
+  }
+
+  /** Items wait for {@link flush}. */
+  get isHolding(): boolean {
+    return this.#head !== this.#published;
   }
 
   /**
@@ -72,18 +104,36 @@ export class RingProducer {
     if (toEnd >= bytes) return free > bytes ? offset : -1;
     if (free <= toEnd + bytes) return -1;
     if (toEnd >= 4) this.view.setUint32(offset, SKIP, true);
-    this.#publish(toEnd);
+    // The consumer learns of the mark together with the item behind it.
+    this.#head = (this.#head + toEnd) >>> 0;
     return 0;
   }
 
   /** Publishes the item of `bytes` bytes at the offset that {@link reserve} returned. */
   commit(bytes: number): void {
-    assert((bytes & 7) === 0 && bytes > 0, 'item sizes are multiples of 8');
-    this.#publish(bytes);
+    this.hold(bytes);
+    this.flush();
   }
 
-  /** Wakes the consumer when it sleeps. Apart from {@link commit} so that a batch costs one wake-up. */
+  /**
+   * Like {@link commit}, but the consumer does not see the item before {@link flush}: several items become
+   * visible at once, or none of them.
+   */
+  hold(bytes: number): void {
+    assert((bytes & 7) === 0 && bytes > 0, 'item sizes are multiples of 8');
+    this.#head = (this.#head + bytes) >>> 0;
+  }
+
+  /** Publishes every item that was held. */
+  flush(): void {
+    if (this.#head === this.#published) return;
+    this.#published = this.#head;
+    Atomics.store(this.#positions, HEAD, this.#head | 0);
+  }
+
+  /** Publishes what was held, and wakes the consumer when it sleeps: once for a batch. */
   wake(): void {
+    this.flush();
     if (Atomics.load(this.#control, CONSUMER_WAITS) === 0) return;
     if (Atomics.exchange(this.#control, CONSUMER_WAITS, 0) === 1) {
       Atomics.notify(this.#control, CONSUMER_WAITS);
@@ -104,11 +154,6 @@ export class RingProducer {
     Atomics.store(this.#control, PRODUCER_WAITS, 0);
     return true;
   }
-
-  #publish(bytes: number): void {
-    this.#head = (this.#head + bytes) >>> 0;
-    Atomics.store(this.#control, HEAD, this.#head | 0);
-  }
 }
 
 /** The consumer's end. Reading and releasing are separate: what was read can be read again. */
@@ -117,6 +162,8 @@ export class RingConsumer {
   readonly view: DataView;
   readonly capacity: number;
   readonly #control: Int32Array;
+  readonly #positions: Int32Array;
+  readonly #notes: DataView;
   readonly #mask: number;
   #released: number;
 
@@ -125,8 +172,11 @@ export class RingConsumer {
     this.view = new DataView(memory.data);
     this.capacity = memory.data.byteLength;
     this.#control = new Int32Array(memory.control);
+    const positions = memory.positions ?? memory.control;
+    this.#positions = new Int32Array(positions);
+    this.#notes = new DataView(positions);
     this.#mask = this.capacity - 1;
-    this.#released = Atomics.load(this.#control, RELEASED) >>> 0;
+    this.#released = Atomics.load(this.#positions, RELEASED) >>> 0;
   }
 
   /** Position of the oldest byte still held. */
@@ -136,7 +186,7 @@ export class RingConsumer {
 
   /** Position behind the last published byte. */
   get head(): number {
-    return Atomics.load(this.#control, HEAD) >>> 0;
+    return Atomics.load(this.#positions, HEAD) >>> 0;
   }
 
   offsetOf(position: number): number {
@@ -164,11 +214,30 @@ export class RingConsumer {
   /** Frees everything before `position`. */
   release(position: number): void {
     this.#released = position >>> 0;
-    Atomics.store(this.#control, RELEASED, this.#released | 0);
+    Atomics.store(this.#positions, RELEASED, this.#released | 0);
     if (Atomics.load(this.#control, PRODUCER_WAITS) === 1) {
       Atomics.store(this.#control, PRODUCER_WAITS, 0);
       Atomics.notify(this.#control, PRODUCER_WAITS);
     }
+  }
+
+  /**
+   * A number that the consumer keeps beside its position, to find it again in another life. To be written
+   * before the {@link release} that it belongs to.
+   */
+  get note(): number {
+    return this.#notes.getFloat64(NOTE, true);
+  }
+  set note(value: number) {
+    this.#notes.setFloat64(NOTE, value, true);
+  }
+
+  /** Another one, of 32 bits. */
+  get mode(): number {
+    return Atomics.load(this.#positions, MODE);
+  }
+  set mode(value: number) {
+    Atomics.store(this.#positions, MODE, value);
   }
 
   /** Resolves when something was published after `position`, or after `timeoutMs`. */

@@ -108,6 +108,7 @@ export const errno = {
   ENODATA: 61,
   EOVERFLOW: 75,
   EOPNOTSUPP: 95,
+  ENOTCONN: 107,
   ESTALE: 116,
   EDQUOT: 122,
 } as const;

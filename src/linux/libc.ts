@@ -163,6 +163,9 @@ export const sys = {
   ),
   mprotect: define('int mprotect(uint64_t address, size_t length, int protection)'),
   socket: define('int socket(int domain, int type, int protocol)'),
+  socketpair: define('int socketpair(int domain, int type, int protocol, void *pair)'),
+  sendmsg: define('int64_t sendmsg(int fd, const void *message, int flags)'),
+  recvmsg: define('int64_t recvmsg(int fd, void *message, int flags)'),
   bind: define('int bind(int fd, const void *address, uint32_t length)'),
   setsockopt: define(
     'int setsockopt(int fd, int level, int option, const void *value, uint32_t length)',
