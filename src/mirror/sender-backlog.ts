@@ -29,8 +29,15 @@ import {
 import { sequenceAt } from '../journal/segment.ts';
 import type { SpaceGuard } from './disk-space.ts';
 import { Spill, type SpillChunk } from './sender-spill.ts';
+import { SpillIndex } from './spill-index.ts';
 
 export type BacklogMode = 'holding' | 'dropping' | 'awaiting';
+
+export interface BacklogSuccession {
+  readonly spillIndex: ArrayBufferLike;
+  /** The ring and the files are those of a process that has died, and the stream goes on. */
+  readonly resumes: boolean;
+}
 
 export interface BacklogOptions {
   readonly ring: RingMemory;
@@ -39,6 +46,8 @@ export interface BacklogOptions {
   readonly spillBytesMax: number;
   /** Keeps the file system of the spill from being filled. */
   readonly space?: Pick<SpaceGuard, 'hasRoom'>;
+  /** Memory that outlives the process, for the index of what is on disk; `resumes`: go on from there. */
+  readonly succession?: BacklogSuccession | undefined;
   /** Called once per loss; the argument says why. */
   readonly onLost: (reason: string) => void;
 }
@@ -48,6 +57,8 @@ const SPILL_ABOVE = 0.5;
 /** Without room on disk, records are let go only when the ring is fuller than this. */
 const DROP_ABOVE = 0.75;
 const CHUNK_BYTES = MiB;
+/** The ring's note for a successor: everything that is not acknowledged is there. */
+const HOLDING = 1;
 /** Work of one call of {@link Backlog.advance}, so that the thread's loop stays responsive. */
 const ADVANCE_BYTES_MAX = 8 * MiB;
 
@@ -74,17 +85,40 @@ export class Backlog {
   records = 0;
   bytes = 0;
 
+  /** `mode`: of a stream that begins. */
   constructor(options: BacklogOptions, mode: BacklogMode) {
-    this.#ring = new RingConsumer(options.ring);
-    this.#spill = new Spill(options.spillDirectory, options.spillBytesMax, options.space);
+    const { ring, spillDirectory, spillBytesMax, space, succession } = options;
+    const resumes = succession?.resumes === true;
+    this.#ring = new RingConsumer(ring);
+    const first = resumes ? this.#firstInRing() : options.firstSequence;
+    const index = succession === undefined ? undefined : new SpillIndex(succession.spillIndex);
+    const resumeBefore = resumes && this.#ring.mode === HOLDING ? first : undefined;
+    const kept = index === undefined ? undefined : { index, resumeBefore };
+    this.#spill = new Spill(spillDirectory, spillBytesMax, { space, succession: kept });
     this.#onLost = options.onLost;
-    this.#mode = mode;
+    this.#mode = !resumes ? mode : this.#ring.mode === HOLDING ? 'holding' : 'dropping';
     this.#sealed = this.#ring.released;
     this.#position = this.#sealed;
-    this.#head = options.firstSequence - 1;
-    this.#next = options.firstSequence;
-    this.#acknowledged = options.firstSequence - 1;
-    this.#ringFirst = options.firstSequence;
+    this.#head = first - 1;
+    this.#ringFirst = first;
+    this.#acknowledged = (this.#spill.oldest?.firstSequence ?? first) - 1;
+    this.#next = this.#acknowledged + 1;
+    this.#ring.note = first;
+    this.#setMode(this.#mode);
+    // The standby must not take for unknown what merely has not been looked at.
+    if (resumes) while (this.advance());
+  }
+
+  /** Sequence of the record at the ring's `released` position, or of the one that will be there. */
+  #firstInRing(): number {
+    const { position, bytes } = this.#ring.readable(this.#ring.released);
+    if (bytes === 0) return this.#ring.note;
+    return sequenceAt(this.#ring.view, this.#ring.offsetOf(position));
+  }
+
+  #setMode(mode: BacklogMode): void {
+    this.#mode = mode;
+    this.#ring.mode = mode === 'holding' ? HOLDING : 0;
   }
 
   get mode(): BacklogMode {
@@ -279,7 +313,7 @@ export class Backlog {
   }
 
   #letGo(mode: BacklogMode): void {
-    this.#mode = mode;
+    this.#setMode(mode);
     this.#losses += 1;
     this.#spill.clear();
     this.#forgetRing();
@@ -306,7 +340,7 @@ export class Backlog {
       this.#sealed = (position + length) >>> 0;
       if (this.#mode === 'awaiting' && this.#isScanBegin(at, sequence)) {
         this.#forgetRing();
-        this.#mode = 'holding';
+        this.#setMode('holding');
       }
       if (this.#mode === 'holding') sealRecord(this.#ring.bytes, view, at);
       this.#head = sequence;
@@ -358,6 +392,7 @@ export class Backlog {
 
   #releaseTo(position: number, first: number): void {
     this.#ringFirst = first;
+    this.#ring.note = first;
     if (position !== this.#ring.released) this.#ring.release(position);
   }
 

@@ -1,14 +1,16 @@
 // Disk backlog of the primary: records that no longer fit the ring while the standby is away or slow.
 //
 // A queue of chunks, each some whole sealed records, in files that are deleted when all of their
-// chunks are acknowledged. It lives no longer than the process: a new process is a new stream, and
-// then nobody can use what an old one left. So nothing here is ever synced.
-import { close, mkdirSync, openSync, read, rmSync, unlink, write } from 'node:fs';
+// chunks are acknowledged. It lives no longer than the stream: with an index in memory that outlives the
+// process, a successor goes on with it; after a crash of the machine nobody could use what an old stream
+// left. So nothing here is ever synced.
+import { close, mkdirSync, openSync, read, readdirSync, rmSync, unlink, write } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { assert, present } from '../core/assert.ts';
 import { formatBytes, MiB } from '../core/units.ts';
 import type { SpaceGuard } from './disk-space.ts';
+import type { IndexedChunk, SpillIndex } from './spill-index.ts';
 
 const readAsync = promisify(read);
 const writeAsync = promisify(write);
@@ -28,7 +30,20 @@ interface StoredChunk extends SpillChunk {
   readonly offset: number;
 }
 
+/** Lets another process go on with what is held. */
+export interface SpillSuccession {
+  readonly index: SpillIndex;
+  /** Go on with what a process before held, as far as it comes before this record. */
+  readonly resumeBefore?: number | undefined;
+}
+
+export interface SpillOptions {
+  readonly space?: Pick<SpaceGuard, 'hasRoom'> | undefined;
+  readonly succession?: SpillSuccession | undefined;
+}
+
 interface SpillFile {
+  readonly number: number;
   readonly path: string;
   readonly fd: number;
   bytes: number;
@@ -48,13 +63,68 @@ export class Spill {
   #bytes = 0;
   #clears = 0;
 
-  /** Empties `directory`: what is in it belongs to a process that is gone. */
-  constructor(directory: string, bytesMax: number, space?: Pick<SpaceGuard, 'hasRoom'>) {
+  readonly #index: SpillIndex | undefined;
+
+  /** Empties `directory`, whose contents belong to a stream that is gone, unless it is resumed. */
+  constructor(directory: string, bytesMax: number, options: SpillOptions = {}) {
     this.#directory = directory;
     this.bytesMax = bytesMax;
-    this.#space = space;
+    this.#space = options.space;
+    this.#index = options.succession?.index;
+    const before = options.succession?.resumeBefore;
+    if (before !== undefined && this.#resume(before)) return;
+    this.#index?.clear();
     rmSync(directory, { recursive: true, force: true });
     mkdirSync(directory, { recursive: true, mode: 0o700 });
+  }
+
+  /** Takes over the chunks up to the record `before`, all or none. */
+  #resume(before: number): boolean {
+    const indexed = this.#index?.read()?.filter(({ firstSequence }) => firstSequence < before);
+    const last = indexed?.at(-1);
+    if (indexed === undefined || (last !== undefined && last.lastSequence + 1 !== before))
+      return false;
+    const files = new Map<number, SpillFile>();
+    try {
+      for (const chunk of indexed) this.#adopt(files, chunk);
+    } catch {
+      for (const { fd } of files.values()) close(fd);
+      this.#chunks = [];
+      this.#bytes = 0;
+      return false;
+    }
+    this.#nextFile = Math.max(0, ...files.keys()) + 1;
+    // Chunks that are in the ring as well, and were not counted yet, are left out.
+    this.#index?.clear();
+    for (const chunk of indexed) this.#index?.add(chunk);
+    this.#removeOthers(files);
+    return true;
+  }
+
+  #adopt(files: Map<number, SpillFile>, chunk: IndexedChunk): void {
+    let file = files.get(chunk.file);
+    if (file === undefined) {
+      const path = this.#path(chunk.file);
+      file = { number: chunk.file, path, fd: openSync(path, 'r'), bytes: FILE_BYTES, users: 0 };
+      files.set(chunk.file, file);
+    }
+    file.users += 1;
+    this.#bytes += chunk.bytes;
+    const { firstSequence, lastSequence, capturedAt, bytes, offset } = chunk;
+    this.#chunks.push({ firstSequence, lastSequence, capturedAt, bytes, file, offset });
+  }
+
+  #removeOthers(files: ReadonlyMap<number, SpillFile>): void {
+    mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+    const kept = new Set([...files.values()].map(({ path }) => path));
+    for (const name of readdirSync(this.#directory)) {
+      const path = join(this.#directory, name);
+      if (!kept.has(path)) rmSync(path, { recursive: true, force: true });
+    }
+  }
+
+  #path(number: number): string {
+    return join(this.#directory, `spill-${String(number).padStart(8, '0')}`);
   }
 
   /** Bytes of the chunks that are held. */
@@ -106,6 +176,7 @@ export class Spill {
     file.bytes += bytes.length;
     this.#bytes += bytes.length;
     this.#chunks.push({ ...chunk, file, offset });
+    this.#index?.add({ ...chunk, file: file.number, offset });
     return true;
   }
 
@@ -145,6 +216,7 @@ export class Spill {
       const chunk = this.#chunks[this.#first];
       if (chunk === undefined || chunk.lastSequence > sequence) break;
       this.#first += 1;
+      this.#index?.drop();
       this.#bytes -= chunk.bytes;
       this.#release(chunk.file);
     }
@@ -157,6 +229,7 @@ export class Spill {
   /** Lets go of everything; a read or an append that is under way ends on its own. */
   clear(): void {
     this.#clears += 1;
+    this.#index?.clear();
     this.free(Number.MAX_SAFE_INTEGER);
     this.#chunks = [];
     this.#first = 0;
@@ -168,9 +241,10 @@ export class Spill {
   #fileFor(bytes: number): SpillFile {
     const current = this.#current;
     if (current !== undefined && current.bytes + bytes <= FILE_BYTES) return current;
-    const path = join(this.#directory, `spill-${String(this.#nextFile).padStart(8, '0')}`);
+    const number = this.#nextFile;
+    const path = this.#path(number);
     this.#nextFile += 1;
-    const file = { path, fd: openSync(path, 'w+', 0o600), bytes: 0, users: 0 };
+    const file = { number, path, fd: openSync(path, 'w+', 0o600), bytes: 0, users: 0 };
     this.#current = file;
     if (current?.users === 0) this.#delete(current);
     return file;

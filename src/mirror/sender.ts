@@ -32,7 +32,7 @@ import {
 } from './link/messages.ts';
 import { pack, PACKED_HEADER_BYTES, packSync, writePackedHeader } from './link/packed.ts';
 import type { LinkIdentity } from './link/tls.ts';
-import { Backlog } from './sender-backlog.ts';
+import { Backlog, type BacklogSuccession } from './sender-backlog.ts';
 import { type DiskSpace, type SpaceAlert, SpaceGuard } from './disk-space.ts';
 import { type Compression, LINK_SAMPLE_BYTES_MIN, Packer, type PackerStatus } from './packer.ts';
 import { Throttle } from './throttle.ts';
@@ -51,7 +51,9 @@ export interface SenderOptions {
   readonly firstSequence: number;
   /** The clean end of another stream from which this one carries on; its sequence is one lower. */
   readonly base: StreamPosition | null;
-  /** Emptied at the start. */
+  /** Lets another process go on with the stream, or goes on with that of another one. */
+  readonly succession?: BacklogSuccession | undefined;
+  /** Emptied at the start of a stream. */
   readonly spillDirectory: string;
   readonly spillBytesMax: number;
   /** Which acknowledgement of a commit somebody waits for. */
@@ -162,7 +164,7 @@ export class Sender {
     this.#handlers = handlers;
     this.#logger = logger;
     this.#clock = clock;
-    const { ring, firstSequence, spillDirectory, spillBytesMax } = options;
+    const { ring, firstSequence, spillDirectory, spillBytesMax, succession } = options;
     this.#throttle = new Throttle(clock);
     this.#packer = new Packer(options.compression);
     const onLost = (reason: string): void => this.#lost(reason);
@@ -170,7 +172,15 @@ export class Sender {
     const mode = options.base === null ? 'dropping' : 'holding';
     const onAlert = (alert: SpaceAlert): void => handlers.onSpaceLow(alert);
     const space = new SpaceGuard({ path: spillDirectory, onAlert, read: options.readDiskSpace });
-    const backlogOptions = { ring, space, firstSequence, spillDirectory, spillBytesMax, onLost };
+    const backlogOptions = {
+      ring,
+      space,
+      firstSequence,
+      spillDirectory,
+      spillBytesMax,
+      succession,
+      onLost,
+    };
     this.#backlog = new Backlog(backlogOptions, mode);
     this.#link = new LinkClient(
       {
