@@ -4,18 +4,23 @@
 import { type MessagePort, parentPort, receiveMessageOnPort } from 'node:worker_threads';
 import { flushCompileCache } from 'node:module';
 import { present } from '../core/assert.ts';
-import { type RingMemory, RingProducer } from '../core/byte-ring.ts';
+import { RingProducer } from '../core/byte-ring.ts';
 import { messageOf } from '../core/errors.ts';
 import { ScanPace } from '../core/scan-pace.ts';
+import { DescriptorStore, type StoreSockets } from '../linux/descriptor-store.ts';
 import { Capture } from './capture.ts';
 import { CommitGate } from './commit-gate.ts';
 import { Driver } from './driver.ts';
 import { InodeTable } from './inode-table.ts';
+import { Intent } from './intent.ts';
 import { Lease, type LeaseSource } from './lease.ts';
 import { Mount } from './mount.ts';
 import { Patterns } from './patterns.ts';
 import type { NeededRange } from './scan-contents.ts';
 import { type ScanPlan, type ScanProgress, Scanner } from './scanner.ts';
+import { restoreTables } from './restore.ts';
+import { SharedState } from './shared-state.ts';
+import { MountLog, StateLog } from './state-log.ts';
 import { isolateThread } from './thread-rights.ts';
 import { Verifier } from './verifier.ts';
 
@@ -38,7 +43,13 @@ export interface CaptureDirectory {
 
 export interface CaptureThreadData {
   readonly directories: readonly CaptureDirectory[];
-  readonly ring: RingMemory;
+  /** Descriptor of the {@link SharedState}. */
+  readonly memory: number;
+  readonly store: StoreSockets;
+  /** Wake-ups of the ring. */
+  readonly ringControl: SharedArrayBuffer;
+  /** Another process served the directories before and has died: go on in its place. */
+  readonly takesOver: boolean;
   readonly gate: SharedArrayBuffer;
   /** See {@link ScanPace}. */
   readonly pace: SharedArrayBuffer;
@@ -76,6 +87,8 @@ export type CaptureReport =
    */
   | { readonly type: 'mark'; readonly sequence: number; readonly wallMs: number }
   | { readonly type: 'verify'; readonly progress: ScanProgress; readonly finished: boolean }
+  /** Only a part of what a process that died was recording is in the stream. */
+  | { readonly type: 'scanNeeded' }
   /** Every directory has been unmounted; `sequence` is the last record's. */
   | { readonly type: 'ended'; readonly sequence: number }
   | { readonly type: 'failed'; readonly message: string };
@@ -87,6 +100,7 @@ class CaptureThread {
   readonly #capture: Capture;
   readonly #pace: ScanPace;
   readonly #driver: Driver;
+  readonly #log: StateLog;
   #scanner: Scanner | undefined;
   #nextScanStepMs = 0;
   #verifier: Verifier | undefined;
@@ -96,25 +110,33 @@ class CaptureThread {
   constructor(data: CaptureThreadData, port: MessagePort) {
     this.#port = port;
     this.#doorbell = new Int32Array(data.doorbell);
-    this.#capture = new Capture(new RingProducer(data.ring), data.epoch, data.firstSequence);
-    this.#capture.enabled = data.enabled;
+    const state = SharedState.open(data.memory);
+    const ring = new RingProducer(state.ring(data.ringControl));
+    this.#log = new StateLog(state);
+    this.#capture = new Capture(ring, data.epoch, data.firstSequence, state.words);
     this.#pace = new ScanPace(data.pace);
     const gate = new CommitGate(data.gate);
-    this.#mounts = data.directories.map(
-      (entry, index) =>
-        new Mount({
-          index,
-          directory: entry.directory,
-          fuseFd: entry.fuseFd,
-          inodes: new InodeTable(
-            entry.rootFd,
-            new Patterns(entry.include, entry.exclude),
-            DESCRIPTORS_MAX,
-          ),
-          capture: this.#capture,
-          gate,
-        }),
-    );
+    const store = new DescriptorStore(data.store);
+    this.#mounts = data.directories.map((entry, index) => {
+      const log = new MountLog(this.#log, state, index);
+      const patterns = new Patterns(entry.include, entry.exclude);
+      return new Mount({
+        index,
+        directory: entry.directory,
+        fuseFd: entry.fuseFd,
+        inodes: new InodeTable(entry.rootFd, patterns, DESCRIPTORS_MAX, log),
+        capture: this.#capture,
+        gate,
+        log,
+        store,
+        intent: new Intent(state, index),
+      });
+    });
+    this.#capture.onPartial = () => {
+      for (const mount of this.#mounts) mount.intent.notePartial();
+    };
+    if (data.takesOver) this.#takeOver(store);
+    else this.#capture.enabled = data.enabled;
     this.#driver = new Driver({
       mounts: this.#mounts,
       capture: this.#capture,
@@ -123,6 +145,13 @@ class CaptureThread {
       // Records that are complete must reach the sender also while this thread waits.
       lease: Lease.open(data.lease, () => this.#capture.ring.wake()),
     });
+    if (data.takesOver) this.#driver.resend();
+  }
+
+  /** Becomes what the process before was, as far as applications can tell. */
+  #takeOver(store: DescriptorStore): void {
+    restoreTables(this.#log, this.#mounts, store);
+    for (const { intent } of this.#mounts) intent.inherit(this.#capture.sequence);
   }
 
   run(): void {
@@ -131,6 +160,7 @@ class CaptureThread {
       const served = this.#driver.serve(64);
       if (Atomics.exchange(this.#doorbell, 0, 0) !== 0) this.#takeMessages();
       const scanned = this.#scanStep();
+      this.#keepLog();
       this.#verifyStep();
       if (served === 0 && !scanned) this.#driver.idle(this.#patienceMs);
     }
@@ -139,6 +169,25 @@ class CaptureThread {
     for (const mount of this.#mounts) mount.close();
     this.#capture.ring.wake();
     this.#report({ type: 'ended', sequence: this.#capture.sequence });
+  }
+
+  /** Between operations: what the log has to be spared of, and what a successor owes the standby. */
+  #keepLog(): void {
+    this.#log.flush();
+    if (this.#log.isBloated) {
+      this.#log.rewrite(
+        this.#mounts.map(({ index, inodes, handles }) => ({
+          index,
+          nodes: () => inodes.nodes(),
+          handles: () => handles.entries(),
+        })),
+      );
+    }
+    for (const { intent } of this.#mounts) {
+      if (!intent.needsScan) continue;
+      intent.needsScan = false;
+      this.#report({ type: 'scanNeeded' });
+    }
   }
 
   #takeMessages(): void {

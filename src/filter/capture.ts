@@ -23,6 +23,7 @@ import {
 } from '../journal/record.ts';
 import { packDevice, type Stat } from '../linux/stat.ts';
 import { ChangedExtents } from './changed-extents.ts';
+import { word } from './shared-state.ts';
 
 /** What the next record will say. Reset by {@link Capture.draft}; sizes and offsets in bytes. */
 export class RecordDraft {
@@ -41,26 +42,63 @@ export class RecordDraft {
 }
 
 export class Capture {
-  /** Off until a standby wants the stream; then nothing is recorded and nothing waits. */
-  enabled = false;
-  /** A first copy or resync is under way. */
-  duringScan = false;
   /** Counts the points at which the stream was marked (see journal/marks.ts). */
   period = 0;
   /** Contents changed since the stream was marked. */
   readonly changed = new ChangedExtents();
+  /** Records are not made: those of the operation under way are in the ring already. */
+  muted = false;
+  /** Called when some records of an operation have to become visible before the others. */
+  onPartial: () => void = () => undefined;
+  #enabled = false;
+  #duringScan = false;
+  readonly #flags: Int32Array;
   readonly ring: RingProducer;
   readonly #buffer: Buffer;
   readonly #epoch: number;
   readonly #draft = new RecordDraft();
   #sequence: number;
 
-  /** `firstSequence` is the sequence of the first record. */
-  constructor(ring: RingProducer, epoch: number, firstSequence: number) {
+  /**
+   * `firstSequence` is the sequence of the first record. `flags`: words of the shared state (`word`),
+   * where a successor finds whether it has to record.
+   */
+  constructor(
+    ring: RingProducer,
+    epoch: number,
+    firstSequence: number,
+    flags: Int32Array = new Int32Array(word.scanning + 1),
+  ) {
+    this.#flags = flags;
+    this.#enabled = flags[word.enabled] === 1;
+    this.#duringScan = flags[word.scanning] === 1;
     this.ring = ring;
     this.#buffer = Buffer.from(ring.bytes.buffer);
     this.#epoch = epoch;
     this.#sequence = firstSequence - 1;
+  }
+
+  /** Off until a standby wants the stream; then nothing is recorded and nothing waits. */
+  get enabled(): boolean {
+    return this.#enabled;
+  }
+  set enabled(enabled: boolean) {
+    this.#enabled = enabled;
+    Atomics.store(this.#flags, word.enabled, enabled ? 1 : 0);
+  }
+
+  /** A first copy or resync is under way. */
+  get duringScan(): boolean {
+    return this.#duringScan;
+  }
+  set duringScan(duringScan: boolean) {
+    this.#duringScan = duringScan;
+    if (duringScan) Atomics.store(this.#flags, word.scanning, 1);
+  }
+
+  /** No scan is owed to the standby any more: its end is in the ring, or it was given up. */
+  endScan(): void {
+    Atomics.store(this.#flags, word.scanning, 0);
   }
 
   /** Sequence of the last record. */
@@ -93,6 +131,7 @@ export class Capture {
     assert(payloadBytes <= PAYLOAD_BYTES_MAX, 'a record payload is within its limit');
     const bytes = HEADER_BYTES + payloadBytes + 2 * PATH_BYTES_MAX + 8;
     let at = this.ring.reserve(bytes);
+    if (at < 0 && this.ring.isHolding) this.onPartial();
     while (at < 0) {
       this.ring.waitForRoom(bytes, 1000);
       at = this.ring.reserve(bytes);
@@ -100,8 +139,12 @@ export class Capture {
     return at + HEADER_BYTES;
   }
 
-  /** Publishes the draft; its payload is already at `payloadAt`, as {@link room} returned. */
+  /**
+   * Publishes the draft; its payload is already at `payloadAt`, as {@link room} returned. The sender sees
+   * it when the ring is flushed, which happens before an answer and at every wake-up.
+   */
   publish(payloadAt: number): void {
+    if (this.muted) return;
     const draft = this.#draft;
     const at = payloadAt - HEADER_BYTES;
     const view = this.ring.view;
@@ -130,7 +173,7 @@ export class Capture {
     const length = HEADER_BYTES + draft.payloadLength + pathLength + path2Length;
     const total = padded(length);
     if (total > length) this.ring.bytes.fill(0, at + length, at + total);
-    this.ring.commit(total);
+    this.ring.hold(total);
   }
 
   /** Publishes a draft that has no payload. */

@@ -17,6 +17,9 @@ import {
 import type { Lease } from './lease.ts';
 import type { Node } from './node.ts';
 
+/** Bit of the high half of a request's number: it was read before by a process that is gone. */
+export const RESENT = 0x8000_0000 | 0;
+
 const REPLY_BYTES = OUT_HEADER_BYTES + MAX_WRITE_BYTES + 4096;
 /** Everything goes through this kernel's cache, so what it knows stays true. */
 const VALID_SECONDS = 86_400;
@@ -57,6 +60,11 @@ export class Request {
     this.nodeid = u53(view, at + inHeader.nodeid);
     this.uid = view.getUint32(at + inHeader.uid, true);
     this.gid = view.getUint32(at + inHeader.gid, true);
+  }
+
+  /** It was read before, by a process that died without answering. */
+  get isResent(): boolean {
+    return this.uniqueHigh >= 0x8000_0000;
   }
 
   /** Offset of the body within `bytes`. */
@@ -107,6 +115,8 @@ export class FuseChannel {
   readonly fd: number;
   /** Told of every negative errno that is answered. */
   onError: ((result: number) => void) | undefined;
+  /** Called before every answer: what the operation did must be kept by then. */
+  beforeReply: (request: Request) => void = () => undefined;
   /** Set while an operation is served whose success may only be told with a valid lease. */
   lease: Lease | undefined;
   readonly #reply = new Uint8Array(new ArrayBuffer(REPLY_BYTES));
@@ -148,6 +158,7 @@ export class FuseChannel {
   }
 
   #send(request: Request, error: number, bytes: number): void {
+    this.beforeReply(request);
     const length = OUT_HEADER_BYTES + bytes;
     this.#view.setUint32(0, length, true);
     this.#view.setInt32(4, error, true);

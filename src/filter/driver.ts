@@ -7,6 +7,7 @@ import { assert } from '../core/assert.ts';
 import { PATH_BYTES_MAX } from '../journal/record.ts';
 import { errno, O, POLLIN } from '../linux/constants.ts';
 import { addressOf, sys } from '../linux/libc.ts';
+import { populate } from '../linux/shared-memory.ts';
 import type { Capture } from './capture.ts';
 import { Request } from './channel.ts';
 import { MAX_WRITE_BYTES, op, openIn } from './fuse-protocol.ts';
@@ -19,6 +20,7 @@ import * as io from './operations/io.ts';
 import * as lookup from './operations/lookup.ts';
 import * as namespace from './operations/namespace.ts';
 import * as open from './operations/open.ts';
+import { answerSettled } from './operations/settled.ts';
 import { rename } from './operations/rename.ts';
 import * as xattr from './operations/xattr.ts';
 
@@ -26,6 +28,10 @@ const REQUEST_BYTES = MAX_WRITE_BYTES + 4096;
 /** Room for a request and for the paths behind the data of a write. */
 const RESERVE_BYTES = REQUEST_BYTES + 2 * PATH_BYTES_MAX + 8;
 const ENOTTY = 25;
+/** FUSE_NOTIFY_RESEND (Linux 6.9): requests that were read and not answered come again. */
+const NOTIFY_RESEND = 7;
+/** Pages of the ring are made present in steps of so many bytes (a power of two). */
+const POPULATE_SHIFT = 21;
 
 type Operation = (mount: Mount, request: Request) => void;
 
@@ -122,12 +128,16 @@ export class Driver {
   readonly #wakeFd: number;
   readonly #lease: Lease | undefined;
   readonly #drain = Buffer.alloc(8);
+  /** Per 2 MiB of the ring: its pages are present. */
+  readonly #populated: Uint8Array;
 
   constructor(options: DriverOptions) {
     this.#live = [...options.mounts];
     this.#capture = options.capture;
     this.#inRing = new Request(options.capture.ring.bytes, options.capture.ring.view);
-    const spare = new Uint8Array(new ArrayBuffer(REQUEST_BYTES));
+    this.#populated = new Uint8Array((options.capture.ring.capacity >>> POPULATE_SHIFT) + 1);
+    // Its pages have to be there as well: see `#populate`.
+    const spare = new Uint8Array(new ArrayBuffer(REQUEST_BYTES)).fill(1);
     this.#spare = new Request(spare, new DataView(spare.buffer));
     this.#spinMs = options.spinMicroseconds / 1000;
     this.#wakeFd = options.wakeFd;
@@ -139,6 +149,24 @@ export class Driver {
   /** False when every directory has been unmounted. */
   get alive(): boolean {
     return this.#live.length > 0;
+  }
+
+  /**
+   * Asks the kernel for the requests that another process read and did not answer. To be called before the
+   * first request is read: they come before all others, and marked.
+   */
+  resend(): void {
+    const bytes = new Uint8Array(new ArrayBuffer(16));
+    const view = new DataView(bytes.buffer);
+    view.setUint32(0, 16, true);
+    view.setInt32(4, NOTIFY_RESEND, true);
+    for (const { channel } of this.#live) {
+      const written = sys.write(channel.fd, bytes, 16);
+      assert(
+        written === 16 || written === -errno.ENODEV || written === -errno.ENOTCONN,
+        `the kernel sends requests again (${written})`,
+      );
+    }
   }
 
   /** Serves what is there, at most `limit` requests; the number served. */
@@ -165,6 +193,7 @@ export class Driver {
     const at = this.#capture.ring.reserve(RESERVE_BYTES);
     const request = at >= 0 ? this.#inRing : this.#spare;
     const from = Math.max(at, 0);
+    if (at >= 0) this.#populate(request, at);
     const length = sys.read(mount.channel.fd, request.addressAt(from), REQUEST_BYTES);
     if (length > 0) {
       request.load(from, length);
@@ -179,9 +208,35 @@ export class Driver {
     return -1;
   }
 
+  /**
+   * A process that is killed while the kernel hands a request to absent pages would take the request with
+   * it: the application would get an error.
+   */
+  #populate(request: Request, at: number): void {
+    const first = at >>> POPULATE_SHIFT;
+    const last = (at + REQUEST_BYTES) >>> POPULATE_SHIFT;
+    if (this.#populated[first] === 1 && this.#populated[last] === 1) return;
+    const { capacity } = this.#capture.ring;
+    for (const step of [first, last]) {
+      const from = step << POPULATE_SHIFT;
+      const bytes = Math.min(1 << POPULATE_SHIFT, capacity - from);
+      if (bytes > 0) populate(request.addressAt(from), bytes);
+      this.#populated[step] = 1;
+    }
+  }
+
   #dispatch(mount: Mount, request: Request): void {
+    this.#perform(mount, request);
+    this.#capture.muted = false;
+    // Of those that have no answer.
+    this.#capture.ring.flush();
+    mount.log.flush();
+  }
+
+  #perform(mount: Mount, request: Request): void {
     const operation = table[request.opcode];
     if (operation === undefined) mount.channel.result(request, -errno.ENOSYS);
+    else if (request.isResent && answerSettled(mount, request)) return;
     else if (this.#lease !== undefined && needsLease(request))
       this.#serveWithLease(this.#lease, operation, mount, request);
     else operation(mount, request);

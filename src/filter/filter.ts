@@ -1,8 +1,10 @@
 // The filter driver as the rest of the process sees it: mounts over the protected directories, runs
 // the capture thread and its helpers, unmounts.
-import { createRing, type RingMemory } from '../core/byte-ring.ts';
+import { createRingControl, RingConsumer, type RingMemory } from '../core/byte-ring.ts';
+import { assert, present } from '../core/assert.ts';
 import { UnderstudyError } from '../core/errors.ts';
 import { ScanPace } from '../core/scan-pace.ts';
+import { createStoreSockets, type StoreSockets } from '../linux/descriptor-store.ts';
 import { AT, errno, errnoName, MNT, MS, O } from '../linux/constants.ts';
 import { addressOf, cstring, sys } from '../linux/libc.ts';
 import { Stat } from '../linux/stat.ts';
@@ -12,6 +14,8 @@ import { FilterThreads } from './filter-threads.ts';
 import { createLeaseSource, Lease, type LeaseSource } from './lease.ts';
 import type { NeededRange } from './scan-contents.ts';
 import type { ScanPlan, ScanProgress } from './scanner.ts';
+import { lastSequenceIn } from './ring-recovery.ts';
+import { mountBase, mountInfo, mountWord, SharedState, word } from './shared-state.ts';
 
 const NUDGE_INTERVAL_MS = 20;
 const EFD_NONBLOCK_CLOEXEC = 0o2004000;
@@ -24,6 +28,17 @@ export interface FilterDirectory {
   readonly dir: string;
   readonly include: readonly string[];
   readonly exclude: readonly string[];
+}
+
+/** Descriptors of a filter by which it can be succeeded; numbers of whichever process is meant. */
+export interface FilterDescriptors {
+  /** Of the {@link SharedState}. */
+  readonly memory: number;
+  /** Both ends of the store of files without a name. */
+  readonly store: number;
+  readonly storeEnd: number;
+  /** In the order of the directories. */
+  readonly directories: readonly { readonly rootFd: number; readonly fuseFd: number }[];
 }
 
 export interface FilterOptions {
@@ -45,6 +60,11 @@ export interface FilterOptions {
   readonly leaseFile: string | null;
   /** Threads that were started in advance; without them the filter starts its own. */
   readonly threads?: FilterThreads | undefined;
+  /**
+   * The mounts of another process that has died, to go on with them; descriptors of this process. What
+   * the stream is, is then known from there: `captureFromStart`, `firstSequence`, `ringBytes` do not count.
+   */
+  readonly takeOver?: FilterDescriptors | undefined;
 }
 
 export interface FilterListener {
@@ -53,6 +73,8 @@ export interface FilterListener {
   onVerify(progress: ScanProgress, finished: boolean): void;
   /** Answer to {@link Filter.mark}; see CaptureReport. */
   onMark(point: { readonly sequence: number; readonly wallMs: number }): void;
+  /** The stream lacks a part of what a process that died was recording: compare once more. */
+  onScanNeeded?(): void;
   /** Every directory was unmounted. */
   onEnded(lastSequence: number): void;
   /** The capture thread broke; the process must end. */
@@ -64,6 +86,11 @@ export class Filter {
   readonly commits: CommitReleaser;
   /** How far a scan may be ahead: the sender's to set. */
   readonly scanPace = new ScanPace();
+  /** What a successor finds. */
+  readonly state: SharedState;
+  readonly #sockets: StoreSockets;
+  readonly #ringControl = createRingControl();
+  readonly #firstSequence: number;
   readonly #options: FilterOptions;
   readonly #leaseSource: LeaseSource | null;
   readonly #lease: Lease | undefined;
@@ -78,10 +105,22 @@ export class Filter {
   /** What broke the threads before anybody listened. */
   #early: string | undefined;
 
-  /** Errors: SHARED_CELLS_UNAVAILABLE when there is no such lease file. */
+  /**
+   * Errors: SHARED_CELLS_UNAVAILABLE when there is no such lease file, SHARED_MEMORY_UNAVAILABLE,
+   * TAKEOVER_IMPOSSIBLE.
+   */
   constructor(options: FilterOptions) {
     this.#options = options;
-    this.ring = createRing(options.ringBytes);
+    const { takeOver } = options;
+    this.state =
+      takeOver === undefined
+        ? SharedState.create(options.group, options.ringBytes)
+        : openState(takeOver, options);
+    this.#sockets = takeOver ?? makeSockets();
+    this.ring = this.state.ring(this.#ringControl);
+    if (takeOver === undefined) new RingConsumer(this.ring).note = options.firstSequence;
+    this.#firstSequence =
+      takeOver === undefined ? options.firstSequence : lastSequenceIn(this.ring) + 1;
     this.#leaseSource = createLeaseSource(options.leaseFile);
     this.#lease = Lease.open(this.#leaseSource);
     this.#threads = options.threads ?? new FilterThreads((message) => (this.#early = message));
@@ -95,6 +134,11 @@ export class Filter {
    * On failure nothing stays mounted. Errors: MOUNT_FAILED, FUSE_UNAVAILABLE, DIRECTORY_UNREADABLE.
    */
   async start(listener: FilterListener): Promise<void> {
+    if (this.#options.takeOver !== undefined) {
+      this.#adopt(this.#options.takeOver);
+      await this.#startThreads(listener);
+      return;
+    }
     try {
       for (const directory of this.#options.directories)
         this.#directories.push(this.#mount(directory));
@@ -103,6 +147,33 @@ export class Filter {
       throw thrown;
     }
     await this.#startThreads(listener);
+  }
+
+  /** The mounts are there already, and requests wait. */
+  #adopt({ directories }: FilterDescriptors): void {
+    this.#options.directories.forEach(({ dir, include, exclude }, index) => {
+      const held = present(directories[index], 'the descriptors of a directory');
+      this.#directories.push({ directory: dir, include, exclude, ...held });
+      this.#mounted.add(dir);
+    });
+  }
+
+  /** By these another process can go on when this one dies; undefined where the kernel is too old. */
+  get descriptors(): FilterDescriptors | undefined {
+    const { words, isUsable, fd } = this.state;
+    const isAgreed = this.#directories.every((_, index) => {
+      const info = words[mountBase(index) + mountWord.info] ?? 0;
+      return (info & mountInfo.initialised) !== 0 && (info & mountInfo.resend) !== 0;
+    });
+    if (!isUsable || !isAgreed || this.#directories.length === 0) return undefined;
+    const directories = this.#directories.map(({ rootFd, fuseFd }) => ({ rootFd, fuseFd }));
+    const { store, storeEnd } = this.#sockets;
+    return { memory: fd, store, storeEnd, directories };
+  }
+
+  /** A scan was begun by a process before this one, and its end is not in the stream. */
+  get owesScan(): boolean {
+    return this.#options.takeOver !== undefined && this.state.words[word.scanning] === 1;
   }
 
   #mount(directory: FilterDirectory): CaptureDirectory {
@@ -157,10 +228,13 @@ export class Filter {
     if (this.#early !== undefined) throw new Error(this.#early);
     const data = {
       directories: this.#directories,
-      ring: this.ring,
       pace: this.scanPace.memory,
+      memory: this.state.fd,
+      store: { store: this.#sockets.store, storeEnd: this.#sockets.storeEnd },
+      ringControl: this.#ringControl,
+      takesOver: this.#options.takeOver !== undefined,
       epoch: this.#options.epoch,
-      firstSequence: this.#options.firstSequence,
+      firstSequence: this.#firstSequence,
       enabled: this.#options.captureFromStart,
       doorbell: this.#doorbell.buffer as SharedArrayBuffer,
       wakeFd: this.#wakeFd,
@@ -271,14 +345,39 @@ export class Filter {
       sys.close(fuseFd);
       sys.close(rootFd);
     }
+    sys.close(this.state.fd);
+    sys.close(this.#sockets.store);
+    sys.close(this.#sockets.storeEnd);
     sys.close(this.#wakeFd);
   }
+}
+
+function makeSockets(): StoreSockets {
+  const sockets = createStoreSockets();
+  assert(typeof sockets !== 'number', `there are sockets (${String(sockets)})`);
+  return sockets;
+}
+
+/** The state of another process. Errors: TAKEOVER_IMPOSSIBLE. */
+function openState(
+  { memory, directories }: FilterDescriptors,
+  options: FilterOptions,
+): SharedState {
+  const state = SharedState.open(memory);
+  if (!state.isUsable || directories.length !== options.directories.length) {
+    throw new UnderstudyError(
+      'TAKEOVER_IMPOSSIBLE',
+      `another process of group ${options.group} left a state that this version cannot go on from: the directories are mounted anew`,
+    );
+  }
+  return state;
 }
 
 function dispatch(report: CaptureReport, listener: FilterListener): void {
   if (report.type === 'scan') listener.onScan(report.progress, report.finished);
   else if (report.type === 'verify') listener.onVerify(report.progress, report.finished);
   else if (report.type === 'mark') listener.onMark(report);
+  else if (report.type === 'scanNeeded') listener.onScanNeeded?.();
   else if (report.type === 'ended') listener.onEnded(report.sequence);
   else if (report.type === 'failed') listener.onFailed(report.message);
 }

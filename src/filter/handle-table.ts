@@ -5,16 +5,30 @@ import type { Node } from './node.ts';
 export class Handle {
   readonly node: Node;
   readonly fd: number;
+  /** What it was opened with underneath. */
+  readonly flags: number;
   /** Reads and writes bypass the driver. */
   readonly passthrough: boolean;
   /** Directories: entries read but not yet given to the kernel. */
   listing: Listing | undefined;
 
-  constructor(node: Node, fd: number, passthrough: boolean) {
+  constructor(node: Node, fd: number, flags: number, passthrough: boolean) {
     this.node = node;
     this.fd = fd;
+    this.flags = flags;
     this.passthrough = passthrough;
   }
+
+  /** It is open to list a directory. */
+  get isListing(): boolean {
+    return this.node.isDirectory;
+  }
+}
+
+/** Where the table notes for a successor what is open. */
+export interface HandleLog {
+  opened(fh: number, handle: Handle): void;
+  closed(fh: number): void;
 }
 
 /** Buffer of getdents64 entries; `offset` cookies are opaque 64-bit values of the file system. */
@@ -33,13 +47,30 @@ export interface Listing {
 
 export class HandleTable {
   readonly #handles: (Handle | undefined)[] = [];
-  readonly #free: number[] = [];
+  #free: number[] = [];
+  readonly #log: HandleLog;
+
+  constructor(log: HandleLog) {
+    this.#log = log;
+  }
 
   /** Returns the number for the kernel. */
   add(handle: Handle): number {
     const fh = this.#free.pop() ?? this.#handles.length;
     this.#handles[fh] = handle;
+    this.#log.opened(fh, handle);
     return fh;
+  }
+
+  /** Puts back handles that the kernel has from another process, by their numbers. */
+  restore(handles: ReadonlyMap<number, Handle>): void {
+    for (const [fh, handle] of handles) this.#handles[fh] = handle;
+    this.#free = [];
+    for (let fh = this.#handles.length - 1; fh >= 0; fh -= 1) {
+      if (this.#handles[fh] !== undefined) continue;
+      this.#handles[fh] = undefined;
+      this.#free.push(fh);
+    }
   }
 
   get(fh: number): Handle | undefined {
@@ -51,6 +82,7 @@ export class HandleTable {
     if (handle === undefined) return undefined;
     this.#handles[fh] = undefined;
     this.#free.push(fh);
+    this.#log.closed(fh);
     return handle;
   }
 
@@ -61,5 +93,10 @@ export class HandleTable {
 
   *all(): Generator<Handle> {
     for (const handle of this.#handles) if (handle !== undefined) yield handle;
+  }
+
+  *entries(): Generator<readonly [number, Handle]> {
+    for (const [fh, handle] of this.#handles.entries())
+      if (handle !== undefined) yield [fh, handle];
   }
 }

@@ -19,6 +19,16 @@ import type { Patterns } from './patterns.ts';
 /** Result of {@link InodeTable.lookup} when it is not a node: a negative errno. */
 export type LookupResult = Node | number;
 
+/** Where the table notes for a successor what the kernel knows: see state-log.ts. */
+export interface NodeLog {
+  told(node: Node): void;
+  nameAdded(node: Node, parent: Node, name: string): void;
+  nameDropped(node: Node, parent: Node, name: string): void;
+  gone(node: Node): void;
+  deleted(node: Node): void;
+  orphan(node: Node, isOne: boolean): void;
+}
+
 /** Where a name is, or would be. */
 export interface ChildPath {
   /** Relative to the protected directory. */
@@ -34,6 +44,9 @@ export class InodeTable {
   /** Result of the last lookup or refresh. */
   readonly stat = new Stat();
   readonly descriptors: Descriptors;
+  /** Nothing is collected: what is put back refers to what comes later. */
+  restoring = false;
+  readonly #log: NodeLog;
   readonly #nodes = new Map<number, Node>();
   readonly #rootDevice: number;
   /** Bytes of the longest path that was ever asked for. */
@@ -42,7 +55,8 @@ export class InodeTable {
   #pathEpoch = 0;
 
   /** `rootFd`: descriptor of the protected directory, opened before the filter is mounted on it. */
-  constructor(rootFd: number, patterns: Patterns, descriptorsMax: number) {
+  constructor(rootFd: number, patterns: Patterns, descriptorsMax: number, log: NodeLog) {
+    this.#log = log;
     this.rootFd = rootFd;
     this.patterns = patterns;
     this.descriptors = new Descriptors(rootFd, descriptorsMax);
@@ -114,12 +128,36 @@ export class InodeTable {
     node.wideHandle = identity.wideHandle;
     if (previous !== undefined) this.#replace(previous, node);
     this.#nodes.set(node.nodeid, node);
+    if (node.lookups > 0) this.#log.told(node);
     return node;
+  }
+
+  /** Every known object. */
+  nodes(): Iterable<Node> {
+    return this.#nodes.values();
+  }
+
+  /** The kernel is being told of `node`: it holds one more reference. */
+  told(node: Node): void {
+    node.lookups += 1;
+    this.#log.told(node);
+  }
+
+  /** Puts back a node that another process knew. */
+  restore(node: Node): void {
+    this.#nodes.set(node.nodeid, node);
+  }
+
+  /** Removes what was put back and turned out to be gone, or not to be referred to. */
+  remove(node: Node): void {
+    if (this.#nodes.get(node.nodeid) === node) this.#nodes.delete(node.nodeid);
+    this.#dropNames(node);
   }
 
   /** An inode number came back: the kernel's references to the dead object count down on the new one. */
   #replace(previous: Node, node: Node): void {
     node.lookups = previous.lookups;
+    this.#log.gone(previous);
     this.descriptors.drop(previous);
     this.#dropNames(previous);
   }
@@ -147,6 +185,7 @@ export class InodeTable {
     if (node.parent !== undefined && node.isDirectory) {
       // A directory has one name: the one known before is not true any more.
       const before = node.parent;
+      this.#log.nameDropped(node, before, node.name);
       node.parent = parent;
       node.name = name;
       this.#pathEpoch += 1;
@@ -157,6 +196,7 @@ export class InodeTable {
     } else {
       (node.others ??= []).push({ parent, name });
     }
+    this.#log.nameAdded(node, parent, name);
     node.forgetPath();
   }
 
@@ -175,6 +215,7 @@ export class InodeTable {
   /** The node lost a name. */
   dropName(node: Node, parent: Node, name: string): void {
     if (!node.isNamed(parent, name)) return;
+    this.#log.nameDropped(node, parent, name);
     if (node.parent === parent && node.name === name) {
       const next = node.others?.shift();
       node.parent = next?.parent;
@@ -191,6 +232,8 @@ export class InodeTable {
   /** The node's name `from` is `to` now. */
   moveName(node: Node, from: NodeName, to: NodeName): void {
     if (!node.isNamed(from.parent, from.name)) return this.addName(node, to.parent, to.name);
+    this.#log.nameDropped(node, from.parent, from.name);
+    this.#log.nameAdded(node, to.parent, to.name);
     if (node.isDirectory) this.#pathEpoch += 1;
     to.parent.children += 1;
     if (node.parent === from.parent && node.name === from.name) {
@@ -220,6 +263,14 @@ export class InodeTable {
   setDeleted(node: Node): void {
     this.#dropNames(node);
     node.deleted = true;
+    this.#log.deleted(node);
+  }
+
+  /** The standby knows the node by this path, or by its names again (undefined). */
+  setOrphan(node: Node, path: string | undefined): void {
+    if (node.orphanPath === path) return;
+    node.orphanPath = path;
+    this.#log.orphan(node, path !== undefined);
   }
 
   /** Takes back `count` kernel references. */
@@ -233,8 +284,9 @@ export class InodeTable {
   /** Drops a node that nobody refers to any more. */
   collect(node: Node): void {
     if (node.lookups > 0 || node.children > 0 || node.opens > 0 || node.pins > 0) return;
-    if (node === this.root) return;
+    if (node === this.root || this.restoring) return;
     if (this.#nodes.get(node.nodeid) === node) this.#nodes.delete(node.nodeid);
+    this.#log.gone(node);
     this.descriptors.drop(node);
     this.#dropNames(node);
   }

@@ -1,13 +1,17 @@
 // One protected directory under the filter: its connection, tables and the shared capture.
 // The operation families in `operations/` work on this.
 import type { Capture } from './capture.ts';
-import { FuseChannel, type Request } from './channel.ts';
+import { FuseChannel, type Request, RESENT } from './channel.ts';
 import type { CommitGate } from './commit-gate.ts';
 import { HandleTable } from './handle-table.ts';
+import type { Intent, Noted } from './intent.ts';
 import type { InodeTable } from './inode-table.ts';
 import type { Node } from './node.ts';
-import { completeNames } from './names.ts';
+import { completeNames, restoreNode } from './names.ts';
 import type { RevisitedByScan } from './scan-hook.ts';
+import { mountInfo } from './shared-state.ts';
+import type { MountLog } from './state-log.ts';
+import type { DescriptorStore } from '../linux/descriptor-store.ts';
 import { addressOf, sys } from '../linux/libc.ts';
 import { errno } from '../linux/constants.ts';
 import { Stat } from '../linux/stat.ts';
@@ -21,6 +25,9 @@ export interface MountOptions {
   readonly inodes: InodeTable;
   readonly capture: Capture;
   readonly gate: CommitGate;
+  readonly log: MountLog;
+  readonly intent: Intent;
+  readonly store: DescriptorStore;
 }
 
 export class Mount {
@@ -28,9 +35,18 @@ export class Mount {
   readonly directory: string;
   readonly channel: FuseChannel;
   readonly inodes: InodeTable;
-  readonly handles = new HandleTable();
+  readonly handles: HandleTable;
   readonly capture: Capture;
   readonly gate: CommitGate;
+  readonly log: MountLog;
+  readonly intent: Intent;
+  readonly #store: DescriptorStore;
+  /** Another process served this mount before. */
+  isTakenOver = false;
+  /** Number of the request that the other process settled last. */
+  settledBefore: { readonly low: number; readonly high: number } | undefined;
+  /** Number of the handle that the other process gave out last. */
+  lastOpened = -1;
   /** Attributes of the object an operation is about. */
   readonly stat: Stat;
   /** Attributes of its directory, and of a second directory. */
@@ -40,8 +56,6 @@ export class Mount {
   readonly orphans = new Map<Node, string>();
   /** The scan under way, which must hear of moved objects. */
   scanner: RevisitedByScan | undefined;
-  /** The kernel passes reads and writes of unmirrored files through. Known after INIT. */
-  passthrough = false;
   readonly #procPath = Buffer.alloc(64);
   readonly #procAddress = addressOf(this.#procPath);
 
@@ -52,15 +66,78 @@ export class Mount {
     this.inodes = options.inodes;
     this.capture = options.capture;
     this.gate = options.gate;
+    this.log = options.log;
+    this.intent = options.intent;
+    this.#store = options.store;
+    this.handles = new HandleTable(this.log);
     this.channel.onError = (result) => this.gate.noteFault(result);
+    this.channel.beforeReply = (request) => {
+      this.capture.ring.flush();
+      this.log.settle(request.uniqueLow, request.uniqueHigh);
+    };
     this.stat = options.inodes.stat;
   }
 
   /** The node a request is about; answers ESTALE and returns undefined when there is none. */
   node(request: Request): Node | undefined {
-    const node = this.inodes.get(request.nodeid);
+    const node = this.inodes.get(request.nodeid) ?? this.#restored(request.nodeid);
     if (node === undefined) this.channel.result(request, -errno.ESTALE);
     return node;
+  }
+
+  /**
+   * The kernel gives references back one by one now and then, and a successor does not know how many
+   * there are: it may have forgotten an object too early.
+   */
+  #restored(nodeid: number): Node | undefined {
+    if (!this.isTakenOver) return undefined;
+    const node = restoreNode(this.inodes, nodeid);
+    if (node !== undefined) this.inodes.told(node);
+    return node;
+  }
+
+  /**
+   * To be called before an object that is open loses its last name: what is in it must outlive this
+   * process, which alone has it open.
+   */
+  keep(node: Node): void {
+    if (node.opens === 0 || node.isKept) return;
+    const fd = this.inodes.descriptor(node);
+    if (fd >= 0) this.keepOpened(node, fd);
+  }
+
+  keepOpened(node: Node, fd: number): void {
+    const key = { space: this.index, id: node.nodeid, check: node.generation };
+    node.isKept = this.#store.put(key, fd) === 0;
+  }
+
+  /** Nobody has it open any more. */
+  keepNoLonger(node: Node): void {
+    if (!node.isKept) return;
+    node.isKept = false;
+    this.#store.remove(this.index, node.nodeid);
+  }
+
+  /** Whether everything about a request that is asked for again was done but its answer. */
+  isSettled(request: Request): boolean {
+    const settled = this.settledBefore;
+    if (settled === undefined || request.uniqueLow !== settled.low) return false;
+    return (request.uniqueHigh & ~RESENT) === (settled.high & ~RESENT);
+  }
+
+  /** The kernel passes reads and writes of unmirrored files through. Known after INIT. */
+  get passthrough(): boolean {
+    return (this.log.info & mountInfo.passthrough) !== 0;
+  }
+
+  /**
+   * What a process that died noted about this very request, of which nothing is in the tables. From here
+   * to the answer, records that are in the ring already are not made again.
+   */
+  resume(request: Request): Noted | undefined {
+    const noted = this.intent.resume(request, this.capture.sequence);
+    if (noted?.recorded === true) this.capture.muted = true;
+    return noted;
   }
 
   /** Whether changes of `node` go into the stream now. */
@@ -85,7 +162,7 @@ export class Mount {
 
   /** Answers with `fuse_entry_out` for a node whose attributes are in `stat`. */
   replyEntry(request: Request, node: Node): void {
-    node.lookups += 1;
+    this.inodes.told(node);
     this.channel.entry(0, node, this.stat);
     this.channel.success(request, 128);
   }

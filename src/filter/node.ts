@@ -1,5 +1,6 @@
 // One object that the kernel knows by number. What the fields mean together is InodeTable's business.
 import { S } from '../linux/constants.ts';
+import { ROOT_ID } from './fuse-protocol.ts';
 
 /** An entry of a directory. */
 export interface NodeName {
@@ -46,6 +47,10 @@ export class Node {
   passthroughOpens = 0;
   /** `Capture.period` in which a commit brought its times to the disk. */
   timesSyncedIn = -1;
+  /** How far it is in the log: see state-log.ts. */
+  logged = 0;
+  /** It has no name and is kept for a successor: see linux/descriptor-store.ts. */
+  isKept = false;
   /** Directories: whether new entries inherit an ACL; undefined = not looked yet. */
   hasDefaultAcl: boolean | undefined;
   #path = '';
@@ -60,6 +65,10 @@ export class Node {
 
   get isDirectory(): boolean {
     return this.type === S.IFDIR;
+  }
+
+  get isRoot(): boolean {
+    return this.nodeid === ROOT_ID;
   }
 
   /** Number of known names. */

@@ -197,6 +197,7 @@ export class Scanner {
     for (const { mount, node } of this.#directories) this.#unpin(mount, node);
     for (const pending of [...this.#orphans, ...this.#revisits]) this.#unpinName(pending);
     this.#leave();
+    this.#capture.endScan();
   }
 
   #leave(): void {
@@ -228,6 +229,7 @@ export class Scanner {
     this.#leave();
     this.#capture.publishBare();
     this.#capture.ring.wake();
+    this.#capture.endScan();
   }
 
   #pin(node: Node): void {

@@ -19,6 +19,30 @@ export function setUmask(mask: number): void {
   currentUmask = mask;
 }
 
+/** {@link beginMaking}: the object is there, made by a process that died before it could say so. */
+export const ALREADY_MADE = 1;
+
+/**
+ * To be called before an object is made under a name. 0: make it; {@link ALREADY_MADE}: it was made for
+ * this very request, go on as if it had just been; a negative errno: answer that. What is there under the
+ * name afterwards was made by this request, since nothing was there before.
+ */
+export function beginMaking(
+  mount: Mount,
+  request: Request,
+  parentFd: number,
+  nameAddress: number,
+): number {
+  const noted = request.isResent ? mount.resume(request) : undefined;
+  const found = mount.parentStat.at(parentFd, nameAddress);
+  if (noted !== undefined && found === 0) return ALREADY_MADE;
+  mount.capture.muted = false;
+  if (found === 0) return -errno.EEXIST;
+  if (found !== -errno.ENOENT) return found;
+  if (noted === undefined) mount.intent.begin(request, mount.capture.sequence);
+  return 0;
+}
+
 /** What was just created: by name in its directory, or a descriptor when it has no name. */
 interface Created {
   readonly mode: number;
@@ -88,14 +112,19 @@ export function recordCreation(
 
 /** The standby knows the node by a name again, or not at all. */
 export function endOrphan(mount: Mount, node: Node): void {
-  node.orphanPath = undefined;
+  mount.inodes.setOrphan(node, undefined);
   mount.orphans.delete(node);
 }
 
 /** Gives a nameless node its path in the orphan directory. */
 export function makeOrphan(mount: Mount, node: Node): string {
-  const path = `${ORPHAN_DIRECTORY}/${node.nodeid.toString(16)}-${node.generation.toString(16)}`;
-  node.orphanPath = path;
+  const path = orphanPathOf(node.nodeid, node.generation);
+  mount.inodes.setOrphan(node, path);
   mount.orphans.set(node, path);
   return path;
+}
+
+/** Path on the standby of a file that is open but has no name. */
+export function orphanPathOf(nodeid: number, generation: number): string {
+  return `${ORPHAN_DIRECTORY}/${nodeid.toString(16)}-${generation.toString(16)}`;
 }

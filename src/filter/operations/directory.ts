@@ -31,10 +31,15 @@ const D_NAME = 19;
 export function opendir(mount: Mount, request: Request): void {
   const node = mount.node(request);
   if (node === undefined) return;
-  const fd = mount.inodes.open(node, O.RDONLY | O.DIRECTORY | O.CLOEXEC);
+  const flags = O.RDONLY | O.DIRECTORY | O.CLOEXEC;
+  const fd = mount.inodes.open(node, flags);
   if (fd < 0) return mount.channel.result(request, fd);
-  const fh = mount.handles.add(new Handle(node, fd, false));
+  const fh = mount.handles.add(new Handle(node, fd, flags, false));
   node.opens += 1;
+  replyOpendir(mount, request, fh);
+}
+
+export function replyOpendir(mount: Mount, request: Request, fh: number): void {
   const body = mount.channel.body;
   writeU53(body, OUT_HEADER_BYTES + openOut.fh, fh);
   body.setUint32(
@@ -53,6 +58,7 @@ export function releasedir(mount: Mount, request: Request): void {
     if (handle.listing !== undefined && spareListings.length < SPARE_LISTINGS_MAX)
       spareListings.push(handle.listing);
     handle.node.opens -= 1;
+    if (handle.node.opens === 0) mount.keepNoLonger(handle.node);
     mount.inodes.collect(handle.node);
   }
   mount.channel.result(request, 0);
@@ -198,6 +204,6 @@ function addLookup(mount: Mount, handle: Handle, name: string, at: number): void
     mount.channel.bytes.fill(0, OUT_HEADER_BYTES + at, OUT_HEADER_BYTES + at + entryOut.bytes);
     return;
   }
-  found.lookups += 1;
+  mount.inodes.told(found);
   mount.channel.entry(at, found, mount.stat);
 }

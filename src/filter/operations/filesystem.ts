@@ -12,6 +12,7 @@ import {
   OUT_HEADER_BYTES,
 } from '../fuse-protocol.ts';
 import type { Mount } from '../mount.ts';
+import { mountInfo } from '../shared-state.ts';
 
 const PROTOCOL_MAJOR = 7;
 const PROTOCOL_MINOR = 41;
@@ -48,7 +49,10 @@ export function init(mount: Mount, request: Request): void {
     request.bodyBytes + IN_HEADER_BYTES >= IN_HEADER_BYTES + 64 ? request.u32(initIn.flags2) : 0;
   const flags = offered & WANTED;
   const flags2 = (flags & initFlag.INIT_EXT) === 0 ? 0 : offered2 & WANTED2;
-  mount.passthrough = (flags2 & initFlag2.PASSTHROUGH) !== 0;
+  mount.log.info =
+    mountInfo.initialised |
+    ((flags2 & initFlag2.PASSTHROUGH) === 0 ? 0 : mountInfo.passthrough) |
+    ((flags2 & initFlag2.HAS_RESEND) === 0 ? 0 : mountInfo.resend);
   const body = mount.channel.body;
   mount.channel.bytes.fill(0, OUT_HEADER_BYTES, OUT_HEADER_BYTES + initOut.bytes);
   const put = OUT_HEADER_BYTES;

@@ -5,10 +5,18 @@ import { AT, errno, S } from '../../linux/constants.ts';
 import { EMPTY_NAME, sys } from '../../linux/libc.ts';
 import { unpackDevice } from '../../linux/stat.ts';
 import type { Request } from '../channel.ts';
-import { linkIn, mkdirIn, mknodIn } from '../fuse-protocol.ts';
+import { linkIn, mkdirIn, mknodIn, op } from '../fuse-protocol.ts';
 import type { Node, NodeName } from '../node.ts';
 import type { Mount } from '../mount.ts';
-import { adopt, endOrphan, makeOrphan, recordCreation, setUmask } from './creation.ts';
+import {
+  adopt,
+  ALREADY_MADE,
+  beginMaking,
+  endOrphan,
+  makeOrphan,
+  recordCreation,
+  setUmask,
+} from './creation.ts';
 import { isReserved } from './lookup.ts';
 import { Arrival, captureSubtree } from './subtree.ts';
 
@@ -27,7 +35,9 @@ function createNamed(mount: Mount, request: Request, parent: Node, creation: Cre
     return mount.channel.result(request, -errno.EPERM);
   const parentFd = mount.inodes.descriptor(parent);
   if (parentFd < 0) return mount.channel.result(request, parentFd);
-  const made = creation.make(parentFd);
+  const begun = beginMaking(mount, request, parentFd, creation.nameAddress);
+  if (begun < 0) return mount.channel.result(request, begun);
+  const made = begun === ALREADY_MADE ? 0 : creation.make(parentFd);
   if (made < 0) return mount.channel.result(request, made);
   const node = adopt(mount, request, parent, creation);
   if (typeof node === 'number') return mount.channel.result(request, node);
@@ -107,12 +117,11 @@ export function link(mount: Mount, request: Request): void {
   const fd = mount.inodes.descriptor(node);
   const parentFd = mount.inodes.descriptor(parent);
   const nameAddress = request.address(linkIn.bytes);
+  if (fd < 0 || parentFd < 0) return mount.channel.result(request, Math.min(fd, parentFd));
+  const begun = beginMaking(mount, request, parentFd, nameAddress);
+  if (begun < 0) return mount.channel.result(request, begun);
   const result =
-    fd < 0
-      ? fd
-      : parentFd < 0
-        ? parentFd
-        : sys.linkat(fd, EMPTY_NAME, parentFd, nameAddress, AT.EMPTY_PATH);
+    begun === ALREADY_MADE ? 0 : sys.linkat(fd, EMPTY_NAME, parentFd, nameAddress, AT.EMPTY_PATH);
   if (result < 0) return mount.channel.result(request, result);
   const linked = mount.inodes.lookup(parent, nameAddress, name);
   if (typeof linked === 'number') return mount.channel.result(request, linked);
@@ -142,7 +151,8 @@ function recordLink(
   made: { before: Before; path: string; name: string },
 ): void {
   const at = { parent, name: made.name };
-  if (made.before.path === undefined) {
+  // Named by itself: it was linked by a process that died, and nobody knew it before.
+  if (made.before.path === undefined || made.before.path === made.path) {
     const arrival = new Arrival(mount, [{ path: made.path, before: undefined }]);
     return captureSubtree(mount, node, at, arrival);
   }
@@ -173,16 +183,49 @@ function removeName(mount: Mount, request: Request, flags: number): void {
   const parentFd = mount.inodes.descriptor(parent);
   if (parentFd < 0) return mount.channel.result(request, parentFd);
   const found = mount.inodes.lookup(parent, request.address(0), name);
-  if (typeof found === 'number') return mount.channel.result(request, found);
+  if (typeof found === 'number') {
+    if (found === -errno.ENOENT && finishRemoval(mount, request, parent, name)) return;
+    return mount.channel.result(request, found);
+  }
   const isDirectory = flags !== 0;
   const lastName = isDirectory || mount.stat.nlink === 1;
-  const { path, captured } = mount.inodes.childPath(parent, name, found.isDirectory);
+  mount.intent.begin(request, mount.capture.sequence, { a: found.nodeid, c: lastName ? 1 : 0 });
+  if (lastName) mount.keep(found);
   const result = sys.unlinkat(parentFd, request.address(0), flags);
   if (result < 0) return mount.channel.result(request, result);
-  const recorded = captured && mount.capture.enabled;
-  nameGone(mount, { node: found, parent, name, lastName, path: recorded ? path : undefined });
-  mount.inodes.collect(found);
+  removed(mount, { node: found, parent, name }, lastName);
   mount.channel.result(request, 0);
+}
+
+/** What follows from the removal of a name. */
+function removed(
+  mount: Mount,
+  { node, parent, name }: NodeName & { node: Node },
+  lastName: boolean,
+): void {
+  const { path, captured } = mount.inodes.childPath(parent, name, node.isDirectory);
+  const recorded = captured && mount.capture.enabled;
+  nameGone(mount, { node, parent, name, lastName, path: recorded ? path : undefined });
+  mount.inodes.collect(node);
+}
+
+/** The name was there when this request was begun by a process that died: what is left to do. */
+function finishRemoval(mount: Mount, request: Request, parent: Node, name: string): boolean {
+  const noted = mount.resume(request);
+  if (noted === undefined) return false;
+  const node = mount.inodes.get(noted.a);
+  if (node !== undefined) removed(mount, { node, parent, name }, noted.c === 1);
+  else recordUnknownRemoval(mount, request, parent, name);
+  mount.channel.result(request, 0);
+  return true;
+}
+
+function recordUnknownRemoval(mount: Mount, request: Request, parent: Node, name: string): void {
+  const isDirectory = request.opcode === op.RMDIR;
+  const { path, captured } = mount.inodes.childPath(parent, name, isDirectory);
+  if (!captured || !mount.capture.enabled) return;
+  mount.capture.draft(isDirectory ? recordType.rmdir : recordType.unlink, mount.index, path);
+  mount.capture.publishNamespace(undefined, mount.refreshParent(parent, mount.parentStat));
 }
 
 /** A name that was removed, by unlinking it or by renaming something over it. */

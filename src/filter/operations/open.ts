@@ -22,7 +22,16 @@ import type { Mount } from '../mount.ts';
 import { killPrivileges, recordTruncate } from './attributes.ts';
 import { isReserved } from './lookup.ts';
 import { defaultAclOf, recordAcls } from './xattr.ts';
-import { adopt, endOrphan, makeOrphan, recordCreation, setUmask } from './creation.ts';
+import {
+  adopt,
+  ALREADY_MADE,
+  beginMaking,
+  endOrphan,
+  makeOrphan,
+  orphanPathOf,
+  recordCreation,
+  setUmask,
+} from './creation.ts';
 
 /**
  * Flags that the kernel deals with itself (append offsets, direct I/O, the fsync after a synchronous
@@ -97,9 +106,17 @@ function truncate(mount: Mount, node: Node, fd: number): number {
 /** Registers the descriptor and answers with `fuse_open_out` at `offset` of the body. */
 function replyOpen(mount: Mount, request: Request, node: Node, fd: number, offset: number): void {
   const passthrough = isSurelyUnmirrored(mount, node, fd) && acquireBacking(mount, node, fd);
-  const fh = mount.handles.add(new Handle(node, fd, passthrough));
+  const access = sys.fcntl(fd, F_GETFL, 0) & O.ACCMODE;
+  const fh = mount.handles.add(new Handle(node, fd, access | O.CLOEXEC, passthrough));
   node.opens += 1;
   node.openFd = fd;
+  replyHandle(mount, request, fh, offset);
+}
+
+/** Answers with `fuse_open_out` of an open handle at `offset` of the body. */
+export function replyHandle(mount: Mount, request: Request, fh: number, offset: number): void {
+  const handle = mount.handles.get(fh);
+  const passthrough = handle?.passthrough === true;
   const at = OUT_HEADER_BYTES + offset;
   const body = mount.channel.body;
   writeU53(body, at + openOut.fh, fh);
@@ -108,7 +125,7 @@ function replyOpen(mount: Mount, request: Request, node: Node, fd: number, offse
     passthrough ? openFlag.PASSTHROUGH : openFlag.KEEP_CACHE,
     true,
   );
-  body.setInt32(at + openOut.backingId, passthrough ? node.backingId : 0, true);
+  body.setInt32(at + openOut.backingId, passthrough ? (handle?.node.backingId ?? 0) : 0, true);
   mount.channel.success(request, offset + openOut.bytes);
 }
 
@@ -160,12 +177,10 @@ export function create(mount: Mount, request: Request): void {
   const mode = request.u32(createIn.mode) & 0o7777;
   setUmask(request.u32(createIn.umask));
   const nameAddress = request.address(createIn.bytes);
-  const fd = sys.openat(
-    parentFd,
-    nameAddress,
-    underneath(flags) | O.CREAT | O.EXCL | O.NOFOLLOW,
-    mode,
-  );
+  const begun = beginMaking(mount, request, parentFd, nameAddress);
+  if (begun < 0) return mount.channel.result(request, begun);
+  const making = begun === ALREADY_MADE ? 0 : O.CREAT | O.EXCL;
+  const fd = sys.openat(parentFd, nameAddress, underneath(flags) | making | O.NOFOLLOW, mode);
   if (fd < 0) return mount.channel.result(request, fd);
   const node = adopt(mount, request, parent, { name, nameAddress, mode });
   if (typeof node === 'number') {
@@ -173,7 +188,7 @@ export function create(mount: Mount, request: Request): void {
     return mount.channel.result(request, node);
   }
   recordCreation(mount, parent, node, recordType.create);
-  node.lookups += 1;
+  mount.inodes.told(node);
   mount.channel.entry(0, node, mount.stat);
   replyOpen(mount, request, node, fd, entryOut.bytes);
 }
@@ -187,6 +202,8 @@ export function tmpfile(mount: Mount, request: Request): void {
   const mode = request.u32(createIn.mode) & 0o7777;
   const access = underneath(request.u32(createIn.flags)) & ~O.TMPFILE;
   setUmask(request.u32(createIn.umask));
+  undoTmpfile(mount, request);
+  mount.intent.begin(request, mount.capture.sequence);
   const fd = sys.openat(parentFd, DOT_ADDRESS, access | O.TMPFILE, mode);
   if (fd < 0) return mount.channel.result(request, fd);
   const node = adopt(mount, request, parent, { fd, mode });
@@ -194,23 +211,38 @@ export function tmpfile(mount: Mount, request: Request): void {
     sys.close(fd);
     return mount.channel.result(request, node);
   }
+  mount.keepOpened(node, fd);
   if (mount.inodes.isCaptured(parent)) {
     makeOrphan(mount, node);
+    mount.intent.complete(node.nodeid, node.generation);
     if (mount.capture.enabled) {
       mount.capture.draft(recordType.create, mount.index, node.orphanPath ?? '');
       mount.capture.publishNamespace(mount.stat, undefined);
       if (defaultAclOf(mount, parent)) recordAcls(mount, node);
     }
   }
-  node.lookups += 1;
+  mount.inodes.told(node);
   mount.channel.entry(0, node, mount.stat);
   replyOpen(mount, request, node, fd, entryOut.bytes);
 }
 
+/** A process that died had made a file for this request, which ended with it: its record is taken back. */
+function undoTmpfile(mount: Mount, request: Request): void {
+  const noted = mount.resume(request);
+  mount.capture.muted = false;
+  if (noted?.recorded !== true) return;
+  const path = orphanPathOf(noted.a, noted.b);
+  mount.capture.draft(recordType.unlink, mount.index, path);
+  mount.capture.publishNamespace(undefined, undefined);
+}
+
 export function release(mount: Mount, request: Request): void {
+  mount.resume(request);
   const handle = mount.handles.remove(request.u64(releaseIn.fh));
   if (handle !== undefined) {
     const node = handle.node;
+    if (mount.orphans.has(node) && !mount.capture.muted)
+      mount.intent.begin(request, mount.capture.sequence);
     node.opens -= 1;
     if (node.openFd === handle.fd)
       node.openFd = node.opens === 0 ? -1 : (mount.handles.another(node)?.fd ?? -1);
@@ -220,7 +252,10 @@ export function release(mount: Mount, request: Request): void {
       if (openStat.fd(handle.fd) === 0 && openStat.nlink === 0) mount.inodes.setDeleted(node);
     }
     sys.close(handle.fd);
-    if (node.opens === 0) closed(mount, node);
+    if (node.opens === 0) {
+      mount.keepNoLonger(node);
+      closed(mount, node);
+    }
   }
   mount.channel.result(request, 0);
 }

@@ -36,11 +36,72 @@ export function rename(mount: Mount, request: Request): void {
   if (isReserved(mount, parent.nodeid, name) || isReserved(mount, newParent.nodeid, newName)) {
     return mount.channel.result(request, -errno.EPERM);
   }
+  if (finishRename(mount, request, { parent, name, newParent, newName, namesAt, flags })) return;
   const from = describe(mount, parent, name, request.address(namesAt));
   if (from.node === undefined) return mount.channel.result(request, -errno.ENOENT);
   const to = describe(mount, newParent, newName, request.address(namesAt + name.length + 1));
-  const result = perform(mount, from, to, flags);
+  const result = perform(mount, request, { from, to }, flags);
   mount.channel.result(request, result);
+}
+
+interface RenameNames {
+  readonly parent: Node;
+  readonly name: string;
+  readonly newParent: Node;
+  readonly newName: string;
+  readonly namesAt: number;
+  readonly flags: number;
+}
+
+/** Whether a process that died had carried this very request out; then the rest is done here. */
+function finishRename(mount: Mount, request: Request, names: RenameNames): boolean {
+  const noted = mount.resume(request);
+  if (noted === undefined) return false;
+  const { parent, name, newParent, newName, namesAt } = names;
+  const address = request.address(namesAt);
+  const newAddress = request.address(namesAt + name.length + 1);
+  const exchange = (names.flags & RENAME.EXCHANGE) !== 0;
+  const isDone =
+    noted.a !== noted.b &&
+    inodeAt(mount, newParent, newAddress) === noted.a &&
+    inodeAt(mount, parent, address) === (exchange ? noted.b : 0);
+  const found = isDone ? mount.inodes.get(noted.a) : undefined;
+  const moved = found ?? (isDone ? mount.inodes.lookup(newParent, newAddress, newName) : 0);
+  if (typeof moved === 'number') {
+    mount.capture.muted = false;
+    return false;
+  }
+  const target = noted.b === 0 ? undefined : mount.inodes.get(noted.b);
+  const end = (at: Node, text: string, nameAddress: number, node: Node | undefined): End => ({
+    parent: at,
+    name: text,
+    address: nameAddress,
+    node,
+    lastName: noted.c === 1,
+    ...mount.inodes.childPath(at, text, node?.isDirectory ?? false),
+  });
+  settle(mount, {
+    from: end(parent, name, address, moved),
+    to: end(newParent, newName, newAddress, target),
+    moved,
+    exchange,
+  });
+  mount.channel.result(request, 0);
+  return true;
+}
+
+/** Number of the object under a name; 0 when there is none. */
+function inodeAt(mount: Mount, parent: Node, address: number): number {
+  const fd = mount.inodes.descriptor(parent);
+  return mount.parentStat.at(fd, address) < 0 ? 0 : mount.parentStat.ino;
+}
+
+/** What follows from a rename that was carried out. */
+function settle(mount: Mount, done: { from: End; to: End; moved: Node; exchange: boolean }): void {
+  const { from, to, moved } = done;
+  if (done.exchange) return exchanged(mount, from, to);
+  const movedIsCaptured = mount.inodes.childPath(to.parent, to.name, moved.isDirectory).captured;
+  replaced(mount, { from, to, moved, movedIsCaptured });
 }
 
 function describe(mount: Mount, parent: Node, name: string, address: number): End {
@@ -58,7 +119,12 @@ function describe(mount: Mount, parent: Node, name: string, address: number): En
   };
 }
 
-function perform(mount: Mount, from: End, to: End, flags: number): number {
+function perform(
+  mount: Mount,
+  request: Request,
+  { from, to }: { from: End; to: End },
+  flags: number,
+): number {
   const moved = from.node;
   if (moved === undefined) return -errno.ENOENT;
   const exchange = (flags & RENAME.EXCHANGE) !== 0;
@@ -68,16 +134,17 @@ function perform(mount: Mount, from: End, to: End, flags: number): number {
     const refusedBack = refusal(mount, to.node, to, from);
     if (refusedBack < 0) return refusedBack;
   }
-  const movedIsCaptured = mount.inodes.childPath(to.parent, to.name, moved.isDirectory).captured;
   const fromFd = mount.inodes.descriptor(from.parent);
   const toFd = mount.inodes.descriptor(to.parent);
   if (fromFd < 0) return fromFd;
   if (toFd < 0) return toFd;
+  const noted = { a: moved.nodeid, b: to.node?.nodeid ?? 0, c: to.lastName ? 1 : 0 };
+  mount.intent.begin(request, mount.capture.sequence, noted);
+  if (!exchange && to.node !== undefined && to.lastName) mount.keep(to.node);
   const result = sys.renameat2(fromFd, from.address, toFd, to.address, flags);
   if (result < 0) return result;
   if (from.node === to.node) return 0;
-  if (exchange) exchanged(mount, from, to);
-  else replaced(mount, { from, to, moved, movedIsCaptured });
+  settle(mount, { from, to, moved, exchange });
   return 0;
 }
 

@@ -15,6 +15,8 @@ import { changeMode, recordAttributes } from './attributes.ts';
 
 const ACL_ACCESS = 'system.posix_acl_access';
 const ACL_DEFAULT = 'system.posix_acl_default';
+const XATTR_CREATE = 1;
+const XATTR_REPLACE = 2;
 const XATTR_BYTES_MAX = 65_536;
 const aclAccess = cstring(ACL_ACCESS);
 const aclDefault = cstring(ACL_DEFAULT);
@@ -60,7 +62,9 @@ export function setxattr(mount: Mount, request: Request): void {
   const size = request.u32(setxattrIn.size);
   const valueAt = setxattrIn.bytes + name.length + 1;
   const nameAddress = request.address(setxattrIn.bytes);
-  const flags = request.u32(setxattrIn.flags);
+  const asked = request.u32(setxattrIn.flags);
+  const flags = asked === 0 ? 0 : beginXattr(mount, request, fd, nameAddress, asked);
+  if (flags < 0) return mount.channel.result(request, flags);
   const result = sys.setxattr(
     mount.procPath(fd),
     nameAddress,
@@ -80,6 +84,28 @@ export function setxattr(mount: Mount, request: Request): void {
   mount.channel.result(request, 0);
 }
 
+/**
+ * Before a change that depends on whether there is such an attribute: the flags to go on with, or a
+ * negative errno. A process that died may have carried it out for this very request.
+ */
+function beginXattr(
+  mount: Mount,
+  request: Request,
+  fd: number,
+  nameAddress: number,
+  flags: number,
+): number {
+  const noted = mount.resume(request);
+  // Setting it once more, and recording it, does no harm.
+  mount.capture.muted = false;
+  if (noted !== undefined) return 0;
+  const found = sys.getxattr(mount.procPath(fd), nameAddress, 0, 0);
+  if (found >= 0 && (flags & XATTR_CREATE) !== 0) return -errno.EEXIST;
+  if (found < 0 && (flags & XATTR_REPLACE) !== 0) return found;
+  mount.intent.begin(request, mount.capture.sequence);
+  return flags;
+}
+
 function dropSetgid(mount: Mount, node: Node): void {
   if (mount.inodes.refresh(node) === 0) changeMode(mount, node, mount.stat.mode & ~S.ISGID);
 }
@@ -90,8 +116,15 @@ export function removexattr(mount: Mount, request: Request): void {
   const fd = mount.inodes.descriptor(node);
   if (fd < 0) return mount.channel.result(request, fd);
   const name = request.name(0);
+  const noted = mount.resume(request);
+  if (noted === undefined) {
+    const found = sys.getxattr(mount.procPath(fd), request.address(0), 0, 0);
+    if (found < 0) return mount.channel.result(request, found);
+    mount.intent.begin(request, mount.capture.sequence);
+  }
   const result = sys.removexattr(mount.procPath(fd), request.address(0));
-  if (result < 0) return mount.channel.result(request, result);
+  const isDone = noted !== undefined && result === -errno.ENODATA;
+  if (result < 0 && !isDone) return mount.channel.result(request, result);
   if (name === ACL_DEFAULT) node.hasDefaultAcl = undefined;
   if (mount.records(node)) {
     const draft = mount.capture.draft(
