@@ -50,7 +50,8 @@ export async function deleteGroup(
     const pid = runtime.process.pid;
     try {
       for (const { dir } of runtime.definition.directories) {
-        checkNotInUse(dir, new Set(pid === undefined ? [] : [pid]));
+        // The service itself holds the mounts of its groups (filter-holder.ts).
+        checkNotInUse(dir, new Set(pid === undefined ? [process.pid] : [process.pid, pid]));
       }
       await runtime.stopProcess();
     } catch (thrown) {

@@ -11,7 +11,14 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UnderstudyError } from '../core/errors.ts';
 import { within } from '../core/within.ts';
-import { ControlClient, type ControlEvent, type ControlParams } from './control-channel.ts';
+import { errnoName } from '../linux/constants.ts';
+import {
+  ControlClient,
+  type ControlEvent,
+  type ControlParams,
+  makeEvent,
+} from './control-channel.ts';
+import { FilterHolder, type HeldFilter, heldFilterSchema } from './filter-holder.ts';
 import { GroupChild } from './group-child.ts';
 import type { GroupProcessSpec } from './group-spec.ts';
 import { PreparedProcess } from './prepared-process.ts';
@@ -25,6 +32,8 @@ const LOCK_INTERVAL_MS = 500;
 /** A process that has let go has nothing to do but to end. */
 const LET_GO_END_MS = 2000;
 const LOG_TAIL_LINES = 6;
+const HOLD_TRIES = 100;
+const HOLD_RETRY_MS = 20;
 
 /** Scripts of the two kinds of group process. */
 export interface GroupPrograms {
@@ -64,6 +73,8 @@ export class GroupProcess {
   readonly #options: GroupProcessOptions;
   #client: ControlClient | undefined;
   readonly #prepared: PreparedProcess;
+  /** The mounts of a primary, for a successor. */
+  readonly #holder = new FilterHolder();
   #present: Present | undefined;
   /** Makes the watcher of an adopted process look at its lock now. */
   #nudge: (() => void) | undefined;
@@ -117,6 +128,7 @@ export class GroupProcess {
    */
   async start(spec: GroupProcessSpec): Promise<ProcessStatus> {
     const { paths } = this.#options;
+    if (spec.takeOver === null) this.#holder.letGo();
     // Read once, in the next moment: there is no need for it to survive a power cut.
     writeFileSync(paths.spec, `${JSON.stringify(spec, null, 2)}\n`, { mode: 0o600 });
     const prepared = spec.role === 'primary' ? await this.#beginPrepared() : undefined;
@@ -127,6 +139,40 @@ export class GroupProcess {
     this.#present = present;
     await child.listens(START_TIMEOUT_MS);
     return this.#connect(present, START_TIMEOUT_MS);
+  }
+
+  /** The mounts of the process that runs, or has died, are held: another one can go on with them. */
+  get held(): HeldFilter | null {
+    return this.#holder.held;
+  }
+
+  /** Nobody shall go on with the mounts: they end with the process that serves them. */
+  letGo(): void {
+    this.#holder.letGo();
+  }
+
+  /** Takes hold of the mounts of a primary as soon as it can be succeeded. */
+  async #hold(present: Present): Promise<void> {
+    for (let tries = 0; tries < HOLD_TRIES; tries += 1) {
+      if (present !== this.#present || present.exit !== undefined) return;
+      const { pid } = this;
+      const { held } = (await this.call('descriptors', { holder: process.pid }, 5000)) as {
+        held: unknown;
+      };
+      if (held !== null && pid !== undefined && present === this.#present) {
+        const result = this.#holder.take(heldFilterSchema.parse({ pid, held }));
+        if (result === 0) return;
+        return this.#cannotHold(`the kernel does not let them be shared (${errnoName(result)})`);
+      }
+      await sleep(HOLD_RETRY_MS);
+    }
+    this.#cannotHold('the kernel is older than 6.9');
+  }
+
+  #cannotHold(why: string): void {
+    const { group, onEvent } = this.#options;
+    const sentence = `the mounts of group "${group}" end with its process: ${why}. Open files are lost to their applications then`;
+    onEvent(makeEvent('warning', 'MOUNTS_NOT_HELD', sentence));
   }
 
   /** The prepared process as primary; undefined when there is none that works. */
@@ -232,6 +278,7 @@ export class GroupProcess {
   /** Turns away from a process that goes on running (the service stops). */
   release(): void {
     this.#prepared.dismiss();
+    this.#holder.letGo();
     this.#present = undefined;
     this.#client?.close();
     this.#client = undefined;
@@ -248,6 +295,9 @@ export class GroupProcess {
         client.onEvent(this.#options.onEvent);
         client.onNotice(this.#options.onNotice);
         client.onClose(() => this.#nudge?.());
+        if (status['role'] === 'primary' && !this.#holder.isHolding) {
+          this.#hold(present).catch(() => undefined);
+        }
         return status;
       } catch (cause) {
         if (present.exit !== undefined) throw startFailed(group, present.exit);

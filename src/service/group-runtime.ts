@@ -14,6 +14,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { unreachable } from '../core/assert.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { within } from '../core/within.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import { type AgentContext, startAgents, stopAgents } from './agent-runner.ts';
 import { type ControlEvent, makeEvent } from './control-channel.ts';
@@ -22,7 +23,8 @@ import type { MachineView } from '../cluster/thread/machine-view.ts';
 import type { GroupNotice } from './data-notices.ts';
 import type { GroupDefinition } from './group-definition.ts';
 import { GroupProcess, type ProcessExit } from './group-process.ts';
-import type { Position } from './group-spec.ts';
+import type { HeldFilter } from './filter-holder.ts';
+import type { GroupProcessSpec, Position } from './group-spec.ts';
 import { buildSpec, type RuntimeContext, type SpecInput } from './group-spec-builder.ts';
 import { DirectoryGuard } from './safety-identity.ts';
 import { firstSequenceAfter, type GroupState, groupStateSchema } from './group-state.ts';
@@ -41,6 +43,9 @@ const MOUNT_TIMEOUT_MS = 60_000;
 const HARMLESS_REFUSALS: readonly string[] = ['DIRECTORY_BUSY', 'COPY_NOT_UP_TO_DATE'];
 const LIMIT_TIMEOUT_MS = 5000;
 const LAST_WORDS_MS = 3000;
+/** Processes that are started in the place of one that died, before its mounts are given up. */
+const SUCCESSORS_MAX = 2;
+const RETRY_KILL_MS = 50;
 const KILL_TIMEOUT_MS = 10_000;
 const SEQUENCE_SAVE_INTERVAL_MS = 10_000;
 /** Between looks at directories that are not what they were. */
@@ -89,8 +94,12 @@ export class GroupRuntime {
       // the memory.
       const isReady = status['role'] === 'standby' && status['copy'] === 'up-to-date';
       if (isReady && this.definition.failover?.automatic === true) this.process.prepare();
+      // The next one in the place of this one: applications wait for it.
+      if (status['role'] === 'primary' && this.process.held !== null) this.process.prepare();
     },
   });
+  /** A successor is being started in the place of a process that died. */
+  #succession: Promise<void> | undefined;
   #owner: RuntimeOwner | undefined;
   readonly #retry = new RestartBackoff(() => void this.boot(0));
 
@@ -322,6 +331,7 @@ export class GroupRuntime {
   ): Promise<void> {
     const generation = this.#state.generation + 1;
     const role = 'standby' as const;
+    if (this.definition.failover?.automatic !== true) this.process.unprepare();
     this.saveState({ role, epoch, position, generation, own, handedOverTo: null });
     this.setTrouble('conflict', null);
     this.setTrouble('handover', null);
@@ -338,6 +348,7 @@ export class GroupRuntime {
     timeoutMs: number,
     onResult: (result: unknown) => void = () => undefined,
   ): Promise<unknown> {
+    await this.#succession;
     this.#expectExit = true;
     try {
       const result = await this.process.call(method, params, timeoutMs);
@@ -360,6 +371,7 @@ export class GroupRuntime {
   /** Ends the process, by force when it does not end by itself. */
   async stopProcess(): Promise<void> {
     this.#retry.cancel();
+    await this.#succession;
     if (this.process.isAlive) await this.#endProcess();
     this.#phase = 'stopped';
     for (const { dir } of this.definition.directories) removeLeftoverMounts(dir, { covers: true });
@@ -372,7 +384,10 @@ export class GroupRuntime {
   async killProcess({ keepMounts = false }: { keepMounts?: boolean } = {}): Promise<void> {
     this.#retry.cancel();
     this.#expectExit = true;
+    // Applications that wait for the mounts are not to wait for nobody.
+    this.process.letGo();
     try {
+      await this.#giveUpSuccession();
       if (this.process.isAlive) {
         this.process.kill();
         await this.process.waitForEnd(KILL_TIMEOUT_MS);
@@ -392,6 +407,7 @@ export class GroupRuntime {
     } catch (thrown) {
       if (thrown instanceof UnderstudyError && thrown.code === 'DIRECTORY_BUSY') throw thrown;
       this.#expectExit = true;
+      this.process.letGo();
       this.process.kill();
       await this.process.waitForEnd(10_000);
       this.#expectExit = false;
@@ -610,7 +626,8 @@ export class GroupRuntime {
    * known against it. Whoever is told is told once, and it is shown until it is over.
    */
   lookForHalt(): string | null {
-    if (this.process.isAlive) return null;
+    // While nobody serves mounts that are held, whoever looks at them waits.
+    if (this.process.isAlive || this.process.held !== null) return null;
     let halt = null;
     try {
       halt = this.#guard.look(this.#state.role);
@@ -665,7 +682,79 @@ export class GroupRuntime {
 
   #onExit({ how, logTail }: ProcessExit): void {
     this.#poller.forget();
+    if (this.#expectExit) this.process.letGo();
     if (this.#expectExit || this.#closed || this.#phase === 'starting') return;
+    if (this.#state.role !== 'primary' || this.process.held === null) {
+      this.#lost({ how, logTail });
+      return;
+    }
+    this.#phase = 'starting';
+    this.#succession = this.#succeed({ how, logTail }).finally(() => {
+      this.#succession = undefined;
+    });
+  }
+
+  /** A successor is being started: the process is neither there nor lost. */
+  get isSucceeding(): boolean {
+    return this.#succession !== undefined;
+  }
+
+  /**
+   * Starts a process in the place of one that died. It goes on with the same mounts, in the same stream:
+   * applications only wait. Not one of the changes of `exclusive`, which may themselves be waiting for
+   * the mounts: they wait for this instead, or give it up.
+   */
+  async #succeed(exit: ProcessExit): Promise<void> {
+    const started = performance.now();
+    for (let tries = 0; tries < SUCCESSORS_MAX; tries += 1) {
+      const takeOver = this.process.held;
+      if (takeOver === null || this.#closed || this.#state.role !== 'primary') break;
+      try {
+        await this.process.start(this.#successorSpec(takeOver));
+        if (this.process.held === null) break;
+        const ms = Math.round(performance.now() - started);
+        this.#setRunning();
+        this.process.prepare();
+        this.emit(
+          'warning',
+          'GROUP_PROCESS_SUCCEEDED',
+          `the primary process of group "${this.name}" ended unexpectedly (${exit.how}): another one went on in its place after ${ms} ms, open files and all`,
+          { how: exit.how, log: exit.logTail, ms },
+        );
+        return;
+      } catch (thrown) {
+        this.emit('warning', 'SUCCESSION_FAILED', `group "${this.name}": ${messageOf(thrown)}`);
+        if (this.process.isAlive) this.process.kill();
+        await this.process.endsWithin(KILL_TIMEOUT_MS);
+      }
+    }
+    this.process.letGo();
+    if (!this.#expectExit && !this.#closed) this.#lost(exit);
+  }
+
+  #successorSpec(takeOver: HeldFilter): GroupProcessSpec {
+    const { definition } = this;
+    this.#toldRevision = definition.replication.bandwidth.revision;
+    return buildSpec({
+      definition,
+      state: this.#state,
+      context: this.#context,
+      files: this.#files,
+      start: { base: null, firstSequence: Math.max(1, this.#state.lastSequence) },
+      firstCommitRequest: this.isManaged ? 1 : null,
+      takeOver,
+    });
+  }
+
+  /** Ends a succession that is under way; the mounts must have been let go. */
+  async #giveUpSuccession(): Promise<void> {
+    const succession = this.#succession;
+    if (succession === undefined) return;
+    const ended = succession.then(() => true);
+    while (!(await within(ended, RETRY_KILL_MS))) this.process.kill();
+  }
+
+  #lost({ how, logTail }: ProcessExit): void {
     this.#phase = 'failed';
     const sentence = `the ${this.#state.role} process of group "${this.name}" ended unexpectedly (${how}): it is started again`;
     this.setTrouble('process', sentence);

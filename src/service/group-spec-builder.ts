@@ -1,5 +1,6 @@
 // From what the service knows of a group to what its process is told.
 import type { ControlEvent } from './control-channel.ts';
+import type { HeldFilter } from './filter-holder.ts';
 import type { GroupDefinition } from './group-definition.ts';
 import type { GroupPrograms } from './group-process.ts';
 import { groupProcessSpecSchema, type GroupProcessSpec, type Position } from './group-spec.ts';
@@ -30,12 +31,14 @@ export interface SpecInput {
   readonly files: GroupPaths;
   /** Where a primary begins its stream; null for a standby. */
   readonly start: { readonly base: Position | null; readonly firstSequence: number } | null;
+  /** See the specification. */
+  readonly takeOver?: HeldFilter | null;
   /** See the specification; null for groups that are not managed. */
   readonly firstCommitRequest: number | null;
 }
 
 export function buildSpec(input: SpecInput): GroupProcessSpec {
-  const { definition, state, context, files, start, firstCommitRequest } = input;
+  const { definition, state, context, files, start, firstCommitRequest, takeOver } = input;
   const { config, identity, paths, peers } = context;
   const peer = peers.peer?.id === definition.peerId ? peers.peer : undefined;
   const spec = {
@@ -70,6 +73,7 @@ export function buildSpec(input: SpecInput): GroupProcessSpec {
     leaseFile: definition.failover === null ? null : files.lease,
     safetyFile: files.safety,
     firstCommitRequest,
+    takeOver: takeOver ?? null,
     ...(start === null ? { holds: state.position } : { start }),
   };
   return groupProcessSpecSchema.parse(spec);

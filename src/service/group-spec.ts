@@ -8,6 +8,7 @@ import { isAbsolute, normalize } from 'node:path';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { heldFilterSchema } from './filter-holder.ts';
 import { bandwidthSchema, UNLIMITED } from './bandwidth.ts';
 
 /** The record header has one byte for the directory; this is a bound well below it. */
@@ -150,6 +151,11 @@ export const groupProcessSpecSchema = z
     start: z
       .strictObject({ firstSequence: z.int().min(1), base: positionSchema.nullable() })
       .optional(),
+    /**
+     * Primary only: who holds the mounts of the process before, to go on with them; `start` then does not
+     * count, since the stream goes on as well. null: mount.
+     */
+    takeOver: heldFilterSchema.nullable().default(null),
     /**
      * Standby only: where the data underneath is known to stand, because this node was a primary
      * that handed over cleanly at this position. It counts only while `stateDirectory` holds no

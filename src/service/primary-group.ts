@@ -7,7 +7,7 @@ import { systemClock } from '../core/clock.ts';
 import { UnderstudyError } from '../core/errors.ts';
 import { formatBytes } from '../core/units.ts';
 import { errnoName } from '../linux/constants.ts';
-import { Filter } from '../filter/filter.ts';
+import { Filter, type FilterDescriptors } from '../filter/filter.ts';
 import type { FilterThreads } from '../filter/filter-threads.ts';
 import type { ScanPlan, ScanProgress } from '../filter/scanner.ts';
 import { Marks } from '../journal/marks.ts';
@@ -22,6 +22,7 @@ import type { Bandwidth } from './bandwidth.ts';
 import type { GroupProcessSpec } from './group-spec.ts';
 import { MarkKeeper, type Point } from './mark-keeper.ts';
 import { type LimitStatus, PrimaryLimit } from './primary-limit.ts';
+import { readStreamNote, type StreamNote } from './stream-note.ts';
 import { describeUser, findDirectoryUsers } from './open-files.ts';
 import { ScanEstimate } from './scan-estimate.ts';
 
@@ -43,6 +44,8 @@ export interface PrimaryGroupDependencies {
   readonly onDiskFault: (why: string) => void;
   /** The group cannot go on; the process is to end. */
   readonly onFatal: (message: string) => void;
+  /** Mounts of a process that has died, to go on with; descriptors of this process. */
+  readonly takeOver: FilterDescriptors | undefined;
   /** Threads of the filter that were started in advance. */
   readonly threads: FilterThreads | undefined;
 }
@@ -74,7 +77,8 @@ export interface StreamEnd {
 export class PrimaryGroup {
   readonly #spec: GroupProcessSpec;
   readonly #dependencies: PrimaryGroupDependencies;
-  readonly #streamId = randomBytes(16).toString('hex');
+  readonly #streamId: string;
+  readonly #start: NonNullable<GroupProcessSpec['start']>;
   readonly #filter: Filter;
   readonly #sender: Sender | undefined;
   readonly #marks: Marks;
@@ -91,6 +95,7 @@ export class PrimaryGroup {
   /** Managed groups only. */
   #wish: CommitWish | undefined;
   #isAllowed = false;
+  #holder = 0;
   #linkDownSinceMs = performance.now();
   #progress = { sequence: 0, atMs: 0 };
   #scan:
@@ -105,6 +110,7 @@ export class PrimaryGroup {
   constructor(spec: GroupProcessSpec, dependencies: PrimaryGroupDependencies) {
     this.#spec = spec;
     this.#dependencies = dependencies;
+    const { takeOver } = dependencies;
     const start = spec.start ?? { firstSequence: 1, base: null };
     this.#filter = new Filter({
       group: spec.group,
@@ -117,31 +123,63 @@ export class PrimaryGroup {
       spinMicroseconds: SPIN_MICROSECONDS,
       threads: dependencies.threads,
       leaseFile: spec.leaseFile,
+      takeOver,
     });
+    const note = takeOver === undefined ? undefined : readStreamNote(this.#filter, spec);
+    this.#streamId = note?.streamId ?? randomBytes(16).toString('hex');
+    this.#start =
+      note === undefined ? start : { firstSequence: note.firstSequence, base: note.base };
     this.#marks = Marks.open(spec.marksFile, spec.groupId, systemClock.wallMs());
     if (this.#marks.fault !== undefined)
       dependencies.logger.warn({ why: this.#marks.fault }, 'no marks');
-    this.#sender = spec.peer === null ? undefined : this.#makeSender(spec.peer, start);
+    this.#sender = spec.peer === null ? undefined : this.#makeSender(spec.peer);
     this.#limit = new PrimaryLimit(spec.replication.bandwidth, {
       sender: this.#sender,
       onChange: ({ why }) =>
         this.#event('info', 'LIMIT_CHANGED', `the bandwidth limit is now ${why}`),
       now: () => new Date(),
     });
-    if (spec.firstCommitRequest !== null) {
+    if (note !== undefined) this.#resumeCommits(note);
+    else if (spec.firstCommitRequest !== null) {
       const why = 'it has just started';
       this.#wish = { state: 'alone-wanted', request: spec.firstCommitRequest, why };
       this.#setGate();
     }
+    this.#writeNote();
     this.#end = new Promise((resolve) => {
       this.#ended = resolve;
     });
   }
 
-  #makeSender(
-    peer: NonNullable<GroupProcessSpec['peer']>,
-    start: NonNullable<GroupProcessSpec['start']>,
-  ): Sender {
+  /** Commits wait as they did in the process before, or do not. */
+  #resumeCommits({ commits }: StreamNote): void {
+    this.#commits = commits.state;
+    this.#wasTogether = commits.wasTogether;
+    this.#aloneAt = commits.aloneAt;
+    this.#wish = commits.wish ?? undefined;
+    this.#isAllowed = commits.isAllowed;
+    this.#setGate();
+  }
+
+  /** For a successor. Before anything is let go that the note does not allow. */
+  #writeNote(): void {
+    const { groupId, epoch } = this.#spec;
+    this.#filter.state.note = {
+      groupId,
+      epoch,
+      streamId: this.#streamId,
+      ...this.#start,
+      commits: {
+        state: this.#commits,
+        wasTogether: this.#wasTogether,
+        aloneAt: this.#aloneAt,
+        wish: this.#wish ?? null,
+        isAllowed: this.#isAllowed,
+      },
+    } satisfies StreamNote;
+  }
+
+  #makeSender(peer: NonNullable<GroupProcessSpec['peer']>): Sender {
     const { identity, replication, group, groupId, node, epoch, stateDirectory } = this.#spec;
     return new Sender(
       {
@@ -156,8 +194,12 @@ export class PrimaryGroup {
         node,
         epoch,
         streamId: this.#streamId,
-        firstSequence: start.firstSequence,
-        base: start.base,
+        firstSequence: this.#start.firstSequence,
+        base: this.#start.base,
+        succession: {
+          spillIndex: this.#filter.state.spillIndex(),
+          resumes: this.#dependencies.takeOver !== undefined,
+        },
         spillDirectory: join(stateDirectory, 'spill'),
         spillBytesMax: replication.backlogBytesMax,
         commitsWaitFor: WAITS_FOR[replication.mode],
@@ -183,10 +225,14 @@ export class PrimaryGroup {
     await this.#filter.start({
       onScan: (progress, finished) => this.#onScan(progress, finished),
       onVerify: (progress, finished) => this.#onVerify(progress, finished),
+      onScanNeeded: () => this.#startScan({ mode: 'hash' }),
       onMark: (point) => this.#onPoint(point),
       onEnded: (lastSequence) => this.#ended?.(lastSequence),
       onFailed: (message) => this.#dependencies.onFatal(message),
     });
+    // Where the process before was amid a scan, the standby waits for its end.
+    if (this.#filter.owesScan && this.#sender?.isHolding === true)
+      this.#startScan({ mode: 'hash' });
     this.#watchPolicy();
     this.#measureRates();
     this.#limit.start();
@@ -402,6 +448,7 @@ export class PrimaryGroup {
   allowAlone(request: number): void {
     if (this.#wish?.request !== request || this.#commits !== 'alone' || this.#isAllowed) return;
     this.#isAllowed = true;
+    this.#writeNote();
     this.#setGate();
     if (this.#wasTogether) this.#event('error', 'GOES_ON_ALONE', this.#wish.why);
   }
@@ -415,8 +462,10 @@ export class PrimaryGroup {
       this.#isAllowed = false;
       const request = this.#wish.request + 1;
       this.#wish = { state: state === 'alone' ? 'alone-wanted' : state, request, why: reason };
+      this.#writeNote();
       this.#dependencies.onCommits(this.#wish);
     }
+    this.#writeNote();
     this.#setGate();
     if (this.#wish !== undefined && state === 'alone') return;
     this.#event(
@@ -433,6 +482,16 @@ export class PrimaryGroup {
   /** Paths that lead to the directories underneath the mounts, for this process only. */
   get underneath(): readonly string[] {
     return this.#filter.underneath;
+  }
+
+  /** By these another process can go on when this one dies; null while or where that cannot be. */
+  get descriptors(): FilterDescriptors | null {
+    return this.#filter.descriptors ?? null;
+  }
+
+  /** The process that holds the mounts has the directories open, but is in nobody's way. */
+  noteHolder(pid: number): void {
+    this.#holder = pid;
   }
 
   /** Last record captured. */
@@ -554,7 +613,7 @@ export class PrimaryGroup {
   }
 
   #refuseWhenBusy(dir: string): void {
-    const users = findDirectoryUsers(dir, new Set([process.pid]));
+    const users = findDirectoryUsers(dir, new Set([process.pid, this.#holder]));
     if (users.length > 0) throw busy(this.#spec.group, dir, users.map(describeUser));
   }
 

@@ -4,12 +4,15 @@
 import { writeFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
+import type { FilterDescriptors } from '../filter/filter.ts';
+import { errnoName } from '../linux/constants.ts';
 import { FilterThreads } from '../filter/filter-threads.ts';
 import { sys } from '../linux/libc.ts';
 import { removeShelf } from '../mirror/applier/shelf.ts';
 import { fingerprintOf } from '../mirror/link/tls.ts';
 import { keepMemorySmall } from '../linux/idle-memory.ts';
 import { bandwidthSchema } from './bandwidth.ts';
+import { copyDescriptors, type HeldFilter } from './filter-holder.ts';
 import { ControlServer, makeEvent } from './control-channel.ts';
 import { type GroupNotice, tellData } from './data-notices.ts';
 import { endProcess, isPrepared, letGo, receiveSpec, tellListening } from './group-program.ts';
@@ -36,8 +39,11 @@ const directoryGuard = DirectoryGuard.of(spec);
 
 protectFromMemoryPressure();
 
+const takeOver = spec.takeOver === null ? undefined : inheritMounts(spec.takeOver);
+
 const group = new PrimaryGroup(spec, {
   logger,
+  takeOver,
   onEvent: (event) => {
     logger.info(event, 'event');
     control.broadcast(event);
@@ -52,7 +58,8 @@ const group = new PrimaryGroup(spec, {
   },
   onFatal: (message) => {
     logger.error({ message }, 'the filter broke');
-    group.detach();
+    // With its mounts another process goes on, if somebody holds them; otherwise they end with this one.
+    if (group.descriptors === null) group.detach();
     process.exit(1);
   },
   threads,
@@ -70,6 +77,10 @@ const control = new ControlServer(spec.controlSocket, {
     return {};
   },
   share: ({ share }) => group.setShare(share === null ? null : Number(share)),
+  descriptors: ({ holder }) => {
+    group.noteHolder(Number(holder));
+    return { held: group.descriptors };
+  },
   limit: ({ bandwidth }) => group.changeBandwidth(bandwidthSchema.parse(bandwidth)),
   allowAlone: ({ request }) => group.allowAlone(Number(request)),
   handover: async () => endWith(async () => group.handover()),
@@ -92,6 +103,14 @@ async function endWith(work: () => Promise<StreamEnd>): Promise<StreamEnd> {
     if (!harmless) void endProcess(control, 1);
     throw thrown;
   }
+}
+
+/** The service holds the mounts of the process before: this one takes them from there. */
+function inheritMounts(from: HeldFilter): FilterDescriptors {
+  const copies = copyDescriptors(from);
+  if (typeof copies !== 'number') return copies;
+  logger.error({ why: errnoName(copies) }, 'the mounts of the process before cannot be taken');
+  process.exit(1);
 }
 
 /** The kernel may need this process to get rid of dirty pages: it must neither be killed nor wait for that. */
@@ -123,8 +142,10 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 try {
   // What a former process left on the directories stays until here: in between, applications get
   // errors instead of writing underneath, where nothing is recorded.
-  for (const { dir } of spec.directories) removeLeftoverMounts(dir, { covers: true });
-  directoryGuard?.require(spec.role);
+  if (takeOver === undefined) {
+    for (const { dir } of spec.directories) removeLeftoverMounts(dir, { covers: true });
+    directoryGuard?.require(spec.role);
+  }
   await group.start();
   await control.listen();
   directoryGuard?.keep(group.underneath);
@@ -144,6 +165,7 @@ try {
   flushCompileCache();
 } catch (thrown) {
   logger.error({ message: messageOf(thrown) }, 'the primary cannot start');
-  group.detach();
+  // Whoever gave the mounts away may try once more.
+  if (takeOver === undefined) group.detach();
   process.exit(1);
 }

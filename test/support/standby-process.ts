@@ -116,6 +116,7 @@ export class StandbyProcess {
       safety: this.#options.safety ?? SAFETY_DEFAULT,
       firstCommitRequest: null,
       stateDirectory: join(top, 'state'),
+      takeOver: null,
       marksFile: join(top, 'marks.json'),
       directories: [{ dir, include: ['**'], exclude: [], seed: false }],
       replication: {

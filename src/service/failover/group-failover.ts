@@ -120,7 +120,7 @@ export class GroupFailover implements RuntimeOwner {
   #handover(): GroupHandover {
     const { config, arbiter, addresses, fencing, watchdogPath } = this.settings;
     const { state, files, process } = this.runtime;
-    const isServing = state.role === 'primary' && process.isAlive;
+    const isServing = state.role === 'primary' && (process.isAlive || this.runtime.isSucceeding);
     const { copy, position } = this.#standingData();
     return {
       groupId: this.#groupId,
@@ -161,7 +161,7 @@ export class GroupFailover implements RuntimeOwner {
 
   /** The directories may have come back, or been accepted as they are. */
   lookAgain(): void {
-    if (!this.#stopped && !this.runtime.process.isAlive) {
+    if (!this.#stopped && !this.runtime.process.isAlive && !this.runtime.isSucceeding) {
       this.#tell({ kind: 'copy', ...this.#standingData() });
     }
   }
@@ -179,7 +179,8 @@ export class GroupFailover implements RuntimeOwner {
    */
   #endFilter(): void {
     const runtime = this.runtime;
-    if (runtime.state.role !== 'primary' || !runtime.process.isAlive) return;
+    const isThere = runtime.process.isAlive || runtime.isSucceeding;
+    if (runtime.state.role !== 'primary' || !isThere) return;
     void runtime.killProcess({ keepMounts: true }).catch((thrown: unknown) => {
       runtime.emit('error', 'GROUP_PROCESS_DIED', messageOf(thrown));
     });
@@ -190,7 +191,7 @@ export class GroupFailover implements RuntimeOwner {
     const { view } = this;
     const runtime = this.runtime;
     if (view === null || this.#stopped || this.#running.size > 0 || this.#restarting) return;
-    if (runtime.process.isAlive) return;
+    if (runtime.process.isAlive || runtime.isSucceeding) return;
     const isFollower = view.role === 'standby' && view.peerRole === 'primary';
     if (isFollower && runtime.state.role === 'primary')
       void this.#restart(async () => this.#follow());
@@ -238,6 +239,7 @@ export class GroupFailover implements RuntimeOwner {
   async #serveAgain(): Promise<void> {
     const runtime = this.runtime;
     if (this.#view?.role !== 'primary' || runtime.process.isAlive) return;
+    if (runtime.isSucceeding) return;
     // Whoever opens something meanwhile gets an error: underneath, nothing would be recorded.
     await runtime.killProcess({ keepMounts: true });
     await runtime.startPrimaryProcess(this.#lastRequest + 1);
@@ -396,7 +398,10 @@ export class GroupFailover implements RuntimeOwner {
   async #demote({ op, drain, timeoutMs }: EffectOf<'demote'>): Promise<void> {
     const runtime = this.runtime;
     // A promotion or a handover that is under way must not be waited for.
-    if (!drain) runtime.process.kill();
+    if (!drain) {
+      runtime.process.letGo();
+      runtime.process.kill();
+    }
     let isTold = false;
     const tell = (demoted: Demoted): void => {
       isTold = true;

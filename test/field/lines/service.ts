@@ -34,9 +34,9 @@ export const serviceLines: readonly FieldLine[] = [
   {
     name: 'filter-killed',
     fault: 'the filter process of the group is killed on the primary',
-    expected: 'the application is served again, here or there; nothing is lost',
-    moves: 'either',
-    outageMsMax: 15_000,
+    expected: 'another one goes on in its place: no call fails, nobody moves',
+    moves: false,
+    outageMsMax: 2000,
     noticedBy: [],
     watchMs: 12_000,
     strike: async ({ primary }) => {
