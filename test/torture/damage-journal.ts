@@ -5,6 +5,7 @@ import {
   openSync,
   readdirSync,
   readSync,
+  rmSync,
   statSync,
   truncateSync,
   writeSync,
@@ -20,12 +21,14 @@ const ZEROS_BYTES = 4096;
  * `flip`: one bit; `cut`: the file ends early; `zeros`: a block of zeros; `state`: one bit of the state
  * file. `place` in millionths says where. Returns what was done, for people.
  */
-export async function damageJournal(host: LabHost, how: string, place: number): Promise<string> {
-  const group = join(host.pathFromOutside(GROUPS), GROUP);
-  const process = readdirSync(group)
-    .filter((name) => name.startsWith('process-'))
-    .map((name) => join(group, name))
-    .find((path) => existsSync(join(path, 'journal')));
+export async function damageJournal(
+  host: LabHost,
+  how: string,
+  place: number,
+  groupName: string = GROUP,
+): Promise<string> {
+  const group = join(host.pathFromOutside(GROUPS), groupName);
+  const process = processDirectory(group);
   if (process === undefined) return 'there is no journal to damage';
   await Promise.resolve();
   if (how === 'state') return flip(join(process, 'standby.json'), place);
@@ -42,6 +45,19 @@ export async function damageJournal(host: LabHost, how: string, place: number): 
   if (how === 'cut') truncateSync(segment, at);
   else write(segment, at, Buffer.alloc(ZEROS_BYTES));
   return `${how} in ${segment.split('/').at(-1)} at ${at}`;
+}
+
+/** As the message of STATE_UNREADABLE asks for: the group is then copied anew. */
+export function removeState(host: LabHost, groupName: string = GROUP): void {
+  const process = processDirectory(join(host.pathFromOutside(GROUPS), groupName));
+  if (process !== undefined) rmSync(join(process, 'standby.json'), { force: true });
+}
+
+function processDirectory(group: string): string | undefined {
+  return readdirSync(group)
+    .filter((name) => name.startsWith('process-'))
+    .map((name) => join(group, name))
+    .find((path) => existsSync(join(path, 'journal')));
 }
 
 function flip(path: string, place: number): string {

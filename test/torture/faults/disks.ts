@@ -1,6 +1,6 @@
 // Disks that are full, fail, or turn read-only, and journals that are damaged.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { damageJournal } from '../damage-journal.ts';
+import { damageJournal, removeState } from '../damage-journal.ts';
 import { processesOf } from '../../field/faults.ts';
 import { type Fault, hostOf } from '../types.ts';
 
@@ -62,8 +62,11 @@ export const diskFaults: readonly Fault[] = [
       note(await damageJournal(standby, String(how), Number(place)));
       await standby.startService('understudyd');
     },
-    heal: async ({ standby }) => {
-      if (standby.isRunning) await standby.startService('understudyd');
+    /** A state that cannot be used is said to be so, and removed by a person as the message asks for. */
+    heal: async ({ standby }, { how }) => {
+      if (!standby.isRunning) return;
+      if (how === 'state') removeState(standby);
+      await standby.startService('understudyd');
     },
   },
 ];

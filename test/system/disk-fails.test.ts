@@ -1,0 +1,47 @@
+// Disks that fail under a running host. Groups that are not managed stay where they are; what happens in
+// managed ones is in the field test.
+import { expect, test } from 'vitest';
+import { waitForDaemon } from '../../lab/pair.ts';
+import type { LabHost } from '../../lab/host.ts';
+import { DIRECTORY, PairUnderTest } from './pair-under-test.ts';
+
+const FILL = `for i in $(seq 60); do head -c 20000 /dev/urandom > ${DIRECTORY}/file-$i; done; sync -f ${DIRECTORY}/file-1; sync`;
+
+async function replaceDisk(host: LabHost): Promise<void> {
+  await host.powerOff();
+  await host.boot();
+  await waitForDaemon(host);
+}
+
+test('the primary’s turns read-only: the application is told, nothing of the copy is lost', async () => {
+  await PairUnderTest.with(async (pair) => {
+    await pair.protect('sync');
+    await pair.a.must(['sh', '-c', FILL]);
+    await pair.settle();
+    pair.a.breakDisk('read-only');
+    const write = await pair.a.exec(['sh', '-c', `echo x > ${DIRECTORY}/late`], {
+      timeoutMs: 20_000,
+    });
+    expect(write.stderr).toMatch(/Read-only file system|Input\/output error/);
+    await replaceDisk(pair.a);
+    await pair.a.must(['sh', '-c', `echo back > ${DIRECTORY}/back`]);
+    expect(await pair.differences()).toEqual([]);
+    expect(await pair.a.must(['ls', DIRECTORY])).toContain('file-60');
+  });
+}, 170_000);
+
+test.each(['error', 'read-only'] as const)(
+  'the standby’s (%s): the primary goes on, and the copy is whole again with a good disk',
+  async (fault) => {
+    await PairUnderTest.with(async (pair) => {
+      await pair.protect('sync');
+      await pair.a.must(['sh', '-c', FILL]);
+      pair.b.breakDisk(fault);
+      const change = `for i in $(seq 30); do echo changed > ${DIRECTORY}/file-$i; done; rm ${DIRECTORY}/file-6*; sync -f ${DIRECTORY}/file-1`;
+      await pair.a.must(['sh', '-c', change], { timeoutMs: 60_000 });
+      await replaceDisk(pair.b);
+      expect(await pair.differences()).toEqual([]);
+    });
+  },
+  170_000,
+);
