@@ -22,6 +22,7 @@ export type LookupResult = Node | number;
 /** Where the table notes for a successor what the kernel knows: see state-log.ts. */
 export interface NodeLog {
   told(node: Node): void;
+  untold(node: Node): void;
   nameAdded(node: Node, parent: Node, name: string): void;
   nameDropped(node: Node, parent: Node, name: string): void;
   gone(node: Node): void;
@@ -279,6 +280,7 @@ export class InodeTable {
     if (node === undefined || node === this.root) return;
     node.lookups = Math.max(0, node.lookups - count);
     this.collect(node);
+    if (node.lookups === 0 && this.#nodes.get(nodeid) === node) this.#log.untold(node);
   }
 
   /** Drops a node that nobody refers to any more. */

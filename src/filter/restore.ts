@@ -65,6 +65,9 @@ function take(restoring: Restoring, one: LogEntry): void {
     case entry.told:
       node.lookups = 1;
       return;
+    case entry.untold:
+      node.lookups = 0;
+      return;
     case entry.name:
       if (parent !== undefined) inodes.addName(node, parent, one.name);
       return;

@@ -44,6 +44,8 @@ export const entry = {
   /** number: fh; second: open(2) flags, kind; third word pair: backing id. */
   open: 8,
   close: 9,
+  /** The kernel has forgotten a node that stays for what is below it. */
+  untold: 10,
 } as const;
 export const openKind = { directory: 1, passthrough: 2 } as const;
 
@@ -150,6 +152,12 @@ export class StateLog {
   /** A directory has to be in the log before what has a name in it. */
   #above(mount: number, directory: Node): void {
     if (directory.logged === logged.no && !directory.isRoot) this.#node(mount, directory, false);
+  }
+
+  untold(mount: number, node: Node): void {
+    if (node.logged !== logged.told) return;
+    this.#append(entry.untold, mount, node.nodeid);
+    node.logged = logged.below;
   }
 
   nameAdded(mount: number, node: Node, parent: Node, name: string): void {
@@ -296,6 +304,9 @@ export class MountLog implements HandleLog, NodeLog {
   }
   told(node: Node): void {
     this.#log.told(this.#index, node);
+  }
+  untold(node: Node): void {
+    this.#log.untold(this.#index, node);
   }
   nameAdded(node: Node, parent: Node, name: string): void {
     this.#log.nameAdded(this.#index, node, parent, name);
