@@ -21,7 +21,7 @@ import { Random } from '../../test/support/random.ts';
 import { randomOperation } from '../../test/support/recorder-ops.ts';
 import { Recorder } from '../../test/support/recorder.ts';
 import { StandbyProcess } from '../../test/support/standby-process.ts';
-import { compareTrees } from '../../test/support/tree.ts';
+import { compareTrees, snapshotTree } from '../../test/support/tree.ts';
 import { RingProducer } from '../core/byte-ring.ts';
 import { recordType } from '../journal/record.ts';
 import { sys } from '../linux/libc.ts';
@@ -30,6 +30,7 @@ const FS_IOC_SHUTDOWN = 0x8004587d;
 const NO_LOG_FLUSH = 2;
 const BASE = { streamId: '0f'.repeat(16), sequence: 100 };
 const ROUNDS = 8;
+const MARKED_ROUND = 2;
 
 let identities: Identities;
 let top = '';
@@ -80,6 +81,15 @@ function publishInto(producer: RingProducer): (record: Buffer) => void {
   };
 }
 
+async function applied(): Promise<void> {
+  const { sequence } = recorder;
+  await until(
+    () => rig.sender.acked?.appliedSequence === sequence,
+    () => `record ${sequence} is applied, ${JSON.stringify(rig.sender.acked)}: ${standby.log}`,
+    60_000,
+  );
+}
+
 const pause = async (ms: number): Promise<void> => {
   await new Promise((resolve) => {
     setTimeout(resolve, ms);
@@ -114,6 +124,7 @@ it.each<FileSystemKind>(['ext4', 'xfs'])('loses and doubles nothing on %s', asyn
   });
   recorder = new Recorder(source, publishInto(new RingProducer(rig.ring)), 101);
   rig.sender.start();
+  let marked: ReturnType<typeof snapshotTree> | undefined;
   for (let round = 0; round < ROUNDS; round += 1) {
     const cutAt = random.below(150);
     for (let i = 0; i < 150; i += 1) {
@@ -123,15 +134,18 @@ it.each<FileSystemKind>(['ext4', 'xfs'])('loses and doubles nothing on %s', asyn
       if (i === cutAt) await losePower(image);
     }
     await standby.start();
+    if (round !== MARKED_ROUND) continue;
+    await applied();
+    marked = snapshotTree(source);
+    await standby.call('rewind-mark', { name: 'marked', sequence: recorder.sequence });
   }
-  const { sequence } = recorder;
-  await until(
-    () => rig.sender.acked?.appliedSequence === sequence,
-    () => `record ${sequence} is applied, ${JSON.stringify(rig.sender.acked)}: ${standby.log}`,
-    30_000,
-  );
+  await applied();
   expect(rig.scansWanted).toEqual([]);
   // Where a file has allocated but unwritten blocks, a page in the cache makes them look like data;
   // the source has seen no power cut, so its cache tells another story than the copy's.
   expect(compareTrees(source, copy, { holes: false })).toEqual([]);
+  // What was destroyed since then is still known, through all power cuts.
+  const to = join(disk, 'look');
+  await standby.call('rewind-browse', { wish: { kind: 'name', name: 'marked' }, to });
+  expect(compareTrees(marked ?? source, to, { holes: false })).toEqual([]);
 });

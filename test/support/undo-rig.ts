@@ -84,7 +84,7 @@ export class UndoRig extends ApplierRig {
       }
       this.records = part;
       this.applyAll(part.length);
-      this.keeper.applied();
+      this.keeper.applied(this.applier.sequence);
     }
   }
 

@@ -125,7 +125,7 @@ export class ApplierLoop {
       const { bytes, view, end } = batch;
       const until = undo === undefined ? end : undo.take(bytes, view, at, end);
       const fault = this.#applyPart(at, until);
-      undo?.applied();
+      undo?.applied(this.#applier.sequence);
       if (fault !== undefined || this.#control.stopWanted) return fault;
       at = until;
     }

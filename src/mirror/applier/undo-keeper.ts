@@ -337,8 +337,9 @@ export class UndoKeeper {
     this.#shelves.sweep();
   }
 
-  /** To be called when everything that was taken is applied. */
-  applied(): void {
+  /** To be called when what was taken is applied, or as much of it as can be: up to `sequence`. */
+  applied(sequence: number): void {
+    if (sequence !== this.#takenUntil) return;
     if (this.#endsScan) this.#scanEnded();
     this.#endsScan = false;
     const isDue = performance.now() - this.#lookedMs >= LOOK_INTERVAL_MS;
