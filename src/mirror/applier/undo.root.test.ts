@@ -9,7 +9,7 @@ import {
   unmountLazily,
 } from '../../../test/support/loop-image.ts';
 import { Random } from '../../../test/support/random.ts';
-import { Recorder } from '../../../test/support/recorder.ts';
+import { makeRecord, Recorder } from '../../../test/support/recorder.ts';
 import { scanTree } from '../../../test/support/scan-tree.ts';
 import { recordType } from '../../journal/record.ts';
 import { randomOperation } from '../../../test/support/recorder-ops.ts';
@@ -134,5 +134,28 @@ describe('undo', () => {
       rig.applyKept();
     }
     expect(rig.differences({ holes: false })).toEqual([]);
+  });
+
+  it('lets no record touch what is kept', () => {
+    rig = new UndoRig();
+    rig.recorder.create('kept');
+    rig.recorder.unlink('kept');
+    rig.applyKept();
+    const [item = ''] = fs.readdirSync(join(rig.copy, '.understudy/undo'));
+    expect(item).toBe('2-0');
+    const path = `.understudy/undo/${item}`;
+    const { sequence } = rig.recorder;
+    const hostile = [
+      { type: recordType.unlink, path },
+      { type: recordType.rename, path, path2: 'mine' },
+      { type: recordType.rename, path: 'x', path2: path },
+      { type: recordType.scanObject, path: '.understudy/undo' },
+      { type: recordType.truncate, path, offset: 5 },
+    ];
+    for (const fields of hostile) {
+      const record = makeRecord({ payload: Buffer.alloc(72), ...fields, sequence: sequence + 1 });
+      expect(rig.apply(record)).toMatchObject({ kind: 'diverged', errno: -22 });
+    }
+    expect(fs.readdirSync(join(rig.copy, '.understudy/undo'))).toEqual([item]);
   });
 });
