@@ -15,7 +15,8 @@ type ProgramName = keyof typeof PROGRAMS;
 /** The most of each that there may be. */
 const ALLOWED: Readonly<Record<keyof Roles, Readonly<Record<ProgramName, number>>>> = {
   primary: {
-    'primary process': 1,
+    // Its successor waits beside it.
+    'primary process': 2,
     'standby process': 0,
     'cluster process': 1,
   },

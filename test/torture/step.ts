@@ -19,7 +19,12 @@ const QUIET_MS = 500;
  * While only these happen, no call of an application on the primary may fail: the file worker's mismatches
  * are findings then. During all others its calls may rightly fail or be lost.
  */
-const UNNOTICED: ReadonlySet<string> = new Set(['kill-service', 'kill-mirror', 'slow-link']);
+const UNNOTICED: ReadonlySet<string> = new Set([
+  'kill-service',
+  'kill-filter',
+  'kill-mirror',
+  'slow-link',
+]);
 
 interface Course {
   roles: Roles | undefined;
