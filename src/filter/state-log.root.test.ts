@@ -122,19 +122,19 @@ function change(tables: Tables): void {
   inodes.dropName(file, first, 'a file with number 1');
   const gone = tell(tables, first, 'a file with number 2');
   const flags = O.RDWR | O.CLOEXEC;
-  const open_ = (node: Node): number => {
+  const openAs = (node: Node): number => {
     const fh = handles.add(new Handle(node, inodes.open(node, flags), flags, false));
     node.opens += 1;
     return fh;
   };
-  open_(gone);
+  openAs(gone);
   inodes.setDeleted(gone);
   const orphan = tell(tables, first, 'a file with number 3');
-  open_(orphan);
+  openAs(orphan);
   inodes.dropName(orphan, first, 'a file with number 3');
   makeOrphan(mount, orphan);
   const closed = tell(tables, first, 'a file with number 4');
-  const fh = open_(closed);
+  const fh = openAs(closed);
   const handle = handles.remove(fh);
   if (handle !== undefined) sys.close(handle.fd);
   closed.opens -= 1;

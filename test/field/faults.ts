@@ -38,9 +38,10 @@ export function processesOf(host: LabHost, program: Program): number[] {
   return host.group.pids().filter((pid) => PROGRAMS[program].test(commandLineOf(pid)));
 }
 
-/** The filter process of the primary: the one that holds the FUSE device. */
+/** The filter process of the primary: the one that holds the FUSE device, apart from the service. */
 export function filterProcesses(host: LabHost): number[] {
-  return host.group.pids().filter((pid) => holdsFuseDevice(pid));
+  const service = processesOf(host, 'understudyd');
+  return host.group.pids().filter((pid) => !service.includes(pid) && holdsFuseDevice(pid));
 }
 
 /** Ends processes at once; returns their numbers. There must be one. */
