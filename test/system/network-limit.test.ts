@@ -14,8 +14,8 @@ import { DIRECTORY, GROUP, PairUnderTest } from './pair-under-test.ts';
 
 const long = process.env['UNDERSTUDY_LONG'] === '1';
 const SECONDS = long ? 30 : 3;
-/** A shared machine may hold the sender up; a limit that is exceeded is wrong on any. */
 const LEAST = long ? 0.95 : 0.85;
+const ATTEMPTS = 5;
 const Mbit = 1e6 / 8;
 
 async function limit(pair: PairUnderTest, ...argv: string[]): Promise<LimitView> {
@@ -23,12 +23,26 @@ async function limit(pair: PairUnderTest, ...argv: string[]): Promise<LimitView>
 }
 
 /** What leaves the primary per second, as a part of `rate`. */
-async function measured(pair: PairUnderTest, rate: number, seconds: number): Promise<number> {
+async function measureOnce(pair: PairUnderTest, rate: number, seconds: number): Promise<number> {
   const from = await pair.sentBytes(pair.a);
   const start = performance.now();
   await sleep(seconds * 1000);
   const to = await pair.sentBytes(pair.a);
   return (to - from) / ((performance.now() - start) / 1000) / rate;
+}
+
+/**
+ * The same; a machine with other work may hold the writer or the sender up, so it is measured again where
+ * that seems to be the case. No measurement may be above the limit.
+ */
+async function measured(pair: PairUnderTest, rate: number, seconds: number): Promise<number> {
+  let best = 0;
+  for (let attempt = 0; attempt < ATTEMPTS && best < LEAST; attempt += 1) {
+    const part = await measureOnce(pair, rate, seconds);
+    expect(part).toBeLessThan(1.05);
+    best = Math.max(best, part);
+  }
+  return best;
 }
 
 /** A shell program that writes more than any limit here lets through. */
@@ -117,7 +131,7 @@ test('the limit of a node is shared by its groups, and what one does not use goe
     await understudy(pair.a, ['limit', '--node', '20Mbit/s']);
     const first = pair.a.spawn(['sh', '-c', writing(DIRECTORY)], { stdio: 'ignore' });
     await sleep(2500);
-    const alone = await measured(pair, 20 * Mbit, 3);
+    const alone = await measureOnce(pair, 20 * Mbit, 3);
     const second = pair.a.spawn(['sh', '-c', writing('/srv/more')], { stdio: 'ignore' });
     await sleep(2500);
     const both = await measured(pair, 20 * Mbit, 3);
