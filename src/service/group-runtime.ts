@@ -90,12 +90,10 @@ export class GroupRuntime {
     ask: () => (this.#phase === 'running' ? this.process.status(2000) : undefined),
     onStatus: (status) => {
       this.noteSequence(Number(status['sequence'] ?? status['receivedSequence'] ?? 0));
-      // A standby that takes over by itself does not wait for code to be loaded then; others spare
-      // the memory.
-      const isReady = status['role'] === 'standby' && status['copy'] === 'up-to-date';
-      if (isReady && this.definition.failover?.automatic === true) this.process.prepare();
-      // The next one in the place of this one: applications wait for it.
-      if (status['role'] === 'primary' && this.process.held !== null) this.process.prepare();
+      if (
+        status['role'] === 'primary' ? this.process.held !== null : status['copy'] === 'up-to-date'
+      )
+        this.#prepare();
     },
   });
   /** A successor is being started in the place of a process that died. */
@@ -694,6 +692,14 @@ export class GroupRuntime {
     });
   }
 
+  /**
+   * Whoever takes over, or goes on in the place of this process, does not wait for code to be loaded then:
+   * about half a second. Groups that leave failover to people spare the memory.
+   */
+  #prepare(): void {
+    if (this.definition.failover?.automatic === true) this.process.prepare();
+  }
+
   /** A successor is being started: the process is neither there nor lost. */
   get isSucceeding(): boolean {
     return this.#succession !== undefined;
@@ -714,7 +720,7 @@ export class GroupRuntime {
         if (this.process.held === null) break;
         const ms = Math.round(performance.now() - started);
         this.#setRunning();
-        this.process.prepare();
+        this.#prepare();
         this.emit(
           'warning',
           'GROUP_PROCESS_SUCCEEDED',
