@@ -1,8 +1,11 @@
 import { defineConfig } from 'vitest/config';
 
 // Suffixes name the environment: `.test.ts` pure, `.fuzz.test.ts` fast-check, `.root.test.ts` real
-// mounts and namespaces. Root tests share the machine's loop devices and cores: one file at a time.
-const root = ['**/*.root.test.ts', 'test/system/**/*.test.ts'];
+// mounts and namespaces. Root tests look at times and share the machine's loop devices and cores: one file
+// at a time. Those of the whole system have labs of their own, and wait more than they work.
+const root = ['**/*.root.test.ts'];
+const system = ['test/system/**/*.test.ts'];
+const SYSTEM_WORKERS = 3;
 const common = { exclude: ['**/node_modules/**'] };
 
 export default defineConfig({
@@ -13,8 +16,9 @@ export default defineConfig({
           ...common,
           name: 'pure',
           include: ['**/*.test.ts'],
-          exclude: [...common.exclude, ...root],
+          exclude: [...common.exclude, ...root, ...system],
           testTimeout: 30_000,
+          sequence: { groupOrder: 0 },
         },
       },
       {
@@ -26,6 +30,19 @@ export default defineConfig({
           fileParallelism: false,
           testTimeout: 180_000,
           hookTimeout: 120_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          ...common,
+          name: 'system',
+          include: system,
+          pool: 'forks',
+          maxWorkers: SYSTEM_WORKERS,
+          testTimeout: 180_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 2 },
         },
       },
     ],
