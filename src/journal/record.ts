@@ -224,6 +224,7 @@ export type RecordFault =
   | 'type'
   | 'header-checksum'
   | 'body-checksum'
+  | 'padding'
   | 'length'
   | 'path';
 
@@ -273,6 +274,8 @@ export function checkRecord(
   const end = body + bodyLength(view, at);
   if (view.getUint32(at + field.bodyChecksum, true) !== crc32(bytes.subarray(body, end)))
     return 'body-checksum';
+  // No checksum has it; but a record is the same bytes everywhere.
+  for (let i = end; i < at + total; i += 1) if (bytes[i] !== 0) return 'padding';
   const path = body + view.getUint32(at + field.payloadLength, true);
   if (!isSafePath(bytes, path, pathLength)) return 'path';
   const type = view.getUint8(at + field.type);
