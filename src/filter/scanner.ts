@@ -23,12 +23,13 @@ import {
 import type { ScanPace } from '../core/scan-pace.ts';
 import { O, S } from '../linux/constants.ts';
 import { DirectoryReader } from '../linux/dirents.ts';
-import { cstring, EMPTY_NAME, sys } from '../linux/libc.ts';
+import { cstring } from '../linux/libc.ts';
 import type { Capture } from './capture.ts';
 import type { Node, NodeName } from './node.ts';
 import type { Mount } from './mount.ts';
 import { recordAttributes } from './operations/attributes.ts';
 import { endOrphan } from './operations/creation.ts';
+import { readTarget } from './operations/subtree.ts';
 import { readXattrs } from './operations/xattr.ts';
 import { type NeededRange, recordXattr, ScanContents } from './scan-contents.ts';
 
@@ -93,7 +94,6 @@ export class Scanner {
   /** Files that may be on the standby under none of their names: contents wait for the next visit. */
   readonly #nameless = new WeakSet<Node>();
   #files = 0;
-  readonly #target = Buffer.alloc(4096);
   finished = false;
 
   constructor(plan: ScanPlan, mounts: readonly Mount[], capture: Capture, pace: ScanPace) {
@@ -351,7 +351,7 @@ export class Scanner {
     const draft = this.#capture.draft(recordType.scanObject, mount.index, path);
     draft.flags = flags;
     if (node.type === S.IFREG) draft.offset = mount.stat.size;
-    if (node.type === S.IFLNK) draft.path2 = this.#readTarget(mount, node);
+    if (node.type === S.IFLNK) draft.path2 = readTarget(mount, node);
     this.#capture.publishNamespace(mount.stat, undefined, undefined, inline ? tail : undefined);
     if (!inline) for (const [name, value] of xattrs) recordXattr(mount, node, name, value);
     if (node.isDirectory) this.#sent.add(node);
@@ -377,15 +377,5 @@ export class Scanner {
     this.#pin(node);
     linked?.add(node);
     return false;
-  }
-
-  #readTarget(mount: Mount, node: Node): string {
-    const length = sys.readlinkat(
-      mount.inodes.descriptor(node),
-      EMPTY_NAME,
-      this.#target,
-      this.#target.length,
-    );
-    return this.#target.toString('latin1', 0, Math.max(0, length));
   }
 }

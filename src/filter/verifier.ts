@@ -18,10 +18,11 @@ import {
 } from '../journal/record.ts';
 import { O, S, SEEK } from '../linux/constants.ts';
 import { DirectoryReader, DT } from '../linux/dirents.ts';
-import { addressOf, cstring, EMPTY_NAME, sys } from '../linux/libc.ts';
+import { addressOf, cstring, sys } from '../linux/libc.ts';
 import type { Capture } from './capture.ts';
 import type { Mount } from './mount.ts';
 import type { Node, NodeName } from './node.ts';
+import { readTarget } from './operations/subtree.ts';
 import { readXattrs } from './operations/xattr.ts';
 import { hashBlocks } from './scan-contents.ts';
 import type { ScanProgress } from './scanner.ts';
@@ -57,7 +58,6 @@ export class Verifier {
   readonly #linked: Map<number, string>[];
   readonly #chunk = Buffer.alloc(CHUNK_BYTES);
   readonly #chunkAddress = addressOf(this.#chunk);
-  readonly #target = Buffer.alloc(4096);
   #files = 0;
   #bytes = 0;
   finished = false;
@@ -224,14 +224,8 @@ export class Verifier {
     draft.aux = isInline ? 0 : verifyMask.xattrs;
     draft.path2 = first ?? '';
     if (node.type === S.IFREG) draft.offset = mount.stat.size;
-    if (node.type === S.IFLNK) draft.path2 = this.#readTarget(mount, node);
+    if (node.type === S.IFLNK) draft.path2 = readTarget(mount, node);
     this.#capture.publishNamespace(mount.stat, undefined, undefined, isInline ? tail : undefined);
-  }
-
-  #readTarget(mount: Mount, node: Node): string {
-    const fd = mount.inodes.descriptor(node);
-    const length = sys.readlinkat(fd, EMPTY_NAME, this.#target, this.#target.length);
-    return this.#target.toString('latin1', 0, Math.max(0, length));
   }
 
   #openFile(mount: Mount, node: Node): void {

@@ -21,7 +21,8 @@ export function replaceFile(path: string, text: string): void {
   }
 }
 
-function syncDirectory(directory: string): void {
+/** Makes names created in, or removed from, `directory` durable. */
+export function syncDirectory(directory: string): void {
   const fd = openSync(directory, 'r');
   try {
     fsyncSync(fd);

@@ -15,15 +15,15 @@ import {
   type Identities,
   makeIdentities,
   makeSender,
+  recordInto,
   type SenderRig,
   until,
 } from '../../test/support/mirror-rig.ts';
 import { Random } from '../../test/support/random.ts';
 import { randomOperation } from '../../test/support/recorder-ops.ts';
-import { Recorder } from '../../test/support/recorder.ts';
+import type { Recorder } from '../../test/support/recorder.ts';
 import { StandbyProcess } from '../../test/support/standby-process.ts';
 import { compareTrees, snapshotTree } from '../../test/support/tree.ts';
-import { RingProducer } from '../core/byte-ring.ts';
 import { UNDO_HEADER_BYTES } from '../journal/undo-format.ts';
 import { uncoverDirectories } from './cover.ts';
 
@@ -59,15 +59,7 @@ beforeEach(async () => {
     base: BASE,
     firstSequence: 101,
   });
-  const producer = new RingProducer(rig.ring);
-  const publish = (record: Buffer): void => {
-    const at = producer.reserve(record.length);
-    if (at < 0) throw new Error('the ring of the test is too small');
-    producer.bytes.set(record, at);
-    producer.commit(record.length);
-    producer.wake();
-  };
-  recorder = new Recorder(source, publish, 101);
+  recorder = recordInto(rig, source, 101);
   rig.sender.start();
 });
 afterEach(async () => {

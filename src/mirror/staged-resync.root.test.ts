@@ -8,6 +8,7 @@ import {
   type Identities,
   makeIdentities,
   makeSender,
+  recordInto,
   type SenderRig,
   until,
 } from '../../test/support/mirror-rig.ts';
@@ -17,7 +18,6 @@ import { Recorder } from '../../test/support/recorder.ts';
 import { scanTree } from '../../test/support/scan-tree.ts';
 import { StandbyProcess } from '../../test/support/standby-process.ts';
 import { compareTrees, snapshotTree } from '../../test/support/tree.ts';
-import { RingProducer } from '../core/byte-ring.ts';
 import { recordType } from '../journal/record.ts';
 import { uncoverDirectories } from './cover.ts';
 
@@ -74,15 +74,7 @@ function startPrimary(streamId: string, firstSequence: number, base: typeof BASE
     base,
     firstSequence,
   });
-  const producer = new RingProducer(rig.ring);
-  const publish = (record: Buffer): void => {
-    const at = producer.reserve(record.length);
-    if (at < 0) throw new Error('the ring of the test is too small');
-    producer.bytes.set(record, at);
-    producer.commit(record.length);
-    producer.wake();
-  };
-  recorder = new Recorder(source, publish, firstSequence);
+  recorder = recordInto(rig, source, firstSequence);
   rig.sender.start();
 }
 

@@ -14,15 +14,15 @@ import {
   type Identities,
   makeIdentities,
   makeSender,
+  recordInto,
   type SenderRig,
   until,
 } from '../../test/support/mirror-rig.ts';
 import { Random } from '../../test/support/random.ts';
 import { randomOperation } from '../../test/support/recorder-ops.ts';
-import { Recorder } from '../../test/support/recorder.ts';
+import type { Recorder } from '../../test/support/recorder.ts';
 import { StandbyProcess } from '../../test/support/standby-process.ts';
 import { compareTrees, snapshotTree } from '../../test/support/tree.ts';
-import { RingProducer } from '../core/byte-ring.ts';
 import { recordType } from '../journal/record.ts';
 import { sys } from '../linux/libc.ts';
 
@@ -71,16 +71,6 @@ async function losePower(image: string): Promise<void> {
   execFileSync('mount', ['-o', 'loop', image, disk]);
 }
 
-function publishInto(producer: RingProducer): (record: Buffer) => void {
-  return (record) => {
-    const at = producer.reserve(record.length);
-    if (at < 0) throw new Error('the ring of the test is too small');
-    producer.bytes.set(record, at);
-    producer.commit(record.length);
-    producer.wake();
-  };
-}
-
 async function applied(): Promise<void> {
   const { sequence } = recorder;
   await until(
@@ -122,7 +112,7 @@ it.each<FileSystemKind>(['ext4', 'xfs'])('loses and doubles nothing on %s', asyn
     base: BASE,
     firstSequence: 101,
   });
-  recorder = new Recorder(source, publishInto(new RingProducer(rig.ring)), 101);
+  recorder = recordInto(rig, source, 101);
   rig.sender.start();
   let marked: ReturnType<typeof snapshotTree> | undefined;
   for (let round = 0; round < ROUNDS; round += 1) {

@@ -9,15 +9,15 @@ import {
   type Identities,
   makeIdentities,
   makeSender,
+  recordInto,
   type SenderRig,
   until,
 } from '../../test/support/mirror-rig.ts';
 import { Random } from '../../test/support/random.ts';
 import { randomOperation } from '../../test/support/recorder-ops.ts';
-import { namespaceBlock, Recorder } from '../../test/support/recorder.ts';
+import { namespaceBlock, type Recorder } from '../../test/support/recorder.ts';
 import { StandbyProcess } from '../../test/support/standby-process.ts';
 import { compareTrees } from '../../test/support/tree.ts';
-import { RingProducer } from '../core/byte-ring.ts';
 import { attrMask, recordType } from '../journal/record.ts';
 import { uncoverDirectories } from './cover.ts';
 
@@ -29,7 +29,6 @@ let source = '';
 let copy = '';
 let standby: StandbyProcess;
 let rig: SenderRig;
-let producer: RingProducer;
 let recorder: Recorder;
 
 beforeAll(async () => {
@@ -65,18 +64,8 @@ function startPrimary(base: typeof BASE | null = BASE): void {
     base,
     firstSequence: 101,
   });
-  producer = new RingProducer(rig.ring);
-  recorder = new Recorder(source, publish, 101);
+  recorder = recordInto(rig, source, 101);
   rig.sender.start();
-}
-
-/** Puts a record into the ring. The sender is on this thread: there must be room. */
-function publish(record: Buffer): void {
-  const at = producer.reserve(record.length);
-  if (at < 0) throw new Error('the ring of the test is too small');
-  producer.bytes.set(record, at);
-  producer.commit(record.length);
-  producer.wake();
 }
 
 async function applied(): Promise<void> {

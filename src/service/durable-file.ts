@@ -12,6 +12,7 @@ import {
 import { dirname } from 'node:path';
 import type { z } from 'zod';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { syncDirectory } from '../journal/replace-file.ts';
 import { describeFault } from './strict-config.ts';
 
 const FILE_BYTES_MAX = 4 * 1024 * 1024;
@@ -24,16 +25,6 @@ export function makePrivateDirectory(path: string): void {
   } catch (thrown) {
     // A service whose disk has failed starts all the same: it has a group to hand over.
     if (created !== undefined) throw thrown;
-  }
-}
-
-/** Makes names created in, or removed from, `path` durable. */
-export function syncDirectory(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }
 

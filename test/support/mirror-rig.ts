@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { createRing, type RingMemory } from '../../src/core/byte-ring.ts';
+import { createRing, type RingMemory, RingProducer } from '../../src/core/byte-ring.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/logger.ts';
 import { ScanPace } from '../../src/core/scan-pace.ts';
@@ -23,6 +23,7 @@ import type { LinkIdentity } from '../../src/mirror/link/tls.ts';
 import { Receiver } from '../../src/mirror/receiver.ts';
 import { Sender, type SenderOptions } from '../../src/mirror/sender.ts';
 import { type ProduceOptions, producedRecord } from './produce-records.ts';
+import { Recorder } from './recorder.ts';
 import { layRecord, sampleBytes } from './records.ts';
 import { makeLinkIdentity } from './link-identity.ts';
 
@@ -323,6 +324,22 @@ export function makeSender(
     },
   );
   return Object.assign(rig, { sender });
+}
+
+/**
+ * A recorder whose records of changes in `source` go into the ring of a sender. The sender is on this
+ * thread: the ring must have room.
+ */
+export function recordInto({ ring }: SenderRig, source: string, firstSequence: number): Recorder {
+  const producer = new RingProducer(ring);
+  const publish = (record: Buffer): void => {
+    const at = producer.reserve(record.length);
+    if (at < 0) throw new Error('the ring of the test is too small');
+    producer.bytes.set(record, at);
+    producer.commit(record.length);
+    producer.wake();
+  };
+  return new Recorder(source, publish, firstSequence);
 }
 
 /** Starts a producer thread; resolves when it has produced everything. */

@@ -128,7 +128,8 @@ function captureSpecial(mount: Mount, node: Node, at: NodeName): void {
   finishAttributes(mount, node, pathAt(mount, node, at).path);
 }
 
-function readTarget(mount: Mount, node: Node): string {
+/** Target of a symbolic link, latin1. */
+export function readTarget(mount: Mount, node: Node): string {
   const fd = mount.inodes.descriptor(node);
   const length = sys.readlinkat(fd, EMPTY_NAME, targetAddress, target.length);
   return target.toString('latin1', 0, Math.max(0, length));

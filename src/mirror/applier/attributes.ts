@@ -6,6 +6,7 @@ import { NO_TIME, attrField, attrMask } from '../../journal/record.ts';
 import { AT, S, errno } from '../../linux/constants.ts';
 import { readXattrs } from '../../linux/dirents.ts';
 import { cstring, sys } from '../../linux/libc.ts';
+import type { Stat } from '../../linux/stat.ts';
 import { procPath } from './beneath.ts';
 import type { OpenObject } from './open-objects.ts';
 import type { RecordView } from './record-view.ts';
@@ -105,6 +106,14 @@ export function applyObjectTimes(
   known: OpenObject | undefined,
 ): number {
   return applyTimes(volume, record, { fd, known, mask: attrMask.atime | attrMask.mtime });
+}
+
+/** Whether an object has the modification time of the record's attribute block. */
+export function hasSameTime(record: RecordView, stat: Stat): boolean {
+  return (
+    stat.mtimeSec === record.seconds(attrField.mtimeSec) &&
+    stat.mtimeNsec === record.attribute(attrField.mtimeNsec)
+  );
 }
 
 /** `setxattr`: attribute `path2` of `path` becomes the payload. */

@@ -17,6 +17,7 @@ import { rollBack } from './rollback.ts';
 import { sequenceOfItem, SHELF } from './shelf.ts';
 import { Volume } from './volume.ts';
 import { removeMarker } from './marker.ts';
+import { nameOf, parentOf } from './paths.ts';
 
 export interface CloneOptions {
   readonly logDirectory: string;
@@ -151,7 +152,7 @@ class Cloner {
 
   #object(from: number, to: number, path: string, depth: number): void {
     const stat = this.#stat;
-    const name = path.slice(path.lastIndexOf('/') + 1);
+    const name = nameOf(path);
     const cname = cstring(name);
     this.#must(stat.at(from, cname), `read ${path}`);
     const type = stat.mode & S.IFMT;
@@ -181,16 +182,15 @@ class Cloner {
   }
 
   #link(first: string, to: number, name: Buffer, path: string): void {
-    const slash = first.lastIndexOf('/');
-    const parent = openHandleBeneath(this.#rootFd, slash < 0 ? '' : first.slice(0, slash));
+    const parent = openHandleBeneath(this.#rootFd, parentOf(first));
     this.#must(parent, `open the clone of ${first}`);
-    const result = sys.linkat(parent, cstring(first.slice(slash + 1)), to, name, 0);
+    const result = sys.linkat(parent, cstring(nameOf(first)), to, name, 0);
     sys.close(parent);
     this.#must(result, `link ${path}`);
   }
 
   #directory(from: number, to: number, path: string, depth: number): void {
-    const name = path.slice(path.lastIndexOf('/') + 1);
+    const name = nameOf(path);
     const source = openDirectory(from, name);
     this.#must(source, `open ${path}`);
     this.#must(sys.mkdirat(to, cstring(name), 0o700), `make ${path}`);

@@ -1,8 +1,8 @@
 // Contents of files: write, truncate, fallocate, and the contents that a scan sends.
-import { xxh3 } from '@node-rs/xxhash';
 import { HASH_BLOCK_BYTES, HASH_BYTES } from '../../journal/record.ts';
 import { FALLOC, SEEK, errno } from '../../linux/constants.ts';
-import { addressOf, sys } from '../../linux/libc.ts';
+import { sys } from '../../linux/libc.ts';
+import { hasHash, isZero, readBlock, ZEROS } from './blocks.ts';
 import type { ApplyContext } from './context.ts';
 import type { OpenObject } from './open-objects.ts';
 
@@ -11,11 +11,6 @@ const FALLOCATE_MODES = FALLOC.KEEP_SIZE | FALLOC.PUNCH_HOLE | FALLOC.ZERO_RANGE
 
 /** Blocks of file systems are not larger. */
 const BLOCK_BYTES_MAX = 64 * 1024;
-
-const block = new Uint8Array(new ArrayBuffer(HASH_BLOCK_BYTES));
-const blockBuffer = Buffer.from(block.buffer);
-const blockAddress = addressOf(block);
-const zeros = Buffer.alloc(HASH_BLOCK_BYTES);
 
 function fileToChange({ volume, record }: ApplyContext, path: string): OpenObject | number {
   const file = volume.file(path);
@@ -80,8 +75,8 @@ function emulate({ record, volume }: ApplyContext, file: OpenObject): number {
 
 function writeZeros(fd: number, offset: number, length: number): number {
   for (let done = 0; done < length;) {
-    const bytes = Math.min(zeros.length, length - done);
-    const written = sys.pwrite(fd, zeros, bytes, offset + done);
+    const bytes = Math.min(ZEROS.length, length - done);
+    const written = sys.pwrite(fd, ZEROS, bytes, offset + done);
     if (written <= 0) return written === 0 ? -errno.EIO : written;
     done += written;
   }
@@ -148,24 +143,11 @@ interface Block {
 
 /** 1 equal, 0 different, or a negative errno. */
 function compareBlock({ record }: ApplyContext, file: OpenObject, { at, length }: Block): number {
-  const { fd } = file;
   const offset = record.offset + at;
-  let bytes = 0;
-  while (bytes < length) {
-    const got = sys.pread(fd, blockAddress + bytes, length - bytes, offset + bytes);
-    if (got < 0) return got;
-    if (got === 0) return 0;
-    bytes += got;
-  }
-  const present = length === HASH_BLOCK_BYTES ? blockBuffer : blockBuffer.subarray(0, length);
-  const wantedAt = record.payloadAt + (at / HASH_BLOCK_BYTES) * HASH_BYTES;
-  const hash = xxh3.xxh128(present);
-  const low = record.view.getBigUint64(wantedAt, true);
-  const high = record.view.getBigUint64(wantedAt + 8, true);
-  if (hash !== ((high << 64n) | low)) return 0;
-  return block[0] === 0 && zeros.subarray(0, length).equals(present)
-    ? fillHole(file, offset, length)
-    : 1;
+  const present = readBlock(file.fd, length, offset);
+  if (typeof present === 'number') return present;
+  if (present.length < length || !hasHash(record, at, present)) return 0;
+  return isZero(present) ? fillHole(file, offset, length) : 1;
 }
 
 /** The primary has data here, though zeros; a hole would be equal only to the eye. */

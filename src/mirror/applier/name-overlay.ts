@@ -3,6 +3,7 @@
 //
 // As in `redo-plan.ts` nothing is known about the tree and nothing needs to be: what a path leads to is
 // made up on the way, with the path that it has on the disk now.
+import { nameOf, parentOf } from './paths.ts';
 
 class OverlayNode {
   /** Path before the run; undefined: the run made it. */
@@ -81,8 +82,6 @@ export class NameOverlay {
 
   #put(path: string, node: OverlayNode | null): void {
     this.#isChanged = true;
-    const slash = path.lastIndexOf('/');
-    const parent = this.#resolve(slash < 0 ? '' : path.slice(0, slash));
-    parent?.children.set(path.slice(slash + 1), node);
+    this.#resolve(parentOf(path))?.children.set(nameOf(path), node);
   }
 }

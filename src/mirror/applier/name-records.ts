@@ -19,6 +19,7 @@ import { type ApplyContext, SKIPPED, mark } from './context.ts';
 import { isMissing } from './fault.ts';
 import { isCreation } from './name-changes.ts';
 import { OpenObject } from './open-objects.ts';
+import { parentOf } from './paths.ts';
 import type { RecordView } from './record-view.ts';
 import { rename } from './rename-record.ts';
 import { type Place, removeDirectory } from './volume.ts';
@@ -204,12 +205,6 @@ export function pathsOf({ record, volume }: ApplyContext): SettlePaths {
     parent2: record.path2 === '' ? undefined : parentOf(record.path2),
     inherited: typeof directory !== 'number' && inheritsAcl(directory),
   };
-}
-
-/** Path of the directory that has `path`. */
-export function parentOf(path: string): string {
-  const slash = path.lastIndexOf('/');
-  return slash < 0 ? '' : path.slice(0, slash);
 }
 
 /** Attributes of what was created, and the times of the parents. */

@@ -21,12 +21,12 @@ import { packDevice, type Stat } from '../../linux/stat.ts';
 import { isOwnXattr } from './attributes.ts';
 import { procPath } from './beneath.ts';
 import { isMissing } from './fault.ts';
-import { parentOf } from './name-records.ts';
 import { NameOverlay } from './name-overlay.ts';
 import type { RecordView } from './record-view.ts';
 import type { ScanState } from './scan-state.ts';
 import { SHELF_NAME } from './shelf.ts';
 import type { Volume } from './volume.ts';
+import { nameOf, parentOf } from './paths.ts';
 
 /** An object of which something is saved in the present run. */
 interface Saved {
@@ -172,7 +172,7 @@ export class PreImages {
   /** Where a name led before the run, the directory's attributes, and those of a directory there. */
   #saveName(path: string): number {
     const parentPath = parentOf(path);
-    const name = path.slice(path.lastIndexOf('/') + 1);
+    const name = nameOf(path);
     const isOrphan = parentPath === ORPHAN_DIRECTORY;
     const parent = isOrphan ? undefined : this.#object(parentPath);
     if (typeof parent === 'number') return parent;
@@ -217,7 +217,7 @@ export class PreImages {
   #saveDiskName(path: string): number {
     const parent = this.#disk(parentOf(path));
     if (typeof parent === 'number') return parent;
-    const name = path.slice(path.lastIndexOf('/') + 1);
+    const name = nameOf(path);
     const key = `${parent.ino}/${name}`;
     if (this.#names.has(key)) return 0;
     const there = this.#disk(path);

@@ -9,6 +9,7 @@
 // Nothing is known about the tree at the checkpoint, and nothing needs to be: an object that a path
 // leads to is made up on the way. Pure: no I/O.
 import { assert } from '../../core/assert.ts';
+import { nameOf, parentOf } from './paths.ts';
 
 /** What a record does to names. Data and attributes do nothing to them: `touch`. */
 export type NameChange = 'touch' | 'create' | 'link' | 'rename' | 'exchange' | 'remove';
@@ -74,8 +75,8 @@ export class RedoPlan {
 
   #bind({ change, path, path2 }: PlannedRecord): Binding {
     if (change === 'touch') return this.#resolve(path).touch;
-    const parent = path === '' ? undefined : this.#resolve(parentPath(path));
-    const parent2 = path2 === '' ? undefined : this.#resolve(parentPath(path2));
+    const parent = path === '' ? undefined : this.#resolve(parentOf(path));
+    const parent2 = path2 === '' ? undefined : this.#resolve(parentOf(path2));
     if (change === 'remove') {
       this.#remove(path);
       return { object: undefined, parent, parent2 };
@@ -122,20 +123,20 @@ export class RedoPlan {
 
   #create(path: string): void {
     this.#remove(path);
-    attach(this.#resolve(parentPath(path)), lastName(path), new PlanObject());
+    attach(this.#resolve(parentOf(path)), nameOf(path), new PlanObject());
   }
 
   #link(path: string, path2: string): void {
     const object = this.#resolve(path);
     this.#remove(path2);
-    attach(this.#resolve(parentPath(path2)), lastName(path2), object);
+    attach(this.#resolve(parentOf(path2)), nameOf(path2), object);
   }
 
   #rename(path: string, path2: string): void {
     const object = this.#resolve(path);
     this.#remove(path);
     this.#remove(path2);
-    attach(this.#resolve(parentPath(path2)), lastName(path2), object);
+    attach(this.#resolve(parentOf(path2)), nameOf(path2), object);
   }
 
   #exchange(path: string, path2: string): void {
@@ -143,13 +144,13 @@ export class RedoPlan {
     const second = this.#resolve(path2);
     this.#remove(path);
     this.#remove(path2);
-    attach(this.#resolve(parentPath(path2)), lastName(path2), first);
-    attach(this.#resolve(parentPath(path)), lastName(path), second);
+    attach(this.#resolve(parentOf(path2)), nameOf(path2), first);
+    attach(this.#resolve(parentOf(path)), nameOf(path), second);
   }
 
   #remove(path: string): void {
-    const parent = this.#resolve(parentPath(path));
-    const name = parent.children.get(lastName(path));
+    const parent = this.#resolve(parentOf(path));
+    const name = parent.children.get(nameOf(path));
     if (name === undefined) return;
     parent.children.delete(name.name);
     name.object.names.delete(name);
@@ -162,10 +163,3 @@ function attach(parent: PlanObject, name: string, object: PlanObject): PlanObjec
   object.names.add(edge);
   return object;
 }
-
-function parentPath(path: string): string {
-  const slash = path.lastIndexOf('/');
-  return slash < 0 ? '' : path.slice(0, slash);
-}
-
-const lastName = (path: string): string => path.slice(path.lastIndexOf('/') + 1);

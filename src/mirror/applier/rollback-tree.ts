@@ -6,6 +6,7 @@ import { cstring, sys } from '../../linux/libc.ts';
 import { Stat } from '../../linux/stat.ts';
 import { openDirectoryBeneath } from './beneath.ts';
 import { SHELF_NAME } from './shelf.ts';
+import { nameOf } from './paths.ts';
 
 /** A name that leads to an object. */
 export interface Location {
@@ -157,7 +158,7 @@ export class CopyTree {
     this.#locations.set(this.#shelf, [{ parent: this.#orphans, name: shelf }]);
     const fd = find(path);
     const ino = this.#identify(stat.ino);
-    const name = path.slice(path.lastIndexOf('/') + 1);
+    const name = nameOf(path);
     this.#locations.set(ino, [{ parent: this.#shelf, name }]);
     return { fd, ino };
   }

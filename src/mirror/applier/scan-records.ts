@@ -10,7 +10,7 @@ import { S, SEEK, errno } from '../../linux/constants.ts';
 import { readDirectory } from '../../linux/dirents.ts';
 import { cstring, sys } from '../../linux/libc.ts';
 import { packDevice } from '../../linux/stat.ts';
-import { applyObjectTimes, applyOwnerAndMode, applyXattrs } from './attributes.ts';
+import { applyObjectTimes, applyOwnerAndMode, applyXattrs, hasSameTime } from './attributes.ts';
 import { type ApplyContext, mark } from './context.ts';
 import { separate } from './hard-links.ts';
 import { makeObject } from './name-records.ts';
@@ -52,17 +52,10 @@ function trustIn(context: ApplyContext): boolean {
     trust.meetDirectory(path, isSame ? stat : undefined);
     return false;
   }
-  const isLikely = record.isPartlyChanged || hasSameSizeAndTime(context);
+  // Not a proof, but where it differs no other proof counts.
+  const isLikely =
+    record.isPartlyChanged || (stat.size === record.offset && hasSameTime(record, stat));
   return isSame && stat.nlink === 1 && isLikely && trust.isTrusted(path, stat);
-}
-
-/** Not a proof, but where it differs no other proof counts. */
-function hasSameSizeAndTime({ record, volume: { stat } }: ApplyContext): boolean {
-  return (
-    stat.size === record.offset &&
-    stat.mtimeSec === record.seconds(attrField.mtimeSec) &&
-    stat.mtimeNsec === record.attribute(attrField.mtimeNsec)
-  );
 }
 
 /** `scanObject`, the names: something of the right type is at `path`, with an inode of its own. */

@@ -5,6 +5,7 @@
 // The second is about old data: a copy that is taken as a base may have files that share an inode
 // although the primary's do not. Until their turn comes, a change of one must not show in a file
 // that the scan has already dealt with.
+import { nameOf, parentOf } from './paths.ts';
 export class ScanState {
   /** Names seen per directory under way. */
   readonly #seen = new Map<string, Set<string>>();
@@ -33,9 +34,7 @@ export class ScanState {
   /** `path` belongs to the primary's tree. */
   saw(path: string): void {
     if (this.#seen.size === 0 || path === '') return;
-    const slash = path.lastIndexOf('/');
-    const names = this.#seen.get(slash < 0 ? '' : path.slice(0, slash));
-    names?.add(path.slice(slash + 1));
+    this.#seen.get(parentOf(path))?.add(nameOf(path));
   }
 
   /** Whether the file may be used under this name: false when it is another file's by right. */

@@ -10,6 +10,7 @@
 //
 // Everything is looked at before the scan changes it. What is not known is not trusted.
 import type { Stat } from '../../linux/stat.ts';
+import { parentOf } from './paths.ts';
 
 interface KnownDirectory {
   readonly isChanged: boolean;
@@ -55,9 +56,4 @@ export class Trust {
     // Not the same as `!(>=)`: NaN.
     return stat.ctimeMs < this.#sinceMs;
   }
-}
-
-function parentOf(path: string): string {
-  const slash = path.lastIndexOf('/');
-  return slash < 0 ? '' : path.slice(0, slash);
 }

@@ -3,12 +3,10 @@
 //
 // Everything is opened anew: a descriptor that the applier keeps could show what is there no more.
 // Nothing of the copy is changed. What differs is told; a record never fails.
-import { xxh3 } from '@node-rs/xxhash';
 import {
   attrField,
   decodeXattrs,
   HASH_BLOCK_BYTES,
-  HASH_BYTES,
   NAMESPACE_BYTES,
   ORPHAN_DIRECTORY,
   recordType,
@@ -16,10 +14,11 @@ import {
 } from '../../journal/record.ts';
 import { errno, S, SEEK } from '../../linux/constants.ts';
 import { readDirectory, readXattrs } from '../../linux/dirents.ts';
-import { addressOf, EMPTY_NAME, sys } from '../../linux/libc.ts';
+import { EMPTY_NAME, sys } from '../../linux/libc.ts';
 import { packDevice, Stat } from '../../linux/stat.ts';
-import { isOwnXattr } from './attributes.ts';
+import { hasSameTime, isOwnXattr } from './attributes.ts';
 import { openFileBeneath, openHandleBeneath, procPath } from './beneath.ts';
+import { hasHash, isZero, readBlock, ZEROS } from './blocks.ts';
 import type { ApplyContext } from './context.ts';
 import type { RecordView } from './record-view.ts';
 
@@ -56,10 +55,6 @@ export type VerifyNotice =
 /** Names of one directory that are kept while its parts come in. */
 const NAMES_MAX = 10_000_000;
 const PERMISSIONS = 0o7777;
-const block = new Uint8Array(new ArrayBuffer(HASH_BLOCK_BYTES));
-const blockBuffer = Buffer.from(block.buffer);
-const blockAddress = addressOf(block);
-const zeros = Buffer.alloc(HASH_BLOCK_BYTES);
 const target = Buffer.alloc(4096);
 const other = new Stat();
 
@@ -151,7 +146,7 @@ export class Verification {
     const isLink = type === S.IFLNK;
     if (!isLink && (stat.mode & PERMISSIONS) !== (mode & PERMISSIONS)) this.#tell(context, 'mode');
     // Those of directories also change by entries that are not mirrored.
-    if (type !== S.IFDIR && !hasSameTime(context)) this.#tell(context, 'mtime');
+    if (type !== S.IFDIR && !hasSameTime(record, stat)) this.#tell(context, 'mtime');
     if (type === S.IFREG && stat.size !== record.offset) this.#tell(context, 'size');
     if (type === S.IFREG && record.path2 !== '') this.#compareLink(context);
     if (isLink && readTarget(fd) !== record.path2) this.#tell(context, 'target');
@@ -172,16 +167,11 @@ export class Verification {
 
   #compareHashes(context: ApplyContext): void {
     const { record } = context;
-    this.#compareBlocks(context, (at, bytes) => {
-      const wantedAt = record.payloadAt + (at / HASH_BLOCK_BYTES) * HASH_BYTES;
-      const low = record.view.getBigUint64(wantedAt, true);
-      const high = record.view.getBigUint64(wantedAt + 8, true);
-      return xxh3.xxh128(bytes) === ((high << 64n) | low);
-    });
+    this.#compareBlocks(context, (at, bytes) => hasHash(record, at, bytes));
   }
 
   #compareZeros(context: ApplyContext): void {
-    this.#compareBlocks(context, (_, bytes) => zeros.subarray(0, bytes.length).equals(bytes));
+    this.#compareBlocks(context, (_, bytes) => isZero(bytes));
   }
 
   /** Reads the record's range in blocks; tells of those in a row that are not equal as one. */
@@ -208,9 +198,9 @@ export class Verification {
     };
     for (let at = 0; at < record.length; at += HASH_BLOCK_BYTES) {
       const length = Math.min(HASH_BLOCK_BYTES, record.length - at);
-      const read = readFully(fd, length, record.offset + at);
-      if (read < 0) return this.#tell(context, 'unreadable');
-      if (read === length && isEqual(at, blockBuffer.subarray(0, length))) tellUpTo(at);
+      const bytes = readBlock(fd, length, record.offset + at);
+      if (typeof bytes === 'number') return this.#tell(context, 'unreadable');
+      if (bytes.length === length && isEqual(at, bytes)) tellUpTo(at);
       else if (from < 0) from = at;
     }
     tellUpTo(record.length);
@@ -224,26 +214,6 @@ function isHole(record: RecordView, fd: number): boolean {
   const data = sys.lseek(fd, record.offset, SEEK.DATA);
   // Beyond the end there are no zeros, and the size was told of as not equal.
   return data === -errno.ENXIO || data >= end;
-}
-
-/** Bytes read into the block, fewer at the end of the file, or a negative errno. */
-function readFully(fd: number, length: number, offset: number): number {
-  let bytes = 0;
-  while (bytes < length) {
-    const got = sys.pread(fd, blockAddress + bytes, length - bytes, offset + bytes);
-    if (got === -errno.EINTR) continue;
-    if (got < 0) return got;
-    if (got === 0) break;
-    bytes += got;
-  }
-  return bytes;
-}
-
-function hasSameTime({ record, volume: { stat } }: ApplyContext): boolean {
-  return (
-    stat.mtimeSec === record.seconds(attrField.mtimeSec) &&
-    stat.mtimeNsec === record.attribute(attrField.mtimeNsec)
-  );
 }
 
 function readTarget(fd: number): string {
@@ -260,6 +230,6 @@ function hasSameXattrs({ record }: ApplyContext, fd: number): boolean {
   const count = [...wanted.keys()].filter((name) => !isOwnXattr(name)).length;
   return (
     names.length === count &&
-    names.every((name) => present.get(name)?.equals(wanted.get(name) ?? zeros) === true)
+    names.every((name) => present.get(name)?.equals(wanted.get(name) ?? ZEROS) === true)
   );
 }

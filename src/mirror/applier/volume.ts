@@ -10,6 +10,7 @@ import { isMissing } from './fault.ts';
 import { type Change, type Marker, MarkerWriter, removeMarker } from './marker.ts';
 import { OpenObject, OpenObjects, type Time, setTimes } from './open-objects.ts';
 import { SHELF, SHELF_NAME, type Shelf } from './shelf.ts';
+import { nameOf, parentOf } from './paths.ts';
 
 const TREE_DEPTH_MAX = 4096;
 const ORPHAN_MODE = 0o700;
@@ -100,11 +101,10 @@ export class Volume {
   /** The open directory that has the last name of `path`. The root has no place: EINVAL. */
   place(path: string): Place | number {
     if (path === '') return -errno.EINVAL;
-    const slash = path.lastIndexOf('/');
-    const parentPath = slash < 0 ? '' : path.slice(0, slash);
+    const parentPath = parentOf(path);
     const parent = this.directory(parentPath);
     if (typeof parent === 'number') return parent;
-    return { parent, parentPath, name: cstring(path.slice(slash + 1)) };
+    return { parent, parentPath, name: cstring(nameOf(path)) };
   }
 
   /** Calls `use` with a descriptor (perhaps O_PATH) of the object at `path`; `stat` is filled. */
