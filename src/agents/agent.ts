@@ -27,6 +27,8 @@ export interface ProbeResult {
 /** What an agent is told about where it runs. */
 export interface AgentContext {
   readonly group: string;
+  /** The agent's name in the group, which its YAML may give. */
+  readonly agent: string;
   readonly role: 'primary' | 'standby';
   /** The protected directories of the group. */
   readonly directories: readonly string[];
@@ -34,6 +36,8 @@ export interface AgentContext {
   readonly addresses: readonly string[];
   /** A directory of this agent's own for pid files and sockets; empty after a boot. */
   readonly runtimeDirectory: string;
+  /** What the application and the commands of its agent print goes here. */
+  readonly logFile: string;
   /** Aborted when the time is over or the operation is given up. */
   readonly signal: AbortSignal;
   /** A line for the agent's log. */
@@ -62,6 +66,8 @@ export interface Agent<P = unknown> {
    * Called on both nodes before a group is created, and by `doctor`. Changes nothing.
    */
   validate?(parameters: P, context: AgentContext): Promise<readonly string[]>;
+  /** False: with these parameters nothing can be asked, so it is not. */
+  isProbed?(parameters: P): boolean;
   probe(parameters: P, context: AgentContext): Promise<ProbeResult>;
   /** Resolves when the application serves its clients. */
   start?(parameters: P, context: AgentContext): Promise<void>;
@@ -72,6 +78,8 @@ export interface Agent<P = unknown> {
   resume?(parameters: P, context: AgentContext): Promise<void>;
   /** On a standby that may be promoted: a reason not to, or undefined. */
   promoteCheck?(parameters: P, context: AgentContext): Promise<string | undefined>;
+  /** Process ids of the application, all of them. `agent test` freezes and kills these. */
+  processes?(parameters: P, context: AgentContext): Promise<readonly number[]>;
 }
 
 /** All in ms. */

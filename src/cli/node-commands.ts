@@ -10,7 +10,7 @@ import { createIdentity } from '../service/identity.ts';
 import { API_PORT_DEFAULT, nodeConfigSchema, writeNodeConfig } from '../service/node-config.ts';
 import { servicePaths } from '../service/service-paths.ts';
 import type { ServiceStatus } from '../service/status.ts';
-import { parseStrictly } from '../service/strict-config.ts';
+import { parseStrictly } from '../core/strict-config.ts';
 import { callAdmin, connectAdmin } from './admin.ts';
 import { print } from './output.ts';
 import { statusText } from './status-text.ts';

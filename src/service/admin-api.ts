@@ -23,7 +23,7 @@ import { switchover } from './switchover.ts';
 import { takeover, yieldByHand } from './takeover.ts';
 import { collectStatus } from './status.ts';
 import { repair, startVerify } from './verification.ts';
-import { parseStrictly } from './strict-config.ts';
+import { parseStrictly } from '../core/strict-config.ts';
 
 const EVENTS_MAX = 10_000;
 

@@ -20,7 +20,7 @@ import {
   RATE_MIN,
   windowText,
 } from './bandwidth.ts';
-import { parseStrictly } from './strict-config.ts';
+import { parseStrictly } from '../core/strict-config.ts';
 
 const TEXT_MAX = 60;
 const rateText = z.string().max(TEXT_MAX);

@@ -13,7 +13,7 @@ import { dirname } from 'node:path';
 import type { z } from 'zod';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { syncDirectory } from '../journal/replace-file.ts';
-import { describeFault } from './strict-config.ts';
+import { describeFault } from '../core/strict-config.ts';
 
 const FILE_BYTES_MAX = 4 * 1024 * 1024;
 

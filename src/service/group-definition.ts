@@ -27,7 +27,7 @@ import {
   UNDO_DEFAULT,
 } from './group-spec.ts';
 import { defineSafety, safetyInputSchema } from './safety-input.ts';
-import { parseStrictly } from './strict-config.ts';
+import { parseStrictly } from '../core/strict-config.ts';
 
 const AGENTS_MAX = 32;
 const COMMAND_LENGTH_MAX = 4096;

@@ -9,7 +9,7 @@ import { networksInputSchema } from '../cluster/settings.ts';
 import { makePrivateDirectory, writeDurably } from './durable-file.ts';
 import { nameSchema, portSchema } from './group-spec.ts';
 import type { ServicePaths } from './service-paths.ts';
-import { parseStrictly } from './strict-config.ts';
+import { parseStrictly } from '../core/strict-config.ts';
 
 export const API_PORT_DEFAULT = 7440;
 

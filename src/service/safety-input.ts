@@ -6,7 +6,7 @@
 import { z } from 'zod';
 import { parseDurationMs } from '../core/units.ts';
 import { SAFETY_DEFAULT, specSafetySchema } from './group-spec.ts';
-import { parseStrictly } from './strict-config.ts';
+import { parseStrictly } from '../core/strict-config.ts';
 
 export const safetyInputSchema = z.strictObject({
   deletions: z

@@ -1,7 +1,7 @@
 // Configuration written by people: every fault is one sentence that names the key and, for a key
 // that does not exist, the keys that do.
 import { z } from 'zod';
-import { UnderstudyError } from '../core/errors.ts';
+import { UnderstudyError } from './errors.ts';
 
 /** Checks `value`; throws an UnderstudyError with `code`, naming `origin` and each fault. */
 export function parseStrictly<T>(

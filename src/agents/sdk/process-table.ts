@@ -1,0 +1,71 @@
+// Processes as /proc shows them. A process id alone says nothing after a while: it is used again. With
+// the time of its start it names one process (proc_pid_stat(5)).
+import { readdirSync, readFileSync } from 'node:fs';
+
+export interface ProcessEntry {
+  readonly pid: number;
+  /** `R`, `S`, `D`, `T` (stopped), `Z` (dead, not yet waited for), … */
+  readonly state: string;
+  readonly parent: number;
+  readonly group: number;
+  readonly session: number;
+  /** Clock ticks since the boot. */
+  readonly startTime: number;
+}
+
+/** Undefined when there is no such process. */
+export function processEntry(pid: number): ProcessEntry | undefined {
+  let stat: string;
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  } catch {
+    return undefined;
+  }
+  // The name stands in parentheses and may hold anything, also parentheses.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const number = (index: number): number => Number(fields[index] ?? 0);
+  return {
+    pid,
+    state: fields[0] ?? '?',
+    parent: number(1),
+    group: number(2),
+    session: number(3),
+    startTime: number(19),
+  };
+}
+
+/** All processes that live; those that are only waited for are left out. */
+export function livingProcesses(): ProcessEntry[] {
+  return readdirSync('/proc').flatMap((name) => {
+    const pid = Number(name);
+    if (!Number.isInteger(pid) || pid <= 0) return [];
+    const entry = processEntry(pid);
+    return entry === undefined || entry.state === 'Z' ? [] : [entry];
+  });
+}
+
+/** Processes that were started with `NAME=VALUE` in their environment, and have not replaced it. */
+export function processesMarked(name: string, value: string): number[] {
+  const wanted = `${name}=${value}`;
+  return livingProcesses().flatMap(({ pid }) =>
+    environmentOf(pid).split('\0').includes(wanted) ? [pid] : [],
+  );
+}
+
+function environmentOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'latin1');
+  } catch {
+    return '';
+  }
+}
+
+/** Sends a signal; false when the process has ended by itself. A negative id means a process group. */
+export function sendSignal(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    process.kill(pid, signal);
+    return true;
+  } catch {
+    return false;
+  }
+}
