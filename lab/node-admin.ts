@@ -1,21 +1,19 @@
-// What a node of a lab says of itself, asked through its admin socket from outside: starting the command
+// What a node of a lab says of itself, asked through its API's socket from outside: starting the command
 // line for every question would load the machine that is being measured.
-import { ControlClient, type ControlEvent } from '../src/service/control-channel.ts';
+import { type ApiCall, LocalApi } from '../src/service/admin-api/client.ts';
+import type { LoggedEvent } from '../src/service/event-log.ts';
 import type { LabHost } from './host.ts';
 import type { GroupSummary } from './pair.ts';
 
 const SOCKET = '/run/understudy/understudyd.sock';
 const EVENTS_MAX = 500;
+const TIMEOUT_MS = 5000;
 
-async function ask<T>(host: LabHost, method: string, params = {}): Promise<T | undefined> {
+async function ask<T>(host: LabHost, call: ApiCall): Promise<T | undefined> {
   if (!host.isRunning || host.state.frozen) return undefined;
   try {
-    const client = await ControlClient.connect(host.pathFromOutside(SOCKET), 1000);
-    try {
-      return (await client.call(method, params, 5000)) as T;
-    } finally {
-      client.close();
-    }
+    const api = new LocalApi(host.pathFromOutside(SOCKET));
+    return await api.call<T>({ timeoutMs: TIMEOUT_MS, ...call });
   } catch {
     // Its service is just starting, ending, or gone.
     return undefined;
@@ -24,16 +22,22 @@ async function ask<T>(host: LabHost, method: string, params = {}): Promise<T | u
 
 /** The group as the node sees it; undefined while its service does not answer. */
 export async function askGroup(host: LabHost, name: string): Promise<GroupSummary | undefined> {
-  const status = await ask<{ groups: GroupSummary[] }>(host, 'status');
+  const status = await ask<{ groups: GroupSummary[] }>(host, { method: 'GET', path: '/status' });
   return status?.groups.find((group) => group.name === name);
 }
 
 /** A command without an answer that matters; nothing happens while the service does not answer. */
-export async function tellNode(host: LabHost, method: string, params: object): Promise<void> {
-  await ask(host, method, params);
+export async function tellNode(host: LabHost, call: ApiCall): Promise<void> {
+  await ask(host, call);
 }
 
 /** The node's last events, oldest first; none while its service does not answer. */
-export async function askEvents(host: LabHost): Promise<ControlEvent[]> {
-  return (await ask<ControlEvent[]>(host, 'events', { count: EVENTS_MAX })) ?? [];
+export async function askEvents(host: LabHost): Promise<LoggedEvent[]> {
+  const query = { count: EVENTS_MAX };
+  const found = await ask<{ events: LoggedEvent[] }>(host, {
+    method: 'GET',
+    path: '/events',
+    query,
+  });
+  return found?.events.toReversed() ?? [];
 }

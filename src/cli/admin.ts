@@ -1,35 +1,27 @@
-// The command line's way to the service of this node: its admin socket.
-import { UnderstudyError } from '../core/errors.ts';
-import { ControlClient, type ControlParams } from '../service/control-channel.ts';
+// The command line's way to the service of this node: its API on the Unix socket.
+import { type ApiCall, LocalApi } from '../service/admin-api/client.ts';
+import type { OperationProgress } from '../service/admin-api/operations.ts';
 import { servicePaths } from '../service/service-paths.ts';
 
-/** Switchovers and takeovers may apply a long journal. */
-export const LONG_TIMEOUT_MS = 4_000_000;
-
-/** Connects. Errors: DAEMON_NOT_RUNNING. */
-export async function connectAdmin(): Promise<ControlClient> {
-  const { adminSocket } = servicePaths(process.env);
-  try {
-    return await ControlClient.connect(adminSocket);
-  } catch (cause) {
-    throw new UnderstudyError(
-      'DAEMON_NOT_RUNNING',
-      `the service does not answer on ${adminSocket}: start it with "systemctl start understudyd" or "understudy daemon"`,
-      { cause },
-    );
-  }
+/** The API of the service that runs here. */
+export function localApi(): LocalApi {
+  return new LocalApi(servicePaths(process.env).adminSocket);
 }
 
-/** One call on a connection of its own. */
-export async function callAdmin<T>(
-  method: string,
-  params: ControlParams = {},
-  timeoutMs = 60_000,
+/** One call. Errors: those of the service, DAEMON_NOT_RUNNING. */
+export async function callApi<T>(call: ApiCall): Promise<T> {
+  return localApi().call<T>(call);
+}
+
+/** An operation, to its end. Errors: those of the operation, DAEMON_NOT_RUNNING. */
+export async function runOperation<T>(
+  call: ApiCall,
+  onProgress?: (progress: OperationProgress) => void,
 ): Promise<T> {
-  const client = await connectAdmin();
-  try {
-    return (await client.call(method, params, timeoutMs)) as T;
-  } finally {
-    client.close();
-  }
+  return localApi().run<T>(call, onProgress);
+}
+
+/** A name as a part of a path, whatever was typed. */
+export function segment(name: string): string {
+  return encodeURIComponent(name);
 }

@@ -9,12 +9,11 @@ import { parseYaml } from '../service/node-config.ts';
 import type { Outcome } from '../service/node-protocol.ts';
 import type { Accepted } from '../service/safety-accept.ts';
 import type { GroupStatus, ServiceStatus } from '../service/status.ts';
-import { callAdmin, LONG_TIMEOUT_MS } from './admin.ts';
+import { callApi, runOperation, segment } from './admin.ts';
 import { exitCode, print } from './output.ts';
-import { groupsText, scanOf, scanText } from './status-text.ts';
+import { groupsText, scanText } from './status-text.ts';
 
 const WAIT_INTERVAL_MS = 500;
-const CREATE_TIMEOUT_MS = 300_000;
 
 interface Json {
   readonly json?: boolean;
@@ -46,7 +45,7 @@ export function addGroupCommands(program: Command): void {
     .description('show all groups')
     .option('--json', 'print JSON')
     .action(async ({ json = false }: Json) => {
-      print(json, await callAdmin<GroupStatus[]>('group-list'), groupsText);
+      print(json, await callApi<GroupStatus[]>({ method: 'GET', path: '/groups' }), groupsText);
     });
   group
     .command('show')
@@ -54,7 +53,7 @@ export function addGroupCommands(program: Command): void {
     .argument('<group>')
     .option('--json', 'print JSON')
     .action(async (name: string, { json = false }: Json) => {
-      const shown = await callAdmin('group-show', { group: name });
+      const shown = await callApi({ method: 'GET', path: `/groups/${segment(name)}` });
       print(json, shown, (value) => JSON.stringify(value, null, 2));
     });
   group
@@ -64,7 +63,8 @@ export function addGroupCommands(program: Command): void {
     .option('--force', 'also when the other node does not answer')
     .option('--json', 'print JSON')
     .action(async (name: string, { json = false, force = false }: Json & { force?: boolean }) => {
-      await callAdmin('group-delete', { group: name, force }, CREATE_TIMEOUT_MS);
+      const path = `/groups/${segment(name)}`;
+      await runOperation({ method: 'DELETE', path, query: { force } });
       print(json, { deleted: name }, () => `group "${name}" is deleted; its data is where it was`);
     });
   addRoleCommands(program);
@@ -104,8 +104,8 @@ function addRoleCommands(program: Command): void {
     .option('--to <node>', 'the node that is to be primary')
     .option('--json', 'print JSON')
     .action(async (name: string, { to, json = false }: Json & { to?: string }) => {
-      const params = { group: name, ...(to === undefined ? {} : { to }) };
-      const outcome = await callAdmin<Outcome>('switchover', params, LONG_TIMEOUT_MS);
+      const body = to === undefined ? {} : { to };
+      const outcome = await changeRole<Outcome>(name, 'switchover', body);
       report(json, `group "${name}" is switched over`, outcome);
     });
   program
@@ -125,7 +125,10 @@ function addRoleCommands(program: Command): void {
       .argument('<group>')
       .option('--json', 'print JSON')
       .action(async (name: string, { json = false }: Json) => {
-        const outcome = await callAdmin<Outcome>(command, { group: name });
+        const outcome = await callApi<Outcome>({
+          method: 'POST',
+          path: `/groups/${segment(name)}/${command}`,
+        });
         print(json, outcome, () => `group "${name}": ${sentence}`);
       });
   }
@@ -135,7 +138,7 @@ function addRoleCommands(program: Command): void {
     .argument('<group>')
     .option('--json', 'print JSON')
     .action(async (name: string, { json = false }: Json) => {
-      const accepted = await callAdmin<Accepted>('accept', { group: name }, LONG_TIMEOUT_MS);
+      const accepted = await changeRole<Accepted>(name, 'accept', {});
       print(json, accepted, ({ what }) => `group "${name}" goes on: ${what}`);
     });
   program
@@ -145,9 +148,13 @@ function addRoleCommands(program: Command): void {
     .option('--force', 'what was written here since the takeover may be overwritten')
     .option('--json', 'print JSON')
     .action(async (name: string, { force = false, json = false }: Json & { force?: boolean }) => {
-      const outcome = await callAdmin<Outcome>('yield', { group: name, force }, LONG_TIMEOUT_MS);
+      const outcome = await changeRole<Outcome>(name, 'yield', { force });
       report(json, `this node is now the standby of group "${name}"`, outcome);
     });
+}
+
+async function changeRole<T>(name: string, what: string, body: object): Promise<T> {
+  return runOperation<T>({ method: 'POST', path: `/groups/${segment(name)}/${what}`, body });
 }
 
 interface TakeoverFlags {
@@ -159,8 +166,7 @@ interface TakeoverFlags {
 
 async function takeover(name: string, options: Json & TakeoverFlags): Promise<void> {
   const { json = false, ...flags } = options;
-  const params = { group: name, ...flags };
-  const outcome = await callAdmin<Outcome>('takeover', params, LONG_TIMEOUT_MS);
+  const outcome = await changeRole<Outcome>(name, 'takeover', flags);
   report(json, `this node is now the primary of group "${name}"`, outcome);
 }
 
@@ -179,12 +185,12 @@ function warn(json: boolean, warnings: readonly string[]): void {
 async function create(options: CreateOptions): Promise<void> {
   const { json = false, wait = false } = options;
   const { input, origin } = inputFrom(options);
-  const params = { input, origin, allowEmptyMatch: options.allowEmptyMatch ?? false };
-  const created = await callAdmin<{ definition: GroupDefinition; warnings: string[] }>(
-    'group-create',
-    params,
-    CREATE_TIMEOUT_MS,
-  );
+  const body = { input, origin, allowEmptyMatch: options.allowEmptyMatch ?? false };
+  const created = await runOperation<{ definition: GroupDefinition; warnings: string[] }>({
+    method: 'POST',
+    path: '/groups',
+    body,
+  });
   const { name } = created.definition;
   if (!json) {
     console.log(`group "${name}" is created; the first copy runs while you work`);
@@ -248,7 +254,7 @@ function readGroupFile(file: string): Record<string, unknown> {
 async function waitForCopy(name: string, json: boolean): Promise<GroupStatus> {
   const isLive = !json && process.stderr.isTTY;
   for (;;) {
-    const status = await callAdmin<ServiceStatus>('status');
+    const status = await callApi<ServiceStatus>({ method: 'GET', path: '/status' });
     const group = status.groups.find((candidate) => candidate.name === name);
     if (group === undefined) {
       throw new UnderstudyError('GROUP_UNKNOWN', `group "${name}" was deleted meanwhile`);
@@ -258,7 +264,7 @@ async function waitForCopy(name: string, json: boolean): Promise<GroupStatus> {
       if (!json) console.log(`the copy on "${group.standby ?? '?'}" is complete`);
       return group;
     }
-    const scan = scanOf(group);
+    const { scan } = group;
     if (isLive && scan !== null) process.stderr.write(`\r\x1b[K${scanText(scan)}`);
     await sleep(WAIT_INTERVAL_MS);
   }

@@ -2,9 +2,10 @@
 import type { Command } from 'commander';
 import { UnderstudyError } from '../core/errors.ts';
 import { formatRate } from '../core/units.ts';
+import type { ApiCall } from '../service/admin-api/client.ts';
 import { windowFromText } from '../service/bandwidth-input.ts';
 import type { LimitView, NodeLimitView } from '../service/limits.ts';
-import { callAdmin } from './admin.ts';
+import { callApi, segment } from './admin.ts';
 import { print } from './output.ts';
 
 interface LimitOptions {
@@ -43,9 +44,13 @@ async function limit(
     throw new UnderstudyError('REQUEST_INVALID', `write ${usage}`);
   }
   const input = inputFrom(node ? first : second, schedule);
-  const change = input === undefined ? {} : { bandwidth: input };
-  if (node) print(json, await callAdmin<NodeLimitView>('node-limit', change), nodeLimitText);
-  else print(json, await callAdmin<LimitView>('limit', { group: first, ...change }), limitText);
+  const path = node ? '/node/limit' : `/groups/${segment(first ?? '')}/limit`;
+  const call: ApiCall =
+    input === undefined
+      ? { method: 'GET', path }
+      : { method: 'PUT', path, body: { bandwidth: input } };
+  if (node) print(json, await callApi<NodeLimitView>(call), nodeLimitText);
+  else print(json, await callApi<LimitView>(call), limitText);
 }
 
 function inputFrom(rate: string | undefined, schedule: readonly string[] | undefined): unknown {

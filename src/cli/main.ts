@@ -6,6 +6,7 @@ import { addLimitCommands } from './limit-commands.ts';
 import { addNodeCommands } from './node-commands.ts';
 import { exitCode, fail } from './output.ts';
 import { addRewindCommands } from './rewind-commands.ts';
+import { addTokenCommands } from './token-commands.ts';
 import { addVerifyCommands } from './verify-commands.ts';
 
 /** Builds the command tree; nothing runs before `parseAsync`. */
@@ -19,6 +20,7 @@ export function buildProgram(): Command {
   addLimitCommands(program);
   addVerifyCommands(program);
   addRewindCommands(program);
+  addTokenCommands(program);
   addDoctorCommand(program);
   return program;
 }

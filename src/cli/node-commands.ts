@@ -4,19 +4,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { UnderstudyError } from '../core/errors.ts';
 import { parseDurationMs } from '../core/units.ts';
-import type { ControlEvent } from '../service/control-channel.ts';
+import type { LoggedEvent } from '../service/event-log.ts';
 import { NAME_PATTERN } from '../service/group-spec.ts';
 import { createIdentity } from '../service/identity.ts';
 import { API_PORT_DEFAULT, nodeConfigSchema, writeNodeConfig } from '../service/node-config.ts';
 import { servicePaths } from '../service/service-paths.ts';
 import type { ServiceStatus } from '../service/status.ts';
 import { parseStrictly } from '../core/strict-config.ts';
-import { callAdmin, connectAdmin } from './admin.ts';
+import { callApi, localApi, runOperation } from './admin.ts';
 import { print } from './output.ts';
 import { statusText } from './status-text.ts';
 
 const WATCH_INTERVAL_MS = 1000;
-const JOIN_TIMEOUT_MS = 60_000;
 
 interface Json {
   readonly json?: boolean;
@@ -57,7 +56,7 @@ export function addNodeCommands(program: Command): void {
     .description('no longer trust the other node')
     .option('--json', 'print JSON')
     .action(async ({ json = false }: Json) => {
-      const peer = await callAdmin<{ name: string }>('unpair');
+      const peer = await callApi<{ name: string }>({ method: 'DELETE', path: '/pairing' });
       print(json, peer, ({ name }) => `node "${name}" is no longer trusted here`);
     });
   program
@@ -139,26 +138,32 @@ async function daemon(): Promise<void> {
 }
 
 async function invite({ valid, json = false }: Json & { valid: string }): Promise<void> {
-  const result = await callAdmin<{ token: string; expiresAt: string }>('invite', {
-    validMs: parseDurationMs(valid),
+  const result = await callApi<{ token: string; expiresAt: string }>({
+    method: 'POST',
+    path: '/pairing/invitation',
+    body: { validMs: parseDurationMs(valid) },
   });
   print(json, result, ({ token }) => token);
   if (!json) console.error(`valid until ${result.expiresAt}, once`);
 }
 
 async function join(token: string, { json = false }: Json): Promise<void> {
-  const peer = await callAdmin<{ name: string; host: string }>('join', { token }, JOIN_TIMEOUT_MS);
+  const peer = await runOperation<{ name: string; host: string }>({
+    method: 'POST',
+    path: '/pairing/join',
+    body: { token },
+  });
   print(json, peer, ({ name, host }) => `paired with node "${name}" (${host})`);
 }
 
 async function status(options: Json & { watch?: boolean }): Promise<void> {
   const { json = false, watch = false } = options;
   if (!watch) {
-    print(json, await callAdmin<ServiceStatus>('status'), statusText);
+    print(json, await askStatus(), statusText);
     return;
   }
   for (;;) {
-    const now = await callAdmin<ServiceStatus>('status');
+    const now = await askStatus();
     if (json) console.log(JSON.stringify(now));
     else if (process.stdout.isTTY) console.log(`\x1b[2J\x1b[H${statusText(now)}`);
     else console.log(`${new Date().toISOString()}\n${statusText(now)}\n`);
@@ -166,25 +171,41 @@ async function status(options: Json & { watch?: boolean }): Promise<void> {
   }
 }
 
-async function events(options: Json & { count: string; follow?: boolean }): Promise<void> {
-  const { json = false, follow = false } = options;
-  const show = (event: ControlEvent): void =>
-    console.log(json ? JSON.stringify(event) : line(event));
-  const client = await connectAdmin();
-  const past = (await client.call('events', { count: Number(options.count) })) as ControlEvent[];
-  for (const event of past) show(event);
-  if (!follow) {
-    client.close();
-    return;
-  }
-  const last = past.at(-1)?.at ?? '';
-  client.onEvent((event) => {
-    if (event.at > last) show(event);
-  });
-  await new Promise<void>((resolve) => client.onClose(resolve));
-  throw new UnderstudyError('DAEMON_NOT_RUNNING', 'the service has stopped');
+async function askStatus(): Promise<ServiceStatus> {
+  return callApi<ServiceStatus>({ method: 'GET', path: '/status' });
 }
 
-function line({ at, level, code, message }: ControlEvent): string {
+async function events(options: Json & { count: string; follow?: boolean }): Promise<void> {
+  const { json = false, follow = false } = options;
+  const show = (event: LoggedEvent): void =>
+    console.log(json ? JSON.stringify(event) : line(event));
+  const api = localApi();
+  let last = -1;
+  const showNew = (event: LoggedEvent): void => {
+    if (event.id <= last) return;
+    last = event.id;
+    show(event);
+  };
+  // Followed before the past is asked for, so that nothing falls in between.
+  const early: LoggedEvent[] = [];
+  let take = (event: LoggedEvent): void => void early.push(event);
+  const end = follow
+    ? api.follow((name, data) => {
+        if (name === 'event') take(data as LoggedEvent);
+      })
+    : undefined;
+  end?.catch(() => undefined);
+  const query = { count: options.count };
+  const past = await api.call<{ events: LoggedEvent[] }>({ method: 'GET', path: '/events', query });
+  for (const event of past.events.toReversed()) showNew(event);
+  take = showNew;
+  for (const event of early) showNew(event);
+  if (end === undefined) return;
+  await end.catch((cause: unknown) => {
+    throw new UnderstudyError('DAEMON_NOT_RUNNING', 'the service has stopped', { cause });
+  });
+}
+
+function line({ at, level, code, message }: LoggedEvent): string {
   return `${at}  ${level.toUpperCase().padEnd(7)}  ${code}  ${message}`;
 }

@@ -5,12 +5,8 @@ import type { RewindList, RewindState, RewindWish } from '../mirror/rewind.ts';
 import type { Outcome } from '../service/node-protocol.ts';
 import type { Marked } from '../service/rewind.ts';
 import { parseRewindWish } from '../service/rewind-wish.ts';
-import { callAdmin, LONG_TIMEOUT_MS } from './admin.ts';
+import { callApi, runOperation, segment } from './admin.ts';
 import { exitCode, print, table } from './output.ts';
-
-const MARK_TIMEOUT_MS = 120_000;
-/** A clone may be a copy of everything. */
-const BROWSE_TIMEOUT_MS = 24 * 3_600_000;
 
 interface Json {
   readonly json?: boolean;
@@ -26,7 +22,7 @@ export function addRewindCommands(program: Command): void {
     .argument('<group>')
     .option('--json', 'print JSON')
     .action(async (group: string, { json = false }: Json) => {
-      print(json, await callAdmin<RewindList>('rewind-list', { group }), listText);
+      print(json, await callApi<RewindList>({ method: 'GET', path: pathOf(group) }), listText);
     });
   rewind
     .command('mark')
@@ -35,7 +31,11 @@ export function addRewindCommands(program: Command): void {
     .argument('<name>')
     .option('--json', 'print JSON')
     .action(async (group: string, name: string, { json = false }: Json) => {
-      const marked = await callAdmin<Marked>('rewind-mark', { group, name }, MARK_TIMEOUT_MS);
+      const marked = await runOperation<Marked>({
+        method: 'POST',
+        path: `${pathOf(group)}/marks`,
+        body: { name },
+      });
       print(json, marked, markText);
     });
   addBrowse(rewind);
@@ -52,8 +52,11 @@ function addBrowse(rewind: Command): void {
     .option('--json', 'print JSON')
     .action(async (group: string, options: Json & { at: string; to: string }) => {
       const to = resolve(options.to);
-      const params = { group, wish: wishOf(options.at), to };
-      const state = await callAdmin<RewindState>('rewind-browse', params, BROWSE_TIMEOUT_MS);
+      const state = await runOperation<RewindState>({
+        method: 'POST',
+        path: `${pathOf(group)}/browse`,
+        body: { wish: wishOf(options.at), to },
+      });
       print(options.json ?? false, { ...state, to }, () => `${to} is as of ${stateText(state)}`);
     });
 }
@@ -68,12 +71,11 @@ function addRestore(rewind: Command): void {
     .option('--json', 'print JSON')
     .action(async (group: string, options: Json & { at: string; force?: boolean }) => {
       const { force = false, json = false } = options;
-      const params = { group, wish: wishOf(options.at), force };
-      const outcome = await callAdmin<Outcome & { state: RewindState }>(
-        'rewind-restore',
-        params,
-        LONG_TIMEOUT_MS,
-      );
+      const outcome = await runOperation<Outcome & { state: RewindState }>({
+        method: 'POST',
+        path: `${pathOf(group)}/restore`,
+        body: { wish: wishOf(options.at), force },
+      });
       const { state, epoch, warnings } = outcome;
       const sentence = `this node is the primary of group "${group}" (epoch ${epoch}), as of ${stateText(state)}`;
       print(json, outcome, () => sentence);
@@ -81,6 +83,8 @@ function addRestore(rewind: Command): void {
       if (warnings.length > 0) process.exitCode = exitCode.failed;
     });
 }
+
+const pathOf = (group: string): string => `/groups/${segment(group)}/rewind`;
 
 const wishOf = (at: string): RewindWish => parseRewindWish(at, new Date());
 

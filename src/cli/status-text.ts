@@ -1,20 +1,11 @@
 // The status as people read it.
 import { formatBytes, formatDurationMs } from '../core/units.ts';
 import type { VerifyReportData } from '../mirror/verify-report.ts';
-import type { GroupStatus, ServiceStatus } from '../service/status.ts';
+import type { OperationProgress } from '../service/admin-api/operations.ts';
+import type { CopyProgress, GroupStatus, ServiceStatus } from '../service/status.ts';
 import { table } from './output.ts';
 
 const BAR_WIDTH = 30;
-
-/** Progress of a first copy, as the primary process reports it; totals are 0 while unknown. */
-export interface ScanProgress {
-  readonly files: number;
-  readonly filesTotal: number;
-  readonly bytes: number;
-  readonly bytesTotal: number;
-  readonly rateBytesPerSecond: number;
-  readonly secondsLeft: number | null;
-}
 
 export function statusText(status: ServiceStatus): string {
   const { node, peer } = status;
@@ -60,14 +51,14 @@ function notesOf(group: GroupStatus): string[] {
   if (group.limit !== null) notes.push(`  ${group.name}: bandwidth limit ${group.limit}`);
   if (group.compressionRatio !== null)
     notes.push(`  ${group.name}: compressed ${group.compressionRatio} : 1 on the link`);
-  const scan = scanOf(group);
+  const { scan } = group;
   if (scan !== null) notes.push(`  ${group.name}: ${scanText(scan)}`);
   return [...notes, ...verifyNotes(group)];
 }
 
 function verifyNotes({ name, verify, verifying }: GroupStatus): string[] {
   if (verifying !== null) {
-    return [`  ${name}: compared, ${progressText(verifying as ScanProgress, 'comparison')}`];
+    return [`  ${name}: compared, ${progressText(verifying as CopyProgress, 'comparison')}`];
   }
   if (verify === null || verify.state === 'none') return [];
   return [`${verify.state === 'differs' ? '!' : ' '} ${name}: ${verifySummary(verify)}`];
@@ -106,15 +97,11 @@ function failoverNotes(name: string, view: GroupStatus['remote']): string[] {
   return notes;
 }
 
-export function scanOf(group: GroupStatus): ScanProgress | null {
-  return group.scan === null ? null : (group.scan as ScanProgress);
-}
-
 /** `[######------]  50 %  120/240 files  1.2 GiB of 2.4 GiB  96.0 MiB/s  13 s left`. */
-export const scanText = (scan: ScanProgress): string => progressText(scan, 'first copy');
+export const scanText = (scan: CopyProgress): string => progressText(scan, 'first copy');
 
 /** The same of anything that goes through all files; `what` is said while the end is not known. */
-export function progressText(scan: ScanProgress, what: string): string {
+export function progressText(scan: CopyProgress, what: string): string {
   const rate = `${formatBytes(scan.rateBytesPerSecond)}/s`;
   if (scan.filesTotal === 0) {
     return `${what}: ${scan.files} files  ${formatBytes(scan.bytes)}  ${rate}`;
@@ -128,5 +115,25 @@ export function progressText(scan: ScanProgress, what: string): string {
     `${formatBytes(scan.bytes)} of ${formatBytes(scan.bytesTotal)}`,
     rate,
     ...(scan.secondsLeft === null ? [] : [`${formatDurationMs(scan.secondsLeft * 1000)} left`]),
+  ].join('  ');
+}
+
+/** How far an operation is: `comparing  50 %  1.2 GiB of 2.4 GiB  13 s left`. */
+export function operationText({
+  phase,
+  done,
+  total,
+  unit,
+  secondsLeft,
+}: OperationProgress): string {
+  const amount = (value: number): string => (unit === 'bytes' ? formatBytes(value) : String(value));
+  const what = unit === 'files' ? ' files' : '';
+  if (done === null) return phase;
+  if (total === null || total === 0) return `${phase}  ${amount(done)}${what}`;
+  return [
+    phase,
+    `${Math.floor(Math.min(1, done / total) * 100)} %`,
+    `${amount(done)} of ${amount(total)}${what}`,
+    ...(secondsLeft === null ? [] : [`${formatDurationMs(secondsLeft * 1000)} left`]),
   ].join('  ');
 }

@@ -3,6 +3,8 @@
 import { z } from 'zod';
 import { UnderstudyError } from './errors.ts';
 
+const FAULTS_MAX = 8;
+
 /** Checks `value`; throws an UnderstudyError with `code`, naming `origin` and each fault. */
 export function parseStrictly<T>(
   schema: z.ZodType<T>,
@@ -12,13 +14,28 @@ export function parseStrictly<T>(
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const why = describeFault(schema, parsed.error);
-  throw new UnderstudyError(options.code, `${options.origin}: ${why}`, { cause: parsed.error });
+  throw new UnderstudyError(options.code, `${options.origin}: ${why}`, {
+    cause: parsed.error,
+    details: faultDetails(schema, parsed.error),
+  });
+}
+
+/** For forms: where each fault is (`replication.mode`, `paths[0].dir`), and what it is, in two lists. */
+function faultDetails(
+  schema: z.ZodType,
+  error: z.ZodError,
+): { fields: readonly string[]; faults: readonly string[] } {
+  const issues = error.issues.slice(0, FAULTS_MAX);
+  return {
+    fields: issues.map((issue) => formatPath(issue.path)),
+    faults: issues.map((issue) => describeIssue(schema, issue)),
+  };
 }
 
 /** One sentence per issue, joined by "; ". */
 export function describeFault(schema: z.ZodType, error: z.ZodError): string {
   return error.issues
-    .slice(0, 8)
+    .slice(0, FAULTS_MAX)
     .map((issue) => describeIssue(schema, issue))
     .join('; ');
 }

@@ -1,9 +1,9 @@
 // A bound on the time that is waited for something.
 
 /** What `what` resolves with, or false when it has not resolved within `timeoutMs`. */
-export async function within(what: Promise<boolean>, timeoutMs: number): Promise<boolean> {
+export async function within<T>(what: Promise<T>, timeoutMs: number): Promise<T | false> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => {
+  const late = new Promise<false>((resolve) => {
     timer = setTimeout(() => resolve(false), timeoutMs);
   });
   try {

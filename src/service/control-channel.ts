@@ -242,7 +242,8 @@ function send(socket: Socket, line: string): void {
   else socket.write(line);
 }
 
-async function removeStaleSocket(path: string): Promise<void> {
+/** Errors: CONTROL_SOCKET_IN_USE when another process answers on it, or it is no socket. */
+export async function removeStaleSocket(path: string): Promise<void> {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (stat === undefined) return;
   if (!stat.isSocket()) {

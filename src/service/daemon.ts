@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { systemClock } from '../core/clock.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { keepMemorySmall } from '../linux/idle-memory.ts';
-import { buildAdminApi } from './admin-api.ts';
+import { buildAdminApi } from './admin-api/server.ts';
 import { makePrivateDirectory } from './durable-file.ts';
 import type { GroupPrograms } from './group-process.ts';
 import { buildNodeApi } from './node-api.ts';
@@ -47,8 +47,8 @@ export async function startDaemon(
   lock.note(process.pid);
   const options = { paths, programs: groupPrograms, version: installedVersion() };
   const service = new NodeService(options, { clock: systemClock });
-  const nodeApi = buildNodeApi(service);
-  const adminApi = buildAdminApi(service);
+  const adminApi = await buildAdminApi(service);
+  const nodeApi = buildNodeApi(service, adminApi.serve);
   const { address, port } = service.config;
   try {
     await nodeApi.listen({ host: address, port });

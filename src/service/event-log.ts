@@ -1,18 +1,29 @@
 // What happened on this node, for people: JSON lines, bounded by keeping one older file.
 import { appendFileSync, existsSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { z } from 'zod';
 import { type ControlEvent, eventSchema } from './control-channel.ts';
 
 const FILE_BYTES_MAX = 2 * 1024 * 1024;
 
+/** Lines written by versions that did not number events have none. */
+const loggedSchema = eventSchema.extend({ id: z.int().min(0).default(0) });
+
+/** An event as it is kept: `id` grows by one with each event of the node. */
+export interface LoggedEvent extends ControlEvent {
+  readonly id: number;
+}
+
 export class EventLog {
   readonly #path: string;
-  readonly #listeners: ((event: ControlEvent) => void)[] = [];
+  readonly #listeners: ((event: LoggedEvent) => void)[] = [];
   #bytes: number;
+  #nextId: number;
   #lost = 0;
 
   constructor(path: string) {
     this.#path = path;
     this.#bytes = existsSync(path) ? statSync(path).size : 0;
+    this.#nextId = (this.last(1)[0]?.id ?? 0) + 1;
   }
 
   /**
@@ -20,12 +31,14 @@ export class EventLog {
    * may be about that very disk.
    */
   add(event: ControlEvent): void {
+    const logged = { id: this.#nextId, ...event };
+    this.#nextId += 1;
     try {
-      this.#append(`${JSON.stringify(event)}\n`);
+      this.#append(`${JSON.stringify(logged)}\n`);
     } catch {
       this.#lost += 1;
     }
-    for (const listener of this.#listeners) listener(event);
+    for (const listener of this.#listeners) listener(logged);
   }
 
   /** Events that could not be written. */
@@ -50,12 +63,24 @@ export class EventLog {
     );
   }
 
-  onEvent(listener: (event: ControlEvent) => void): void {
+  onEvent(listener: (event: LoggedEvent) => void): void {
     this.#listeners.push(listener);
   }
 
+  /** Events that `isWanted`, newest first, at most `count`. */
+  find(isWanted: (event: LoggedEvent) => boolean, count: number): LoggedEvent[] {
+    const found: LoggedEvent[] = [];
+    for (const path of [this.#path, `${this.#path}.1`]) {
+      for (const line of linesOf(path).toReversed()) {
+        if (found.length >= count) return found;
+        for (const event of parseLine(line)) if (isWanted(event)) found.push(event);
+      }
+    }
+    return found;
+  }
+
   /** The last `count` events, oldest first. A line torn by a power cut is left out. */
-  last(count: number): ControlEvent[] {
+  last(count: number): LoggedEvent[] {
     return [`${this.#path}.1`, this.#path]
       .flatMap(linesOf)
       .slice(-count - 1)
@@ -77,9 +102,9 @@ function isNotEmpty(line: string): boolean {
   return line !== '';
 }
 
-function parseLine(line: string): ControlEvent[] {
+function parseLine(line: string): LoggedEvent[] {
   try {
-    const parsed = eventSchema.safeParse(JSON.parse(line));
+    const parsed = loggedSchema.safeParse(JSON.parse(line));
     return parsed.success ? [parsed.data] : [];
   } catch {
     return [];

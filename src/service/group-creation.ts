@@ -44,12 +44,21 @@ export interface CreateOptions {
   readonly allowEmptyMatch: boolean;
 }
 
-/** Creates a group with this node as primary. Errors: see docs/errors.md, "Groups". */
-export async function createGroup(
+/** What was checked on both nodes, and what an operator should know before the group is created. */
+export interface GroupPlan {
+  readonly definition: GroupDefinition;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Makes every check that there is on both nodes, and changes nothing. Errors: see docs/errors.md,
+ * "Groups".
+ */
+export async function planGroup(
   service: NodeService,
   input: GroupInput,
   options: CreateOptions,
-): Promise<{ definition: GroupDefinition; warnings: string[] }> {
+): Promise<GroupPlan> {
   const peer = service.peers.requirePeer();
   if (input.peer !== undefined && input.peer !== peer.name) {
     throw new UnderstudyError(
@@ -66,7 +75,18 @@ export async function createGroup(
   };
   const warnings = checkLocalDirectories(service, draft, options);
   warnings.push(...(await checkFailover(service, draft)));
-  const definition = await agreeOnPort(service, draft, input.replication?.port);
+  return { definition: await agreeOnPort(service, draft, input.replication?.port), warnings };
+}
+
+/** Creates a group with this node as primary. Errors: see docs/errors.md, "Groups". */
+export async function createGroup(
+  service: NodeService,
+  input: GroupInput,
+  options: CreateOptions,
+): Promise<{ definition: GroupDefinition; warnings: string[] }> {
+  const plan = await planGroup(service, input, options);
+  const { definition } = plan;
+  const warnings = [...plan.warnings];
   const body = standbyRequest(service, definition);
   const path = `/v1/groups/${definition.name}`;
   const client = service.link.client();

@@ -1,9 +1,13 @@
-// The node API: HTTPS with mutual TLS on 7440/tcp. A caller is known by the certificate it proved to
-// own in the handshake; only `/v1/pairing/join` is open to unknown ones, and needs a secret.
+// The TLS port, 7440/tcp. What begins with `/v1/` is the node API, between the two nodes: a caller is known by the
+// certificate it proved to own in the handshake; only `/v1/pairing/join` is open to unknown ones, and needs a secret.
+// Everything else is for people and programs (admin-api/server.ts), which share the port and the certificate, nothing more.
 //
 // Everything is bounded: body, headers, times, connections. Errors are
 // {"error":{"code","message","details"}}.
 import { createHash, X509Certificate } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify';
 import {
@@ -42,35 +46,28 @@ import {
 import { switchover } from './switchover.ts';
 import { yieldTo } from './takeover.ts';
 
-const CONNECTIONS_MAX = 64;
+const CONNECTIONS_MAX = 256;
+/** Of one address: nobody alone can keep the other node out. */
+const CONNECTIONS_PER_ADDRESS_MAX = 64;
+const PEER_PATHS = '/v1/';
+const KEEP_ALIVE_MS = 30_000;
 const HANDSHAKE_TIMEOUT_MS = 5000;
 const REQUEST_TIMEOUT_MS = 15_000;
 const JOIN_PATH = '/v1/pairing/join';
 
 const groupParams = z.object({ group: nameSchema });
 
+/** Serves what is not for the other node. */
+export type PeopleHandler = (request: IncomingMessage, response: ServerResponse) => void;
+
 /** Builds the server; `listen` it on the node's port. */
-export function buildNodeApi(service: NodeService): FastifyInstance {
-  const { certificate, key } = service.identity;
+export function buildNodeApi(service: NodeService, people: PeopleHandler): FastifyInstance {
   const server = fastify({
-    https: {
-      cert: certificate,
-      key,
-      minVersion: 'TLSv1.3',
-      requestCert: true,
-      // Certificates are self-signed: who is trusted is decided below, by the pinned ones.
-      rejectUnauthorized: false,
-      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-    },
+    serverFactory: (peers) => tlsServer(service, peers, people),
     bodyLimit: BODY_BYTES_MAX,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    connectionTimeout: 0,
-    keepAliveTimeout: 30_000,
     forceCloseConnections: true,
     logger: false,
   });
-  server.server.maxConnections = CONNECTIONS_MAX;
-  server.server.headersTimeout = REQUEST_TIMEOUT_MS;
   server.setValidatorCompiler(validatorCompiler);
   server.setSerializerCompiler(serializerCompiler);
   server.addHook('onRequest', async (request) => {
@@ -86,6 +83,46 @@ export function buildNodeApi(service: NodeService): FastifyInstance {
   });
   addRoutes(server.withTypeProvider<ZodTypeProvider>() as unknown as FastifyInstance, service);
   return server as unknown as FastifyInstance;
+}
+
+function tlsServer(service: NodeService, peers: PeopleHandler, people: PeopleHandler): Server {
+  const { certificate, key } = service.identity;
+  const server = createServer(
+    {
+      cert: certificate,
+      key,
+      minVersion: 'TLSv1.3',
+      requestCert: true,
+      // Certificates are self-signed: who is trusted is decided by the pinned ones.
+      rejectUnauthorized: false,
+      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      headersTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+    },
+    (request, response) => {
+      const serve = request.url?.startsWith(PEER_PATHS) === true ? peers : people;
+      serve(request, response);
+    },
+  );
+  server.maxConnections = CONNECTIONS_MAX;
+  limitByAddress(server);
+  return server;
+}
+
+function limitByAddress(server: Server): void {
+  const open = new Map<string, number>();
+  server.on('connection', (socket: Socket) => {
+    const address = socket.remoteAddress ?? '';
+    const count = (open.get(address) ?? 0) + 1;
+    open.set(address, count);
+    socket.once('close', () => {
+      const left = (open.get(address) ?? 1) - 1;
+      if (left > 0) open.set(address, left);
+      else open.delete(address);
+    });
+    if (count > CONNECTIONS_PER_ADDRESS_MAX) socket.destroy();
+  });
 }
 
 function addRoutes(untyped: FastifyInstance, service: NodeService): void {

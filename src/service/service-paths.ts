@@ -18,6 +18,12 @@ export interface ServicePaths {
   readonly peers: string;
   readonly invitations: string;
   readonly events: string;
+  /** Which events were seen, and by whom. */
+  readonly acknowledged: string;
+  /** Access tokens of the API, hashed. */
+  readonly accessTokens: string;
+  readonly audit: string;
+  readonly history: string;
   readonly groups: string;
   readonly logs: string;
   readonly clusterSocket: string;
@@ -44,6 +50,10 @@ export function servicePaths(env: NodeJS.ProcessEnv): ServicePaths {
     peers: join(state, 'peers.json'),
     invitations: join(state, 'invitations.json'),
     events: join(state, 'events.jsonl'),
+    acknowledged: join(state, 'acknowledged.json'),
+    accessTokens: join(state, 'access-tokens.json'),
+    audit: join(state, 'audit.jsonl'),
+    history: join(state, 'history.sqlite'),
     groups: join(state, 'groups'),
     logs: join(state, 'log'),
     clusterSocket: join(run, 'cluster.sock'),

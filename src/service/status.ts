@@ -14,6 +14,16 @@ export interface PeerStatus {
   readonly fault: string | null;
 }
 
+/** How far something is that goes through all files; totals are 0 while they are not known. */
+export interface CopyProgress {
+  readonly files: number;
+  readonly filesTotal: number;
+  readonly bytes: number;
+  readonly bytesTotal: number;
+  readonly rateBytesPerSecond: number;
+  readonly secondsLeft: number | null;
+}
+
 export interface GroupStatus {
   readonly name: string;
   readonly groupId: string;
@@ -33,9 +43,10 @@ export interface GroupStatus {
   readonly lagMs: number | null;
   /** Why nothing is applied to the copy before a person says so. */
   readonly halted: string | null;
-  readonly scan: unknown;
+  /** A first copy or resync that is going on. */
+  readonly scan: CopyProgress | null;
   /** Progress of a comparison whose records are not all in the stream yet. */
-  readonly verifying: unknown;
+  readonly verifying: CopyProgress | null;
   /** The last comparison, as the standby tells it; null: no standby answers. */
   readonly verify: VerifyReportData | null;
   /** The bandwidth limit in force as a sentence; null: none, or no primary answers. */
@@ -101,8 +112,8 @@ function groupStatus(
     backlogBytes: numberOrNull(primary?.['backlogBytes']),
     lagMs: numberOrNull(primary?.['lagMs']),
     halted: haltedSince(standby),
-    scan: primary?.['scan'] ?? null,
-    verifying: primary?.['verify'] ?? null,
+    scan: (primary?.['scan'] ?? null) as CopyProgress | null,
+    verifying: (primary?.['verify'] ?? null) as CopyProgress | null,
     verify: (standby?.['verify'] ?? null) as VerifyReportData | null,
     limit: limitOf(primary),
     compressionRatio: ratioOf(primary),

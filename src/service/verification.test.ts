@@ -19,6 +19,14 @@ const group = {
   verifying: null,
   verify: report,
 };
+const going = {
+  files: 1,
+  filesTotal: 2,
+  bytes: 1,
+  bytesTotal: 2,
+  rateBytesPerSecond: 1,
+  secondsLeft: 1,
+};
 const weekly = { everyMs: 7 * DAY, since: 0 };
 
 test('a comparison is due when the last one is old, and only while there is something to compare', () => {
@@ -28,8 +36,8 @@ test('a comparison is due when the last one is old, and only while there is some
   expect(isVerifyDue(group, { ...weekly, everyMs: null }, later)).toBe(false);
   expect(isVerifyDue({ ...group, role: 'standby' }, weekly, later)).toBe(false);
   expect(isVerifyDue({ ...group, copy: 'syncing' }, weekly, later)).toBe(false);
-  expect(isVerifyDue({ ...group, scan: {} }, weekly, later)).toBe(false);
-  expect(isVerifyDue({ ...group, verifying: {} }, weekly, later)).toBe(false);
+  expect(isVerifyDue({ ...group, scan: going }, weekly, later)).toBe(false);
+  expect(isVerifyDue({ ...group, verifying: going }, weekly, later)).toBe(false);
   expect(isVerifyDue({ ...group, verify: null }, weekly, later)).toBe(false);
 });
 

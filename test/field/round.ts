@@ -75,7 +75,7 @@ class Play {
   /** As an operator does who has mended the cause: counted failures and pauses would change this round. */
   async #forgetFailures(): Promise<void> {
     for (const host of [this.#bed.a, this.#bed.b])
-      await tellNode(host, 'clear-failures', { group: GROUP });
+      await tellNode(host, { method: 'POST', path: `/groups/${GROUP}/clear-failures` });
   }
 
   async run(): Promise<void> {

@@ -152,7 +152,7 @@ export class TortureBed {
   /** Whatever a step left: maintenance is over on both nodes. */
   async resume(): Promise<void> {
     for (const host of [this.pair.a, this.pair.b]) {
-      await tellNode(host, 'resume', { group: GROUP });
+      await tellNode(host, { method: 'POST', path: `/groups/${GROUP}/resume` });
     }
   }
 

@@ -1,0 +1,2 @@
+/** Where the API begins, on the Unix socket and on the TLS port. */
+export const API_PREFIX = '/api/v1';

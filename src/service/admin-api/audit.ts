@@ -1,0 +1,129 @@
+// Every change that somebody asked this node for: who, what, from where, with which result. JSON lines, bounded:
+// the present file and three older ones. Secrets are left out before anything is written.
+import { appendFileSync, existsSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { z } from 'zod';
+import type { Caller } from './caller.ts';
+import { nameOf } from './caller.ts';
+
+const FILE_BYTES_MAX = 1024 * 1024;
+const OLD_FILES = 3;
+const TEXT_MAX = 2000;
+const SECRET_KEYS = /secret|password|token|key/i;
+
+export const auditEntrySchema = z.object({
+  /** ISO 8601. */
+  at: z.string(),
+  who: z.string(),
+  role: z.string(),
+  from: z.string(),
+  /** `POST /api/v1/groups/shop/switchover`. */
+  what: z.string(),
+  /** What was sent, as JSON, without secrets, shortened. */
+  input: z.string(),
+  /** `done`, `started` (an operation that tells its end in another entry), or the code of the refusal. */
+  result: z.string(),
+  operation: z.string().nullable(),
+});
+export type AuditEntry = z.infer<typeof auditEntrySchema>;
+
+export interface AuditedCall {
+  readonly caller: Caller;
+  readonly what: string;
+  readonly input: unknown;
+  readonly result: string;
+  readonly operation: string | null;
+}
+
+export class AuditLog {
+  readonly #path: string;
+  #bytes: number;
+  #lost = 0;
+
+  constructor(path: string) {
+    this.#path = path;
+    this.#bytes = existsSync(path) ? statSync(path).size : 0;
+  }
+
+  /** Entries that a full or failed disk has not taken. */
+  get lost(): number {
+    return this.#lost;
+  }
+
+  add({ caller, what, input, result, operation }: AuditedCall): void {
+    const entry: AuditEntry = {
+      at: new Date().toISOString(),
+      who: nameOf(caller),
+      role: caller.role,
+      from: caller.from,
+      what: what.slice(0, TEXT_MAX),
+      input: withoutSecrets(input),
+      result,
+      operation,
+    };
+    try {
+      this.#append(`${JSON.stringify(entry)}\n`);
+    } catch {
+      // What an operator does about a failed disk must not fail because of that disk.
+      this.#lost += 1;
+    }
+  }
+
+  /** The last `count` entries, newest first. */
+  last(count: number): AuditEntry[] {
+    const entries: AuditEntry[] = [];
+    for (const path of this.#files()) {
+      for (const line of linesOf(path).toReversed()) {
+        if (entries.length >= count) return entries;
+        const entry = parseLine(line);
+        if (entry !== undefined) entries.push(entry);
+      }
+    }
+    return entries;
+  }
+
+  #files(): string[] {
+    const old = Array.from({ length: OLD_FILES }, (_, index) => `${this.#path}.${index + 1}`);
+    return [this.#path, ...old];
+  }
+
+  #append(line: string): void {
+    if (this.#bytes > FILE_BYTES_MAX) {
+      const files = this.#files();
+      for (let index = files.length - 1; index > 0; index -= 1) {
+        const [from = '', to = ''] = [files[index - 1], files[index]];
+        if (existsSync(from)) renameSync(from, to);
+      }
+      this.#bytes = 0;
+    }
+    appendFileSync(this.#path, line, { mode: 0o600 });
+    this.#bytes += Buffer.byteLength(line);
+  }
+}
+
+/** JSON of what was sent; values of keys that sound like secrets are replaced. */
+export function withoutSecrets(input: unknown): string {
+  if (input === undefined || input === null) return '';
+  const text = JSON.stringify(input, (key, value: unknown) =>
+    SECRET_KEYS.test(key) && typeof value === 'string' ? '…' : value,
+  );
+  return text.length <= TEXT_MAX ? text : `${text.slice(0, TEXT_MAX)}…`;
+}
+
+function linesOf(path: string): string[] {
+  try {
+    return readFileSync(path, 'utf8')
+      .split('\n')
+      .filter((line) => line !== '');
+  } catch {
+    return [];
+  }
+}
+
+/** A line torn by a power cut is left out. */
+function parseLine(line: string): AuditEntry | undefined {
+  try {
+    return auditEntrySchema.safeParse(JSON.parse(line)).data;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,27 @@
+// All routes of the API.
+import { accessRoutes } from './access-routes.ts';
+import { browseRoutes } from './browse-routes.ts';
+import type { ApiContext } from './context.ts';
+import { documentRoutes } from './document-routes.ts';
+import { eventRoutes } from './event-routes.ts';
+import { groupRoutes } from './group-routes.ts';
+import { nodeRoutes } from './node-routes.ts';
+import { rewindRoutes } from './rewind-routes.ts';
+import { roleRoutes } from './role-routes.ts';
+import type { AnyRoute } from './route.ts';
+import { streamRoutes } from './stream-routes.ts';
+
+/** Every route that the API has; making them starts nothing. */
+export function allRoutes(context: ApiContext): AnyRoute[] {
+  return [
+    ...nodeRoutes(context),
+    ...groupRoutes(context),
+    ...roleRoutes(context),
+    ...rewindRoutes(context),
+    ...eventRoutes(context),
+    ...browseRoutes(context),
+    ...accessRoutes(context),
+    ...streamRoutes(context),
+    ...documentRoutes(context, () => allRoutes(context)),
+  ];
+}

@@ -1,0 +1,50 @@
+// How this machine is: what the node page of a console shows.
+import { hostname, release } from 'node:os';
+import { z } from 'zod';
+import { nodeInfoSchema } from '../node-protocol.ts';
+import type { NodeService } from '../node-service.ts';
+import { diskSchema, DiskWatch, fileSystems, fileSystemSchema } from './disks.ts';
+import { networkCards, networkCardSchema } from './network-cards.ts';
+import { processSchema, understudyProcesses } from './processes.ts';
+import { memory, memorySchema, processorSchema, ProcessorWatch } from './processor.ts';
+
+export const nodeHealthSchema = z.object({
+  node: nodeInfoSchema,
+  at: z.string(),
+  hostname: z.string(),
+  versions: z.object({ understudy: z.string(), node: z.string(), kernel: z.string() }),
+  processor: processorSchema,
+  memory: memorySchema,
+  fileSystems: z.array(fileSystemSchema),
+  disks: z.array(diskSchema),
+  networkCards: z.array(networkCardSchema),
+  processes: z.array(processSchema),
+});
+export type NodeHealth = z.infer<typeof nodeHealthSchema>;
+
+/** Remembers what shares and slow answers need. */
+export class HealthWatch {
+  readonly #service: NodeService;
+  readonly #processor = new ProcessorWatch();
+  readonly #disks = new DiskWatch();
+
+  constructor(service: NodeService) {
+    this.#service = service;
+  }
+
+  async look(): Promise<NodeHealth> {
+    const { info, version } = this.#service;
+    return {
+      node: info,
+      at: new Date().toISOString(),
+      hostname: hostname(),
+      versions: { understudy: version, node: process.version, kernel: release() },
+      processor: this.#processor.look(),
+      memory: memory(),
+      fileSystems: await fileSystems(),
+      disks: this.#disks.disks(),
+      networkCards: networkCards(),
+      processes: understudyProcesses(this.#service),
+    };
+  }
+}
