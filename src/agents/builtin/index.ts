@@ -11,4 +11,24 @@ export interface Builtin {
 
 export const builtins: ReadonlyMap<string, Builtin> = new Map<string, Builtin>([
   ['command', { place: 'service', load: async () => (await import('./command.ts')).command }],
+  // Their programs, files and systemctl are all that these use.
+  [
+    'supervised',
+    { place: 'service', load: async () => (await import('./supervised.ts')).supervised },
+  ],
+  ['systemd', { place: 'service', load: async () => (await import('./systemd.ts')).systemd }],
+  ['process', { place: 'service', load: async () => (await import('./process.ts')).processAgent }],
+  // Databases, each with its driver.
+  ['postgresql', { place: 'host', load: async () => (await import('./postgresql.ts')).postgresql }],
+  ['mysql', { place: 'host', load: async () => (await import('./mysql.ts')).mysql }],
+  ['redis', { place: 'host', load: async () => (await import('./redis.ts')).redis }],
+  ['oracle', { place: 'host', load: async () => (await import('./oracle.ts')).oracle }],
+  ['sqlserver', { place: 'host', load: async () => (await import('./sqlserver.ts')).sqlserver }],
+  ['sybase', { place: 'host', load: async () => (await import('./sybase.ts')).sybase }],
+  ['exchange', { place: 'host', load: async () => (await import('./exchange.ts')).exchange }],
+  ['mail', { place: 'host', load: async () => (await import('./mail.ts')).mail }],
+  ['http', { place: 'host', load: async () => (await import('./http.ts')).http }],
+  ['tcp', { place: 'host', load: async () => (await import('./tcp.ts')).tcp }],
+  ['disk', { place: 'host', load: async () => (await import('./disk.ts')).disk }],
+  ['ocf', { place: 'host', load: async () => (await import('../ocf/ocf-agent.ts')).ocf }],
 ]);

@@ -1,0 +1,173 @@
+// The file systems below the protected directories: how much is free, whether they can be written.
+//
+// The filter is mounted over a protected directory; the state of the disk is that of the file system
+// beneath it, which a kernel that has met errors turns read-only.
+import { randomBytes } from 'node:crypto';
+import { open, readFile, rm, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { messageOf } from '../../core/errors.ts';
+import { formatBytes } from '../../core/units.ts';
+import { type Agent, type AgentContext, defineAgent, type ProbeResult } from '../agent.ts';
+import { abortable, since } from './support/connection.ts';
+import { absolutePath } from './support/parameters.ts';
+
+const percent = z.number().min(0).max(100);
+
+const parameters = z.strictObject({
+  paths: z
+    .array(absolutePath)
+    .max(64)
+    .optional()
+    .describe('Directories to look at; default: the protected ones'),
+  warnFreePercent: percent
+    .default(10)
+    .describe('Below so much free space (percent) the state is "degraded"'),
+  failFreePercent: percent
+    .default(0)
+    .describe(
+      'At or below so much free space (percent) the state is "failed" and the group moves; 0: never, as the copy on the other node is as big',
+    ),
+  writeTest: z
+    .boolean()
+    .default(false)
+    .describe('Deep check: each probe writes, syncs and removes a file .understudy-probe-*'),
+});
+
+export type DiskParameters = z.infer<typeof parameters>;
+
+interface Finding {
+  readonly state: ProbeResult['state'];
+  readonly sentence: string;
+  readonly freePercent: number;
+  readonly freeBytes: number;
+}
+
+export const disk: Agent<DiskParameters> = defineAgent({
+  name: 'disk',
+  title: 'Disk',
+  description:
+    'Free space and read-only state of the file systems of the protected directories; if wanted writes a file',
+  parameters,
+  defaults: { probeIntervalMs: 10_000, probeTimeoutMs: 5000 },
+  probe,
+});
+
+const RANK = { ok: 0, degraded: 1, stopped: 2, failed: 3 } as const;
+
+async function probe(given: DiskParameters, context: AgentContext): Promise<ProbeResult> {
+  const paths = given.paths ?? context.directories;
+  const from = performance.now();
+  const mounts = await mountTable();
+  const findings: Finding[] = [];
+  for (const path of paths) {
+    findings.push(await abortable(context.signal, look(path, given, mounts)));
+  }
+  const [worst] = findings.toSorted((one, other) => RANK[other.state] - RANK[one.state]);
+  if (worst === undefined) return { state: 'ok', sentence: 'there is no directory to look at' };
+  const least = findings.toSorted((one, other) => one.freePercent - other.freePercent)[0] ?? worst;
+  const measures = {
+    freePercent: least.freePercent,
+    freeMiB: Math.round(least.freeBytes / 1024 / 1024),
+    lookMs: since(from),
+  };
+  const sentence = findings
+    .filter(({ state }) => state === worst.state)
+    .map((finding) => finding.sentence)
+    .join('; ');
+  return { state: worst.state, sentence, measures };
+}
+
+async function look(
+  path: string,
+  given: DiskParameters,
+  mounts: readonly Mount[],
+): Promise<Finding> {
+  let freePercent = 0;
+  let freeBytes = 0;
+  const finding = (state: Finding['state'], sentence: string): Finding => ({
+    state,
+    sentence,
+    freePercent,
+    freeBytes,
+  });
+  try {
+    const { bavail, blocks, bsize } = await statfs(path);
+    freeBytes = bavail * bsize;
+    freePercent = blocks === 0 ? 100 : Math.round((bavail / blocks) * 1000) / 10;
+  } catch (failure) {
+    return finding('failed', `${path} cannot be looked at: ${messageOf(failure)}`);
+  }
+  const beneath = mountBeneath(path, mounts);
+  if (beneath?.isReadOnly === true) {
+    const where = beneath.point === path ? '' : ` (${beneath.point})`;
+    return finding('failed', `the file system of ${path}${where} is read-only`);
+  }
+  if (given.writeTest) {
+    const why = await writeTest(path);
+    if (why !== undefined) return finding('failed', `${path} cannot be written: ${why}`);
+  }
+  const free = `${path} has ${freePercent} % free (${formatBytes(freeBytes)})`;
+  if (given.failFreePercent > 0 && freePercent <= given.failFreePercent) {
+    return finding('failed', `${free}, the least is ${given.failFreePercent} %`);
+  }
+  if (freePercent < given.warnFreePercent) {
+    return finding('degraded', `${free}, below ${given.warnFreePercent} %`);
+  }
+  return finding('ok', free);
+}
+
+async function writeTest(directory: string): Promise<string | undefined> {
+  const file = join(directory, `.understudy-probe-${randomBytes(4).toString('hex')}`);
+  try {
+    const handle = await open(file, 'wx', 0o600);
+    try {
+      await handle.writeFile('probe\n');
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    return undefined;
+  } catch (failure) {
+    return messageOf(failure);
+  } finally {
+    await rm(file, { force: true }).catch(() => undefined);
+  }
+}
+
+interface Mount {
+  readonly point: string;
+  readonly type: string;
+  readonly isReadOnly: boolean;
+}
+
+/** Of /proc/self/mountinfo, the oldest first (proc_pid_mountinfo(5)). */
+async function mountTable(): Promise<Mount[]> {
+  const text = await readFile('/proc/self/mountinfo', 'utf8');
+  return text
+    .trim()
+    .split('\n')
+    .map((line) => {
+      const [mount = '', fileSystem = ''] = line.split(' - ');
+      const fields = mount.split(' ');
+      const [type = '', , options = ''] = fileSystem.split(' ');
+      const isReadOnly = [fields[5] ?? '', options].some((list) => list.split(',').includes('ro'));
+      const point = (fields[4] ?? '').replaceAll(/\\(\d{3})/g, (_, octal: string) =>
+        String.fromCodePoint(Number.parseInt(octal, 8)),
+      );
+      return { point, type, isReadOnly };
+    });
+}
+
+/** The mount that holds `path`, not counting filters that are mounted over it. */
+function mountBeneath(path: string, mounts: readonly Mount[]): Mount | undefined {
+  let best: Mount | undefined;
+  for (const mount of mounts) {
+    if (mount.type.startsWith('fuse') && mount.point === path) continue;
+    const isAbove =
+      mount.point === '/' || path === mount.point || path.startsWith(`${mount.point}/`);
+    // Of two at one place the later one hides the other.
+    if (isAbove && mount.point.length >= (best?.point.length ?? 0)) best = mount;
+  }
+  return best;
+}

@@ -1,0 +1,206 @@
+// What a MariaDB or MySQL server answers, and what each answer means.
+//
+//   nobody listens, no process           stopped
+//   nobody listens, process there        failed
+//   login refused, no connection left    degraded: it serves others
+//   read-only                            degraded
+//   the heartbeat row cannot be written  failed (disk full, read-only file system)
+//   no answer                            the probe ends with its time: hung. MariaDB waits, when a disk is full
+import { createConnection, type Connection, type RowDataPacket } from 'mysql2/promise';
+import { messageOf } from '../../core/errors.ts';
+import type { AgentContext, ProbeResult } from '../agent.ts';
+import type { MysqlParameters } from './mysql.ts';
+import { dataDirOf, serverProcesses, targetOf } from './mysql-server.ts';
+import {
+  abortable,
+  codeOf,
+  connectTo,
+  describeTarget,
+  isRefused,
+  reasonOf,
+  since,
+} from './support/connection.ts';
+import { passwordFindings, passwordOf } from './support/parameters.ts';
+
+const TABLE = 'understudy.heartbeat';
+const LOGIN_REFUSED = new Set([
+  'ER_ACCESS_DENIED_ERROR',
+  'ER_ACCESS_DENIED_NO_PASSWORD_ERROR',
+  'ER_DBACCESS_DENIED_ERROR',
+  'ER_HOST_NOT_PRIVILEGED',
+  'ER_HOST_IS_BLOCKED',
+  'ER_MUST_CHANGE_PASSWORD_LOGIN',
+  'AUTH_SWITCH_PLUGIN_ERROR',
+]);
+const NO_CONNECTION_LEFT = new Set(['ER_CON_COUNT_ERROR', 'ER_TOO_MANY_USER_CONNECTIONS']);
+const NO_RIGHT = new Set([
+  'ER_TABLEACCESS_DENIED_ERROR',
+  'ER_DBACCESS_DENIED_ERROR',
+  'ER_SPECIFIC_ACCESS_DENIED_ERROR',
+]);
+
+interface Answer extends RowDataPacket {
+  readonly version: string;
+  readonly isReadOnly: number;
+  readonly sessions: string | number;
+}
+
+interface Question {
+  readonly parameters: MysqlParameters;
+  readonly context: AgentContext;
+  readonly at: string;
+  readonly connectMs: number;
+}
+
+export async function probeMysql(
+  parameters: MysqlParameters,
+  context: AgentContext,
+): Promise<ProbeResult> {
+  const [unreadable] = passwordFindings(parameters);
+  if (unreadable !== undefined) return { state: 'degraded', sentence: unreadable };
+  const { signal } = context;
+  const target = targetOf(parameters);
+  const at = describeTarget(target);
+  let connected;
+  try {
+    connected = await connectTo(target, signal);
+  } catch (failure) {
+    signal.throwIfAborted();
+    return unreachable(parameters, context, { failure, at });
+  }
+  const { socket, connectMs } = connected;
+  const question = { parameters, context, at, connectMs };
+  try {
+    const from = performance.now();
+    let connection: Connection;
+    try {
+      const password = passwordOf(parameters);
+      const login = createConnection({
+        stream: socket,
+        user: parameters.login,
+        ...(password === undefined ? {} : { password }),
+      });
+      connection = await abortable(signal, login);
+    } catch (failure) {
+      signal.throwIfAborted();
+      return loginRefused(failure, question);
+    }
+    // What the server says at its end is no failure of this process.
+    connection.on('error', () => undefined);
+    return await ask(connection, question, since(from));
+  } finally {
+    socket.destroy();
+  }
+}
+
+async function ask(
+  connection: Connection,
+  question: Question,
+  loginMs: number,
+): Promise<ProbeResult> {
+  const { parameters, context, at, connectMs } = question;
+  const from = performance.now();
+  let answer: Answer | undefined;
+  try {
+    const [rows] = await abortable(
+      context.signal,
+      connection.query<Answer[]>(
+        `SELECT @@global.version AS version, @@global.read_only AS isReadOnly,
+                (SELECT count(*) FROM information_schema.processlist) AS sessions`,
+      ),
+    );
+    answer = rows[0];
+  } catch (failure) {
+    context.signal.throwIfAborted();
+    return { state: 'failed', sentence: `asked at ${at}, the server said: ${messageOf(failure)}` };
+  }
+  const sessions = Number(answer?.sessions ?? 0);
+  const measures = { connectMs, loginMs, queryMs: since(from), sessions };
+  const name = `${answer?.version.includes('MariaDB') === true ? 'MariaDB' : 'MySQL'} at ${at}`;
+  if (Number(answer?.isReadOnly) !== 0) {
+    return { state: 'degraded', sentence: `${name} is read-only: no writes`, measures };
+  }
+  if (!parameters.heartbeat) {
+    return { state: 'ok', sentence: `${name} accepts writes; ${sessions} sessions`, measures };
+  }
+  return await beat(connection, { name, measures, context });
+}
+
+async function beat(
+  connection: Connection,
+  {
+    name,
+    measures,
+    context,
+  }: { name: string; measures: Readonly<Record<string, number>>; context: AgentContext },
+): Promise<ProbeResult> {
+  const from = performance.now();
+  const stamp = `${Date.now()}-${process.pid}`;
+  try {
+    await abortable(context.signal, writeRow(connection, stamp));
+    const [rows] = await abortable(
+      context.signal,
+      connection.query<RowDataPacket[]>(`SELECT stamp FROM ${TABLE} WHERE id = 1`),
+    );
+    if (rows[0]?.['stamp'] !== stamp) {
+      const sentence = `${name} did not give back the heartbeat row that it took`;
+      return { state: 'failed', sentence, measures };
+    }
+  } catch (failure) {
+    context.signal.throwIfAborted();
+    const sentence = `${name} answers but cannot write ${TABLE}: ${messageOf(failure)}`;
+    return { state: NO_RIGHT.has(codeOf(failure)) ? 'degraded' : 'failed', sentence, measures };
+  }
+  const sentence = `${name} wrote and read its heartbeat row; ${measures['sessions'] ?? 0} sessions`;
+  return { state: 'ok', sentence, measures: { ...measures, heartbeatMs: since(from) } };
+}
+
+async function writeRow(connection: Connection, stamp: string): Promise<void> {
+  const write = async (): Promise<void> => {
+    await connection.query(`REPLACE INTO ${TABLE} VALUES (1, ?)`, [stamp]);
+  };
+  try {
+    await write();
+  } catch (failure) {
+    if (!['ER_NO_SUCH_TABLE', 'ER_BAD_DB_ERROR'].includes(codeOf(failure))) throw failure;
+    await connection.query('CREATE DATABASE IF NOT EXISTS understudy');
+    await connection.query(
+      `CREATE TABLE IF NOT EXISTS ${TABLE} (id INT PRIMARY KEY, stamp VARCHAR(64) NOT NULL) ENGINE=InnoDB`,
+    );
+    await write();
+  }
+}
+
+function unreachable(
+  parameters: MysqlParameters,
+  context: AgentContext,
+  { failure, at }: { failure: unknown; at: string },
+): ProbeResult {
+  let count = 0;
+  try {
+    count = serverProcesses(dataDirOf(parameters, context)).length;
+  } catch {
+    // A server whose data is elsewhere: only its address tells.
+  }
+  if (isRefused(failure) && count === 0) {
+    return { state: 'stopped', sentence: `no server listens at ${at}, and no process of it runs` };
+  }
+  const there = count === 0 ? '' : '; its process runs';
+  const sentence = `the server cannot be reached at ${at}: ${reasonOf(failure)}${there}`;
+  return { state: 'failed', sentence };
+}
+
+function loginRefused(failure: unknown, { parameters, at, connectMs }: Question): ProbeResult {
+  const code = codeOf(failure);
+  const said = messageOf(failure);
+  const measures = { connectMs };
+  if (LOGIN_REFUSED.has(code)) {
+    const sentence = `the server at ${at} answers but does not let "${parameters.login}" in: ${said}. Correct login and password of the agent`;
+    return { state: 'degraded', sentence, measures };
+  }
+  if (NO_CONNECTION_LEFT.has(code)) {
+    const sentence = `the server at ${at} serves others and has no connection left: ${said}`;
+    return { state: 'degraded', sentence, measures };
+  }
+  return { state: 'failed', sentence: `the server at ${at} refuses sessions: ${said}`, measures };
+}

@@ -1,0 +1,41 @@
+// Where an application's data is within the protected directories.
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+const DEPTH_MAX = 3;
+const DIRECTORIES_MAX = 2000;
+
+/**
+ * Directories that hold the file `name` and `options.with`, at most three levels below `directories`.
+ * Nothing below a found one is looked at.
+ */
+export function findBelow(
+  directories: readonly string[],
+  name: string,
+  options: { readonly with: string },
+): string[] {
+  const found: string[] = [];
+  let queue = directories.map((path) => ({ path, depth: 0 }));
+  for (let looked = 0; queue.length > 0 && looked < DIRECTORIES_MAX; looked += 1) {
+    const [first, ...rest] = queue;
+    queue = rest;
+    if (first === undefined) break;
+    if (existsSync(join(first.path, name)) && existsSync(join(first.path, options.with))) {
+      found.push(first.path);
+      continue;
+    }
+    if (first.depth >= DEPTH_MAX) continue;
+    queue.push(...childrenOf(first.path).map((path) => ({ path, depth: first.depth + 1 })));
+  }
+  return found;
+}
+
+function childrenOf(directory: string): string[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => join(directory, entry.name));
+  } catch {
+    return [];
+  }
+}
