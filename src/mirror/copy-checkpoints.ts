@@ -1,0 +1,122 @@
+// Checkpoints of a copy: what is applied is brought to its disk, the state says so, and the journal is
+// freed up to there. The end of a scan is one as well: with it the copy is complete.
+import { UnderstudyError, messageOf } from '../core/errors.ts';
+import { MiB } from '../core/units.ts';
+import { MARK_SLACK_MS, type MarkedPoint } from '../journal/marks.ts';
+import { isLazytime } from '../linux/lazytime.ts';
+import type { CopyCourse } from './copy-course.ts';
+import type { StandbyParts } from './standby-parts.ts';
+
+const INTERVAL_MS = 20_000;
+const BYTES = 256 * MiB;
+
+export class CopyCheckpoints {
+  readonly #parts: StandbyParts;
+  readonly #course: CopyCourse;
+  #lastMs: number;
+  #lastBytes = 0;
+  #isWanted = false;
+
+  constructor(parts: StandbyParts, course: CopyCourse) {
+    this.#parts = parts;
+    this.#course = course;
+    this.#lastMs = parts.clock.monotonicMs();
+  }
+
+  /** The journal needs one to be able to free something. */
+  want(): void {
+    this.#isWanted = true;
+    void this.look();
+  }
+
+  /** More is applied. */
+  onProgress(): void {
+    if (this.#isWanted) void this.look();
+  }
+
+  /** Makes one when it is due. */
+  async look(): Promise<void> {
+    const { applied, isClosed } = this.#course;
+    const { state, checkpointer, receiver, clock } = this.#parts;
+    if (applied <= state.data.checkpoint.sequence || checkpointer.isRunning || isClosed) return;
+    const received = receiver.receivedBytes - this.#lastBytes;
+    const sinceMs = clock.monotonicMs() - this.#lastMs;
+    const isDue = sinceMs >= INTERVAL_MS || received >= BYTES;
+    if (!isDue && !this.#isWanted) return;
+    try {
+      await this.#checkpoint({});
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  /** The copy is as of `point` and on its disk; every later change comes after `wallMs`. */
+  mark({ streamId, sequence }: MarkedPoint, wallMs: number): void {
+    const { state, options, marks, logger } = this.#parts;
+    if (state.data.copy !== 'complete') return;
+    // Times that may be older than the contents prove nothing.
+    if (options.directories.some(({ fd }) => isLazytime(fd))) return;
+    try {
+      marks.add({ streamId, sequence, wallMs: wallMs - MARK_SLACK_MS });
+    } catch (error) {
+      // Without it, more is compared some day.
+      logger.warn({ message: messageOf(error) }, 'no mark');
+    }
+  }
+
+  /**
+   * The end of a scan is applied. The checkpoint goes there together with the new copy state: a
+   * redo after a crash never begins within a scan, whose course the applier has only in memory.
+   */
+  async completeScan(): Promise<void> {
+    const { handlers, state, logger, receiver } = this.#parts;
+    try {
+      await this.#checkpoint({ copy: 'complete' });
+    } catch (error) {
+      handlers.onFatal(error);
+      return;
+    }
+    if (state.data.copy !== 'complete') return;
+    logger.info({ from: 'syncing', to: 'complete', reason: 'scan applied' }, 'copy');
+    handlers.onEvent('info', 'COPY_COMPLETE', 'the copy is complete', {});
+    receiver.applied();
+  }
+
+  #failed(error: unknown): void {
+    const { handlers } = this.#parts;
+    if (error instanceof UnderstudyError && error.code === 'STATE_IO') {
+      // The checkpoint stays where it is, which is safe; it is tried again.
+      handlers.onEvent('error', error.code, error.message, {});
+      return;
+    }
+    // The kernel reports a failed write back once: what is on the disk is not known any more.
+    handlers.onFatal(error);
+  }
+
+  /** Brings what is applied now to the disk, and frees the journal up to there. */
+  async #checkpoint(change: { copy?: 'complete' }): Promise<void> {
+    const { applier, clock, receiver, journal, state, checkpointer } = this.#parts;
+    this.#isWanted = false;
+    this.#lastMs = clock.monotonicMs();
+    this.#lastBytes = receiver.receivedBytes;
+    const { control } = applier;
+    const scans = receiver.scanCount;
+    // In this order: what is applied later is applied after `wallMs`.
+    const wallMs = Math.min(clock.wallMs(), control.batchBeganMs || Infinity);
+    const sequence = this.#course.applied;
+    const { streamId, epoch } = journal.position;
+    await checkpointer.sync();
+    const isOver = this.#course.isClosed || control !== applier.control;
+    if (isOver || !applier.isRunning || sequence < state.data.checkpoint.sequence) return;
+    const isSameScan = scans === receiver.scanCount;
+    state.update({
+      ...(isSameScan ? change : {}),
+      ...(isSameScan && change.copy !== undefined ? { staged: null } : {}),
+      checkpoint: { streamId, epoch, sequence },
+    });
+    this.mark({ streamId, sequence }, wallMs);
+    journal.free(sequence, control.readerSegment);
+    receiver.roomMade();
+    this.#isWanted = receiver.isFull;
+  }
+}
