@@ -20,6 +20,7 @@ import {
   reasonOf,
   since,
 } from './support/connection.ts';
+import { withSpace } from './support/free-space.ts';
 import { passwordFindings, passwordOf } from './support/parameters.ts';
 
 const TABLE = 'understudy.heartbeat';
@@ -87,9 +88,25 @@ export async function probeMysql(
     }
     // What the server says at its end is no failure of this process.
     connection.on('error', () => undefined);
-    return await ask(connection, question, since(from));
+    const result = await ask(connection, question, since(from));
+    const { minFreeMiB, heartbeat } = parameters;
+    return await withSpace(result, localDataDir(parameters, context), {
+      minFreeMiB,
+      heartbeat,
+      signal,
+    });
   } finally {
     socket.destroy();
+  }
+}
+
+/** Undefined when the server that was asked is not on this machine. */
+function localDataDir(parameters: MysqlParameters, context: AgentContext): string | undefined {
+  try {
+    const dataDir = dataDirOf(parameters, context);
+    return serverProcesses(dataDir).length > 0 ? dataDir : undefined;
+  } catch {
+    return undefined;
   }
 }
 

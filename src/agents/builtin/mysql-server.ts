@@ -31,12 +31,11 @@ export function dataDirOf(parameters: MysqlParameters, { directories }: AgentCon
 }
 
 function programFile({ program }: MysqlParameters): string {
-  if (program !== undefined) return program;
   const candidates = PROGRAMS.flatMap((name) => PLACES.map((place) => join(place, name)));
-  const found = candidates.find((file) => existsSync(file));
-  if (found !== undefined) return found;
+  const found = program ?? candidates.find((file) => existsSync(file));
+  if (found !== undefined && existsSync(found)) return found;
   throw new Error(
-    'neither mariadbd nor mysqld is installed on this node: install the server (Debian: apt-get install mariadb-server), or give the agent its "program"',
+    `${found ?? 'mariadbd or mysqld'} is not installed on this node: install the server (Debian: apt-get install mariadb-server), or give the agent its "program"`,
   );
 }
 

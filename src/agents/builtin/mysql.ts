@@ -10,6 +10,7 @@ import {
   stopMysql,
   validateMysql,
 } from './mysql-server.ts';
+import { minFreeParameter } from './support/free-space.ts';
 import {
   absolutePath,
   passwordParameters,
@@ -51,6 +52,7 @@ const parameters = z.strictObject({
     .describe(
       'Deep check: each probe writes and reads a row of the table "understudy.heartbeat", so it notices a full or read-only disk',
     ),
+  minFreeMiB: minFreeParameter,
   stopPatienceSeconds: stopPatience,
 });
 

@@ -25,6 +25,7 @@ import {
   since,
   type Target,
 } from './support/connection.ts';
+import { withSpace } from './support/free-space.ts';
 import { passwordFindings, passwordOf } from './support/parameters.ts';
 import { ownerOf } from './support/users.ts';
 
@@ -61,7 +62,10 @@ export async function probePostgresql(
     return unreachable(parameters, context, { failure, at });
   }
   try {
-    return await ask(client, { parameters, context, at, connectMs });
+    const result = await ask(client, { parameters, context, at, connectMs });
+    const { minFreeMiB, heartbeat } = parameters;
+    const options = { minFreeMiB, heartbeat, signal: context.signal };
+    return await withSpace(result, localDataDir(parameters, context), options);
   } finally {
     // Not `end()`: that would wait for a server that does not read.
     (
@@ -95,6 +99,12 @@ function running(
     // Only the server's address is needed here; it may be another machine's.
     return undefined;
   }
+}
+
+/** Undefined when the server that was asked is not on this machine. */
+function localDataDir(parameters: PostgresqlParameters, context: AgentContext): string | undefined {
+  const server = running(parameters, context);
+  return server?.postmaster === undefined ? undefined : server.dataDir;
 }
 
 function clientOn(socket: Socket, parameters: PostgresqlParameters): Client {

@@ -16,6 +16,8 @@ import { ownerOf, systemUser } from './support/users.ts';
 
 const PROGRAMS = ['postgres', 'postmaster'];
 const CONFIGURATIONS = '/etc/postgresql';
+/** Where servers put their sockets unless they are told otherwise. */
+const SOCKET_DIRECTORIES = ['/var/run/postgresql', '/run/postgresql', '/tmp'];
 const IMMEDIATE_PATIENCE_MS = 5000;
 const SECONDS_MAX = '3600';
 
@@ -92,12 +94,7 @@ export interface Postmaster {
 
 /** Of a server that runs here; a file that another node (or a crash) left counts as none. */
 export function runningPostmaster(dataDir: string): Postmaster | undefined {
-  let lines: string[];
-  try {
-    lines = readFileSync(join(dataDir, 'postmaster.pid'), 'utf8').split('\n');
-  } catch {
-    return undefined;
-  }
+  const lines = linesOf(join(dataDir, 'postmaster.pid'));
   const pid = Number(lines[0]);
   const program = Number.isInteger(pid) && pid > 0 ? programOf(pid) : undefined;
   if (program === undefined || !PROGRAMS.includes(basename(program))) return undefined;
@@ -179,9 +176,9 @@ export async function startPostgresql(
   const serves = async (): Promise<boolean> =>
     await Promise.resolve(runningPostmaster(dataDir) !== undefined && isReady(dataDir));
   if (runningPostmaster(dataDir) === undefined) {
-    await clearRemains(dataDir, context);
-    const settings = [...parameters.options];
     const config = configFileOf(parameters, dataDir);
+    await clearRemains(dataDir, config, context);
+    const settings = [...parameters.options];
     if (config !== undefined) settings.push(`config_file=${config}`);
     const options = settings.map((setting) => `-c ${quoted(setting)}`).join(' ');
     const argv = [pgCtl, '-D', dataDir, '-w', '-t', SECONDS_MAX, '-s'];
@@ -217,18 +214,45 @@ const endOf = (dataDir: string): string | undefined =>
 
 /**
  * Sessions whose postmaster was killed still write; and a postmaster.pid that came with the data names a
- * process of the other node, whose number may be anybody's here.
+ * process of the other node, whose number may be anybody's here. So may the number in the lock of a socket.
  */
-async function clearRemains(dataDir: string, context: AgentContext): Promise<void> {
+async function clearRemains(
+  dataDir: string,
+  config: string | undefined,
+  context: AgentContext,
+): Promise<void> {
   const find = (): ProcessEntry[] => serverProcesses(dataDir);
   if (find().length > 0) {
     context.log(`processes of a PostgreSQL without postmaster are killed: ${dataDir}`);
     await killProcesses(find, 'what a killed PostgreSQL left');
   }
   const pidFile = join(dataDir, 'postmaster.pid');
-  if (!existsSync(pidFile)) return;
-  context.log(`${pidFile} names no server of this node and is removed`);
-  rmSync(pidFile, { force: true });
+  const locks = socketLocks(dataDir, config ?? join(dataDir, 'postgresql.conf'));
+  for (const file of [pidFile, ...locks]) {
+    if (!existsSync(file)) continue;
+    context.log(`${file} names no server of this node and is removed`);
+    rmSync(file, { force: true });
+  }
+}
+
+/** Lock files of sockets that belong to `dataDir`: their second line names it. */
+function socketLocks(dataDir: string, config: string): string[] {
+  const directories = new Set(SOCKET_DIRECTORIES);
+  const [, , , , left = ''] = linesOf(join(dataDir, 'postmaster.pid'));
+  if (left.startsWith('/')) directories.add(left);
+  const set = /^\s*unix_socket_directories\s*=?\s*'([^']*)'/m.exec(linesOf(config).join('\n'))?.[1];
+  for (const directory of set?.split(',') ?? []) directories.add(directory.trim());
+  return [...directories]
+    .flatMap((directory) => listed(directory))
+    .filter((file) => /\/\.s\.PGSQL\.\d+\.lock$/.test(file) && linesOf(file)[1] === dataDir);
+}
+
+function linesOf(file: string): string[] {
+  try {
+    return readFileSync(file, 'utf8').split('\n');
+  } catch {
+    return [];
+  }
 }
 
 /** As postgres(1) reads `-o`: by a shell. */

@@ -10,6 +10,7 @@ import {
   stopPostgresql,
   validatePostgresql,
 } from './postgresql-server.ts';
+import { minFreeParameter } from './support/free-space.ts';
 import {
   absolutePath,
   passwordParameters,
@@ -57,6 +58,7 @@ const parameters = z.strictObject({
     .describe(
       'Deep check: each probe writes and reads a row of its own table "understudy_heartbeat", so it notices a full or read-only disk',
     ),
+  minFreeMiB: minFreeParameter,
   stopPatienceSeconds: stopPatience,
 });
 

@@ -7,6 +7,7 @@ import { type Agent, type AgentContext, defineAgent } from '../agent.ts';
 import { type ProcessEntry, sendSignal } from '../sdk/process-table.ts';
 import { isAnswering, probeRedis } from './redis-probe.ts';
 import { startDaemon, untilServing } from './support/daemon.ts';
+import { minFreeParameter, withSpace } from './support/free-space.ts';
 import {
   absolutePath,
   passwordFindings,
@@ -49,6 +50,7 @@ const parameters = z.strictObject({
     .boolean()
     .default(false)
     .describe('Deep check: each probe sets and gets the key "understudy:heartbeat"'),
+  minFreeMiB: minFreeParameter,
   stopPatienceSeconds: stopPatience,
 });
 
@@ -63,8 +65,15 @@ export const redis: Agent<RedisParameters> = defineAgent({
   defaults: { startTimeoutMs: 120_000, stopTimeoutMs: 60_000, probeTimeoutMs: 3000 },
   excludes: ['**/temp-*.rdb', '**/temp-rewriteaof-*', '**/*.pid'],
   validate,
-  probe: async (given, context) =>
-    await probeRedis(given, context, () => serverProcesses(dataDirOf(given, context)).length),
+  probe: async (given, context) => {
+    const dataDir = dataDirOf(given, context);
+    const result = await probeRedis(given, context, () => serverProcesses(dataDir).length);
+    const { minFreeMiB, heartbeat } = given;
+    const options = { minFreeMiB, heartbeat, signal: context.signal };
+    // Where none of it runs, its disk is another one.
+    const isHere = serverProcesses(dataDir).length > 0;
+    return await withSpace(result, isHere ? dataDir : undefined, options);
+  },
   start,
   stop,
   processes: async (given, context) =>

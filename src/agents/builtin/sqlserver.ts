@@ -130,8 +130,8 @@ function configuration(given: SqlserverParameters, { socket }: Connected): Conne
       encrypt: given.encrypt,
       trustServerCertificate: !given.verifyCertificate,
       appName: 'understudy',
-      // The time is the probe's.
-      connectTimeout: 0,
+      // The time is the probe's; 0 would mean at once.
+      connectTimeout: 3_600_000,
       requestTimeout: 0,
       cancelTimeout: 500,
       maxRetriesOnTransientErrors: 0,
