@@ -38,6 +38,8 @@ export interface AgentContext {
   readonly runtimeDirectory: string;
   /** What the application and the commands of its agent print goes here. */
   readonly logFile: string;
+  /** Names this call. Programs have it in their environment, so that what hangs can be found. */
+  readonly operation: string;
   /** Aborted when the time is over or the operation is given up. */
   readonly signal: AbortSignal;
   /** A line for the agent's log. */

@@ -53,6 +53,16 @@ const results: Readonly<Record<Operation, z.ZodType>> = {
   processes: z.array(z.int().min(2)).max(10_000),
 };
 
+/** Outcomes as they come from a host, which may say anything. */
+export function outcomeSchema(operation: Operation): z.ZodType<Outcome> {
+  const ms = z.number().min(0);
+  const why = z.string().transform((text) => text.slice(0, SENTENCE_LENGTH_MAX));
+  return z.discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('done'), value: results[operation], ms }),
+    z.strictObject({ kind: z.enum(['failed', 'late', 'aborted', 'unusable']), why, ms }),
+  ]) as unknown as z.ZodType<Outcome>;
+}
+
 /** What an agent does that lacks a function. */
 const absent: Readonly<Record<Operation, unknown>> = {
   validate: [],

@@ -13,6 +13,7 @@ import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { z } from 'zod';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { LineSplitter } from '../core/line-splitter.ts';
 
 export const LINE_BYTES_MAX = 1024 * 1024;
 export const EVENTS_KEPT = 200;
@@ -65,35 +66,6 @@ export function makeEvent(
   details: ControlEvent['details'] = {},
 ): ControlEvent {
   return { at: new Date().toISOString(), level, code, message, details };
-}
-
-/** Cuts a byte stream into lines of bounded length. */
-class LineSplitter {
-  readonly #onLine: (line: string) => void;
-  #parts: Buffer[] = [];
-  #bytes = 0;
-
-  constructor(onLine: (line: string) => void) {
-    this.#onLine = onLine;
-  }
-
-  /** Returns false when a line exceeded the bound: the connection is to be closed. */
-  push(chunk: Buffer): boolean {
-    let start = 0;
-    for (;;) {
-      const end = chunk.indexOf(10, start);
-      const piece = end < 0 ? chunk.subarray(start) : chunk.subarray(start, end);
-      if (this.#bytes + piece.length > LINE_BYTES_MAX) return false;
-      if (piece.length > 0) this.#parts.push(piece);
-      this.#bytes += piece.length;
-      if (end < 0) return true;
-      const line = Buffer.concat(this.#parts, this.#bytes).toString('utf8');
-      this.#parts = [];
-      this.#bytes = 0;
-      start = end + 1;
-      if (line.length > 0) this.#onLine(line);
-    }
-  }
 }
 
 function encodeLine(message: unknown): string {
@@ -192,7 +164,7 @@ export class ControlServer {
     }
     this.#sockets.add(socket);
     let pending = 0;
-    const splitter = new LineSplitter((line) => {
+    const splitter = new LineSplitter(LINE_BYTES_MAX, (line) => {
       if (pending >= PENDING_CALLS_MAX) {
         socket.destroy();
         return;
@@ -289,7 +261,7 @@ export class ControlClient {
   private constructor(path: string, socket: Socket) {
     this.#path = path;
     this.#socket = socket;
-    const splitter = new LineSplitter((line) => this.#receive(line));
+    const splitter = new LineSplitter(LINE_BYTES_MAX, (line) => this.#receive(line));
     socket.on('data', (chunk: Buffer) => {
       if (!splitter.push(chunk)) socket.destroy();
     });

@@ -181,8 +181,8 @@ function tailOf(path: string): string {
   }
 }
 
-/** The program has the file open: it is copied and emptied, and goes on at its end (O_APPEND). */
-function keepLogSmall(path: string): void {
+/** Writers have the file open: it is copied and emptied, and they go on at its end (O_APPEND). */
+export function keepLogSmall(path: string): void {
   try {
     if (statSync(path).size <= LOG_BYTES_MAX) return;
     copyFileSync(path, `${path}.1`);

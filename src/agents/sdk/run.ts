@@ -8,11 +8,13 @@ import { sendSignal } from './process-table.ts';
 const KILLED_PATIENCE_MS = 1000;
 /** What a grandchild still has to say after the program itself has ended. */
 const LAST_WORDS_MS = 100;
+/** In the environment of every program: the call that started it. */
+export const OPERATION_VARIABLE = 'UNDERSTUDY_OPERATION';
 const OUTPUT_BYTES_MAX = 64 * 1024;
 
 export interface RunOptions {
   /** The agent's context; its signal gives the program up. */
-  readonly context: { readonly signal: AbortSignal };
+  readonly context: { readonly signal: AbortSignal; readonly operation?: string };
   /** A deadline of its own, within that of the operation, ms. */
   readonly timeoutMs?: number;
   /** Added to the environment. */
@@ -94,7 +96,7 @@ export function argvOf(program: readonly string[] | string, user?: string): read
 
 function start(
   [program = '', ...args]: readonly string[],
-  { env, cwd = '/', input }: RunOptions,
+  { env, cwd = '/', input, context }: RunOptions,
   log: number | undefined,
 ): ChildProcess {
   const output = log ?? 'pipe';
@@ -102,7 +104,11 @@ function start(
     cwd,
     detached: true,
     stdio: [input === undefined ? 'ignore' : 'pipe', output, output],
-    env: { ...applicationEnvironment(), ...env },
+    env: {
+      ...applicationEnvironment(),
+      ...(context.operation === undefined ? {} : { [OPERATION_VARIABLE]: context.operation }),
+      ...env,
+    },
   });
   // A program that does not read what it is given is no failure of ours.
   child.stdin?.on('error', () => undefined);
