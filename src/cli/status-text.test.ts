@@ -14,6 +14,7 @@ const view = {
   status: null,
   trouble: null,
   failover: null,
+  agents: [] as GroupStatus['local']['agents'],
   bandwidth: null,
 } as const;
 

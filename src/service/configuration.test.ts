@@ -114,14 +114,14 @@ paths:
   - dir: /srv/mail
     standbyDir: /data/mail
 replication: { mode: memory, syncTimeout: 500ms, onStandbyLoss: block, ring: 8 MiB, port: 7999 }
-agents: [{ use: command, start: systemctl start shop, timeout: 2m }]
 addresses: []
 failover: { automatic: false }
 `;
 
   test('becomes a definition with defaults, which the other node sees from its side', () => {
     const input = parseGroupInput(parseYaml(text, 'g.yaml'), 'g.yaml');
-    const definition = defineGroup(input, { peerId: 'ab'.repeat(8), port: 7441, origin: 'g.yaml' });
+    const options = { peerId: 'ab'.repeat(8), port: 7441, origin: 'g.yaml', agents: [] };
+    const definition = defineGroup(input, options);
     expect(definition).toMatchObject({
       name: 'shop',
       replicationPort: 7999,
@@ -135,7 +135,6 @@ failover: { automatic: false }
         onStandbyLoss: 'block',
         ringBytes: 8 * 1024 * 1024,
       },
-      agents: [{ use: 'command', name: 'command 1', stop: null, timeoutMs: 120_000 }],
     });
     const mirrored = mirroredDefinition(definition, 'cd'.repeat(8));
     expect(mirrored.peerId).toBe('cd'.repeat(8));
@@ -159,6 +158,7 @@ failover: { automatic: false }
         peerId: 'ab'.repeat(8),
         port: 7441,
         origin: 'g.yaml',
+        agents: [],
       });
     expect(parse).toThrow(message);
   });

@@ -9,6 +9,8 @@
 import { statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UnderstudyError } from '../core/errors.ts';
+import { checkAgents, withPool } from './agent-checks.ts';
+import { resolveAgents } from './agent-definition.ts';
 import { checkName, checkPort, groupDirectory } from './creation-checks.ts';
 import { beginServing, checkFailover } from './failover/creation.ts';
 import { withDefaultGateway } from './failover/group-settings.ts';
@@ -67,14 +69,19 @@ export async function planGroup(
     );
   }
   checkName(service, input.name);
-  const defined = defineGroup(input, { peerId: peer.id, port: PORT_FIRST, origin: options.origin });
+  const { origin } = options;
+  const agents = await withPool(service, input.name, async (pool) =>
+    resolveAgents(input.agents ?? [], origin, pool),
+  );
+  const defined = defineGroup(input, { peerId: peer.id, port: PORT_FIRST, origin, agents });
   const { failover } = defined;
   const draft: GroupDefinition = {
     ...defined,
-    failover: failover === null ? null : withDefaultGateway(failover, options.origin),
+    failover: failover === null ? null : withDefaultGateway(failover, origin),
   };
   const warnings = checkLocalDirectories(service, draft, options);
   warnings.push(...(await checkFailover(service, draft)));
+  await checkAgents(service, draft, 'primary');
   return { definition: await agreeOnPort(service, draft, input.replication?.port), warnings };
 }
 

@@ -8,6 +8,12 @@ import {
   fencingInputSchema,
 } from '../cluster/settings.ts';
 import { UnderstudyError } from '../core/errors.ts';
+import {
+  type AgentDefinition,
+  agentDefinitionSchema,
+  agentInputSchema,
+  AGENTS_MAX,
+} from './agent-definition.ts';
 import { defineBandwidth } from './bandwidth-input.ts';
 import { GiB, MiB, parseBytes, parseDurationMs } from '../core/units.ts';
 import {
@@ -29,28 +35,9 @@ import {
 import { defineSafety, safetyInputSchema } from './safety-input.ts';
 import { parseStrictly } from '../core/strict-config.ts';
 
-const AGENTS_MAX = 32;
-const COMMAND_LENGTH_MAX = 4096;
-export const AGENT_TIMEOUT_MS_DEFAULT = 60_000;
-const PROBE_INTERVAL_MS_DEFAULT = 2000;
-const PROBE_TIMEOUT_MS_DEFAULT = 5000;
 const HOUR_MS = 3_600_000;
 const VERIFY_EVERY_MS_MIN = HOUR_MS;
 const VERIFY_EVERY_MS_DEFAULT = 7 * 24 * HOUR_MS;
-
-/** Runs `start` when this node becomes primary and `stop` before it ceases to be. */
-export const agentDefinitionSchema = z.strictObject({
-  use: z.literal('command'),
-  name: z.string().min(1).max(64),
-  start: z.string().min(1).max(COMMAND_LENGTH_MAX).nullable(),
-  stop: z.string().min(1).max(COMMAND_LENGTH_MAX).nullable(),
-  timeoutMs: z.int().min(100).max(3_600_000),
-  /** Exit code 0: the application works. Run by managed groups while it is to run. */
-  probe: z.string().min(1).max(COMMAND_LENGTH_MAX).nullable().default(null),
-  probeIntervalMs: z.int().min(100).max(3_600_000).default(PROBE_INTERVAL_MS_DEFAULT),
-  probeTimeoutMs: z.int().min(100).max(3_600_000).default(PROBE_TIMEOUT_MS_DEFAULT),
-});
-export type AgentDefinition = z.infer<typeof agentDefinitionSchema>;
 
 export const groupDefinitionSchema = z.strictObject({
   name: nameSchema,
@@ -144,10 +131,7 @@ const groupInputSchema = z.strictObject({
     .optional(),
   /** See safety-input.ts. */
   safety: safetyInputSchema.optional(),
-  agents: z
-    .array(z.looseObject({ use: z.string().max(64) }))
-    .max(AGENTS_MAX)
-    .optional(),
+  agents: z.array(agentInputSchema).max(AGENTS_MAX).optional(),
   addresses: addressesInputSchema.optional(),
   failover: failoverInputSchema.optional(),
   fencing: fencingInputSchema.optional(),
@@ -157,37 +141,23 @@ const groupInputSchema = z.strictObject({
 /** A group as a person writes it. */
 export type GroupInput = z.infer<typeof groupInputSchema>;
 
-const commandAgentInputSchema = z.strictObject({
-  use: z.literal('command'),
-  name: z.string().min(1).max(64).optional(),
-  start: z.string().min(1).max(COMMAND_LENGTH_MAX).optional(),
-  stop: z.string().min(1).max(COMMAND_LENGTH_MAX).optional(),
-  timeout: textDuration.optional(),
-  probe: z.string().min(1).max(COMMAND_LENGTH_MAX).optional(),
-  probeInterval: textDuration.optional(),
-  probeTimeout: textDuration.optional(),
-});
-
-/** Checks a group as a person wrote it. Errors: GROUP_INVALID, NOT_AVAILABLE_YET. */
+/** Checks a group as a person wrote it, but for the parameters of its agents. Errors: GROUP_INVALID. */
 export function parseGroupInput(value: unknown, origin: string): GroupInput {
-  const input = parseStrictly(groupInputSchema, value, { code: 'GROUP_INVALID', origin });
-  for (const agent of input.agents ?? []) {
-    if (agent.use !== 'command') throw notAvailable(origin, `the agent "${agent.use}"`);
-  }
-  return input;
+  return parseStrictly(groupInputSchema, value, { code: 'GROUP_INVALID', origin });
 }
 
-function notAvailable(origin: string, what: string): UnderstudyError {
-  return new UnderstudyError(
-    'NOT_AVAILABLE_YET',
-    `${origin}: ${what} is not available in this version: leave it out (to start an application, use an agent with "use: command")`,
-  );
-}
-
-/** Fills in defaults. `port` is the replication port when the input names none. */
+/**
+ * Fills in defaults. `port` is the replication port when the input names none; `agents` are those of the
+ * input, resolved.
+ */
 export function defineGroup(
   input: GroupInput,
-  options: { peerId: string; port: number; origin: string },
+  options: {
+    readonly peerId: string;
+    readonly port: number;
+    readonly origin: string;
+    readonly agents: readonly AgentDefinition[];
+  },
 ): GroupDefinition {
   const seed = input.seed ?? false;
   return {
@@ -205,7 +175,7 @@ export function defineGroup(
     replication: defineReplication(input.replication ?? {}, options.origin),
     safety: defineSafety(input.safety ?? {}, options.origin),
     replicationPort: input.replication?.port ?? options.port,
-    agents: (input.agents ?? []).map((agent, index) => defineAgent(agent, index, options.origin)),
+    agents: [...options.agents],
     ...defineFailover(input),
     verifyEveryMs: defineVerify(input.verify ?? '7d', options.origin),
   };
@@ -264,28 +234,6 @@ function defineReplication(
   });
 }
 
-function durationOr(value: string | undefined, otherwise: number): number {
-  return value === undefined ? otherwise : parseDurationMs(value);
-}
-
 function sizeOr(value: string | number | undefined, otherwise: number): number {
   return value === undefined ? otherwise : parseBytes(String(value));
-}
-
-function defineAgent(agent: unknown, index: number, origin: string): AgentDefinition {
-  const parsed = parseStrictly(commandAgentInputSchema, agent, {
-    code: 'GROUP_INVALID',
-    origin: `${origin}, agents[${index}]`,
-  });
-  return {
-    use: 'command',
-    name: parsed.name ?? `command ${index + 1}`,
-    start: parsed.start ?? null,
-    stop: parsed.stop ?? null,
-    timeoutMs:
-      parsed.timeout === undefined ? AGENT_TIMEOUT_MS_DEFAULT : parseDurationMs(parsed.timeout),
-    probe: parsed.probe ?? null,
-    probeIntervalMs: durationOr(parsed.probeInterval, PROBE_INTERVAL_MS_DEFAULT),
-    probeTimeoutMs: durationOr(parsed.probeTimeout, PROBE_TIMEOUT_MS_DEFAULT),
-  };
 }

@@ -11,12 +11,14 @@
 // Everything that changes the role or the process runs in `exclusive`, one at a time.
 import { existsSync, rmSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { unreachable } from '../core/assert.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { within } from '../core/within.ts';
 import type { Bandwidth } from './bandwidth.ts';
-import { type AgentContext, startAgents, stopAgents } from './agent-runner.ts';
+import { killAgents } from './agent-killer.ts';
+import { AgentSupervision } from './agent-supervision.ts';
 import { type ControlEvent, makeEvent } from './control-channel.ts';
 import { makePrivateDirectory, readJsonFile, writeJsonDurably } from './durable-file.ts';
 import type { MachineView } from '../cluster/thread/machine-view.ts';
@@ -54,6 +56,9 @@ const HALT_INTERVAL_MS = 2000;
 type Phase = GroupView['process'];
 type Trouble = 'process' | 'agents' | 'conflict' | 'handover' | 'peer' | 'failover' | 'halt';
 
+/** A commit that waits so long waits for a standby that does not answer. */
+const COMMIT_WAIT_MS = 200;
+
 /** What a promotion changes besides the role. */
 export type PromotedState = Partial<Pick<GroupState, 'epoch' | 'position'>>;
 
@@ -64,12 +69,15 @@ export interface RuntimeOwner {
   /** A process ended that was not meant to. */
   onLost(): void;
   onNotice(notice: GroupNotice): void;
+  /** The application works, or cannot be made to work on this node. */
+  onApplication(state: 'ok' | 'failed', why: string): void;
   /** For the status. */
   readonly view: MachineView | null;
 }
 
 export class GroupRuntime {
   readonly process: GroupProcess;
+  readonly agents: AgentSupervision;
   readonly #context: RuntimeContext;
   readonly #files: GroupPaths;
   readonly #troubles = new Map<Trouble, string>();
@@ -116,6 +124,22 @@ export class GroupRuntime {
       onExit: (exit) => this.#onExit(exit),
       onNotice: (notice) => this.#owner?.onNotice(notice as GroupNotice),
     });
+    this.agents = new AgentSupervision({
+      definition,
+      catalog: context.catalog,
+      logDirectory: context.paths.logs,
+      runtimeDirectory: context.paths.agentsRun,
+      role: () => this.#state.role,
+      isExcused: async () => this.#commitsWait(),
+      killAll: async (timeoutMs) => this.killApplication(timeoutMs),
+      onReport: (report, why) => this.#owner?.onApplication(report, why),
+      emit: (level, code, message) => this.emit(level, code, message),
+    });
+  }
+
+  async #commitsWait(): Promise<boolean> {
+    const status = await this.process.status().catch(() => undefined);
+    return Number(status?.['commitWaitMs'] ?? 0) > COMMIT_WAIT_MS;
   }
 
   /** Makes the group a managed one: its owner decides about its role from now on. */
@@ -228,6 +252,7 @@ export class GroupRuntime {
   /** Starts to ask the process for its status regularly. */
   watch(): void {
     this.#poller.start();
+    this.agents.prepare();
   }
 
   /** Stops watching; the process goes on running. */
@@ -236,6 +261,7 @@ export class GroupRuntime {
     this.#retry.cancel();
     this.#poller.stop();
     await this.#queue;
+    this.agents.close();
     this.process.release();
   }
 
@@ -244,6 +270,7 @@ export class GroupRuntime {
     rmSync(this.#files.directory, { recursive: true, force: true });
     rmSync(this.#files.lock, { force: true });
     rmSync(this.#files.controlSocket, { force: true });
+    rmSync(join(this.#context.paths.agentsRun, this.name), { recursive: true, force: true });
   }
 
   /** The group as this node sees it, with the process's own status of this moment. */
@@ -260,6 +287,7 @@ export class GroupRuntime {
       status: status === null ? null : { ...status },
       bandwidth: this.definition.replication.bandwidth,
       trouble: this.#troubles.size === 0 ? null : [...this.#troubles.values()].join('; '),
+      agents: this.agents.view,
       failover: this.#owner?.view == null ? null : { ...this.#owner.view },
     };
   }
@@ -414,14 +442,14 @@ export class GroupRuntime {
 
   /** Stops the agents. Errors: AGENT_FAILED, AGENT_ABORTED. */
   async stopAgents(signal?: AbortSignal): Promise<void> {
-    await stopAgents(this.definition.agents, this.agentContext(signal));
+    await this.agents.stop(signal);
     this.noteAgents(false);
   }
 
   /** Starts the agents; returns what failed, which is also an event and shown in the status. */
   async startAgents(signal?: AbortSignal): Promise<string[]> {
     try {
-      await startAgents(this.definition.agents, this.agentContext(signal));
+      await this.agents.start(signal);
       this.setTrouble('agents', null);
       this.noteAgents(true);
       return [];
@@ -442,9 +470,17 @@ export class GroupRuntime {
     }
   }
 
-  agentContext(signal?: AbortSignal): AgentContext {
-    const { name: group, state, logFile } = this;
-    return { group, role: state.role, logFile, ...(signal === undefined ? {} : { signal }) };
+  /**
+   * Ends everything that uses the directories, while they are mounted. Returns what could not be ended, as a
+   * sentence.
+   */
+  async killApplication(timeoutMs: number): Promise<string | null> {
+    const directories = this.definition.directories.map(({ dir }) => dir);
+    const { pid } = this.process;
+    const ignorePids = new Set([...this.agents.pids, ...(pid === undefined ? [] : [pid])]);
+    const { left } = await killAgents(directories, { ignorePids, timeoutMs });
+    if (left.length === 0) return null;
+    return `these processes cannot be killed: ${left.map((one) => `${one.pid} ${one.command}`).join(', ')}`;
   }
 
   /** An operation gave the process up for now: nothing starts it until the peer is heard of. */
@@ -511,6 +547,7 @@ export class GroupRuntime {
       if (this.#state.role === 'primary') await this.#waitForMounts();
       this.#setRunning();
       const isOurs = this.#state.role === 'primary' && !this.isManaged;
+      if (isOurs && this.#state.agentsStarted) this.agents.adopt();
       if (isOurs && !this.#state.agentsStarted) await this.startAgents();
       return true;
     }

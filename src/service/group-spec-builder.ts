@@ -1,4 +1,5 @@
 // From what the service knows of a group to what its process is told.
+import type { AgentCatalog } from '../agents/catalog.ts';
 import type { ControlEvent } from './control-channel.ts';
 import type { HeldFilter } from './filter-holder.ts';
 import type { GroupDefinition } from './group-definition.ts';
@@ -18,6 +19,7 @@ export interface RuntimeContext {
   readonly paths: ServicePaths;
   readonly peers: PeerStore;
   readonly programs: GroupPrograms;
+  readonly catalog: AgentCatalog;
   readonly onEvent: (event: ControlEvent) => void;
   /** ISO time of the last event that was kept about a group. */
   readonly lastEventAt: (group: string) => string;

@@ -108,7 +108,7 @@ describe('create', () => {
   });
 
   test.each<[string, Record<string, unknown>]>([
-    ['NOT_AVAILABLE_YET', { agents: [{ use: 'postgresql', dataDir: '/x' }] }],
+    ['AGENT_UNKNOWN', { agents: [{ use: 'nonsense', dataDir: '/x' }] }],
     ['RATE_INVALID', { replication: { bandwidth: '200' } }],
     ['BANDWIDTH_INVALID', { replication: { bandwidth: '1 bit/s' } }],
     ['GROUP_INVALID', { addresses: [{ ip: '192.0.2.10/24' }] }],
@@ -118,6 +118,7 @@ describe('create', () => {
     ['GROUP_INVALID', { replication: { mode: 'fast' } }],
     ['DURATION_INVALID', { replication: { syncTimeout: 'soon' } }],
     ['GROUP_INVALID', { agents: [{ use: 'command', strt: 'x' }] }],
+    ['GROUP_INVALID', { agents: [{ use: 'command', start: 'true', after: ['nobody'] }] }],
     ['DIRECTORY_NOT_ABSOLUTE', { paths: [{ dir: 'srv' }] }],
     ['DIRECTORY_NOT_ABSOLUTE', { paths: [{ dir: '/srv/../etc' }] }],
     ['DIRECTORY_MISSING', { paths: [{ dir: '/srv/does-not-exist' }] }],

@@ -36,6 +36,27 @@ export const joinReplySchema = z.object({ node: nodeInfoSchema });
 export const roleSchema = z.enum(['primary', 'standby']);
 export type Role = z.infer<typeof roleSchema>;
 
+/** One agent of a group, as status and console show it. */
+export const agentViewSchema = z.object({
+  name: z.string().max(64),
+  use: z.string().max(64),
+  phase: z.enum(['unknown', 'stopped', 'starting', 'running', 'stopping']),
+  seen: z
+    .object({
+      at: z.string().max(40),
+      state: z.enum(['ok', 'degraded', 'failed', 'stopped', 'hung', 'unknown']),
+      sentence: z.string().max(4096),
+      ms: z.number(),
+      measures: z.record(z.string().max(64), z.number()),
+    })
+    .nullable(),
+  fault: z.string().max(4096).nullable(),
+  restarts: z.int(),
+  restartsMax: z.int(),
+  log: z.string().max(4096),
+});
+export type AgentView = z.infer<typeof agentViewSchema>;
+
 /** One group as the other node sees it. */
 export const groupViewSchema = z.object({
   name: nameSchema,
@@ -53,6 +74,8 @@ export const groupViewSchema = z.object({
   trouble: z.string().nullable(),
   /** What the machine of a managed group shows (see machine-view.ts); null for others. */
   failover: z.record(z.string(), z.unknown()).nullable().default(null),
+  /** The agents as this node knows them (see agent-supervision.ts). */
+  agents: z.array(agentViewSchema).max(64).default([]),
   /** The bandwidth limit that this node knows: the newer one holds. */
   bandwidth: bandwidthSchema.nullable().default(null),
 });

@@ -2,6 +2,7 @@
 // group-creation.ts, group-deletion.ts, switchover.ts, takeover.ts) work on this; the two APIs call the operations.
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { AgentCatalog } from '../agents/catalog.ts';
 import type { Clock } from '../core/clock.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { type ControlEvent, makeEvent } from './control-channel.ts';
@@ -45,6 +46,7 @@ export class NodeService {
   readonly link: PeerLink;
   readonly failover: NodeFailover;
   readonly limit: NodeLimit;
+  readonly catalog: AgentCatalog;
   readonly groups = new Map<string, GroupRuntime>();
   readonly #context: RuntimeContext;
   readonly #verifySchedule = new VerifySchedule(this);
@@ -62,6 +64,7 @@ export class NodeService {
     for (const path of [paths.state, paths.run, paths.groups, paths.logs]) {
       makePrivateDirectory(path);
     }
+    this.catalog = new AgentCatalog(paths.agents);
     this.peers = new PeerStore(paths.peers);
     this.invitations = new Invitations(paths.invitations, { clock });
     this.events = new EventLog(paths.events);
@@ -94,6 +97,7 @@ export class NodeService {
       paths,
       peers: this.peers,
       programs,
+      catalog: this.catalog,
       onEvent,
       lastEventAt: (group) => this.events.lastAbout(group),
       askPeer: async (group, timeoutMs) => this.link.askAbout(group, timeoutMs),

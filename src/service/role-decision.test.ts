@@ -18,6 +18,7 @@ function peer(role: GroupView['role'], epoch: number, groupId = GROUP): GroupVie
     status: null,
     trouble: null,
     failover: null,
+    agents: [],
     bandwidth: null,
   };
 }

@@ -26,6 +26,10 @@ export interface ServicePaths {
   readonly history: string;
   readonly groups: string;
   readonly logs: string;
+  /** Agents of one's own: `/etc/understudy/agents`. */
+  readonly agents: string;
+  /** Pid files and sockets of agents. */
+  readonly agentsRun: string;
   readonly clusterSocket: string;
   readonly clusterLock: string;
   readonly clusterSpec: string;
@@ -56,6 +60,8 @@ export function servicePaths(env: NodeJS.ProcessEnv): ServicePaths {
     history: join(state, 'history.sqlite'),
     groups: join(state, 'groups'),
     logs: join(state, 'log'),
+    agents: join(etc, 'agents'),
+    agentsRun: join(run, 'agents'),
     clusterSocket: join(run, 'cluster.sock'),
     clusterLock: join(run, 'cluster.lock'),
     clusterSpec: join(state, 'cluster.json'),

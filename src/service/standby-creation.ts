@@ -3,6 +3,7 @@
 import { chmodSync, chownSync, existsSync, mkdirSync, rmdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { UnderstudyError } from '../core/errors.ts';
+import { checkAgents } from './agent-checks.ts';
 import { checkName, checkPort, groupDirectory } from './creation-checks.ts';
 import { checkDirectory, checkOverlap, isEmptyDirectory } from './directory-checks.ts';
 import { checkFailover } from './failover/creation.ts';
@@ -34,6 +35,7 @@ export async function checkStandby(
   }
   await checkPort(service, definition.replicationPort);
   await checkFailover(service, definition);
+  await checkAgents(service, definition, 'standby');
   return { usedPorts: [...service.usedPorts()], warnings: [] };
 }
 

@@ -91,7 +91,7 @@ async function perform(line: string, action: string, context: AgentContext): Pro
   const env = environment(context, action);
   const result = await run(line, { context, env, outputFile: context.logFile });
   if (result.code === 0) return;
-  throw new Error(`its command ended with ${describeEnd(result)}. See ${context.logFile}`);
+  throw new Error(`its command ended with ${describeEnd(result)}`);
 }
 
 async function probed(line: string, context: AgentContext): Promise<ProbeResult> {

@@ -47,7 +47,7 @@ export function programAgent(name: string, path: string): Agent<Parameters> {
   ): Promise<void> => {
     const result = await act(action, given, context);
     if (result.code === 0) return;
-    throw new Error(`${path} ${action}: ${meaningOf(result)}. See ${context.logFile}`);
+    throw new Error(`${path} ${action}: ${meaningOf(result)}`);
   };
   return {
     name,

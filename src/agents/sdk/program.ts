@@ -60,7 +60,7 @@ export async function startProgram(program: Program, context: Operation): Promis
   if (leaderOf(context) !== undefined) return;
   const said = lastLine(tailOf(context.logFile));
   throw new Error(
-    `the program ended right after its start${said === '' ? '' : ` ("${said}")`}: it has to stay in the foreground; see ${context.logFile}`,
+    `the program ended right after its start${said === '' ? '' : ` ("${said}")`}: it has to stay in the foreground`,
   );
 }
 

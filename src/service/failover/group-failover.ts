@@ -15,8 +15,6 @@ import type { CopyState, Health, Position } from '../../cluster/machine/types.ts
 import type { Refusal } from '../../cluster/machine/commands.ts';
 import type { OuterEffect } from '../../cluster/thread/group-effects.ts';
 import type { MachineView } from '../../cluster/thread/machine-view.ts';
-import { killAgents } from '../agent-killer.ts';
-import { probeAgents } from '../agent-runner.ts';
 import type { DataNotice, GroupNotice } from '../data-notices.ts';
 import type { GroupRuntime, RuntimeOwner } from '../group-runtime.ts';
 import type { ClusterProcess } from './cluster-process.ts';
@@ -38,8 +36,6 @@ const RESTART_PAUSE_MS = 500;
 /** Between looks at directories that are not what they were. */
 const HALT_INTERVAL_MS = 2000;
 const SAID_KEPT = 50;
-/** A commit that waits so long waits for a standby that does not answer. */
-const COMMIT_WAIT_MS = 200;
 
 export interface GroupFailoverOptions {
   readonly runtime: GroupRuntime;
@@ -59,7 +55,6 @@ export class GroupFailover implements RuntimeOwner {
   /** Gives up the start or stop of the application that is under way. */
   #application = new AbortController();
   #applicationQueue: Promise<unknown> = Promise.resolve();
-  #probing: NodeJS.Timeout | undefined;
   #haltTimer: NodeJS.Timeout | undefined;
   /** Highest number of a wish about commits in the present epoch. */
   #lastRequest = 0;
@@ -107,7 +102,6 @@ export class GroupFailover implements RuntimeOwner {
   stop(): void {
     this.#stopped = true;
     this.#links.stop();
-    clearTimeout(this.#probing);
     clearTimeout(this.#haltTimer);
   }
 
@@ -169,7 +163,8 @@ export class GroupFailover implements RuntimeOwner {
   onView(view: MachineView): void {
     this.#view = view;
     if (view.role === 'demoting') this.#endFilter();
-    if (view.application === 'running') this.#scheduleProbe();
+    this.runtime.agents.pause(view.paused);
+    if (view.application === 'running') this.runtime.agents.adopt();
     this.#adjust();
   }
 
@@ -245,7 +240,7 @@ export class GroupFailover implements RuntimeOwner {
     await runtime.startPrimaryProcess(this.#lastRequest + 1);
     if (this.#view.application === 'running') {
       const why = 'its files were gone for a moment, since the process of the filter had ended';
-      this.#tell({ kind: 'application', state: 'failed', why });
+      this.runtime.agents.trouble(why);
     }
   }
 
@@ -269,6 +264,10 @@ export class GroupFailover implements RuntimeOwner {
     const { state, request, why } = notice;
     this.#lastRequest = Math.max(this.#lastRequest, request);
     this.#tell({ kind: 'commits', state, request, why });
+  }
+
+  onApplication(state: 'ok' | 'failed', why: string): void {
+    this.#tell({ kind: 'application', state, why });
   }
 
   async #tellStatus(): Promise<void> {
@@ -483,42 +482,11 @@ export class GroupFailover implements RuntimeOwner {
   }
 
   async #kill(timeoutMs: number): Promise<string | null> {
-    const { definition, process } = this.runtime;
-    const directories = definition.directories.map(({ dir }) => dir);
-    const ignorePids = new Set(process.pid === undefined ? [] : [process.pid]);
-    const { left } = await killAgents(directories, { ignorePids, timeoutMs });
-    if (left.length === 0) {
-      this.runtime.noteAgents(false);
-      return null;
-    }
-    return `these processes cannot be killed: ${left.map(({ pid, command }) => `${pid} ${command}`).join(', ')}`;
-  }
-
-  #scheduleProbe(): void {
-    if (this.#probing !== undefined || this.#stopped) return;
-    const agents = this.runtime.definition.agents.filter(({ probe }) => probe !== null);
-    const intervalMs = Math.min(...agents.map(({ probeIntervalMs }) => probeIntervalMs));
-    if (!Number.isFinite(intervalMs)) return;
-    this.#probing = setTimeout(() => void this.#probe(), intervalMs);
-  }
-
-  async #probe(): Promise<void> {
-    const { agents } = this.runtime.definition;
-    try {
-      const results = await probeAgents(agents, this.runtime.agentContext());
-      const bad = results.find(({ state }) => state !== 'ok');
-      // An application that waits for a lost standby answers again as soon as the group goes on alone.
-      if (bad !== undefined && (await this.#commitsWait())) return;
-      this.#tell({ kind: 'application', state: bad?.state ?? 'ok', why: bad?.why ?? '' });
-    } finally {
-      this.#probing = undefined;
-      if (this.#view?.application === 'running') this.#scheduleProbe();
-    }
-  }
-
-  async #commitsWait(): Promise<boolean> {
-    const status = await this.runtime.process.status().catch(() => undefined);
-    return Number(status?.['commitWaitMs'] ?? 0) > COMMIT_WAIT_MS;
+    const left = await this.runtime.killApplication(timeoutMs);
+    if (left !== null) return left;
+    this.runtime.agents.allKilled();
+    this.runtime.noteAgents(false);
+    return null;
   }
 
   #tell(event: MachineEvent): void {

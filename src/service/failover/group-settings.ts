@@ -5,6 +5,7 @@ import { UnderstudyError } from '../../core/errors.ts';
 import type { AddressOptions } from '../../cluster/address/virtual-addresses.ts';
 import { WATCHDOG_PATH } from '../../cluster/fencing/watchdog.ts';
 import { checkConfig } from '../../cluster/machine/config-check.ts';
+import type { Timings } from '../../cluster/machine/timings.ts';
 import type { MachineConfig } from '../../cluster/machine/types.ts';
 import { nodeId, type NodeId } from '../../core/ids.ts';
 import {
@@ -17,8 +18,13 @@ import {
   resolveFencing,
 } from '../../cluster/settings.ts';
 import type { z } from 'zod';
+import { longestWayMs } from '../agent-definition.ts';
 import type { GroupDefinition } from '../group-definition.ts';
 import type { NodeConfig } from '../node-config.ts';
+
+const TIMEOUT_MS_MAX = 3_600_000;
+/** For the supervisor itself, beyond what agents are allowed. */
+const TIMEOUT_SLACK_MS = 5000;
 
 export interface NodeIdentity {
   readonly id: string;
@@ -65,7 +71,7 @@ export function resolveGroup(
     availabilityFirst: failover.availabilityFirst,
     preferred: preferredId(failover.preferred, [self, peer], origin),
     failback: failover.failback,
-    timings: failover.timings,
+    timings: applicationTimings(failover.timings, definition),
   };
   const advice = checkConfig(config);
   return {
@@ -83,6 +89,31 @@ export function resolveGroup(
     fencing,
     watchdogPath: watchdogPath(fencing),
     advice,
+  };
+}
+
+/**
+ * Restarts in place are counted by the agents' supervisor, per agent: what it reports has to lead to the
+ * other node. Starts and stops may take as long as the agents are allowed, unless somebody set a limit.
+ */
+function applicationTimings(timings: Timings, { agents, failover }: GroupDefinition): Timings {
+  if (agents.length === 0) return timings;
+  const { applicationStartTimeout, applicationStopTimeout } = failover?.timings ?? {};
+  const atLeast = (own: number, way: number): number =>
+    Math.min(TIMEOUT_MS_MAX, Math.max(own, way + TIMEOUT_SLACK_MS));
+  const startMs = longestWayMs(agents, 'startTimeoutMs');
+  const stopMs = longestWayMs(agents, 'stopTimeoutMs');
+  return {
+    ...timings,
+    restartsMax: 0,
+    applicationStartTimeoutMs:
+      applicationStartTimeout === undefined
+        ? atLeast(timings.applicationStartTimeoutMs, startMs)
+        : timings.applicationStartTimeoutMs,
+    applicationStopTimeoutMs:
+      applicationStopTimeout === undefined
+        ? atLeast(timings.applicationStopTimeoutMs, stopMs)
+        : timings.applicationStopTimeoutMs,
   };
 }
 

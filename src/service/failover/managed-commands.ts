@@ -66,6 +66,7 @@ export async function simpleCommand(
   kind: 'pause' | 'resume' | 'clear-failures',
 ): Promise<Outcome> {
   const command: Command = { kind };
+  if (kind === 'clear-failures') runtime.agents.forgive();
   await service.failover.of(runtime).command(command, {
     isDone: ({ paused }) => kind === 'clear-failures' || paused === (kind === 'pause'),
     failures: [],

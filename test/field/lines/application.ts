@@ -14,7 +14,7 @@ export const applicationLines: readonly FieldLine[] = [
     expected: 'it is started again in place',
     moves: false,
     outageMsMax: 10_000,
-    noticedBy: ['APPLICATION_FAILED'],
+    noticedBy: ['AGENT_RESTARTED'],
     strike: async ({ primary }) => {
       killProgram(primary, 'application');
       await Promise.resolve();
@@ -23,10 +23,10 @@ export const applicationLines: readonly FieldLine[] = [
   {
     name: 'application-crash-loop',
     fault: 'the application dies again each time it has been started',
-    expected: 'after two restarts in place it moves to the standby',
+    expected: 'after three restarts in place it moves to the standby',
     moves: true,
     outageMsMax: 20_000,
-    noticedBy: ['APPLICATION_FAILED'],
+    noticedBy: ['AGENT_RESTARTED'],
     strike: async ({ primary, standby, note }) => {
       let isOver = false;
       const look = async (): Promise<void> => {
@@ -45,7 +45,7 @@ export const applicationLines: readonly FieldLine[] = [
     expected: 'its probe times out, it is ended by force and started again in place',
     moves: false,
     outageMsMax: 15_000,
-    noticedBy: ['APPLICATION_FAILED'],
+    noticedBy: ['AGENT_RESTARTED'],
     watchMs: 12_000,
     strike: async ({ primary }) => {
       hangApplication(primary);
