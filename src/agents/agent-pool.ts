@@ -141,6 +141,14 @@ export class AgentPool {
     return join(this.#options.logDirectory, `${this.#options.group}.${fileName(agent)}.log`);
   }
 
+  /** A directory of the agent's own; made when there is none. */
+  runtimeDirectory(agent: string): string {
+    const { group, runtimeDirectory } = this.#options;
+    const own = join(runtimeDirectory, group, fileName(agent));
+    mkdirSync(own, { recursive: true, mode: 0o700 });
+    return own;
+  }
+
   /** Ends the hosts; programs that were started go on. */
   close(): void {
     for (const { host } of this.#hosts.values()) host.close();
@@ -151,16 +159,14 @@ export class AgentPool {
     { name }: PooledAgent,
     { role, directories, addresses }: CallContext,
   ): Omit<AgentContext, 'signal' | 'log'> {
-    const { group, runtimeDirectory } = this.#options;
-    const own = join(runtimeDirectory, group, fileName(name));
-    mkdirSync(own, { recursive: true, mode: 0o700 });
+    const { group } = this.#options;
     return {
       group,
       agent: name,
       role,
       directories,
       addresses,
-      runtimeDirectory: own,
+      runtimeDirectory: this.runtimeDirectory(name),
       logFile: this.logFile(name),
       operation: randomBytes(12).toString('hex'),
     };

@@ -12,6 +12,8 @@ import type { AgentSource } from './host/host-protocol.ts';
 const NAME_PATTERN = /^[a-z][a-z0-9-]{0,39}$/;
 const MODULE_EXTENSIONS: readonly string[] = ['.ts', '.mjs', '.js'];
 const FILES_MAX = 256;
+/** What editors and people put beside agents. */
+const IGNORED = /^\.|^(tsconfig|package)\.json$|\.md$/;
 
 export interface CatalogEntry {
   readonly name: string;
@@ -74,7 +76,7 @@ function builtinEntry(name: string, { place }: Builtin): CatalogEntry {
 
 function filesIn(directory: string): string[] {
   try {
-    const names = readdirSync(directory).filter((name) => !name.startsWith('.'));
+    const names = readdirSync(directory).filter((name) => !IGNORED.test(name));
     return names.toSorted().slice(0, FILES_MAX);
   } catch {
     return [];

@@ -1,5 +1,6 @@
 // The command `understudy`.
 import { Command, CommanderError } from 'commander';
+import { addAgentCommands } from './agent-commands.ts';
 import { addDoctorCommand } from './doctor-command.ts';
 import { addGroupCommands } from './group-commands.ts';
 import { addLimitCommands } from './limit-commands.ts';
@@ -17,6 +18,7 @@ export function buildProgram(): Command {
     .exitOverride();
   addNodeCommands(program);
   addGroupCommands(program);
+  addAgentCommands(program);
   addLimitCommands(program);
   addVerifyCommands(program);
   addRewindCommands(program);

@@ -29,12 +29,14 @@ export function addRewindCommands(program: Command): void {
     .description('give a name to the present moment')
     .argument('<group>')
     .argument('<name>')
+    .option('--quiesce', 'the agents bring their data to a state worth it before')
     .option('--json', 'print JSON')
-    .action(async (group: string, name: string, { json = false }: Json) => {
+    .action(async (group: string, name: string, options: Json & { quiesce?: boolean }) => {
+      const { quiesce = false, json = false } = options;
       const marked = await runOperation<Marked>({
         method: 'POST',
         path: `${pathOf(group)}/marks`,
-        body: { name },
+        body: { name, quiesce },
       });
       print(json, marked, markText);
     });

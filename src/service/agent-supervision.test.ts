@@ -80,6 +80,11 @@ function isAlive(pid: number): boolean {
   return entry !== undefined && entry.state !== 'Z';
 }
 
+function pidOf(name: string): number {
+  const file = join(top, 'run', 'shop', name, 'program.json');
+  return (JSON.parse(readFileSync(file, 'utf8')) as { pid: number }).pid;
+}
+
 async function until(isTrue: () => boolean): Promise<void> {
   const deadline = performance.now() + PATIENCE_MS;
   while (!isTrue()) {
@@ -182,10 +187,6 @@ test('a program that is killed is started again in place, one that is frozen too
     agent('db', { run: 'echo up; exec sleep 1000' }),
     agent('web', { run: 'exec sleep 1000' }, { after: ['db'] }),
   ]);
-  const pidOf = (name: string): number => {
-    const file = join(top, 'run', 'shop', name, 'program.json');
-    return (JSON.parse(readFileSync(file, 'utf8')) as { pid: number }).pid;
-  };
   const runs = (): boolean =>
     agents.view.every(({ phase, seen }) => phase === 'running' && seen?.state === 'ok');
   await agents.start();

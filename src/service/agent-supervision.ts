@@ -1,5 +1,6 @@
 // The agents of one group on this node: carries out what their supervisor wants, and remembers what probes
 // saw. Whoever decides about switchover hears of what cannot be put right here.
+import { join } from 'node:path';
 import { AgentPool } from '../agents/agent-pool.ts';
 import type { AgentCatalog } from '../agents/catalog.ts';
 import type { CallContext } from '../agents/agent-pool.ts';
@@ -13,8 +14,9 @@ import type {
   SupervisorState,
 } from '../agents/supervisor/types.ts';
 import { present, unreachable } from '../core/assert.ts';
-import { UnderstudyError } from '../core/errors.ts';
+import { messageOf, UnderstudyError } from '../core/errors.ts';
 import type { AgentDefinition } from './agent-definition.ts';
+import type { HeartbeatSocket } from './agent-heartbeats.ts';
 import type { ControlEvent } from './control-channel.ts';
 import type { GroupDefinition } from './group-definition.ts';
 import type { AgentView } from './node-protocol.ts';
@@ -69,6 +71,7 @@ export class AgentSupervision {
   readonly #troubles = new Map<string, number>();
   #state: SupervisorState;
   #timer: NodeJS.Timeout | undefined;
+  #heartbeats: HeartbeatSocket | undefined;
   #lastRequest = 0;
   #closed = false;
 
@@ -98,6 +101,28 @@ export class AgentSupervision {
   /** Starts what the agents need to live in, so that a promotion finds it ready. */
   prepare(): void {
     this.#pool.prepare(this.#options.definition.agents);
+    void this.#listen();
+  }
+
+  /** Agents of the kind `heartbeat` are reported to. */
+  async #listen(): Promise<void> {
+    const { definition, runtimeDirectory, emit } = this.#options;
+    const agents = definition.agents.filter(({ use }) => use === 'heartbeat');
+    if (agents.length === 0 || this.#heartbeats !== undefined) return;
+    const path = join(runtimeDirectory, `${definition.name}.sock`);
+    const { HeartbeatSocket } = await import('./agent-heartbeats.ts');
+    const targets = agents.map(({ name }) => ({
+      name,
+      runtimeDirectory: this.#pool.runtimeDirectory(name),
+    }));
+    this.#heartbeats = new HeartbeatSocket(path, targets);
+    const users = agents.flatMap(({ parameters }) => parameters['user'] ?? []);
+    try {
+      await this.#heartbeats.listen(users.map(String).at(0));
+    } catch (thrown) {
+      const sentence = `group "${definition.name}" cannot be reported to on ${path}: ${messageOf(thrown)}`;
+      emit('error', 'HEARTBEAT_SOCKET_FAILED', sentence);
+    }
   }
 
   /** Processes that belong to Understudy. */
@@ -184,6 +209,7 @@ export class AgentSupervision {
     this.#closed = true;
     clearTimeout(this.#timer);
     this.#pool.close();
+    this.#heartbeats?.close();
   }
 
   async #request(kind: 'start' | 'stop', signal?: AbortSignal): Promise<void> {

@@ -42,6 +42,7 @@ import {
   markRequestSchema,
   pointOf,
   pointReplySchema,
+  pointRequestSchema,
 } from './rewind.ts';
 import { switchover } from './switchover.ts';
 import { yieldTo } from './takeover.ts';
@@ -200,9 +201,15 @@ function addGroupRoutes(untyped: FastifyInstance, service: NodeService): void {
   );
   server.post(
     '/v1/groups/:group/point',
-    { schema: { ...byId, response: { 200: pointReplySchema } } },
+    {
+      schema: {
+        params: groupParams,
+        body: pointRequestSchema,
+        response: { 200: pointReplySchema },
+      },
+    },
     async ({ params, body }) => ({
-      sequence: await pointOf(service.groupById(params.group, body.groupId)),
+      sequence: await pointOf(service.groupById(params.group, body.groupId), body.quiesce),
     }),
   );
   server.post(

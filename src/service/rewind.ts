@@ -28,6 +28,10 @@ export const markReplySchema = z.object({
   sequence: sequenceSchema,
   atMs: z.number(),
 });
+export const pointRequestSchema = z.strictObject({
+  groupId: id128Schema,
+  quiesce: z.boolean().default(false),
+});
 export const pointReplySchema = z.object({ sequence: sequenceSchema });
 
 /** A bookmark that was made. */
@@ -53,12 +57,12 @@ export async function listRewind(service: NodeService, name: string): Promise<Re
 export async function markRewind(
   service: NodeService,
   name: string,
-  bookmark: string,
+  { name: bookmark, quiesce }: { readonly name: string; readonly quiesce: boolean },
 ): Promise<Marked> {
   const runtime = service.group(name);
   const { groupId } = runtime.definition;
   if (runtime.state.role === 'primary') {
-    const sequence = await pointOf(runtime);
+    const sequence = await pointOf(runtime, quiesce);
     const reply = await service.link.client().call({
       method: 'POST',
       path: `/v1/groups/${name}/rewind-mark`,
@@ -68,7 +72,7 @@ export async function markRewind(
     });
     return marked(reply, true);
   }
-  const sequence = await askForPoint(service, name, groupId);
+  const sequence = await askForPoint(service, name, { groupId, quiesce });
   const reply = await markOnStandby(runtime, bookmark, sequence ?? 0);
   return marked(reply, sequence !== undefined);
 }
@@ -81,15 +85,15 @@ const marked = (
 async function askForPoint(
   service: NodeService,
   name: string,
-  groupId: string,
+  body: z.infer<typeof pointRequestSchema>,
 ): Promise<number | undefined> {
   try {
     const reply = await service.link.client().call({
       method: 'POST',
       path: `/v1/groups/${name}/point`,
-      body: { groupId },
+      body,
       reply: pointReplySchema,
-      timeoutMs: SHORT_TIMEOUT_MS,
+      timeoutMs: body.quiesce ? MARK_TIMEOUT_MS : SHORT_TIMEOUT_MS,
     });
     return reply.sequence;
   } catch (thrown) {
@@ -99,10 +103,18 @@ async function askForPoint(
   }
 }
 
-/** The primary's side: the last record captured by now. */
-export async function pointOf(runtime: GroupRuntime): Promise<number> {
-  const reply = await runtime.process.call('point', {}, SHORT_TIMEOUT_MS);
-  return pointReplySchema.parse(reply).sequence;
+/**
+ * The primary's side: the last record captured by now. `quiesce`: the agents bring their data to a state worth
+ * it before, and go on after. Errors: AGENT_FAILED.
+ */
+export async function pointOf(runtime: GroupRuntime, quiesce: boolean): Promise<number> {
+  try {
+    if (quiesce) await runtime.agents.each('quiesce');
+    const reply = await runtime.process.call('point', {}, SHORT_TIMEOUT_MS);
+    return pointReplySchema.parse(reply).sequence;
+  } finally {
+    if (quiesce) await runtime.agents.each('resume');
+  }
 }
 
 /** The standby's side of a bookmark. */

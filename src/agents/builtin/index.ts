@@ -11,6 +11,7 @@ export interface Builtin {
 
 export const builtins: ReadonlyMap<string, Builtin> = new Map<string, Builtin>([
   ['command', { place: 'service', load: async () => (await import('./command.ts')).command }],
+  ['heartbeat', { place: 'service', load: async () => (await import('./heartbeat.ts')).heartbeat }],
   // Their programs, files and systemctl are all that these use.
   [
     'supervised',

@@ -71,6 +71,8 @@ async function call(
   return pool.invoke(agent, operation, context);
 }
 
+const till = (parameters: object): PooledAgent => ({ use: 'till', name: 'till', parameters });
+
 async function until(isTrue: () => boolean): Promise<void> {
   const deadline = performance.now() + PATIENCE_MS;
   while (!isTrue()) {
@@ -259,7 +261,6 @@ esac
 `,
   );
   chmodSync(file, 0o755);
-  const till = (parameters: object): PooledAgent => ({ use: 'till', name: 'till', parameters });
   for (const [code, state] of [
     [0, 'ok'],
     [7, 'stopped'],

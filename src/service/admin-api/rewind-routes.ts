@@ -50,14 +50,20 @@ function markRoute(context: ApiContext): AnyRoute {
     summary:
       'Gives a name to the present moment; on either node. Result: {"name", "sequence", "at", "exact"}.',
     params,
-    body: z.strictObject({ name: bookmarkNameSchema }),
-    handle: ({ params: { group }, body: { name }, caller }) => {
+    body: z.strictObject({
+      name: bookmarkNameSchema,
+      quiesce: z
+        .boolean()
+        .default(false)
+        .describe('The agents bring their data to a state worth it before'),
+    }),
+    handle: ({ params: { group }, body, caller }) => {
       service.group(group);
       return startOperation(context, {
         kind: 'rewind-mark',
         group,
         caller,
-        work: async () => markRewind(service, group, name),
+        work: async () => markRewind(service, group, body),
       });
     },
   });

@@ -99,8 +99,6 @@ export function resolveGroup(
 function applicationTimings(timings: Timings, { agents, failover }: GroupDefinition): Timings {
   if (agents.length === 0) return timings;
   const { applicationStartTimeout, applicationStopTimeout } = failover?.timings ?? {};
-  const atLeast = (own: number, way: number): number =>
-    Math.min(TIMEOUT_MS_MAX, Math.max(own, way + TIMEOUT_SLACK_MS));
   const startMs = longestWayMs(agents, 'startTimeoutMs');
   const stopMs = longestWayMs(agents, 'stopTimeoutMs');
   return {
@@ -116,6 +114,9 @@ function applicationTimings(timings: Timings, { agents, failover }: GroupDefinit
         : timings.applicationStopTimeoutMs,
   };
 }
+
+const atLeast = (ownMs: number, wayMs: number): number =>
+  Math.min(TIMEOUT_MS_MAX, Math.max(ownMs, wayMs + TIMEOUT_SLACK_MS));
 
 function preferredId(
   name: string | null,
