@@ -33,7 +33,7 @@ async function resolve(yaml: string): Promise<AgentDefinition[]> {
 test('defaults come from the agent, then from the group; what is left are parameters', async () => {
   const [first, second, third] = await resolve(`
 - { use: command, start: systemctl start shop, timeout: 2m }
-- { use: command, name: web, run: /usr/bin/web, after: [], probeInterval: 500ms, stopTimeout: 7s,
+- { use: command, name: web, probe: /usr/bin/web, after: [], probeInterval: 500ms, stopTimeout: 7s,
     restarts: { limit: 1 } }
 - { use: command, stop: "true", probe: "true", startTimeout: 3s, restarts: { within: 1h } }
 `);
@@ -70,10 +70,9 @@ test.each([
   [
     '- { use: command, strt: x }',
     'GROUP_INVALID',
-    /agents\[0\].*"strt".*allowed: run, start, stop/,
+    /agents\[0\].*"strt".*allowed: start, stop, probe/,
   ],
   ['- { use: command, start: 3 }', 'GROUP_INVALID', /agent "command 1" \(command\).* in "start"/],
-  ['- { use: command, start: x, run: y }', 'GROUP_INVALID', /takes "run" or "start", not both/],
   ['- { use: command, start: x, timeout: soon }', 'DURATION_INVALID', /"soon"/],
   ['- { use: command, probe: x, probeInterval: 1ms }', 'GROUP_INVALID', /in "probeIntervalMs"/],
   ['- { use: command, start: x, restarts: { limt: 1 } }', 'GROUP_INVALID', /"limt" in "restarts"/],

@@ -184,8 +184,8 @@ test('each probe says how it ended and what it printed, and nothing is restarted
 
 test('a program that is killed is started again in place, one that is frozen too', async () => {
   const agents = supervise([
-    agent('db', { run: 'echo up; exec sleep 1000' }),
-    agent('web', { run: 'exec sleep 1000' }, { after: ['db'] }),
+    agent('db', { run: 'echo up; exec sleep 1000' }, { use: 'supervised' }),
+    agent('web', { run: 'exec sleep 1000' }, { use: 'supervised', after: ['db'] }),
   ]);
   const runs = (): boolean =>
     agents.view.every(({ phase, seen }) => phase === 'running' && seen?.state === 'ok');

@@ -36,21 +36,22 @@ export const joinReplySchema = z.object({ node: nodeInfoSchema });
 export const roleSchema = z.enum(['primary', 'standby']);
 export type Role = z.infer<typeof roleSchema>;
 
+/** What a probe saw. */
+export const seenSchema = z.object({
+  at: z.string().max(40).describe('ISO 8601'),
+  state: z.enum(['ok', 'degraded', 'failed', 'stopped', 'hung', 'unknown']),
+  sentence: z.string().max(4096),
+  ms: z.number().describe('How long the probe took'),
+  measures: z.record(z.string().max(64), z.number()),
+});
+
 /** One agent of a group, as status and console show it. */
 export const agentViewSchema = z.object({
   name: z.string().max(64),
   use: z.string().max(64),
   phase: z.enum(['unknown', 'stopped', 'starting', 'running', 'stopping']),
-  seen: z
-    .object({
-      at: z.string().max(40),
-      state: z.enum(['ok', 'degraded', 'failed', 'stopped', 'hung', 'unknown']),
-      sentence: z.string().max(4096),
-      ms: z.number(),
-      measures: z.record(z.string().max(64), z.number()),
-    })
-    .nullable(),
-  fault: z.string().max(4096).nullable(),
+  seen: seenSchema.nullable().describe('What the last probe saw'),
+  fault: z.string().max(4096).nullable().describe('Why the last start or stop did not work'),
   restarts: z.int(),
   restartsMax: z.int(),
   log: z.string().max(4096),

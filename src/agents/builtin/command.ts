@@ -1,38 +1,22 @@
-// `use: command`: an application that commands start, stop and probe, or that is one program which is
-// kept running.
+// `use: command`: an application that commands start, stop and probe.
 import { z } from 'zod';
 import { type AgentContext, defineAgent, type ProbeResult } from '../agent.ts';
-import { programProcesses, programState, startProgram, stopProgram } from '../sdk/program.ts';
 import { describeEnd, lastLine, run } from '../sdk/run.ts';
 
 const COMMAND_LENGTH_MAX = 4096;
 const text = z.string().min(1).max(COMMAND_LENGTH_MAX);
 
-const parameters = z
-  .strictObject({
-    run: text.optional().describe('the program itself, in the foreground: it is kept running'),
-    start: text.optional().describe('starts the application; done when it has ended with 0'),
-    stop: text.optional().describe('stops the application; done when it has ended with 0'),
-    probe: text.optional().describe('exit code 0: the application works'),
-    user: z.string().min(1).max(64).optional().describe('user that `run` belongs to'),
-    directory: z.string().startsWith('/').optional().describe('working directory of `run`'),
-  })
-  .refine(
-    ({ run: program, start }) => program === undefined || start === undefined,
-    'takes "run" or "start", not both',
-  )
-  .refine(
-    ({ run: program, user, directory }) =>
-      program !== undefined || (user === undefined && directory === undefined),
-    '"user" and "directory" belong to "run"',
-  );
+const parameters = z.strictObject({
+  start: text.optional().describe('starts the application; done when it has ended with 0'),
+  stop: text.optional().describe('stops the application; done when it has ended with 0'),
+  probe: text.optional().describe('exit code 0: the application works'),
+});
 type Parameters = z.infer<typeof parameters>;
 
 export const command = defineAgent<Parameters>({
   name: 'command',
   title: 'Commands',
-  description:
-    'Runs commands that start, stop and probe an application, or keeps a program running',
+  description: 'Runs commands that start, stop and probe an application',
   parameters,
   defaults: {
     startTimeoutMs: 60_000,
@@ -41,40 +25,19 @@ export const command = defineAgent<Parameters>({
     probeTimeoutMs: 5000,
   },
 
-  isProbed: ({ run: program, probe }) => program !== undefined || probe !== undefined,
+  isProbed: ({ probe }) => probe !== undefined,
 
-  async probe(given, context) {
-    if (given.run !== undefined) {
-      const { state, sentence } = programState(context);
-      if (state !== 'ok' || given.probe === undefined) return { state, sentence };
-    }
-    if (given.probe === undefined) return { state: 'ok', sentence: 'nothing was asked' };
-    return probed(given.probe, context);
+  async probe({ probe }, context) {
+    if (probe === undefined) return { state: 'ok', sentence: 'nothing was asked' };
+    return probed(probe, context);
   },
 
-  async start(given, context) {
-    if (given.run !== undefined) {
-      const { run: program, user, directory } = given;
-      await startProgram(
-        {
-          run: program,
-          env: environment(context, 'start'),
-          ...(user === undefined ? {} : { user }),
-          ...(directory === undefined ? {} : { cwd: directory }),
-        },
-        context,
-      );
-    }
-    if (given.start !== undefined) await perform(given.start, 'start', context);
+  async start({ start }, context) {
+    if (start !== undefined) await perform(start, 'start', context);
   },
 
-  async stop(given, context) {
-    if (given.stop !== undefined) await perform(given.stop, 'stop', context);
-    if (given.run !== undefined) await stopProgram(context);
-  },
-
-  async processes(given, context) {
-    return given.run === undefined ? [] : programProcesses(context);
+  async stop({ stop }, context) {
+    if (stop !== undefined) await perform(stop, 'stop', context);
   },
 });
 

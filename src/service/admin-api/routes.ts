@@ -1,5 +1,6 @@
 // All routes of the API.
 import { accessRoutes } from './access-routes.ts';
+import { agentRoutes } from './agent-routes.ts';
 import { browseRoutes } from './browse-routes.ts';
 import type { ApiContext } from './context.ts';
 import { documentRoutes } from './document-routes.ts';
@@ -16,6 +17,7 @@ export function allRoutes(context: ApiContext): AnyRoute[] {
   return [
     ...nodeRoutes(context),
     ...groupRoutes(context),
+    ...agentRoutes(context),
     ...roleRoutes(context),
     ...rewindRoutes(context),
     ...eventRoutes(context),
