@@ -28,6 +28,7 @@ export function testPlace(): TestPlace {
       addresses: [],
       runtimeDirectory,
       logFile: join(top, 'log'),
+      operation: 'test',
       signal: AbortSignal.timeout(timeoutMs),
       log: (line) => void lines.push(line),
       ...given,
