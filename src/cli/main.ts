@@ -1,6 +1,7 @@
 // The command `understudy`.
 import { Command, CommanderError } from 'commander';
 import { addAgentCommands } from './agent-commands.ts';
+import { addConsoleCommands } from './console-commands.ts';
 import { addDoctorCommand } from './doctor-command.ts';
 import { addGroupCommands } from './group-commands.ts';
 import { addLimitCommands } from './limit-commands.ts';
@@ -23,6 +24,7 @@ export function buildProgram(): Command {
   addVerifyCommands(program);
   addRewindCommands(program);
   addTokenCommands(program);
+  addConsoleCommands(program);
   addDoctorCommand(program);
   return program;
 }

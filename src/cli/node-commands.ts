@@ -12,6 +12,7 @@ import { servicePaths } from '../service/service-paths.ts';
 import type { ServiceStatus } from '../service/status.ts';
 import { parseStrictly } from '../core/strict-config.ts';
 import { callApi, localApi, runOperation } from './admin.ts';
+import { loadNodeConsole } from './console-commands.ts';
 import { print } from './output.ts';
 import { statusText } from './status-text.ts';
 
@@ -124,9 +125,9 @@ function defaultAddress(): string {
 
 async function daemon(): Promise<void> {
   // Loaded only here: the other commands start faster without the service.
-  const { startDaemon } = await import('../service/daemon.ts');
   process.title = 'understudyd';
-  const running = await startDaemon(servicePaths(process.env));
+  const { programs, startDaemon } = await import('../service/daemon.ts');
+  const running = await startDaemon(servicePaths(process.env), programs, loadNodeConsole);
   running.service.events.onEvent((event) => console.log(JSON.stringify(event)));
   const { name, address, port } = running.service.config;
   console.log(JSON.stringify({ message: 'understudyd listens', name, address, port }));

@@ -9,6 +9,7 @@ import { buildAdminApi } from './admin-api/server.ts';
 import { makePrivateDirectory } from './durable-file.ts';
 import type { GroupPrograms } from './group-process.ts';
 import { buildNodeApi } from './node-api.ts';
+import { type LoadedConsole, People } from './people.ts';
 import { INSTALLATION, NodeService } from './node-service.ts';
 import { lockOwner, tryLock } from './process-lock.ts';
 import type { ServicePaths } from './service-paths.ts';
@@ -18,6 +19,9 @@ export const programs: GroupPrograms = {
   primary: join(import.meta.dirname, 'primary-main.ts'),
   standby: join(import.meta.dirname, 'standby-main.ts'),
 };
+
+/** Builds the console when a browser comes for the first time: an idle node spares its memory. */
+export type ConsoleLoader = (service: NodeService) => Promise<LoadedConsole>;
 
 export interface Daemon {
   readonly service: NodeService;
@@ -35,6 +39,7 @@ export function installedVersion(): string {
 export async function startDaemon(
   paths: ServicePaths,
   groupPrograms: GroupPrograms = programs,
+  loadConsole?: ConsoleLoader,
 ): Promise<Daemon> {
   makePrivateDirectory(paths.run);
   const lock = tryLock(paths.daemonLock);
@@ -48,7 +53,8 @@ export async function startDaemon(
   const options = { paths, programs: groupPrograms, version: installedVersion() };
   const service = new NodeService(options, { clock: systemClock });
   const adminApi = await buildAdminApi(service);
-  const nodeApi = buildNodeApi(service, adminApi.serve);
+  const people = new People(adminApi.serve, async () => loadConsole?.(service));
+  const nodeApi = buildNodeApi(service, people.serve);
   const { address, port } = service.config;
   try {
     await nodeApi.listen({ host: address, port });
@@ -69,6 +75,7 @@ export async function startDaemon(
     stop: async () => {
       await adminApi.close();
       await nodeApi.close();
+      await people.close();
       await service.stop();
       lock.release();
     },

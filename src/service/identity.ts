@@ -59,13 +59,16 @@ export function readIdentity(paths: ServicePaths): Identity {
 export async function createIdentity(paths: ServicePaths, name: string): Promise<Identity> {
   if (existsSync(paths.certificate) && existsSync(paths.key)) return readIdentity(paths);
   makePrivateDirectory(paths.identity);
-  const { certificate, key } = await generate(name);
+  const { certificate, key } = await generateCertificate(name);
   writeDurably(paths.key, key);
   writeDurably(paths.certificate, certificate);
   return readIdentity(paths);
 }
 
-async function generate(name: string): Promise<{ certificate: string; key: string }> {
+/** A key and a certificate that is signed with it, both PEM. */
+export async function generateCertificate(
+  name: string,
+): Promise<{ certificate: string; key: string }> {
   // Loaded here only: the library is large and needed once in the life of a node.
   await import('reflect-metadata');
   const { X509CertificateGenerator, PemConverter } = await import('@peculiar/x509');

@@ -125,11 +125,19 @@ test('an unknown certificate gets nothing but the pairing method', async () => {
     { method: 'GET', path: '/v1/node' },
     { method: 'POST', path: '/v1/groups/x/promote', body: {} },
     { method: 'DELETE', path: '/v1/groups/x', body: { groupId: '0'.repeat(32) } },
-    { method: 'GET', path: '/nothing' },
+    { method: 'GET', path: '/v1/nothing' },
   ] as const) {
     await expect(client.call({ ...call, reply: nodeViewSchema })).rejects.toMatchObject({
       code: 'NOT_TRUSTED',
     });
+  }
+  // The API for people, on the same port, wants a token instead.
+  for (const path of ['/api/v1/status', '/nothing']) {
+    await expect(client.call({ method: 'GET', path, reply: nodeViewSchema })).rejects.toMatchObject(
+      {
+        code: 'LOGIN_NEEDED',
+      },
+    );
   }
   await client.close();
 });

@@ -39,7 +39,7 @@ function sessionRoute(): AnyRoute {
     tag: 'access',
     summary: 'Who the caller is, and its role.',
     reply: z.object({
-      kind: z.enum(['root', 'token', 'peer']),
+      kind: z.enum(['root', 'token', 'peer', 'user']),
       name: z.string(),
       user: z.string().nullable(),
       role: accessRoleSchema,

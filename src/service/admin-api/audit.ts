@@ -2,8 +2,6 @@
 // the present file and three older ones. Secrets are left out before anything is written.
 import { appendFileSync, existsSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { z } from 'zod';
-import type { Caller } from './caller.ts';
-import { nameOf } from './caller.ts';
 
 const FILE_BYTES_MAX = 1024 * 1024;
 const OLD_FILES = 3;
@@ -27,7 +25,9 @@ export const auditEntrySchema = z.object({
 export type AuditEntry = z.infer<typeof auditEntrySchema>;
 
 export interface AuditedCall {
-  readonly caller: Caller;
+  readonly who: string;
+  readonly role: string;
+  readonly from: string;
   readonly what: string;
   readonly input: unknown;
   readonly result: string;
@@ -49,12 +49,12 @@ export class AuditLog {
     return this.#lost;
   }
 
-  add({ caller, what, input, result, operation }: AuditedCall): void {
+  add({ who, role, from, what, input, result, operation }: AuditedCall): void {
     const entry: AuditEntry = {
       at: new Date().toISOString(),
-      who: nameOf(caller),
-      role: caller.role,
-      from: caller.from,
+      who,
+      role,
+      from,
       what: what.slice(0, TEXT_MAX),
       input: withoutSecrets(input),
       result,

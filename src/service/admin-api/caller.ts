@@ -8,8 +8,8 @@ export const accessRoleSchema = z.enum(ROLES);
 export type AccessRole = (typeof ROLES)[number];
 
 export interface Caller {
-  /** `root`: the Unix socket. `peer`: the other node, by its pinned certificate. */
-  readonly kind: 'root' | 'token' | 'peer';
+  /** `root`: the Unix socket. `peer`: the other node, by its pinned certificate. `user`: of a console. */
+  readonly kind: 'root' | 'token' | 'peer' | 'user';
   /** Of the token or node; `root`. */
   readonly name: string;
   /** For whom a console calls; null: for itself. */
@@ -37,8 +37,13 @@ export function requireRole(caller: Caller, needed: AccessRole): void {
   );
 }
 
+/** Who it is, for the audit log. */
+export function auditedCaller(caller: Caller): { who: string; role: string; from: string } {
+  return { who: nameOf(caller), role: caller.role, from: caller.from };
+}
+
 /** `alice (token console)`: for the audit log and messages. */
 export function nameOf({ kind, name, user }: Caller): string {
-  const self = kind === 'root' ? 'root' : `${kind} ${name}`;
+  const self = kind === 'root' || kind === 'user' ? name : `${kind} ${name}`;
   return user === null ? self : `${user} (${self})`;
 }

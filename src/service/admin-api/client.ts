@@ -7,6 +7,7 @@ import { API_PREFIX } from './api-prefix.ts';
 
 const CONNECT_TIMEOUT_MS = 2000;
 const REPLY_BYTES_MAX = 64 * 1024 * 1024;
+const FRAME_LENGTH_MAX = 16 * 1024 * 1024;
 const WAIT_SECONDS = 30;
 /** A request that only waits for an operation takes this much longer than the wait. */
 const SLACK_MS = 30_000;
@@ -89,7 +90,10 @@ export class LocalApi {
         method,
         path: `${path.startsWith('/api/') ? '' : API_PREFIX}${path}${queryText(query)}`,
         agent: false,
-        headers: text === undefined ? {} : { 'content-type': 'application/json' },
+        headers:
+          text === undefined
+            ? {}
+            : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) },
       },
       resolve,
     );
@@ -172,7 +176,7 @@ function parseReply<T>(status: number, text: string): T {
   throw UnderstudyError.from({ code, message, ...(details === undefined ? {} : { details }) });
 }
 
-/** Cuts a stream of server-sent events into its messages. */
+/** Cuts a stream of server-sent events into its messages. Errors: MESSAGE_TOO_LONG; SyntaxError for data that is no JSON. */
 export class FrameSplitter {
   readonly #onMessage: (name: string, data: unknown) => void;
   readonly #decoder = new TextDecoder();
@@ -184,6 +188,9 @@ export class FrameSplitter {
 
   push(chunk: Buffer): void {
     this.#rest += this.#decoder.decode(chunk, { stream: true });
+    if (this.#rest.length > FRAME_LENGTH_MAX) {
+      throw new UnderstudyError('MESSAGE_TOO_LONG', 'a message of the stream is too long');
+    }
     for (;;) {
       const end = this.#rest.indexOf('\n\n');
       if (end < 0) return;

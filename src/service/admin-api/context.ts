@@ -4,7 +4,7 @@ import { HealthWatch } from '../node-health/node-health.ts';
 import type { NodeService } from '../node-service.ts';
 import { Acknowledgements } from './acknowledgements.ts';
 import { AuditLog } from './audit.ts';
-import type { Caller } from './caller.ts';
+import { auditedCaller, type Caller } from './caller.ts';
 import { type OperationHandle, Operations, type OperationView } from './operations.ts';
 import { TokenStore } from './tokens.ts';
 
@@ -46,7 +46,7 @@ export function startOperation(context: ApiContext, options: AuditedOperation): 
     ...options,
     onEnd: ({ id, state, error }) => {
       audit.add({
-        caller,
+        ...auditedCaller(caller),
         what: group === null ? kind : `${kind} ${group}`,
         input: null,
         result: state === 'done' ? 'done' : (error?.code ?? 'INTERNAL'),

@@ -24,7 +24,7 @@ function routeText(path: string, method: string, operation: OpenApiOperation): s
   const { summary, parameters = [], requestBody, responses } = operation;
   const list = parameters.map(
     ({ name, in: where, description, schema }) =>
-      `<li><code>${escape(name)}</code> <small>(${where})</small> ${escape(description ?? '')} <code>${escape(JSON.stringify(schema))}</code></li>`,
+      `<li><code>${escape(name)}</code> <small>(${escape(where)})</small> ${escape(description ?? '')} <code>${escape(JSON.stringify(schema))}</code></li>`,
   );
   const bodies = Object.values(requestBody?.content ?? {}).map(({ schema }) =>
     schemaText('request', schema),

@@ -27,6 +27,13 @@ export class FailureLimit {
     if (this.#failures.size > ADDRESSES_MAX && oldest !== undefined) this.#failures.delete(oldest);
   }
 
+  /** The last failure was none. */
+  forgive(key: string): void {
+    const left = this.#failures.get(key)?.slice(0, -1) ?? [];
+    if (left.length === 0) this.#failures.delete(key);
+    else this.#failures.set(key, left);
+  }
+
   succeeded(key: string): void {
     this.#failures.delete(key);
   }

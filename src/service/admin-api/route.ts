@@ -19,11 +19,14 @@ export interface RouteInput<P, Q, B> {
   readonly reply: FastifyReply;
 }
 
+/** `public`: before a login; a node has no such route. */
+export type RouteRole = AccessRole | 'public';
+
 interface RouteBase {
   readonly method: Method;
   /** Below API_PREFIX, `:name` for parameters; see {@link urlOf}. */
   readonly path: string;
-  readonly role: AccessRole;
+  readonly role: RouteRole;
   /** One sentence, for the API's document. */
   readonly summary: string;
   readonly tag: string;
@@ -33,6 +36,7 @@ export interface RouteSpec<P, Q, B, R> extends RouteBase {
   readonly params?: P;
   readonly query?: Q;
   readonly body?: B;
+  readonly isAudited?: boolean;
   /** Documented and tested; what a handler returns is sent as it is. */
   readonly reply: z.ZodType<R>;
   readonly handle: (input: RouteInput<P, Q, B>) => Promise<R> | R;
@@ -46,27 +50,29 @@ export interface AnyRoute extends RouteBase {
   /** Undefined: the handler writes the answer itself (files, streams). */
   readonly reply: z.ZodType | undefined;
   readonly status: number;
+  /** False: the handler sees to it itself. */
+  readonly isAudited: boolean;
   readonly handle: (input: RouteInput<z.ZodType, z.ZodType, z.ZodType>) => unknown;
 }
 
 /** A route that answers at once. */
 export function route<P, Q, B, R>(spec: RouteSpec<P, Q, B, R>): AnyRoute {
-  return { ...spec, status: 200 } as unknown as AnyRoute;
+  return { isAudited: true, ...spec, status: 200 } as unknown as AnyRoute;
 }
 
 /** A route that starts an operation: 202 and its view. */
 export function operationRoute<P, Q, B>(
   spec: Omit<RouteSpec<P, Q, B, OperationView>, 'reply'>,
 ): AnyRoute {
-  return { ...spec, reply: operationSchema, status: 202 } as unknown as AnyRoute;
+  return { isAudited: true, ...spec, reply: operationSchema, status: 202 } as unknown as AnyRoute;
 }
 
 /** A route whose handler writes to `reply.raw` or sends a text itself. */
 export function rawRoute<P, Q, B>(spec: Omit<RouteSpec<P, Q, B, unknown>, 'reply'>): AnyRoute {
-  return { ...spec, reply: undefined, status: 200 } as unknown as AnyRoute;
+  return { isAudited: true, ...spec, reply: undefined, status: 200 } as unknown as AnyRoute;
 }
 
-/** `/metrics` is where Prometheus looks for it: a path with two slashes is not below the prefix. */
+/** A path with two slashes is not below the prefix: `//metrics` is where Prometheus looks for it. */
 export function urlOf({ path }: AnyRoute): string {
   return path.startsWith('//') ? path.slice(1) : `${API_PREFIX}${path}`;
 }

@@ -1,0 +1,99 @@
+// `understudy console`: a console of its own, on an administrator's machine, with nodes that were added to it.
+import { existsSync } from 'node:fs';
+import { createServer as createHttpServer, type Server } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { makePrivateDirectory, writeDurably } from '../service/durable-file.ts';
+import { fingerprintOf, generateCertificate } from '../service/identity.ts';
+import { buildConsole, type Console } from './console-app.ts';
+import { type ConsoleConfig, needsTls, readPem } from './console-config.ts';
+import type { ConsolePaths } from './console-paths.ts';
+import { ensureFirstUser, type GivenPassword } from './first-user.ts';
+
+const CONNECTIONS_MAX = 512;
+const REQUEST_TIMEOUT_MS = 15_000;
+
+export interface StandAlone {
+  readonly console: Console;
+  readonly url: string;
+  /** SHA-256 of the certificate, hex; null without TLS. */
+  readonly fingerprint: string | null;
+  /** Told once: of the administrator that was made at the first start. */
+  readonly firstUser: GivenPassword | undefined;
+  readonly close: () => Promise<void>;
+}
+
+export interface StandAloneOptions {
+  readonly paths: ConsolePaths;
+  readonly config: ConsoleConfig;
+  readonly version: string;
+  readonly webDirectory?: string;
+}
+
+/** Starts a console. Errors: API_PORT_UNAVAILABLE, FILE_UNREADABLE, STATE_FILE_INVALID. */
+export async function startStandAlone(options: StandAloneOptions): Promise<StandAlone> {
+  const { paths, config, version } = options;
+  const isSecure = needsTls(config);
+  makePrivateDirectory(paths.state);
+  const tls = isSecure ? await certificateOf(paths, config) : undefined;
+  const built = await buildConsole({
+    paths,
+    version,
+    isSecure,
+    issuer: 'Understudy',
+    ownNodes: () => [],
+    ...(options.webDirectory === undefined ? {} : { webDirectory: options.webDirectory }),
+  });
+  const firstUser = await ensureFirstUser(built.context.users, built.context.hasher);
+  const limits = { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS };
+  const server =
+    tls === undefined
+      ? createHttpServer(limits, built.serve)
+      : createHttpsServer({ ...limits, cert: tls.certificate, key: tls.key }, built.serve);
+  server.maxConnections = CONNECTIONS_MAX;
+  await listen(server, config);
+  const host = config.address.includes(':') ? `[${config.address}]` : config.address;
+  return {
+    console: built,
+    url: `${isSecure ? 'https' : 'http'}://${host}:${config.port}/`,
+    fingerprint: tls === undefined ? null : fingerprintOf(tls.certificate),
+    firstUser,
+    close: async () => {
+      const closed = new Promise<void>((resolve) => {
+        server.close(() => resolve());
+      });
+      server.closeAllConnections();
+      await built.close();
+      await closed;
+    },
+  };
+}
+
+async function listen(server: Server, { address, port }: ConsoleConfig): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once('error', reject);
+  server.listen(port, address, resolve);
+  try {
+    await promise;
+  } catch (cause) {
+    throw new UnderstudyError(
+      'API_PORT_UNAVAILABLE',
+      `cannot listen on ${address}:${port} (${messageOf(cause)}): correct "address" and "port" in console.yaml`,
+      { cause },
+    );
+  }
+  server.off('error', reject);
+}
+
+async function certificateOf(
+  paths: ConsolePaths,
+  { tls }: ConsoleConfig,
+): Promise<{ certificate: string; key: string }> {
+  if (tls !== undefined) return { certificate: readPem(tls.certificate), key: readPem(tls.key) };
+  if (!existsSync(paths.certificate) || !existsSync(paths.key)) {
+    const made = await generateCertificate('console');
+    writeDurably(paths.key, made.key);
+    writeDurably(paths.certificate, made.certificate);
+  }
+  return { certificate: readPem(paths.certificate), key: readPem(paths.key) };
+}
