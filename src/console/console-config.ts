@@ -33,7 +33,7 @@ export function needsTls({ address, tls }: ConsoleConfig): boolean {
 }
 
 export function isLoopback(address: string): boolean {
-  return address === '::1' || /^127\./.test(address);
+  return address === '::1' || address.startsWith('127.');
 }
 
 /** Errors: FILE_UNREADABLE. */

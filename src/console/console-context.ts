@@ -1,4 +1,5 @@
 // What the routes of a console work with.
+import { systemClock } from '../core/clock.ts';
 import { AuditLog } from '../service/admin-api/audit.ts';
 import { makePrivateDirectory } from '../service/durable-file.ts';
 import { Login } from './access/login.ts';
@@ -41,13 +42,12 @@ export function makeConsoleContext(options: ConsoleOptions): ConsoleContext {
   const users = new UserStore(paths.users);
   const hasher = new PasswordHasher();
   const nodes = new NodeStore(paths.nodes);
-  const monotonicMs = (): number => performance.now();
   return {
     version,
     users,
     hasher,
-    sessions: new Sessions(monotonicMs),
-    login: new Login(users, hasher, { monotonicMs, wallMs: () => Date.now() }),
+    sessions: new Sessions(systemClock.monotonicMs),
+    login: new Login(users, hasher, systemClock),
     nodes,
     fleet: new Fleet(() => [...ownNodes(), ...nodes.all.map(fleetNode)]),
     audit: new AuditLog(paths.audit),

@@ -1,7 +1,7 @@
 // The fleet at one moment, made of what each node said last. A group is told once, from the point of view of its primary if that
 // node answers. Pure.
 import type { GroupStatus, ServiceStatus } from '../../service/status.ts';
-import { type Level, LEVELS, type Problem, problemsOf, worst } from './problems.ts';
+import { type Level, LEVELS, type Problem, problem, problemsOf, worst } from './problems.ts';
 
 /** What is known of a node. */
 export interface NodeKnowledge {
@@ -124,14 +124,14 @@ function nodeProblems({ isReachable, fault, status }: NodeKnowledge): Problem[] 
   const found: Problem[] = [];
   if (!isReachable) {
     const params = { reason: fault?.message ?? '', code: fault?.code ?? 'NODE_UNREACHABLE' };
-    found.push({ code: 'NODE_UNREACHABLE', level: 'error', params });
+    found.push(problem('error', 'NODE_UNREACHABLE', params));
     return found;
   }
   if (status === null) return found;
-  if (status.peer === null) found.push({ code: 'NOT_PAIRED', level: 'info', params: {} });
+  if (status.peer === null) found.push(problem('info', 'NOT_PAIRED'));
   else if (!status.peer.reachable) {
     const params = { peer: status.peer.name, reason: status.peer.fault ?? '' };
-    found.push({ code: 'PEER_UNREACHABLE', level: 'error', params });
+    found.push(problem('error', 'PEER_UNREACHABLE', params));
   }
   return found;
 }
@@ -172,7 +172,7 @@ function groupOverview(
   const { node, group } = best;
   const stale: Problem[] = node.isReachable
     ? []
-    : [{ code: 'STALE', level: 'error', params: { node: node.status?.node.name ?? node.name } }];
+    : [problem('error', 'STALE', { node: node.status?.node.name ?? node.name })];
   const problems = [...stale, ...problemsOf(group)];
   const partner = partnerOf(node, nodes);
   const idOf = (name: string | null): string | null => {

@@ -41,7 +41,11 @@ export function worst(levels: readonly Level[]): Level {
   );
 }
 
-function problem(level: Problem['level'], code: string, params: Problem['params'] = {}): Problem {
+export function problem(
+  level: Problem['level'],
+  code: string,
+  params: Problem['params'] = {},
+): Problem {
   return { level, code, params };
 }
 

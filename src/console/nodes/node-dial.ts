@@ -139,14 +139,22 @@ function pinnedAgent(
   options: ConstructorParameters<typeof HttpsAgent>[0],
 ): HttpsAgent {
   const agent = new HttpsAgent(options);
-  agent.createConnection = (_options, callback) => {
-    connectPinned(name, target).then(
-      (socket) => callback?.(null, socket),
-      (error: unknown) => callback?.(error as Error, undefined as unknown as Duplex),
-    );
+  agent.createConnection = (_options, done) => {
+    void tell(connectPinned(name, target), done);
     return undefined;
   };
   return agent;
+}
+
+async function tell(
+  connecting: Promise<TLSSocket>,
+  done?: (error: Error | null, socket: Duplex) => void,
+): Promise<void> {
+  try {
+    done?.(null, await connecting);
+  } catch (thrown) {
+    done?.(thrown as Error, undefined as unknown as Duplex);
+  }
 }
 
 async function connectPinned(name: string, target: TlsTarget): Promise<TLSSocket> {

@@ -123,15 +123,13 @@ describe('access', () => {
   });
 
   test('guessing tokens ends after ten tries; right ones still pass', async () => {
-    const from = async (token: string) => {
-      const { status } = await ask('/api/v1/session', { token });
-      return status;
-    };
     const seen: number[] = [];
-    for (let tries = 0; tries < 12; tries += 1) seen.push(await from(`ust1.${'0'.repeat(12)}.x`));
+    for (let tries = 0; tries < 12; tries += 1) {
+      seen.push((await ask('/api/v1/session', { token: `ust1.${'0'.repeat(12)}.x` })).status);
+    }
     expect(seen[0]).toBe(401);
     expect(seen.at(-1)).toBe(429);
-    expect(await from(tokens['viewer'] ?? '')).toBe(200);
+    expect((await ask('/api/v1/session', { token: tokens['viewer'] ?? '' })).status).toBe(200);
   });
 
   test('the node API of the peers stays closed to tokens', async () => {
