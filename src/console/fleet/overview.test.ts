@@ -18,6 +18,7 @@ function view(role: 'primary' | 'standby', change = {}): GroupStatus['local'] {
     trouble: null,
     failover: null,
     bandwidth: null,
+    agents: [],
     ...change,
   };
 }
