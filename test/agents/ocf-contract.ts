@@ -43,17 +43,13 @@ export async function playContract(play: OcfCase): Promise<ContractResult> {
     runtimeDirectory: join(top, 'run-agent'),
     logFile: join(top, 'agent.log'),
     signal: AbortSignal.timeout(TIMEOUT_MS),
+    operation: 'probe',
     log: () => undefined,
   });
   const expectState = async (when: string, wanted: readonly string[]): Promise<string> => {
     const { state, sentence } = await agent.probe(given, context());
     if (!wanted.includes(state)) findings.push(`${when}: ${state}, "${sentence}"`);
     return `${state}: ${sentence.replace(/^[^:]*:[^:]*: /, '')}`;
-  };
-  const timed = async (action: () => Promise<unknown> | undefined): Promise<number> => {
-    const from = performance.now();
-    await action();
-    return Math.round(performance.now() - from);
   };
   try {
     findings.push(...((await agent.validate?.(given, context())) ?? []));
@@ -83,6 +79,12 @@ export async function playContract(play: OcfCase): Promise<ContractResult> {
   }
   const parameters = Object.keys((agent.parameters as { shape?: object }).shape ?? {}).length;
   return { agent: play.agent, parameters, ...times, afterKill, findings };
+}
+
+async function timed(action: () => Promise<unknown> | undefined): Promise<number> {
+  const from = performance.now();
+  await action();
+  return Math.round(performance.now() - from);
 }
 
 function tryKill({ kill }: OcfCase, top: string): void {
