@@ -70,6 +70,11 @@ export interface Agent<P = unknown> {
   validate?(parameters: P, context: AgentContext): Promise<readonly string[]>;
   /** False: with these parameters nothing can be asked, so it is not. */
   isProbed?(parameters: P): boolean;
+  /**
+   * False: with these parameters it starts nothing, and watches what it comes after: when its probe fails, that
+   * is what is started again. Default: whether it has {@link start}.
+   */
+  starts?(parameters: P): boolean;
   probe(parameters: P, context: AgentContext): Promise<ProbeResult>;
   /** Resolves when the application serves its clients. */
   start?(parameters: P, context: AgentContext): Promise<void>;

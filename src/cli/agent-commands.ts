@@ -265,12 +265,11 @@ async function test(name: string, options: TestOptions): Promise<void> {
     const input = { ...readParameters(options.params), use: name };
     const [agent] = await resolveAgents([input], options.params ?? 'command line', pool);
     if (agent === undefined) throw new UnderstudyError('AGENT_UNKNOWN', `no agent "${name}"`);
-    const { functions } = await described(pool, name);
     const processes = new ApplicationProcesses({ pool, agent, command: options.processes, mark });
     const trial = new Trial({
       pool,
       agent,
-      functions,
+      starts: !agent.watchesOnly,
       isProbed: agent.probeIntervalMs !== null,
       directories: (options.directory ?? []).map((path) => resolve(path)),
       addresses: [],
@@ -279,7 +278,7 @@ async function test(name: string, options: TestOptions): Promise<void> {
         if (!json) console.log(verdictText(verdict));
       },
     });
-    await refuseRunning(trial, functions, options);
+    await refuseRunning(trial, agent.watchesOnly, options);
     const verdicts = await trial.run();
     return { agent: name, passed: verdicts.every(({ verdict }) => verdict !== 'failed'), verdicts };
   });
@@ -289,10 +288,10 @@ async function test(name: string, options: TestOptions): Promise<void> {
 
 async function refuseRunning(
   trial: Trial,
-  functions: readonly string[],
+  watchesOnly: boolean,
   { force = false }: TestOptions,
 ): Promise<void> {
-  if (force || !functions.includes('stop') || !(await trial.answers())) return;
+  if (force || watchesOnly || !(await trial.answers())) return;
   throw new UnderstudyError(
     'AGENT_TEST_NEEDS_FORCE',
     'the application runs, and the test stops, freezes and kills it: add --force if that may be',

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { GroupStatus, ServiceStatus } from '../service/status.ts';
 import { table } from './output.ts';
-import { scanText, statusText } from './status-text.ts';
+import { groupsText, scanText, statusText } from './status-text.ts';
 
 const view = {
   name: 'shop',
@@ -123,4 +123,21 @@ test('columns are as wide as their widest cell', () => {
       ['xx', 'y', 'z'],
     ]),
   ).toBe('A   LONG  C\nxx  y     z');
+});
+
+test('agents of the primary are shown with what their probes saw', () => {
+  const seen = { at: '2026-01-01T00:00:00Z', state: 'ok', sentence: 'logged in', ms: 3.1 } as const;
+  const base = { use: 'postgresql', phase: 'running', fault: null, log: '/log' } as const;
+  const db = { ...base, name: 'db', seen: { ...seen, measures: {} }, restarts: 1, restartsMax: 3 };
+  const web = { ...base, name: 'web', seen: null, fault: 'no port', restarts: 0, restartsMax: 3 };
+  const local = { ...view, agents: [db, web] };
+  const lines = groupsText([{ ...group, local }])
+    .split('\n')
+    .slice(2);
+  expect(lines).toContain(
+    '  shop: agent "db" (postgresql) ok: logged in (3 ms); restarted 1 of 3 times',
+  );
+  expect(lines).toContain('! shop: agent "web" (postgresql) running: no port');
+  // A standby says nothing of what it does not run.
+  expect(groupsText([{ ...group, local: { ...local, role: 'standby' } }])).not.toContain('agent');
 });

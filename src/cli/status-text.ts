@@ -2,6 +2,7 @@
 import { formatBytes, formatDurationMs } from '../core/units.ts';
 import type { VerifyReportData } from '../mirror/verify-report.ts';
 import type { OperationProgress } from '../service/admin-api/operations.ts';
+import type { AgentView } from '../service/node-protocol.ts';
 import type { CopyProgress, GroupStatus, ServiceStatus } from '../service/status.ts';
 import { table } from './output.ts';
 
@@ -48,12 +49,37 @@ function notesOf(group: GroupStatus): string[] {
     );
   }
   for (const view of [group.local, group.remote]) notes.push(...failoverNotes(group.name, view));
+  notes.push(...agentNotes(group));
   if (group.limit !== null) notes.push(`  ${group.name}: bandwidth limit ${group.limit}`);
   if (group.compressionRatio !== null)
     notes.push(`  ${group.name}: compressed ${group.compressionRatio} : 1 on the link`);
   const { scan } = group;
   if (scan !== null) notes.push(`  ${group.name}: ${scanText(scan)}`);
   return [...notes, ...verifyNotes(group)];
+}
+
+/** The agents of the primary, each with what its probe saw last. */
+function agentNotes({ name, local, remote }: GroupStatus): string[] {
+  const primary = [local, remote].find((view) => view?.role === 'primary');
+  return (primary?.agents ?? []).map((agent) => {
+    const { state, sentence, isWell } = agentState(agent);
+    return `${isWell ? ' ' : '!'} ${name}: agent "${agent.name}" (${agent.use}) ${state}${sentence}`;
+  });
+}
+
+function agentState({ phase, seen, fault, restarts, restartsMax }: AgentView): {
+  readonly state: string;
+  readonly sentence: string;
+  readonly isWell: boolean;
+} {
+  const count = restarts === 0 ? '' : `; restarted ${restarts} of ${restartsMax} times`;
+  if (fault !== null) return { state: phase, sentence: `: ${fault}${count}`, isWell: false };
+  if (phase !== 'running' || seen === null) {
+    return { state: phase, sentence: count, isWell: true };
+  }
+  const took = formatDurationMs(Math.max(1, seen.ms));
+  const sentence = `: ${seen.sentence} (${took})${count}`;
+  return { state: seen.state, sentence, isWell: seen.state === 'ok' };
 }
 
 function verifyNotes({ name, verify, verifying }: GroupStatus): string[] {

@@ -41,6 +41,7 @@ test('defaults come from the agent, then from the group; what is left are parame
     use: 'command',
     name: 'command 1',
     after: [],
+    watchesOnly: false,
     startTimeoutMs: 120_000,
     stopTimeoutMs: 120_000,
     // Nothing can be asked.
@@ -52,6 +53,7 @@ test('defaults come from the agent, then from the group; what is left are parame
   expect(second).toMatchObject({
     name: 'web',
     after: [],
+    watchesOnly: true,
     stopTimeoutMs: 7000,
     probeIntervalMs: 500,
     restarts: { limit: 1, withinMs: 600_000 },

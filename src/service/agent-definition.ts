@@ -32,6 +32,8 @@ export const agentDefinitionSchema = z.strictObject({
   after: z.array(agentName).max(AGENTS_MAX),
   startTimeoutMs: timeMs,
   stopTimeoutMs: timeMs,
+  /** It starts nothing: what it comes after is started again when it fails. */
+  watchesOnly: z.boolean(),
   /** Null: it is not probed. */
   probeIntervalMs: timeMs.nullable(),
   probeTimeoutMs: timeMs,
@@ -95,7 +97,12 @@ async function resolveAgent(
     Object.entries(input).filter(([key]) => !Object.hasOwn(commonKeys, key)),
   );
   const name = common.name ?? defaultName(common.use, index, agents);
-  const { defaults, isProbed } = await ask(pool, { use: common.use, name, parameters, origin });
+  const { defaults, isProbed, starts } = await ask(pool, {
+    use: common.use,
+    name,
+    parameters,
+    origin,
+  });
   const times = { ...TIMES_DEFAULT, ...defaults };
   const both = common.timeout;
   const [previous] = agents.slice(-1);
@@ -103,6 +110,7 @@ async function resolveAgent(
     use: common.use,
     name,
     after: common.after ?? (previous === undefined ? [] : [previous.name]),
+    watchesOnly: !starts,
     startTimeoutMs: durationOr(common.startTimeout ?? both, times.startTimeoutMs),
     stopTimeoutMs: durationOr(common.stopTimeout ?? both, times.stopTimeoutMs),
     probeIntervalMs: isProbed ? durationOr(common.probeInterval, times.probeIntervalMs) : null,
@@ -120,15 +128,15 @@ async function resolveAgent(
 async function ask(
   pool: AgentPool,
   given: { use: string; name: string; parameters: object; origin: string },
-): Promise<{ defaults: Partial<typeof TIMES_DEFAULT>; isProbed: boolean }> {
+): Promise<{ defaults: Partial<typeof TIMES_DEFAULT>; isProbed: boolean; starts: boolean }> {
   const { use, name, parameters, origin } = given;
   if (JSON.stringify(parameters).length > PARAMETERS_LENGTH_MAX) {
     throw new UnderstudyError('GROUP_INVALID', `${origin}: its parameters are too long`);
   }
   try {
     const { defaults } = await pool.describe(use);
-    const { fault, isProbed } = await pool.check(use, parameters);
-    if (fault === null) return { defaults: defaults as Partial<typeof TIMES_DEFAULT>, isProbed };
+    const { fault, ...found } = await pool.check(use, parameters);
+    if (fault === null) return { defaults: defaults as Partial<typeof TIMES_DEFAULT>, ...found };
     throw new UnderstudyError('GROUP_INVALID', `${origin}, agent "${name}" (${use}): ${fault}`);
   } catch (thrown) {
     if (thrown instanceof UnderstudyError) throw thrown;

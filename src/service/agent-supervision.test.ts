@@ -38,6 +38,7 @@ function agent(
     use: 'command',
     name,
     after: [],
+    watchesOnly: false,
     startTimeoutMs: 10_000,
     stopTimeoutMs: 10_000,
     probeIntervalMs:

@@ -88,9 +88,10 @@ export class AgentSupervision {
     this.#state = initialState({
       group: definition.name,
       restartsInPlace: definition.failover !== null,
-      agents: definition.agents.map(({ name, after, probeIntervalMs, restarts }) => ({
+      agents: definition.agents.map(({ name, after, watchesOnly, probeIntervalMs, restarts }) => ({
         name,
         after,
+        watchesOnly,
         isProbed: probeIntervalMs !== null,
         probeIntervalMs: probeIntervalMs ?? 0,
         restarts,

@@ -26,6 +26,7 @@ export const command = defineAgent<Parameters>({
   },
 
   isProbed: ({ probe }) => probe !== undefined,
+  starts: ({ start, stop }) => start !== undefined || stop !== undefined,
 
   async probe({ probe }, context) {
     if (probe === undefined) return { state: 'ok', sentence: 'nothing was asked' };

@@ -58,6 +58,8 @@ export const heartbeat = defineAgent<Parameters>({
   parameters,
   defaults: { probeIntervalMs: 1000, probeTimeoutMs: 2000 },
 
+  starts: () => false,
+
   async probe({ every, missed, first }, context) {
     const kept = read(context);
     if (kept === undefined) return { state: 'stopped', sentence: 'it has never reported' };

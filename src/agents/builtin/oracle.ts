@@ -72,6 +72,7 @@ export const oracle: Agent<OracleParameters> = defineAgent({
     ...(given.unit === undefined ? [] : await unitFindings(given.unit, context)),
   ],
   probe,
+  starts: ({ unit }) => unit !== undefined,
   start: async ({ unit }, context) => {
     if (unit !== undefined) await startUnit(unit, context);
   },

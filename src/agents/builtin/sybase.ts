@@ -49,6 +49,7 @@ export const sybase: Agent<SybaseParameters> = defineAgent({
     ...(given.unit === undefined ? [] : await unitFindings(given.unit, context)),
   ],
   probe,
+  starts: ({ unit }) => unit !== undefined,
   start: async ({ unit }, context) => {
     if (unit !== undefined) await startUnit(unit, context);
   },

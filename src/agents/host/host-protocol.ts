@@ -46,6 +46,7 @@ export const parameterCheckSchema = z.object({
   /** Null: all is well. */
   fault: z.string().max(4000).nullable(),
   isProbed: z.boolean(),
+  starts: z.boolean(),
 });
 export type ParameterCheck = z.infer<typeof parameterCheckSchema>;
 

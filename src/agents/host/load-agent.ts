@@ -62,7 +62,7 @@ function agentOf(value: unknown, { name, path }: { name: string; path: string })
     fail('"parameters" is no zod schema; write "parameters: z.strictObject({ … })"');
   }
   if (typeof agent['probe'] !== 'function') fail('"probe" is missing: a function');
-  for (const key of ['isProbed', ...FUNCTIONS]) {
+  for (const key of ['isProbed', 'starts', ...FUNCTIONS]) {
     if (agent[key] !== undefined && typeof agent[key] !== 'function')
       fail(`"${key}" is no function`);
   }
@@ -90,7 +90,12 @@ export function describeAgent(agent: Agent): AgentDescription {
 export function checkParameters(agent: Agent, parameters: unknown): ParameterCheck {
   const parsed = agent.parameters.safeParse(parameters);
   if (!parsed.success) {
-    return { fault: describeFault(agent.parameters, parsed.error), isProbed: true };
+    const fault = describeFault(agent.parameters, parsed.error);
+    return { fault, isProbed: true, starts: true };
   }
-  return { fault: null, isProbed: agent.isProbed?.(parsed.data) ?? true };
+  return {
+    fault: null,
+    isProbed: agent.isProbed?.(parsed.data) ?? true,
+    starts: agent.starts?.(parsed.data) ?? agent.start !== undefined,
+  };
 }

@@ -77,6 +77,12 @@ export class Draft {
     return this.configs.filter(({ after }) => after.includes(name)).map((one) => one.name);
   }
 
+  /** What is started again when `name` fails: itself, or what it watches. */
+  startersOf(name: string): string[] {
+    const { watchesOnly, after } = this.config(name);
+    return watchesOnly && after.length > 0 ? after.flatMap((one) => this.startersOf(one)) : [name];
+  }
+
   /** `name` and everything that depends on it, directly or not. */
   withDependents(name: string): Set<string> {
     const all = new Set([name]);

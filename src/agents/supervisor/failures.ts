@@ -121,7 +121,9 @@ export function onFailure(
     'AGENT_RESTARTED',
     `${what} failed: ${why}. It is started again here (${recent.length + 1} of ${restarts.limit} within ${formatDurationMs(restarts.withinMs)})`,
   );
-  for (const one of d.withDependents(name)) d.setAgent(one, { wantsRestart: true });
+  for (const starter of d.startersOf(name)) {
+    for (const one of d.withDependents(starter)) d.setAgent(one, { wantsRestart: true });
+  }
 }
 
 /** Nothing more is tried here. */

@@ -22,7 +22,15 @@ export function agentNamed(
   change: Partial<SupervisedAgent> = {},
 ): SupervisedAgent {
   const restarts = { limit: 2, withinMs: 60_000 };
-  return { name, after, isProbed: true, probeIntervalMs: 1000, restarts, ...change };
+  return {
+    name,
+    after,
+    isProbed: true,
+    watchesOnly: false,
+    probeIntervalMs: 1000,
+    restarts,
+    ...change,
+  };
 }
 
 export class Driver {

@@ -13,18 +13,20 @@ const agents: fc.Arbitrary<SupervisedAgent[]> = fc
     fc.record({
       after: fc.subarray(NAMES),
       isProbed: fc.boolean(),
+      watchesOnly: fc.boolean(),
       limit: fc.integer({ min: 0, max: 3 }),
     }),
     { minLength: 1, maxLength: NAMES.length },
   )
   .map((list) =>
-    list.map(({ after, isProbed, limit }, index) =>
+    list.map(({ after, isProbed, watchesOnly, limit }, index) =>
       // Only those before it: no circles.
       agentNamed(
         NAMES[index] ?? '',
         after.filter((name) => NAMES.indexOf(name) < index),
         {
           isProbed,
+          watchesOnly,
           restarts: { limit, withinMs: 10_000 },
         },
       ),

@@ -97,6 +97,24 @@ test('no answer in time is a failure; an agent that is at fault itself is none',
   expect(driver.state.agents['db']?.seen?.state).toBe('hung');
 });
 
+test('one that only watches has what it watches started again', () => {
+  const page = agentNamed('page', ['web'], { watchesOnly: true });
+  const driver = running(new Driver([agentNamed('db'), agentNamed('web', ['db']), page]));
+  driver.now = 1000;
+  driver.tell({ kind: 'tick' });
+  driver.end('probe page', { kind: 'late', why: 'no answer', ms: 5000 });
+  driver.settle();
+  expect(
+    driver
+      .of('run')
+      .slice(3)
+      .map(({ operation, agent }) => `${operation} ${agent}`),
+  ).toEqual(['stop page', 'stop web', 'start web', 'start page']);
+  // Its own failures count.
+  expect(driver.state.agents['page']?.restartsMs).toHaveLength(1);
+  expect(driver.state.agents['web']?.restartsMs).toHaveLength(0);
+});
+
 test('after the limit it is given up here, and that is said until somebody acts', () => {
   const driver = running(new Driver([agentNamed('db')]));
   const failOnce = (): void => {

@@ -8,6 +8,8 @@ export interface SupervisedAgent {
   /** Names of agents that have to run before this one starts, and stop after it. */
   readonly after: readonly string[];
   readonly isProbed: boolean;
+  /** It starts nothing: what it comes after is started again when it fails. */
+  readonly watchesOnly: boolean;
   readonly probeIntervalMs: number;
   /** Restarts in place before the application counts as failed on this node. */
   readonly restarts: { readonly limit: number; readonly withinMs: number };

@@ -27,8 +27,8 @@ export interface TrialOptions {
     readonly stopTimeoutMs: number;
     readonly probeTimeoutMs: number;
   };
-  /** The agent has these functions. */
-  readonly functions: readonly string[];
+  /** With these parameters it starts something. */
+  readonly starts: boolean;
   /** It can be asked with these parameters. */
   readonly isProbed: boolean;
   readonly directories: readonly string[];
@@ -50,8 +50,7 @@ export class Trial {
   /** Runs all checks; a failure does not keep the later ones from running. The application is stopped after. */
   async run(): Promise<readonly Verdict[]> {
     await this.#validate();
-    const { functions } = this.#options;
-    if (!functions.includes('start') || !functions.includes('stop')) {
+    if (!this.#options.starts) {
       this.#skip(
         'start and stop',
         'it only watches: the rest needs an agent that starts and stops',
