@@ -55,6 +55,9 @@ export class AgentCatalog {
   find(use: string): CatalogEntry {
     const builtin = builtins.get(use);
     if (builtin !== undefined) return builtinEntry(use, builtin);
+    // An OCF agent of this node with the parameters of its own metadata: `ocf:heartbeat:pgsql`.
+    const ocf = builtins.get('ocf');
+    if (use.startsWith('ocf:') && ocf !== undefined) return builtinEntry(use, ocf);
     const { agents, faults } = this.list();
     const found = agents.find(({ name }) => name === use);
     if (found !== undefined) return found;

@@ -15,6 +15,10 @@ interface ObjectSchema {
   readonly additionalProperties?: boolean;
 }
 
+/** What stands beside the parameters in a group (service/agent-definition.ts). */
+const COMMON_KEYS =
+  'use name after restarts timeout startTimeout stopTimeout probeInterval probeTimeout'.split(' ');
+
 const page = readFileSync(resolve(import.meta.dirname, '../../../docs/agents.md'), 'utf8');
 
 describe.each([...builtins])('%s', (name, builtin) => {
@@ -34,6 +38,13 @@ describe.each([...builtins])('%s', (name, builtin) => {
     expect(silent.map(([parameter]) => parameter)).toEqual([]);
     // A key that was misspelt is an error, not a default.
     expect(schema.additionalProperties).toBe(false);
+  });
+
+  test('leaves the keys of every agent alone', async () => {
+    const agent = await builtin.load();
+    const schema = z.toJSONSchema(agent.parameters, { io: 'input' }) as ObjectSchema;
+    const taken = Object.keys(schema.properties ?? {}).filter((key) => COMMON_KEYS.includes(key));
+    expect(taken).toEqual([]);
   });
 
   test('refuses parameters of a wrong type', async () => {

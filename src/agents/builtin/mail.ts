@@ -22,7 +22,7 @@ const parameters = z
       .boolean()
       .default(false)
       .describe('Whether a certificate that is not trusted or has expired counts as failed'),
-    name: z.string().max(255).default('understudy.localdomain').describe('Name said in EHLO'),
+    ehloName: z.string().max(255).default('understudy.localdomain').describe('Name said in EHLO'),
   })
   .refine(({ smtp, imap }) => smtp || imap, 'has to ask "smtp" or "imap"');
 
@@ -38,7 +38,7 @@ export const mail: Agent<MailParameters> = defineAgent({
 });
 
 async function probe(given: MailParameters, context: AgentContext): Promise<ProbeResult> {
-  const { host, tls, verifyCertificate, name } = given;
+  const { host, tls, verifyCertificate, ehloName: name } = given;
   const sentences: string[] = [];
   const measures: Record<string, number> = {};
   const asked = [

@@ -7,6 +7,7 @@ import { describeFault } from '../../core/strict-config.ts';
 import type { Agent } from '../agent.ts';
 import { builtins } from '../builtin/index.ts';
 import { programAgent } from '../custom/program-agent.ts';
+import { loadOcfAgent } from '../ocf/ocf-agent.ts';
 import type { AgentDescription, AgentSource, ParameterCheck } from './host-protocol.ts';
 
 const FUNCTIONS = [
@@ -23,6 +24,7 @@ const FUNCTIONS = [
 export async function loadAgent(source: AgentSource): Promise<Agent> {
   switch (source.kind) {
     case 'builtin': {
+      if (source.name.startsWith('ocf:')) return await loadOcfAgent(source.name);
       const builtin = builtins.get(source.name);
       if (builtin === undefined) throw new Error(`there is no built-in agent "${source.name}"`);
       return builtin.load();

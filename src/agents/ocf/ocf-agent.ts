@@ -18,6 +18,7 @@ import { OCF_ROOT, ocfMetadata, type OcfName, ocfName, runOcf } from './run-ocf.
 
 const TIMEOUT_MS_DEFAULT = 60_000;
 const INTERVAL_MS_DEFAULT = 10_000;
+const DESCRIPTION_LENGTH_MAX = 1000;
 const LOAD_TIMEOUT_MS = 20_000;
 
 const value = z.union([z.string().max(8192), z.number(), z.boolean()]);
@@ -106,7 +107,7 @@ export async function loadOcfAgent(written: string, root = OCF_ROOT): Promise<Ag
   const own = defineAgent<Given>({
     name: `ocf:${name.provider}:${name.type}`,
     title: metadata.shortDescription || name.type,
-    description: metadata.longDescription.split(/\n\s*\n/)[0]?.replaceAll(/\s+/g, ' ') ?? '',
+    description: firstParagraph(metadata.longDescription),
     parameters: schema,
     defaults: timesOf(metadata),
     validate: async (given, context) => await validate(used(given), context),
@@ -115,6 +116,11 @@ export async function loadOcfAgent(written: string, root = OCF_ROOT): Promise<Ag
     stop: async (given, context) => await stop(used(given), context),
   });
   return own as Agent;
+}
+
+function firstParagraph(text: string): string {
+  const [first = ''] = text.split(/\n\s*\n/);
+  return first.replaceAll(/\s+/g, ' ').slice(0, DESCRIPTION_LENGTH_MAX);
 }
 
 function schemaOf({
