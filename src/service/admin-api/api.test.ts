@@ -187,6 +187,8 @@ describe('requests', () => {
     const routes = allRoutes(makeContext(node.service));
     for (const { method, path, reply } of routes) {
       if (method !== 'GET' || reply === undefined || path.includes(':')) continue;
+      // Of a group: real-groups.root.test.ts.
+      if (path === '/history') continue;
       const call = path === '/browse' ? { query: { path: '/' } } : {};
       const answer = await api.call({ method: 'GET', path, ...call });
       const fault = reply.safeParse(answer).error?.message;

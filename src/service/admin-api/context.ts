@@ -1,5 +1,6 @@
 // What the routes of the API work with.
 import { systemClock } from '../../core/clock.ts';
+import { History } from '../history/history.ts';
 import { HealthWatch } from '../node-health/node-health.ts';
 import type { NodeService } from '../node-service.ts';
 import { Acknowledgements } from './acknowledgements.ts';
@@ -15,6 +16,7 @@ export interface ApiContext {
   readonly audit: AuditLog;
   readonly acknowledgements: Acknowledgements;
   readonly health: HealthWatch;
+  readonly history: History;
 }
 
 /** Errors: STATE_FILE_INVALID. */
@@ -27,6 +29,7 @@ export function makeContext(service: NodeService): ApiContext {
     audit: new AuditLog(paths.audit),
     acknowledgements: new Acknowledgements(paths.acknowledged),
     health: new HealthWatch(service),
+    history: new History(service),
   };
 }
 

@@ -136,7 +136,9 @@ function deleteRoute(context: ApiContext): AnyRoute {
         group,
         caller,
         work: async () => {
+          const { groupId } = service.group(group).definition;
           await deleteGroup(service, group, { force: query.force === 'true' });
+          context.history.forget(groupId);
           return { deleted: group };
         },
       });

@@ -6,6 +6,7 @@ import type { ApiContext } from './context.ts';
 import { documentRoutes } from './document-routes.ts';
 import { eventRoutes } from './event-routes.ts';
 import { groupRoutes } from './group-routes.ts';
+import { measureRoutes } from './measure-routes.ts';
 import { nodeRoutes } from './node-routes.ts';
 import { rewindRoutes } from './rewind-routes.ts';
 import { roleRoutes } from './role-routes.ts';
@@ -23,6 +24,7 @@ export function allRoutes(context: ApiContext): AnyRoute[] {
     ...eventRoutes(context),
     ...browseRoutes(context),
     ...accessRoutes(context),
+    ...measureRoutes(context),
     ...streamRoutes(context),
     ...documentRoutes(context, () => allRoutes(context)),
   ];

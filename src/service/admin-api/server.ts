@@ -38,8 +38,12 @@ export async function buildAdminApi(service: NodeService): Promise<AdminApi> {
   return {
     context,
     serve,
-    listen: async () => listenLocally(local, service.paths.adminSocket),
+    listen: async () => {
+      await listenLocally(local, service.paths.adminSocket);
+      context.history.start();
+    },
     close: async () => {
+      context.history.stop();
       await app.close();
       const closed = new Promise<void>((resolve) => {
         local.close(() => resolve());
