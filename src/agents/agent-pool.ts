@@ -29,6 +29,8 @@ export interface AgentPoolOptions {
   readonly runtimeDirectory: string;
   /** Added to the environment of hosts. */
   readonly env?: Readonly<Record<string, string>>;
+  /** See {@link AgentHostOptions}. */
+  readonly pauseMsMax?: number;
   /** A host died or was killed. */
   onTrouble(agent: string, sentence: string): void;
 }
@@ -198,11 +200,12 @@ export class AgentPool {
     const present = this.#hosts.get(key);
     if (present?.version === version) return present.host;
     present?.host.close();
-    const { group, env = {}, onTrouble } = this.#options;
+    const { group, env = {}, pauseMsMax, onTrouble } = this.#options;
     const host = new AgentHost({
       name: key === '' ? `group "${group}"` : `agent "${name}" in group "${group}"`,
       logFile: join(this.#options.logDirectory, `${group}.agents.log`),
       env,
+      ...(pauseMsMax === undefined ? {} : { pauseMsMax }),
       onTrouble: (sentence) => onTrouble(name, sentence),
     });
     this.#hosts.set(key, { host, version });

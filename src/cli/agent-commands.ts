@@ -94,6 +94,7 @@ async function withPool<T>(
     logDirectory: top,
     runtimeDirectory: join(top, 'run'),
     env,
+    pauseMsMax: 0,
     onTrouble: () => undefined,
   });
   try {

@@ -34,6 +34,8 @@ export interface AgentHostOptions {
   readonly logFile: string;
   /** Added to the environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Longest pause before one that died again and again is started once more. Default 30 s. */
+  readonly pauseMsMax?: number;
   /** The host died or had to be killed; it is started again. */
   onTrouble(sentence: string): void;
 }
@@ -245,10 +247,9 @@ export class AgentHost {
     present.channel.close();
     this.#diedMs = performance.now();
     const isSound = this.#diedMs - present.startedMs > SOUND_MS;
-    this.#pauseMs = isSound
-      ? PAUSE_MS
-      : Math.min(PAUSE_MS_MAX, Math.max(PAUSE_MS, this.#pauseMs * 2));
-    const { name } = this.#options;
+    const { name, pauseMsMax = PAUSE_MS_MAX } = this.#options;
+    const pauseMs = isSound ? PAUSE_MS : Math.max(PAUSE_MS, this.#pauseMs * 2);
+    this.#pauseMs = Math.min(pauseMsMax, pauseMs);
     const said = lastLine(this.#log.tail);
     const because = present.verdict ?? `it ended with ${how}${said === '' ? '' : ` ("${said}")`}`;
     const failure = new HostFailure(
