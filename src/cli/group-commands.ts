@@ -10,6 +10,7 @@ import type { Outcome } from '../service/node-protocol.ts';
 import type { Accepted } from '../service/safety-accept.ts';
 import type { GroupStatus, ServiceStatus } from '../service/status.ts';
 import { callApi, runOperation, segment } from './admin.ts';
+import { discoveredGroup } from './discover-command.ts';
 import { exitCode, print } from './output.ts';
 import { groupsText, scanText } from './status-text.ts';
 
@@ -21,6 +22,7 @@ interface Json {
 
 interface CreateOptions extends Json {
   readonly file?: string;
+  readonly fromDiscovery?: string;
   readonly name?: string;
   readonly dir?: readonly string[];
   readonly standbyDir?: readonly string[];
@@ -75,6 +77,7 @@ function addCreate(group: Command): void {
     .command('create')
     .description('protect directories of this node')
     .option('--file <yaml>', 'the group as YAML ("-" reads standard input)')
+    .option('--from-discovery <name>', 'a group that "understudy discover" proposes')
     .option('--name <name>', 'name of the group')
     .option('--dir <path>', 'directory to protect (may be repeated)', collect)
     .option('--standby-dir <path>', 'the same directory on the other node, if elsewhere', collect)
@@ -201,7 +204,7 @@ async function create(options: CreateOptions): Promise<void> {
 }
 
 function inputFrom(options: CreateOptions): { input: unknown; origin: string } {
-  const base = options.file === undefined ? {} : readGroupFile(options.file);
+  const base = baseOf(options);
   const { name, mode, peer, seed } = options;
   return {
     input: {
@@ -214,7 +217,15 @@ function inputFrom(options: CreateOptions): { input: unknown; origin: string } {
         : { replication: { ...(base['replication'] as object | undefined), mode } }),
       ...pathsFrom(options),
     },
-    origin: options.file ?? 'command line',
+    origin: options.file ?? (options.fromDiscovery === undefined ? 'command line' : 'discovery'),
+  };
+}
+
+/** What flags are added to; a file adds addresses and the like to what discovery proposes. */
+function baseOf({ file, fromDiscovery }: CreateOptions): Record<string, unknown> {
+  return {
+    ...(fromDiscovery === undefined ? {} : discoveredGroup(fromDiscovery)),
+    ...(file === undefined ? {} : readGroupFile(file)),
   };
 }
 

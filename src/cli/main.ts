@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { addAgentCommands } from './agent-commands.ts';
 import { addConsoleCommands } from './console-commands.ts';
+import { addDiscoverCommand } from './discover-command.ts';
 import { addDoctorCommand } from './doctor-command.ts';
 import { addGroupCommands } from './group-commands.ts';
 import { addLimitCommands } from './limit-commands.ts';
@@ -25,6 +26,7 @@ export function buildProgram(): Command {
   addRewindCommands(program);
   addTokenCommands(program);
   addConsoleCommands(program);
+  addDiscoverCommand(program);
   addDoctorCommand(program);
   return program;
 }

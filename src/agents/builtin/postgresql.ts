@@ -74,7 +74,7 @@ export const postgresql: Agent<PostgresqlParameters> = defineAgent({
   excludes: [
     '**/postmaster.pid',
     '**/postmaster.opts',
-    '**/pg_stat_tmp/**',
+    '**/pg_stat_tmp/*',
     '**/pgsql_tmp/**',
     '**/pg_internal.init*',
   ],

@@ -1,0 +1,234 @@
+// Databases that discovery knows: those that run, and data directories of those that do not.
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { mysql } from '../builtin/mysql.ts';
+import { postgresql } from '../builtin/postgresql.ts';
+import { redis } from '../builtin/redis.ts';
+import type { Server } from './listening.ts';
+import { groupName, type Proposal, unitNote } from './proposal.ts';
+
+const POSTGRESQL_PLACES = ['/var/lib/postgresql', '/var/lib/pgsql'];
+const MYSQL_DIRECTORY = '/var/lib/mysql';
+const REDIS_DIRECTORY = '/var/lib/redis';
+const REDIS_CONFIGURATION = '/etc/redis/redis.conf';
+
+export function proposeDatabase(server: Server): Proposal | undefined {
+  const program = basename(server.program);
+  if (program === 'postgres' || program === 'postmaster') return postgresqlOf(server);
+  if (program === 'mariadbd' || program === 'mysqld') return mysqlOf(server);
+  // Redis starts as what its file is called; packages link its checker to it.
+  if (/^(?:redis|valkey)-(?:server|check-rdb)$/.test(program)) return redisOf(server);
+  return undefined;
+}
+
+function postgresqlOf({ workingDirectory: dataDir, pid, ports, sockets, unit }: Server): Proposal {
+  const port = ports[0]?.port ?? portOfSocket(sockets) ?? 5432;
+  const found = `PostgreSQL ${versionOf(dataDir)} in ${dataDir}, port ${port}, process ${pid}`;
+  const proposal = postgresqlIn(dataDir, { port, found, pid });
+  return { ...proposal, notes: [...unitNote(unit), ...proposal.notes] };
+}
+
+function portOfSocket(sockets: readonly string[]): number | undefined {
+  const port = sockets.map((path) => /\.s\.PGSQL\.(\d+)$/.exec(path)?.[1]).find(Boolean);
+  return port === undefined ? undefined : Number(port);
+}
+
+function postgresqlIn(
+  dataDir: string,
+  { port, found, pid }: { port: number | undefined; found: string; pid: number | null },
+): Proposal {
+  const cluster = /^\/var\/lib\/postgresql\/([^/]+)\/([^/]+)$/.exec(dataDir);
+  const name = cluster === null ? 'postgresql' : `postgresql-${cluster[1]}-${cluster[2]}`;
+  const notes: string[] = [];
+  const configuration =
+    cluster === null ? undefined : `/etc/postgresql/${cluster[1]}/${cluster[2]}`;
+  if (configuration !== undefined && existsSync(configuration)) {
+    notes.push(`its configuration is in ${configuration}: keep it the same on both nodes`);
+    const start = join(configuration, 'start.conf');
+    if (existsSync(start) && /^\s*auto\s*$/m.test(readFileSync(start, 'utf8'))) {
+      notes.push(`${start} says "auto": write "manual" into it on both nodes`);
+    }
+  }
+  const outside = placesOutside(dataDir);
+  if (outside.length > 0) {
+    notes.push(`parts of it are elsewhere and are protected too: ${outside.join(', ')}`);
+  }
+  const exclude = [...(postgresql.excludes ?? [])];
+  return {
+    title: postgresql.title,
+    found,
+    isRunning: pid !== null,
+    pid,
+    group: {
+      name: groupName(name),
+      paths: [{ dir: dataDir, exclude }, ...outside.map((dir) => ({ dir, exclude }))],
+      agents: [
+        { use: 'postgresql', dataDir, ...(port === undefined ? {} : { port }), heartbeat: true },
+      ],
+    },
+    notes,
+  };
+}
+
+/** Table spaces and a log that are symbolic links: their targets belong to the data. */
+function placesOutside(dataDir: string): string[] {
+  const links = [join(dataDir, 'pg_wal'), ...listed(join(dataDir, 'pg_tblspc'))];
+  return links.flatMap((path) => {
+    try {
+      const real = realpathSync(path);
+      return real === path || real.startsWith(`${dataDir}/`) ? [] : [real];
+    } catch {
+      return [];
+    }
+  });
+}
+
+function listed(directory: string): string[] {
+  try {
+    return readdirSync(directory).map((name) => join(directory, name));
+  } catch {
+    return [];
+  }
+}
+
+function versionOf(dataDir: string): string {
+  try {
+    return readFileSync(join(dataDir, 'PG_VERSION'), 'utf8').trim();
+  } catch {
+    return '';
+  }
+}
+
+function mysqlOf({
+  workingDirectory: dataDir,
+  pid,
+  ports,
+  sockets,
+  unit,
+  arguments: argv,
+}: Server): Proposal {
+  const option = (name: string): string | undefined =>
+    argv.find((one) => one.startsWith(`--${name}=`))?.slice(name.length + 3);
+  const port = ports[0]?.port;
+  const socket = option('socket') ?? sockets[0];
+  const configFile = option('defaults-file');
+  const at = socket === undefined ? `port ${port ?? '?'}` : socket;
+  return mysqlIn(dataDir, {
+    found: `MariaDB or MySQL in ${dataDir}, at ${at}, process ${pid}`,
+    pid,
+    parameters: {
+      ...(port === undefined ? {} : { port }),
+      ...(socket === undefined ? {} : { socket }),
+      ...(configFile === undefined ? {} : { configFile }),
+    },
+    notes: unitNote(unit),
+  });
+}
+
+function mysqlIn(
+  dataDir: string,
+  {
+    found,
+    pid,
+    parameters,
+    notes,
+  }: { found: string; pid: number | null; parameters: object; notes: readonly string[] },
+): Proposal {
+  return {
+    title: mysql.title,
+    found,
+    isRunning: pid !== null,
+    pid,
+    group: {
+      name: 'mysql',
+      paths: [{ dir: dataDir, exclude: [...(mysql.excludes ?? [])] }],
+      agents: [{ use: 'mysql', dataDir, ...parameters, heartbeat: true }],
+    },
+    notes: [
+      ...notes,
+      ...(existsSync('/etc/mysql')
+        ? ['its configuration is in /etc/mysql: keep it the same on both nodes']
+        : []),
+    ],
+  };
+}
+
+function redisOf({
+  workingDirectory: dataDir,
+  pid,
+  ports,
+  sockets,
+  unit,
+  arguments: argv,
+}: Server): Proposal {
+  const port = ports[0]?.port;
+  const configFile =
+    argv.find((one) => one.endsWith('.conf')) ??
+    (dataDir === REDIS_DIRECTORY && existsSync(REDIS_CONFIGURATION)
+      ? REDIS_CONFIGURATION
+      : undefined);
+  const at = port === undefined ? (sockets[0] ?? '?') : `port ${port}`;
+  return redisIn(dataDir, {
+    found: `Redis in ${dataDir}, ${at}, process ${pid}`,
+    pid,
+    parameters: {
+      ...(port === undefined ? {} : { port }),
+      ...(port === undefined && sockets[0] !== undefined ? { socket: sockets[0] } : {}),
+      ...(configFile === undefined ? {} : { configFile }),
+    },
+    notes: unitNote(unit),
+  });
+}
+
+function redisIn(
+  dataDir: string,
+  {
+    found,
+    pid,
+    parameters,
+    notes,
+  }: { found: string; pid: number | null; parameters: object; notes: readonly string[] },
+): Proposal {
+  return {
+    title: redis.title,
+    found,
+    isRunning: pid !== null,
+    pid,
+    group: {
+      name: 'redis',
+      paths: [{ dir: dataDir, exclude: [...(redis.excludes ?? [])] }],
+      agents: [{ use: 'redis', dataDir, ...parameters, heartbeat: true }],
+    },
+    notes: [
+      ...notes,
+      'the agent starts it with the append-only file on, so that acknowledged writes survive',
+    ],
+  };
+}
+
+/** Data directories in the usual places that none of `taken` works in. */
+export function proposeIdleDatabases(taken: ReadonlySet<string>): Proposal[] {
+  const proposals: Proposal[] = [];
+  const clusters = POSTGRESQL_PLACES.flatMap((place) => listed(place)).flatMap((version) => [
+    version,
+    ...listed(version),
+  ]);
+  for (const dataDir of clusters) {
+    if (taken.has(dataDir) || !existsSync(join(dataDir, 'global', 'pg_control'))) continue;
+    const found = `PostgreSQL ${versionOf(dataDir)} in ${dataDir}, which does not run`;
+    proposals.push(postgresqlIn(dataDir, { port: undefined, found, pid: null }));
+  }
+  if (!taken.has(MYSQL_DIRECTORY) && existsSync(join(MYSQL_DIRECTORY, 'ibdata1'))) {
+    const found = `MariaDB or MySQL in ${MYSQL_DIRECTORY}, which does not run`;
+    proposals.push(mysqlIn(MYSQL_DIRECTORY, { found, pid: null, parameters: {}, notes: [] }));
+  }
+  const hasRedis = ['dump.rdb', 'appendonlydir', 'appendonly.aof'].some((name) =>
+    existsSync(join(REDIS_DIRECTORY, name)),
+  );
+  if (!taken.has(REDIS_DIRECTORY) && hasRedis) {
+    const found = `Redis in ${REDIS_DIRECTORY}, which does not run`;
+    const parameters = existsSync(REDIS_CONFIGURATION) ? { configFile: REDIS_CONFIGURATION } : {};
+    proposals.push(redisIn(REDIS_DIRECTORY, { found, pid: null, parameters, notes: [] }));
+  }
+  return proposals;
+}
