@@ -15,7 +15,7 @@ import { InodeTable } from './inode-table.ts';
 import { Intent } from './intent.ts';
 import { Lease, type LeaseSource } from './lease.ts';
 import { Mount } from './mount.ts';
-import { Patterns } from './patterns.ts';
+import { Patterns } from '../core/patterns.ts';
 import type { NeededRange } from './scan-contents.ts';
 import { type ScanPlan, type ScanProgress, Scanner } from './scanner.ts';
 import { restoreTables } from './restore.ts';

@@ -14,7 +14,7 @@ import { Stat } from '../linux/stat.ts';
 import { Descriptors } from './descriptors.ts';
 import { ROOT_ID } from './fuse-protocol.ts';
 import { Node, type NodeName } from './node.ts';
-import type { Patterns } from './patterns.ts';
+import type { Patterns } from '../core/patterns.ts';
 
 /** Result of {@link InodeTable.lookup} when it is not a node: a negative errno. */
 export type LookupResult = Node | number;

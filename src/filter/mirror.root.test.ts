@@ -6,7 +6,7 @@ import { filteredTree } from '../../test/support/filtered-tree.ts';
 import { FilterMirror, type FilterMirrorOptions } from '../../test/support/filter-mirror.ts';
 import { RandomOps, type RandomOpsOptions } from '../../test/support/random-ops.ts';
 import { compareTrees, snapshotTree } from '../../test/support/tree.ts';
-import { Patterns } from './patterns.ts';
+import { Patterns } from '../core/patterns.ts';
 
 let mirror: FilterMirror;
 let operations: RandomOps;

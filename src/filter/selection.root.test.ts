@@ -6,7 +6,7 @@ import { shell, startShell } from '../../test/support/shell.ts';
 import { compareTrees, snapshotTree } from '../../test/support/tree.ts';
 import { AT, errno, O, RENAME } from '../linux/constants.ts';
 import { cstring, sys } from '../linux/libc.ts';
-import { Patterns } from './patterns.ts';
+import { Patterns } from '../core/patterns.ts';
 
 const EXCLUDE = ['*.tmp', '**/*.tmp', 'cache/**', 'private'];
 let mirror: FilterMirror;

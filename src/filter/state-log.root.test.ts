@@ -17,7 +17,7 @@ import { Intent } from './intent.ts';
 import { Mount } from './mount.ts';
 import type { Node } from './node.ts';
 import { makeOrphan } from './operations/creation.ts';
-import { Patterns } from './patterns.ts';
+import { Patterns } from '../core/patterns.ts';
 import { restoreTables } from './restore.ts';
 import { SharedState, word } from './shared-state.ts';
 import { MountLog, StateLog } from './state-log.ts';

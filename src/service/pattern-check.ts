@@ -3,7 +3,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { UnderstudyError } from '../core/errors.ts';
-import { Patterns } from '../filter/patterns.ts';
+import { Patterns } from '../core/patterns.ts';
 
 const ENTRIES_MAX = 200_000;
 

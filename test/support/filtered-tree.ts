@@ -1,5 +1,5 @@
 // The part of a tree that patterns include: what a copy has to have.
-import type { Patterns } from '../../src/filter/patterns.ts';
+import type { Patterns } from '../../src/core/patterns.ts';
 import type { Tree, TreeEntry } from './tree.ts';
 
 /**

@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { lstat, open, opendir, realpath } from 'node:fs/promises';
 import { messageOf, UnderstudyError } from '../../core/errors.ts';
-import { Patterns } from '../../filter/patterns.ts';
+import { Patterns } from '../../core/patterns.ts';
 
 const TIME_MS_MAX = 60_000;
 const DIRECTORIES_WAITING_MAX = 200_000;

@@ -4,7 +4,7 @@
 // a directory, some include pattern matches it. `cache/**` excludes what is in `cache` and keeps the
 // empty directory (applications expect their directories to exist); `cache` excludes both.
 import picomatch from 'picomatch';
-import { UnderstudyError } from '../core/errors.ts';
+import { UnderstudyError } from './errors.ts';
 
 type Matcher = (path: string) => boolean;
 
