@@ -9,6 +9,7 @@ import { addLimitCommands } from './limit-commands.ts';
 import { addNodeCommands } from './node-commands.ts';
 import { exitCode, fail } from './output.ts';
 import { addRewindCommands } from './rewind-commands.ts';
+import { addSalvageCommands } from './salvage-commands.ts';
 import { addTokenCommands } from './token-commands.ts';
 import { addVerifyCommands } from './verify-commands.ts';
 
@@ -24,6 +25,7 @@ export function buildProgram(): Command {
   addLimitCommands(program);
   addVerifyCommands(program);
   addRewindCommands(program);
+  addSalvageCommands(program);
   addTokenCommands(program);
   addConsoleCommands(program);
   addDiscoverCommand(program);

@@ -16,6 +16,7 @@ const view = {
   failover: null,
   agents: [] as GroupStatus['local']['agents'],
   bandwidth: null,
+  salvages: [] as string[],
 } as const;
 
 const group: GroupStatus = {
@@ -40,6 +41,7 @@ const group: GroupStatus = {
   compressionRatio: null,
   wireBytesPerSecond: null,
   directories: ['/srv/shop'],
+  salvages: [],
   troubles: [],
   local: view,
   remote: null,

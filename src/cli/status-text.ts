@@ -55,7 +55,16 @@ function notesOf(group: GroupStatus): string[] {
     notes.push(`  ${group.name}: compressed ${group.compressionRatio} : 1 on the link`);
   const { scan } = group;
   if (scan !== null) notes.push(`  ${group.name}: ${scanText(scan)}`);
-  return [...notes, ...verifyNotes(group)];
+  return [...notes, ...verifyNotes(group), ...salvageNotes(group)];
+}
+
+/** One line per node: what is there is looked at there. */
+function salvageNotes({ name, salvages }: GroupStatus): string[] {
+  return [...new Set(salvages.map(({ node }) => node))].map((node) => {
+    const [newest, ...older] = salvages.filter((each) => each.node === node);
+    const more = older.length === 0 ? '' : ` and ${older.length} older`;
+    return `  ${name}: kept aside on ${node}: ${newest?.name ?? ''}${more}; "understudy salvage list ${name}" there`;
+  });
 }
 
 /** The agents of the primary, each with what its probe saw last. */

@@ -16,6 +16,7 @@ const STATE: StandbyStateData = {
   halt: null,
   rewound: false,
   staged: null,
+  salvage: null,
 };
 let directory = '';
 let path = '';

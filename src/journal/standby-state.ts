@@ -5,7 +5,8 @@
 //                                       ▲──────────scanBegin─────────┴────────────┘
 //
 // A copy that was complete when a scan began is `staged`: usable as it was then, until the new one is
-// complete. It is taken back when the scan does not come to its end.
+// complete. It is taken back when the scan does not come to its end. Data that were no copy when a scan
+// began are a `salvage`: never usable, and kept aside at its end.
 //
 // `checkpoint`: every record up to it is in the copy and on its disk; the journal is needed from the
 // next one on. With an empty copy it only says where the journal would begin.
@@ -57,6 +58,22 @@ const schema = z.strictObject({
       undo: sequence,
       /** Wall clock of this node when the scan began, in ms. */
       sinceMs: z.number(),
+    })
+    .nullable()
+    .default(null),
+  /**
+   * Data of this node's own that a scan replaces, to be kept aside when it is complete (mirror/salvage/):
+   * the undo log has it as the state `undo`. Null: there is none, or it cannot be kept.
+   */
+  salvage: z
+    .strictObject({
+      name: z.string().max(64),
+      undo: sequence,
+      /** Wall clock of this node when the first scan began, in ms. */
+      atMs: z.number(),
+      /** What is older the other node had too; null: not known. See applier/trust.ts. */
+      ownSinceMs: z.number().nullable(),
+      own: z.strictObject({ streamId: id128, sequence }).nullable(),
     })
     .nullable()
     .default(null),

@@ -45,7 +45,7 @@ export const ENTRY_BYTES_MAX = ENTRY_BYTES + 0xffff + ENTRY_DATA_MAX + 8;
 
 /** Kinds of entries. Numbers are on disk: never reuse one. */
 export const undoKind = {
-  /** Attribute block (`ATTR_BYTES`) of the object as it was. */
+  /** Attribute block (`ATTR_BYTES`) of the object as it was; `offset`: its ctime in ms, 0: not known. */
   object: 1,
   /** Its extended attributes, as `encodeXattrs` has them. */
   xattrs: 2,

@@ -148,9 +148,10 @@ export class UndoLog {
     return true;
   }
 
-  /** Attribute block of an object. */
-  putObject(directory: number, ino: number, attributes: Uint8Array): void {
-    this.#put({ kind: undoKind.object, directory, ino, offset: 0, name: '' }, attributes);
+  /** Attribute block of an object, and when it was changed last (ctime, ms). */
+  putObject(directory: number, ino: number, attributes: Uint8Array, changedMs: number): void {
+    const offset = Math.max(0, Math.floor(changedMs));
+    this.#put({ kind: undoKind.object, directory, ino, offset, name: '' }, attributes);
   }
 
   /** Extended attributes, encoded; long ones become several entries. */

@@ -5,6 +5,7 @@ import { MiB } from '../core/units.ts';
 import { MARK_SLACK_MS, type MarkedPoint } from '../journal/marks.ts';
 import { isLazytime } from '../linux/lazytime.ts';
 import type { CopyCourse } from './copy-course.ts';
+import type { CopySalvage } from './copy-salvage.ts';
 import type { StandbyParts } from './standby-parts.ts';
 
 const INTERVAL_MS = 20_000;
@@ -13,13 +14,15 @@ const BYTES = 256 * MiB;
 export class CopyCheckpoints {
   readonly #parts: StandbyParts;
   readonly #course: CopyCourse;
+  readonly #salvage: CopySalvage;
   #lastMs: number;
   #lastBytes = 0;
   #isWanted = false;
 
-  constructor(parts: StandbyParts, course: CopyCourse) {
+  constructor(parts: StandbyParts, course: CopyCourse, salvage: CopySalvage) {
     this.#parts = parts;
     this.#course = course;
+    this.#salvage = salvage;
     this.#lastMs = parts.clock.monotonicMs();
   }
 
@@ -44,7 +47,7 @@ export class CopyCheckpoints {
     const isDue = sinceMs >= INTERVAL_MS || received >= BYTES;
     if (!isDue && !this.#isWanted) return;
     try {
-      await this.#checkpoint({});
+      await this.#checkpoint();
     } catch (error) {
       this.#failed(error);
     }
@@ -70,8 +73,17 @@ export class CopyCheckpoints {
    */
   async completeScan(): Promise<void> {
     const { handlers, state, logger, receiver } = this.#parts;
+    const scan = receiver.scanCount;
     try {
-      await this.#checkpoint({ copy: 'complete' });
+      if (this.#salvage.isPending) {
+        await this.#course.pausedAtScanEnd(async () => {
+          await this.#salvage.keep();
+          return this.#salvage.isPending ? 'salvage' : 'complete';
+        });
+        // It could not be written to its end.
+        if (this.#salvage.isPending) return;
+      }
+      await this.#checkpoint(scan);
     } catch (error) {
       handlers.onFatal(error);
       return;
@@ -93,14 +105,16 @@ export class CopyCheckpoints {
     handlers.onFatal(error);
   }
 
-  /** Brings what is applied now to the disk, and frees the journal up to there. */
-  async #checkpoint(change: { copy?: 'complete' }): Promise<void> {
+  /**
+   * Brings what is applied now to the disk, and frees the journal up to there. `endedScan`: the copy is
+   * complete, unless another scan has begun since this one.
+   */
+  async #checkpoint(endedScan?: number): Promise<void> {
     const { applier, clock, receiver, journal, state, checkpointer } = this.#parts;
     this.#isWanted = false;
     this.#lastMs = clock.monotonicMs();
     this.#lastBytes = receiver.receivedBytes;
     const { control } = applier;
-    const scans = receiver.scanCount;
     // In this order: what is applied later is applied after `wallMs`.
     const wallMs = Math.min(clock.wallMs(), control.batchBeganMs || Infinity);
     const sequence = this.#course.applied;
@@ -108,10 +122,9 @@ export class CopyCheckpoints {
     await checkpointer.sync();
     const isOver = this.#course.isClosed || control !== applier.control;
     if (isOver || !applier.isRunning || sequence < state.data.checkpoint.sequence) return;
-    const isSameScan = scans === receiver.scanCount;
+    const isComplete = endedScan === receiver.scanCount;
     state.update({
-      ...(isSameScan ? change : {}),
-      ...(isSameScan && change.copy !== undefined ? { staged: null } : {}),
+      ...(isComplete ? { copy: 'complete' as const, staged: null } : {}),
       checkpoint: { streamId, epoch, sequence },
     });
     this.mark({ streamId, sequence }, wallMs);

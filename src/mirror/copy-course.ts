@@ -43,12 +43,12 @@ export class CopyCourse {
   }
 
   /** Starts the applier on the copy as of `applied`. */
-  start(applied: number, begin: UndoSettings['begin']): void {
+  start(applied: number, begin: UndoSettings['begin'], ownSinceMs = Number.NaN): void {
     const { options, journal, gate, bookmarks, undo, applier } = this.#parts;
     const segment = journal.segmentOf(applied + 1);
     const tail = gate.begin(applied, journal.durableSequence);
     const marks = bookmarks.all.map(({ sequence }) => sequence);
-    const settings = options.undo === undefined ? null : undo.settings(begin, marks);
+    const settings = options.undo === undefined ? null : undo.settings(begin, marks, ownSinceMs);
     applier.start({ applied, tail, segment, undo: settings });
     void this.#follow();
   }
@@ -121,18 +121,38 @@ export class CopyCourse {
       const why = this.#isPaused ? 'the copy is being read already' : 'the copy is being made anew';
       throw new UnderstudyError('REWIND_BUSY', `group ${options.group}: ${why}; try again later`);
     }
+    const standing = async (): Promise<T> => {
+      const { streamId, epoch } = journal.position;
+      state.update({ checkpoint: { streamId, epoch, sequence: this.applied } });
+      return work();
+    };
+    return this.#still(standing, () => this.start(state.data.checkpoint.sequence, 'complete'));
+  }
+
+  /**
+   * As {@link paused}, at the end of a scan, before it is known that the copy is complete. To be called
+   * before anything more can be received: what comes after the scan is not applied before `work` is done.
+   * `work` returns how the undo log goes on.
+   */
+  async pausedAtScanEnd(work: () => Promise<UndoSettings['begin']>): Promise<void> {
+    let begin: UndoSettings['begin'] = 'complete';
+    await this.#still(
+      async () => {
+        begin = await work();
+      },
+      () => this.start(this.applied, begin),
+    );
+  }
+
+  async #still<T>(work: () => Promise<T>, goOn: () => void): Promise<T> {
     this.#isPaused = true;
     try {
-      await this.stop();
-      const { streamId, epoch } = journal.position;
-      const sequence = this.applied;
-      await this.#parts.checkpointer.sync();
-      state.update({ checkpoint: { streamId, epoch, sequence } });
+      await this.stopAndSync();
       return await work();
     } finally {
       this.#isPaused = false;
       // Whoever ends this standby waits for it, and has the journal applied first.
-      if (!this.#isClosed) this.start(state.data.checkpoint.sequence, 'complete');
+      if (!this.#isClosed) goOn();
       this.#unpaused?.();
       this.#unpaused = undefined;
     }

@@ -116,16 +116,26 @@ export class CopyPast {
 
   /** The complete copy at hand, to go back to when the scan behind `sequence` does not end. */
   stage(sequence: number): StandbyStateData['staged'] {
-    const { options, undo, journal, clock, handlers } = this.#parts;
-    if (options.undo === undefined) return null;
-    const why = undo.prepareStaging(sequence);
-    if (why === undefined) {
-      const { streamId, epoch, sequence: reached } = journal.position;
-      return { streamId, epoch, sequence: reached, undo: sequence, sinceMs: clock.wallMs() };
-    }
+    const { streamId, epoch, sequence: reached } = this.#parts.journal.position;
+    const sinceMs = this.#parts.clock.wallMs();
+    const staged = { streamId, epoch, sequence: reached, undo: sequence, sinceMs };
+    return this.#prepare(sequence, false) ? staged : null;
+  }
+
+  /** Another scan begins behind `sequence` before the end of one over a copy that was complete. */
+  stageAgain(sequence: number): StandbyStateData['staged'] {
+    const { staged } = this.#parts.state.data;
+    return staged !== null && this.#prepare(sequence, true) ? staged : null;
+  }
+
+  #prepare(sequence: number, goesOn: boolean): boolean {
+    const { options, undo, handlers } = this.#parts;
+    if (options.undo === undefined) return false;
+    const why = undo.prepareScan(sequence, { goesOn });
+    if (why === undefined) return true;
     const what = `the copy of ${options.group} is not usable while the primary scans`;
     handlers.onEvent('warning', 'STAGING_NO_ROOM', `${what}: ${why}`, {});
-    return null;
+    return false;
   }
 
   /** A scan did not come to its end: the copy is taken back to the state before it. */

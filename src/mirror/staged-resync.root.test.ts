@@ -79,13 +79,13 @@ function startPrimary(streamId: string, firstSequence: number, base: typeof BASE
 }
 
 /** The primary crashed, what it wrote in between is on its disk, and it is back with another stream. */
-async function anotherPrimary(): Promise<void> {
+async function anotherPrimary(streamId = NEW_STREAM, first = NEW_FIRST): Promise<void> {
   rig.sender.destroy();
   recorder.close();
   const silent = new Recorder(source, () => undefined);
   for (let i = 0; i < 100; i += 1) randomOperation(silent, random);
   silent.close();
-  startPrimary(NEW_STREAM, NEW_FIRST, null);
+  startPrimary(streamId, first, null);
   await scanWanted(0);
 }
 
@@ -191,6 +191,21 @@ describe('a staged scan', () => {
     }
     await endScan();
     expect(compareTrees(source, copy, { holes: false })).toEqual([]);
+  });
+
+  it('stays within reach when the primary dies too, and scans anew', async () => {
+    await anotherPrimary();
+    await scan();
+    await anotherPrimary('0b'.repeat(16), 2 * NEW_FIRST);
+    await scan();
+    expect(await standby.call('status')).toMatchObject({
+      copy: 'catching-up',
+      data: { epoch: 1, sequence: before.sequence },
+    });
+    const finished = await standby.call('finish', { accepts: ['up-to-date', 'catching-up'] });
+    expect(finished).toMatchObject({ streamId: OLD_STREAM, sequence: before.sequence });
+    await standby.exited();
+    copyIsAsBefore();
   });
 
   it('is staged also within a stream', async () => {

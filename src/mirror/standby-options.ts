@@ -34,6 +34,18 @@ export interface StandbyOptions {
   readonly holds: StreamPosition | null;
   /** How much is kept to take the copy back; nothing when it is left out. */
   readonly undo?: UndoLimits;
+  /** Where data is kept aside that this node has of its own; undefined: it has none. */
+  readonly salvage?: SalvagePlace;
+}
+
+export interface SalvagePlace {
+  /** Outlives `stateDirectory`. */
+  readonly directory: string;
+  /** What is mirrored of the protected directories, by index in the group. */
+  readonly patterns: readonly {
+    readonly include: readonly string[];
+    readonly exclude: readonly string[];
+  }[];
 }
 
 export interface StandbyHandlers {

@@ -13,6 +13,7 @@ import { ORPHAN_DIRECTORY } from '../journal/record.ts';
 import { NO_STREAM, StandbyState } from '../journal/standby-state.ts';
 import { ApplierHost } from './applier-host.ts';
 import { removeMarker } from './applier/marker.ts';
+import type { UndoNews } from './applier/undo-keeper.ts';
 import { releaseCopy } from './applier/release-copy.ts';
 import type { VerifyNotice } from './applier/verification.ts';
 import { Bookmarks } from './bookmarks.ts';
@@ -20,6 +21,7 @@ import { Checkpointer } from './checkpointer.ts';
 import { CopyCheckpoints } from './copy-checkpoints.ts';
 import { CopyCourse } from './copy-course.ts';
 import { CopyPast } from './copy-past.ts';
+import { CopySalvage } from './copy-salvage.ts';
 import { ApplyGate, type Halt } from './guard/apply-gate.ts';
 import type { CopyState } from './link/frame.ts';
 import { LinkServer } from './link/link-server.ts';
@@ -56,6 +58,7 @@ export class Standby {
   readonly #course: CopyCourse;
   readonly #checkpoints: CopyCheckpoints;
   readonly #past: CopyPast;
+  readonly #salvage: CopySalvage;
   #timer: NodeJS.Timeout | undefined;
   #blocked: string | null = null;
   /** Received bytes when the last scan began. */
@@ -75,7 +78,8 @@ export class Standby {
     this.#parts = this.#makeParts();
     const { receiver } = this.#parts;
     this.#course = new CopyCourse(this.#parts, () => this.#checkpoints.onProgress());
-    this.#checkpoints = new CopyCheckpoints(this.#parts, this.#course);
+    this.#salvage = new CopySalvage(this.#parts);
+    this.#checkpoints = new CopyCheckpoints(this.#parts, this.#course, this.#salvage);
     this.#past = new CopyPast(this.#parts, this.#course);
     const { host, port, peerCertificate, identity, linkTimeoutMs } = options;
     const serverOptions = { host, port, peerCertificate, identity, linkTimeoutMs };
@@ -124,7 +128,7 @@ export class Standby {
         onDiverged: (sequence, message) => this.#parts.receiver.diverged(sequence, message),
         onBlocked: (sequence, message) => this.#block(sequence, message),
         onUnblocked: (sequence) => this.#unblock(sequence),
-        onUndo: (news) => this.#past.onNews(news),
+        onUndo: (news) => this.#onUndo(news),
         onDied: (reason) =>
           this.#handlers.onFatal(new Error(`the applier thread ended: ${reason}`)),
       },
@@ -132,13 +136,13 @@ export class Standby {
   }
 
   #makeReceiver(parts: ReceiverParts): Receiver {
-    const { group, groupId, directories, journalBytesMax } = this.#options;
+    const { group, groupId, journalBytesMax } = this.#options;
     const handlers = this.#handlers;
     return new Receiver(
       { group, groupId, journalBytesMax },
       parts,
       {
-        isEmpty: () => directories.every(({ fd }) => isEmptyDirectory(fd)),
+        isEmpty: () => this.#isEmpty,
         onScanBegin: async (scan) => this.#beginScan(scan),
         onScanApplied: () => void this.#checkpoints.completeScan(),
         onCheckpointWanted: () => this.#checkpoints.want(),
@@ -147,6 +151,10 @@ export class Standby {
       },
       { clock: this.#clock, logger: this.#logger },
     );
+  }
+
+  get #isEmpty(): boolean {
+    return this.#options.directories.every(({ fd }) => isEmptyDirectory(fd));
   }
 
   #makeGate({
@@ -161,7 +169,10 @@ export class Standby {
       {
         publish: (sequence) => applier.control.publishTail(sequence),
         onHalt: (halt) => this.#halt(halt),
-        onAlarm: (what, since) => this.#tell(alarmEvent(group, what, since)),
+        onAlarm: (what, since) => {
+          const isKept = this.#parts.undo.isKept;
+          this.#tell(alarmEvent(group, { what, since, isKept }));
+        },
         isShortOfRoom: () => journal.bytes > journalBytesMax / 2,
       },
       this.#clock,
@@ -216,6 +227,7 @@ export class Standby {
     if (rewound) {
       receiver.hold(`the copy of ${this.#options.group} was taken back by an operator`);
     }
+    this.#salvage.resume();
     if (!this.#past.resume() && copy === 'complete') {
       this.#course.start(checkpoint.sequence, 'complete');
     }
@@ -296,6 +308,7 @@ export class Standby {
     // disk without the journal: a redo after a power cut would overwrite what was served meanwhile.
     if (isDrained) await Promise.all([this.#course.stop(), checkpointer.sync()]);
     else await this.#course.stopAndSync();
+    await this.#salvage.keep();
     const sequence = this.#course.applied;
     lap('synced');
     const { streamId, epoch, sequence: received } = journal.position;
@@ -322,7 +335,12 @@ export class Standby {
     await this.#course.stop();
     await this.#past.returnToStaged();
     lap('returned');
-    const { streamId, sequence } = this.#parts.state.data.checkpoint;
+    const { state } = this.#parts;
+    if (state.data.copy !== 'complete') {
+      const why = 'the state before the scan cannot be reached any more';
+      throw new UnderstudyError('COPY_UNUSABLE', `the copy of ${this.#options.group}: ${why}`);
+    }
+    const { streamId, sequence } = state.data.checkpoint;
     for (const { fd } of this.#options.directories) releaseCopy(fd);
     await closed;
     await this.#end();
@@ -344,6 +362,7 @@ export class Standby {
   async stop(): Promise<void> {
     const { receiver } = this.#parts;
     receiver.stop();
+    this.#salvage.abort();
     await this.#server.close();
     await receiver.settle();
     await this.#past.settled().catch(() => undefined);
@@ -363,7 +382,8 @@ export class Standby {
    * Another stream begins with a scan. What was received of the one before is applied first, so
    * that no record is dropped that somebody could still have wanted from this copy.
    */
-  async #beginScan({ position, trustedSinceMs }: ScanStart): Promise<void> {
+  async #beginScan(scan: ScanStart): Promise<void> {
+    const { position, trustedSinceMs } = scan;
     const { state, gate, checkpointer, journal, receiver, applier } = this.#parts;
     await this.#course.untilUnpaused();
     const from = state.data.copy;
@@ -373,10 +393,12 @@ export class Standby {
     // The scan compares with what is in memory now: after a power cut it must be on the disk too.
     await checkpointer.sync();
     if (isDrained) state.update({ checkpoint: journal.position });
-    const staged = isDrained ? this.#past.stage(position.sequence) : null;
+    const { sequence } = position;
+    const staged = isDrained ? this.#past.stage(sequence) : this.#past.stageAgain(sequence);
+    const salvage = this.#salvage.begin(scan, from === 'empty' && !this.#isEmpty);
     const firstSegment = await journal.reset(position);
     const change = { copy: 'syncing', checkpoint: position, firstSegment, closed: null } as const;
-    state.update({ ...change, staged });
+    state.update({ ...change, staged, salvage });
     const reason = 'the primary scans';
     this.#logger.info({ from, to: 'syncing', staged: staged?.sequence ?? null, reason }, 'copy');
     this.#scanFrom = receiver.receivedBytes;
@@ -384,7 +406,8 @@ export class Standby {
     this.#blocked = null;
     // What a marker says about the stream before means nothing in the new one.
     for (const { fd } of this.#options.directories) removeMarker(fd);
-    this.#course.start(position.sequence, staged === null ? 'scanning' : 'staged');
+    if (salvage !== null) this.#course.start(sequence, 'salvage', salvage.ownSinceMs ?? undefined);
+    else this.#course.start(sequence, staged === null ? 'scanning' : 'staged');
     applier.control.trustedSinceMs = trustedSinceMs;
   }
 
@@ -396,6 +419,11 @@ export class Standby {
       this.#logger.error({ message: messageOf(error) }, 'marks cannot be forgotten');
     }
     void this.#checkpoints.look();
+  }
+
+  #onUndo(news: UndoNews): void {
+    if (news.kind === 'staging-lost' && this.#salvage.isPending) this.#salvage.lost(news.why);
+    else this.#past.onNews(news);
   }
 
   #onVerify(notices: readonly VerifyNotice[]): void {
@@ -430,6 +458,7 @@ function openState(options: StandbyOptions): StandbyState {
     halt: null,
     rewound: false,
     staged: null,
+    salvage: null,
   });
   if (epoch > state.data.epoch) state.update({ epoch });
   return state;

@@ -4,13 +4,16 @@
 import { statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { present } from '../core/assert.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { undoFlag } from '../journal/undo-format.ts';
 import { UndoLog } from '../journal/undo-log.ts';
 import { readUndoNote, writeUndoNote } from '../journal/undo-note.ts';
 import { readUndoSegments, type UndoMoment } from '../journal/undo-reader.ts';
 import { MiB } from '../core/units.ts';
 import type { RewindTask, RewindWorkerData, RewindWorkerMessage } from './applier/rewind-worker.ts';
 import type { UndoSettings } from './applier/undo-keeper.ts';
+import type { SalvageSummary } from './salvage/salvage-report.ts';
 
 /** How much is kept: so many hours, and no more than a share of the disk. 0 hours: nothing. */
 export interface UndoLimits {
@@ -32,6 +35,9 @@ export interface UndoHostOptions {
   readonly directories: readonly { readonly dir: string; readonly fd: number }[];
 }
 
+type SalvageTask = Extract<RewindTask, { kind: 'salvage' }>;
+type RewindDone = Extract<RewindWorkerMessage, { type: 'done' }>;
+
 /** A staged scan is not begun with less of the disk free. */
 const STAGING_FREE = 0.1;
 const SEGMENT_BYTES = 8 * MiB;
@@ -40,6 +46,7 @@ export class UndoHost {
   readonly directory: string;
   readonly #options: UndoHostOptions;
   #cloner: Worker | undefined;
+  #salvager: Worker | undefined;
 
   constructor(options: UndoHostOptions) {
     this.#options = options;
@@ -50,20 +57,25 @@ export class UndoHost {
     return this.#options.limits.hours > 0;
   }
 
-  /** What the applier's thread is told. */
-  settings(begin: UndoSettings['begin'], marks: readonly number[]): UndoSettings {
+  /** What the applier's thread is told; `ownSinceMs`: see {@link UndoSettings}. */
+  settings(
+    begin: UndoSettings['begin'],
+    marks: readonly number[],
+    ownSinceMs = Number.NaN,
+  ): UndoSettings {
     const { groupId, limits } = this.#options;
-    return { directory: this.directory, groupId, ...limits, begin, marks };
+    return { directory: this.directory, groupId, ...limits, begin, marks, ownSinceMs };
   }
 
   /**
-   * Sees to it that the state at hand can be reached again as `sequence`, behind which a scan begins.
-   * Returns why not, undefined when it can.
+   * Sees to it that the log begins with the state at hand, as `sequence`, behind which a scan begins.
+   * `goesOn`: another scan was cut short, and the log goes back to the state before that one.
+   * Returns why it cannot, undefined when it can.
    */
-  prepareStaging(sequence: number): string | undefined {
+  prepareScan(sequence: number, { goesOn }: { goesOn: boolean }): string | undefined {
     const { directories, stateDirectory, groupId } = this.#options;
     const paths = [...directories.map(({ fd }) => `/proc/self/fd/${fd}`), stateDirectory];
-    for (const path of paths) {
+    for (const path of goesOn ? [] : paths) {
       const { bavail, blocks } = statfsSync(path);
       if (blocks > 0 && bavail / blocks < STAGING_FREE) {
         return `less than ${STAGING_FREE * 100} % of a disk are free`;
@@ -72,7 +84,7 @@ export class UndoHost {
     try {
       const log = new UndoLog({ directory: this.directory, groupId, segmentBytes: SEGMENT_BYTES });
       try {
-        beginBehind(log, sequence);
+        beginBehind(log, sequence, goesOn);
       } finally {
         log.close();
       }
@@ -97,7 +109,7 @@ export class UndoHost {
 
   /** The latest state not after a record or a time (microseconds); undefined: none is kept. */
   async find(by: 'sequence' | 'capturedAt', value: number): Promise<UndoMoment | undefined> {
-    return (await this.#run({ kind: 'find', by, value })) ?? undefined;
+    return (await this.#run({ kind: 'find', by, value })).found ?? undefined;
   }
 
   /** The state that a rollback was on its way to when its process ended; undefined: none was. */
@@ -133,6 +145,15 @@ export class UndoHost {
     writeUndoNote(this.directory, { mounts: '', goingBackTo: null });
   }
 
+  /** Forgets everything. Throws what the file system says. */
+  clear(): void {
+    const { groupId } = this.#options;
+    const log = new UndoLog({ directory: this.directory, groupId, segmentBytes: SEGMENT_BYTES });
+    log.clear();
+    log.close();
+    writeUndoNote(this.directory, { mounts: '', goingBackTo: null });
+  }
+
   /**
    * Clones the copy into `clones`, one empty directory for each protected one, as of `target`. Nothing
    * may write the copy meanwhile. Errors: as {@link goBack}, CLONE_FAILED.
@@ -141,12 +162,23 @@ export class UndoHost {
     await this.#run({ kind: 'clone', target, clones });
   }
 
+  /** Writes aside what a scan has replaced; the copy is only read. Errors: as {@link writeSalvage}. */
+  async salvage(options: SalvageTask['options']): Promise<SalvageSummary> {
+    const { salvaged } = await this.#run({ kind: 'salvage', options });
+    return present(salvaged, 'what a salvage has found');
+  }
+
+  /** Ends a salvage that is being written: its call rejects. */
+  abortSalvage(): void {
+    void this.#salvager?.terminate();
+  }
+
   /** Ends a clone that is being made, which only reads the copy. */
   abortClone(): void {
     void this.#cloner?.terminate();
   }
 
-  async #run(task: RewindTask): Promise<UndoMoment | null> {
+  async #run(task: RewindTask): Promise<RewindDone> {
     const { groupId, directories } = this.#options;
     const workerData: RewindWorkerData = {
       logDirectory: this.directory,
@@ -157,27 +189,30 @@ export class UndoHost {
     const url = new URL('applier/rewind-worker.ts', import.meta.url);
     const worker = new Worker(url, { workerData, name: 'rewind' });
     if (task.kind === 'clone') this.#cloner = worker;
+    if (task.kind === 'salvage') this.#salvager = worker;
     const message = await new Promise<RewindWorkerMessage>((resolve, reject) => {
       worker.once('message', resolve);
       worker.once('error', reject);
       worker.once('exit', (code) => reject(new Error(`the rewinding thread ended (${code})`)));
     });
     if (message.type === 'failed') throw UnderstudyError.from(message.error);
-    return message.found;
+    return message;
   }
 }
 
 /** The last state of the log is the one at hand; it gets the number `sequence`. */
-function beginBehind(log: UndoLog, sequence: number): void {
+function beginBehind(log: UndoLog, sequence: number, goesOn: boolean): void {
   const newest = log.segments.at(-1);
   if (newest?.last === sequence) return;
   if (newest === undefined || newest.last > sequence) {
+    if (goesOn) throw new Error('it does not reach this scan');
     log.reset(sequence, 0);
     return;
   }
   // The scan may be of another stream, whose numbers begin elsewhere: nothing has changed in between.
   const { last, lastAt } = newest;
-  const bridge = { flags: 0, first: last + 1, last: sequence, capturedAt: lastAt, epoch: 0 };
+  const flags = goesOn ? undoFlag.scanning : 0;
+  const bridge = { flags, first: last + 1, last: sequence, capturedAt: lastAt, epoch: 0 };
   const failed = log.commit(bridge);
   if (failed < 0) throw new Error(`errno ${-failed}`);
 }

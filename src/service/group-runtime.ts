@@ -9,7 +9,7 @@
 //            otherwise ─▶ start
 //
 // Everything that changes the role or the process runs in `exclusive`, one at a time.
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -21,6 +21,7 @@ import { killAgents } from './agent-killer.ts';
 import { AgentSupervision } from './agent-supervision.ts';
 import { type ControlEvent, makeEvent } from './control-channel.ts';
 import { makePrivateDirectory, readJsonFile, writeJsonDurably } from './durable-file.ts';
+import { SalvageStore } from '../mirror/salvage/salvage-store.ts';
 import type { MachineView } from '../cluster/thread/machine-view.ts';
 import type { GroupNotice } from './data-notices.ts';
 import type { GroupDefinition } from './group-definition.ts';
@@ -265,9 +266,24 @@ export class GroupRuntime {
     this.process.release();
   }
 
-  /** Removes every trace of the group from this node but the data. Its process must have ended. */
+  /** What is kept aside of this node's own. */
+  get salvages(): SalvageStore {
+    return new SalvageStore(this.#files.salvage, this.name);
+  }
+
+  /**
+   * Removes every trace of the group from this node but the data, and what is kept aside of it. Its process
+   * must have ended.
+   */
   removeFiles(): void {
-    rmSync(this.#files.directory, { recursive: true, force: true });
+    const { directory, salvage } = this.#files;
+    if (this.salvages.names.length === 0) rmSync(directory, { recursive: true, force: true });
+    else {
+      for (const name of readdirSync(directory)) {
+        const path = join(directory, name);
+        if (path !== salvage) rmSync(path, { recursive: true, force: true });
+      }
+    }
     rmSync(this.#files.lock, { force: true });
     rmSync(this.#files.controlSocket, { force: true });
     rmSync(join(this.#context.paths.agentsRun, this.name), { recursive: true, force: true });
@@ -286,6 +302,7 @@ export class GroupRuntime {
       position: this.#state.position,
       status: status === null ? null : { ...status },
       bandwidth: this.definition.replication.bandwidth,
+      salvages: this.salvages.names,
       trouble: this.#troubles.size === 0 ? null : [...this.#troubles.values()].join('; '),
       agents: this.agents.view,
       failover: this.#owner?.view == null ? null : { ...this.#owner.view },

@@ -140,6 +140,8 @@ export const groupProcessSpecSchema = z
     safety: specSafetySchema.default(SAFETY_DEFAULT),
     /** Shared cells with the lease (see cluster/thread); null: this node may always write. */
     leaseFile: absolutePathSchema.nullable().default(null),
+    /** Standby only: where data is kept that only this node has; null: it has none. */
+    salvageDirectory: absolutePathSchema.nullable().default(null),
     /** What is known of the directories (safety-identity.ts); null: they are taken as they are. */
     safetyFile: absolutePathSchema.nullable().default(null),
     /**

@@ -79,6 +79,8 @@ export const groupViewSchema = z.object({
   agents: z.array(agentViewSchema).max(64).default([]),
   /** The bandwidth limit that this node knows: the newer one holds. */
   bandwidth: bandwidthSchema.nullable().default(null),
+  /** What is kept aside on this node, the newest first (mirror/salvage/). */
+  salvages: z.array(z.string().max(64)).max(1000).default([]),
 });
 export type GroupView = z.infer<typeof groupViewSchema>;
 

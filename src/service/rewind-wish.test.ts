@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { alarmEvent } from '../mirror/standby-events.ts';
 import { parseRewindWish } from './rewind-wish.ts';
 
 const NOW = new Date('2026-03-01T12:00:00Z');
@@ -23,6 +24,20 @@ describe('a moment to go back to', () => {
       30,
       NOW.getDate(),
     ]);
+  });
+
+  it('is named by an alarm, as a command: the last millisecond before it began', () => {
+    const alarm = { what: '25 files', since: '2026-03-01T11:00:00.000Z' };
+    const [, , message, details] = alarmEvent('shop', { ...alarm, isKept: true });
+    const named = [...message.matchAll(/"understudy rewind (\w+) shop --at (\S+) [^"]+"/g)];
+    expect(named.map(([, command]) => command)).toEqual(['browse', 'restore']);
+    for (const [, , at = ''] of named) {
+      const atMs = NOW.getTime() - 3_600_001;
+      expect(parseRewindWish(at, NOW)).toEqual({ kind: 'time', atMs });
+      expect(details).toEqual({ since: alarm.since, rewindTo: at });
+    }
+    const [, , without] = alarmEvent('shop', { ...alarm, isKept: false });
+    expect(without).not.toContain('rewind');
   });
 
   it.each([

@@ -20,6 +20,7 @@ function peer(role: GroupView['role'], epoch: number, groupId = GROUP): GroupVie
     failover: null,
     agents: [],
     bandwidth: null,
+    salvages: [],
   };
 }
 

@@ -82,6 +82,8 @@ export interface GroupPaths {
   readonly memo: string;
   /** What is known of the data, whatever the role. */
   readonly marks: string;
+  /** What only this node had, kept aside (mirror/salvage/). */
+  readonly salvage: string;
   /** Lease cells. */
   readonly lease: string;
   /** What is known of the protected directories. */
@@ -102,6 +104,7 @@ export function groupPaths(paths: ServicePaths, group: string): GroupPaths {
     log: join(paths.logs, `${group}.log`),
     memo: join(directory, 'failover.json'),
     marks: join(directory, 'marks.json'),
+    salvage: join(directory, 'salvage'),
     lease: join(paths.run, `${group}.lease`),
     safety: join(directory, 'directories.json'),
     process: (generation) => join(directory, `process-${generation}`),

@@ -8,6 +8,7 @@ import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { type CoveredDirectory, coverDirectories, uncoverDirectories } from '../mirror/cover.ts';
 import { SpaceGuard, spaceText } from '../mirror/disk-space.ts';
 import { Standby } from '../mirror/standby.ts';
+import type { StandbyOptions } from '../mirror/standby-options.ts';
 import { keepMemorySmall } from '../linux/idle-memory.ts';
 import { ControlServer, makeEvent } from './control-channel.ts';
 import { tellData } from './data-notices.ts';
@@ -53,6 +54,7 @@ function makeStandby(directories: readonly CoveredDirectory[]): Standby {
     guard: spec.safety.guard,
     holds: spec.holds ?? null,
     undo: replication.undo,
+    ...salvagePlace(),
   };
   return new Standby(
     options,
@@ -67,6 +69,12 @@ function makeStandby(directories: readonly CoveredDirectory[]): Standby {
     },
     { clock: systemClock, logger },
   );
+}
+
+function salvagePlace(): Pick<StandbyOptions, 'salvage'> {
+  const { salvageDirectory: directory, directories } = spec;
+  const patterns = directories.map(({ include, exclude }) => ({ include, exclude }));
+  return directory === null ? {} : { salvage: { directory, patterns } };
 }
 
 /** The journal lies there: when the disk is full, nothing more can be taken. */

@@ -56,6 +56,8 @@ export interface GroupStatus {
   /** What the primary sends, bytes per second on the wire. */
   readonly wireBytesPerSecond: number | null;
   readonly directories: readonly string[];
+  /** What is kept aside on the nodes, the newest first. */
+  readonly salvages: readonly { readonly node: string; readonly name: string }[];
   readonly troubles: readonly string[];
   readonly local: GroupView;
   readonly remote: GroupView | null;
@@ -121,6 +123,10 @@ function groupStatus(
       (primary?.['rates'] as ProcessStatus | undefined)?.['wireBytesPerSecond'],
     ),
     directories: definition.directories.map(({ dir }) => dir),
+    salvages: [
+      ...local.salvages.map((name) => ({ node: names.local, name })),
+      ...(remote?.salvages ?? []).map((name) => ({ node: names.remote ?? '?', name })),
+    ],
     troubles: [
       ...(local.trouble === null ? [] : [`${names.local}: ${local.trouble}`]),
       ...(peerTrouble === null ? [] : [`${names.remote ?? '?'}: ${peerTrouble}`]),

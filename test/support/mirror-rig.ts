@@ -140,6 +140,7 @@ export class StandbyRig {
       halt: null,
       rewound: false,
       staged: null,
+      salvage: null,
     });
     this.marks = Marks.open(join(directory, 'marks.json'), GROUP_ID, Date.now());
     const { checkpoint, firstSegment } = this.state.data;

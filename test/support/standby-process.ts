@@ -20,6 +20,9 @@ export interface StandbyProcessOptions {
   readonly standby: LinkIdentity;
   readonly holds: { readonly streamId: string; readonly sequence: number } | null;
   readonly safety?: GroupProcessSpec['safety'];
+  /** What is in the directory is this node's own, and kept aside when a scan replaces it. */
+  readonly hasOwnData?: boolean;
+  readonly undoHours?: number;
   /** Program and arguments before node's, such as `nsenter …`. */
   readonly wrapper?: readonly string[];
 }
@@ -113,6 +116,7 @@ export class StandbyProcess {
       controlSocket: this.socket,
       leaseFile: null,
       safetyFile: null,
+      salvageDirectory: this.#options.hasOwnData === true ? join(top, 'salvage') : null,
       safety: this.#options.safety ?? SAFETY_DEFAULT,
       firstCommitRequest: null,
       stateDirectory: join(top, 'state'),
@@ -127,7 +131,7 @@ export class StandbyProcess {
         ringBytes: 4 * 1024 * 1024,
         backlogBytesMax: 64 * 1024 * 1024,
         journalBytesMax: 256 * 1024 * 1024,
-        undo: { hours: 24, diskPercent: 10 },
+        undo: { hours: this.#options.undoHours ?? 24, diskPercent: 10 },
         bandwidth: UNLIMITED,
         compression: 'auto',
       },

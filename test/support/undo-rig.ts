@@ -29,6 +29,8 @@ export class UndoRig extends ApplierRig {
   /** States that have to be told one by one. */
   readonly marks: number[] = [];
   keeper: UndoKeeper;
+  /** What is different for the keeper of the next {@link restart}. */
+  afterRestart: Partial<UndoSettings> = {};
   #settings: UndoSettings;
   #open = true;
 
@@ -42,6 +44,7 @@ export class UndoRig extends ApplierRig {
       diskPercent: 10,
       begin: 'complete',
       marks: [],
+      ownSinceMs: Number.NaN,
       ...options,
     };
     this.keeper = this.startKeeper(0);
@@ -118,7 +121,7 @@ export class UndoRig extends ApplierRig {
   }
 
   protected override beforeRedo(checkpoint: number): void {
-    this.startKeeper(checkpoint, { marks: this.marks });
+    this.startKeeper(checkpoint, { marks: this.marks, ...this.afterRestart });
   }
 
   closeKeeper(): void {

@@ -18,6 +18,7 @@ function view(role: 'primary' | 'standby', change = {}): GroupStatus['local'] {
     trouble: null,
     failover: null,
     bandwidth: null,
+    salvages: [],
     agents: [],
     ...change,
   };
@@ -46,6 +47,7 @@ function group(change: Partial<GroupStatus> = {}): GroupStatus {
     compressionRatio: null,
     wireBytesPerSecond: 0,
     directories: ['/srv/shop'],
+    salvages: [],
     troubles: [],
     local: view('primary'),
     remote: view('standby'),

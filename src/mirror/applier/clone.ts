@@ -8,7 +8,7 @@ import { MiB } from '../../core/units.ts';
 import { UnderstudyError } from '../../core/errors.ts';
 import { AT, errno, errnoName, O, S, SEEK } from '../../linux/constants.ts';
 import { openDirectory, readDirectory, readXattrs } from '../../linux/dirents.ts';
-import { cstring, sys } from '../../linux/libc.ts';
+import { addressOf, cstring, sys } from '../../linux/libc.ts';
 import { makedev, Stat } from '../../linux/stat.ts';
 import { applyXattrs, changeMode } from './attributes.ts';
 import { openHandleBeneath, procPath } from './beneath.ts';
@@ -64,6 +64,11 @@ export function cloneCopies(options: CloneOptions): void {
   }
 }
 
+/** Copies what is in the directory `from` into the empty directory `to`. Errors: CLONE_FAILED. */
+export function cloneTree(from: number, to: number): void {
+  new Cloner(Number.POSITIVE_INFINITY).clone(from, to);
+}
+
 /** Where blocks cannot be shared, everything is copied: there has to be room, and some for the group. */
 function checkRoom({ directories, clones }: CloneOptions): void {
   const [first = '/'] = clones;
@@ -107,6 +112,15 @@ function failed(what: string, negative: number): UnderstudyError {
     `cannot ${what} (${errnoName(negative)}): choose a directory with room for a copy, best on the ` +
       'file system of the copy itself; nothing of the group has changed',
   );
+}
+
+const piece = Buffer.from(new ArrayBuffer(MiB));
+const pieceAddress = addressOf(piece);
+
+/** Through memory. Returns how many bytes, or a negative errno. */
+function copyPiece(from: number, to: number, at: number, length: number): number {
+  const read = sys.pread(from, pieceAddress, Math.min(piece.length, length), at);
+  return read <= 0 ? read : sys.pwrite(to, pieceAddress, read, at);
 }
 
 class Cloner {
@@ -230,7 +244,9 @@ class Cloner {
       while (at < end) {
         offsets.writeBigInt64LE(BigInt(at), 0);
         offsets.writeBigInt64LE(BigInt(at), 8);
-        const copied = sys.copyFileRange(from, offsets, to, offsets.subarray(8), end - at, 0);
+        let copied = sys.copyFileRange(from, offsets, to, offsets.subarray(8), end - at, 0);
+        // File systems of different kinds.
+        if (copied === -errno.EXDEV) copied = copyPiece(from, to, at, end - at);
         this.#must(copied === 0 ? -errno.EIO : copied, `copy ${path}`);
         at += copied;
       }

@@ -37,10 +37,19 @@ interface Saved {
   readonly isRegular: boolean;
   readonly isDirectory: boolean;
   readonly nlink: number;
+  /** Its contents are not wanted. */
+  readonly isForeign: boolean;
+  /** Its attributes are in the log. */
+  isSaved: boolean;
   hasXattrs: boolean;
   /** Ranges that are saved: from, to, from, to … ascending, apart. */
   readonly ranges: number[];
 }
+
+/** Beyond that more is saved than is needed. */
+const FOREIGN_MAX = 1_000_000;
+/** Told as their ctime, which is another as soon as they are changed: older than what is wanted. */
+const FOREIGN_MS = 1;
 
 const block = Buffer.from(new ArrayBuffer(ATTR_BYTES));
 const blockView = new DataView(block.buffer);
@@ -73,11 +82,16 @@ export class PreImages {
   readonly #names = new Set<string>();
   /** The record at hand belongs to a scan, or came while one runs. */
   #isScan = false;
+  readonly #ownSinceMs: number;
+  /** Objects that were older than that when they were met first. */
+  readonly #foreign = new Set<number>();
 
-  constructor(log: UndoLog, volume: Volume, scan: ScanState) {
+  /** `ownSinceMs`: contents of objects with an older ctime are not saved; NaN: all are. */
+  constructor(log: UndoLog, volume: Volume, scan: ScanState, ownSinceMs = Number.NaN) {
     this.#log = log;
     this.#volume = volume;
     this.#scan = scan;
+    this.#ownSinceMs = ownSinceMs;
   }
 
   /** A new run begins. */
@@ -227,34 +241,51 @@ export class PreImages {
     return 0;
   }
 
-  /** The object that a record is about, its attributes saved; null: it was not there before the run. */
-  #object(path: string): Saved | null | number {
+  /**
+   * The object that a record is about, its attributes saved; null: it was not there before the run.
+   * `mayStay`: it is not going to be changed when it is as old as both nodes know.
+   */
+  #object(path: string, mayStay = false): Saved | null | number {
     const known = this.#byPath.get(path);
-    if (known !== undefined) return known;
+    if (known === null || known?.isSaved === true) return known;
+    if (known !== undefined && mayStay) return known;
     const origin = this.#overlay.origin(path);
-    const found = origin === undefined ? null : this.#disk(origin);
+    const found = origin === undefined ? null : this.#disk(origin, mayStay);
     if (typeof found === 'number') return found;
     this.#byPath.set(path, found);
     return found;
   }
 
   /** The object at a path before the run, its attributes saved; a negative errno. */
-  #disk(origin: string): Saved | number {
+  #disk(origin: string, mayStay = false): Saved | number {
     const { stat } = this.#volume;
     let saved: Saved | undefined;
     const result = this.#volume.withObject(origin, () => {
-      saved = this.#byIno.get(stat.ino);
-      if (saved !== undefined) return 0;
-      const { ino, size, nlink } = stat;
-      const isRegular = (stat.mode & S.IFMT) === S.IFREG;
-      const isDirectory = (stat.mode & S.IFMT) === S.IFDIR;
-      const kind = { isRegular, isDirectory };
-      saved = { ino, origin, size, ...kind, nlink, hasXattrs: false, ranges: [] };
-      this.#byIno.set(ino, saved);
-      this.#log.putObject(this.#volume.index, ino, attributesOf(stat));
+      saved = this.#byIno.get(stat.ino) ?? this.#meet(stat, origin);
+      if (saved.isSaved || (saved.isForeign && mayStay)) return 0;
+      saved.isSaved = true;
+      const changedMs = saved.isForeign ? FOREIGN_MS : stat.ctimeMs;
+      this.#log.putObject(this.#volume.index, saved.ino, attributesOf(stat), changedMs);
       return 0;
     });
     return result < 0 || saved === undefined ? result : saved;
+  }
+
+  #meet(stat: Stat, origin: string): Saved {
+    const { ino, size, nlink } = stat;
+    const isRegular = (stat.mode & S.IFMT) === S.IFREG;
+    const isDirectory = (stat.mode & S.IFMT) === S.IFDIR;
+    const kind = { isRegular, isDirectory, isForeign: this.#isForeign(stat), isSaved: false };
+    const saved = { ino, origin, size, ...kind, nlink, hasXattrs: false, ranges: [] };
+    this.#byIno.set(ino, saved);
+    return saved;
+  }
+
+  #isForeign({ ino, ctimeMs }: Stat): boolean {
+    if (this.#foreign.has(ino)) return true;
+    if (!(ctimeMs < this.#ownSinceMs) || this.#foreign.size >= FOREIGN_MAX) return false;
+    this.#foreign.add(ino);
+    return true;
   }
 
   /** Attributes of the object, extended ones too when asked for. */
@@ -277,7 +308,7 @@ export class PreImages {
 
   /** With `scanned` only where they are not what that record says. */
   #saveXattrs(saved: Saved, scanned?: RecordView): number {
-    if (saved.hasXattrs) return 0;
+    if (saved.hasXattrs || saved.isForeign) return 0;
     return this.#volume.withObject(saved.origin, (fd) => {
       const path = procPath(fd);
       const xattrs = readXattrs(path.toString('latin1', 0, path.length - 1), true);
@@ -310,7 +341,7 @@ export class PreImages {
 
   /** The parts of `from … to` that are not saved yet. */
   #saveContents(saved: Saved, from: number, to: number): number {
-    if (from >= to || isCovered(saved.ranges, from, to)) return 0;
+    if (saved.isForeign || from >= to || isCovered(saved.ranges, from, to)) return 0;
     const file = this.#volume.file(saved.origin);
     if (typeof file === 'number') return file;
     for (const [gapFrom, gapTo] of cover(saved.ranges, from, to)) {
@@ -364,7 +395,7 @@ export class PreImages {
       const result = this.#saveName(path);
       if (result < 0) return result;
     }
-    const saved = this.#object(path);
+    const saved = this.#object(path, record.isUnchanged);
     if (typeof saved === 'number') {
       if (!isMissing(saved)) return saved;
       this.#byPath.clear();

@@ -6,6 +6,8 @@ import { messageOf, type SerializedError, UnderstudyError } from '../../core/err
 import { lastMoment, readUndoSegments, type UndoMoment } from '../../journal/undo-reader.ts';
 import { errnoName } from '../../linux/constants.ts';
 import { sys } from '../../linux/libc.ts';
+import { type SalvageOptions, writeSalvage } from '../salvage/salvage-writer.ts';
+import type { SalvageSummary } from '../salvage/salvage-report.ts';
 import { cloneCopies } from './clone.ts';
 import { removeMarker } from './marker.ts';
 import { rollBack } from './rollback.ts';
@@ -15,6 +17,11 @@ export type RewindTask =
   | { readonly kind: 'back'; readonly target: number }
   /** Directories that get clones, one for each protected one. */
   | { readonly kind: 'clone'; readonly target: number; readonly clones: readonly string[] }
+  /** What a scan has replaced is written aside. */
+  | {
+      readonly kind: 'salvage';
+      readonly options: Omit<SalvageOptions, 'logDirectory' | 'groupId'>;
+    }
   /** The latest state not after a record, or a time in microseconds. */
   | { readonly kind: 'find'; readonly by: 'sequence' | 'capturedAt'; readonly value: number };
 
@@ -27,12 +34,20 @@ export interface RewindWorkerData {
 }
 
 export type RewindWorkerMessage =
-  | { readonly type: 'done'; readonly found: UndoMoment | null }
+  | {
+      readonly type: 'done';
+      readonly found: UndoMoment | null;
+      readonly salvaged: SalvageSummary | null;
+    }
   | { readonly type: 'failed'; readonly error: SerializedError };
 
 function run({ task, ...options }: RewindWorkerData): RewindWorkerMessage {
   try {
-    return { type: 'done', found: perform(task, options) ?? null };
+    if (task.kind === 'salvage') {
+      const { entries: _, ...salvaged } = writeSalvage({ ...options, ...task.options });
+      return { type: 'done', found: null, salvaged };
+    }
+    return { type: 'done', found: perform(task, options) ?? null, salvaged: null };
   } catch (error) {
     if (error instanceof UnderstudyError) return { type: 'failed', error: error.serialize() };
     return { type: 'failed', error: { code: 'ROLLBACK_FAILED', message: messageOf(error) } };
@@ -40,7 +55,7 @@ function run({ task, ...options }: RewindWorkerData): RewindWorkerMessage {
 }
 
 function perform(
-  task: RewindTask,
+  task: Exclude<RewindTask, { kind: 'salvage' }>,
   options: Omit<RewindWorkerData, 'task'>,
 ): UndoMoment | undefined {
   if (task.kind === 'find') {

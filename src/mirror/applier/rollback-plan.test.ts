@@ -17,7 +17,7 @@ beforeEach(() => {
   const log = new UndoLog({ directory, groupId: GROUP, segmentBytes: 4096 });
   log.reset(10, 10_000);
   for (let last = 12; last <= 40; last += 2) {
-    log.putObject(0, 5, Buffer.alloc(48, last));
+    log.putObject(0, 5, Buffer.alloc(48, last), last);
     log.putXattrs(0, 5, Buffer.alloc(700, last));
     log.putName(1, 6, 'name', last);
     const own = { first: last - 1, last, capturedAt: last * 1000 };
@@ -48,6 +48,7 @@ describe('the plan of going back', () => {
   it('has the oldest of what is known behind a state', () => {
     const [first, second] = plan(20);
     expect(first?.objects.get(5)?.attributes).toEqual(Buffer.alloc(48, 22));
+    expect(first?.objects.get(5)?.changedMs).toBe(22);
     expect(first?.objects.get(5)?.xattrs).toEqual(Buffer.alloc(700, 22));
     expect([...(second?.names.values() ?? [])]).toEqual([{ parent: 6, name: 'name', ino: 22 }]);
     expect(plan(40)[0]?.objects.size).toBe(0);

@@ -22,6 +22,8 @@ export interface WantedName {
 export interface WantedObject {
   /** Attribute block. */
   readonly attributes: Buffer;
+  /** Its ctime in ms; 0: not known. */
+  readonly changedMs: number;
   /** Encoded extended attributes; undefined: they have not changed. */
   xattrs: Buffer | undefined;
 }
@@ -30,11 +32,14 @@ export interface WantedObject {
 export interface RollbackPlan {
   readonly names: ReadonlyMap<string, WantedName>;
   readonly objects: ReadonlyMap<number, WantedObject>;
+  /** Inodes of files whose contents have changed. */
+  readonly contents: ReadonlySet<number>;
 }
 
 class PlanBuilder implements RollbackPlan {
   readonly names = new Map<string, WantedName>();
   readonly objects = new Map<number, WantedObject>();
+  readonly contents = new Set<number>();
   /** Batch from which the extended attributes of an object come: they may be several entries. */
   readonly #xattrsFrom = new Map<number, number>();
 
@@ -47,9 +52,11 @@ class PlanBuilder implements RollbackPlan {
     }
     if (kind === undoKind.object) {
       if (this.objects.has(ino)) return;
-      this.objects.set(ino, { attributes: Buffer.from(data), xattrs: undefined });
+      const attributes = Buffer.from(data);
+      this.objects.set(ino, { attributes, changedMs: offset, xattrs: undefined });
       return;
     }
+    if (kind === undoKind.data || kind === undoKind.hole) this.contents.add(ino);
     if (kind !== undoKind.xattrs) return;
     const object = this.objects.get(ino);
     if (object === undefined) return;

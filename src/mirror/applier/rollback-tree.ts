@@ -97,6 +97,11 @@ export class CopyTree {
     return all.find(({ parent }) => this.#isPlace(parent)) ?? all[0];
   }
 
+  /** All names of the object. */
+  locations(ino: number): readonly Location[] {
+    return this.#locations.get(ino) ?? [];
+  }
+
   /** Path from the root; undefined when the object is nowhere. */
   path(ino: number): string | undefined {
     if (ino === ORPHANS) return ORPHAN_DIRECTORY;

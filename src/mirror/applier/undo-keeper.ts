@@ -44,8 +44,11 @@ export interface UndoSettings {
   /**
    * `complete`: the copy is usable at the checkpoint. `staged`: a scan begins behind it, and the state
    * at the checkpoint has to remain within reach. `scanning`: a scan begins that replaces everything.
+   * `salvage`: the same, and what it replaces is kept beyond its end, until another keeper begins.
    */
-  readonly begin: 'complete' | 'staged' | 'scanning';
+  readonly begin: 'complete' | 'staged' | 'scanning' | 'salvage';
+  /** For a `salvage`: contents that are older (ctime, ms) need not be kept; NaN: all are. */
+  readonly ownSinceMs: number;
   /** States that have to be in the log one by one: bookmarks. */
   readonly marks: readonly number[];
 }
@@ -103,7 +106,7 @@ export class UndoKeeper {
     this.#onNews = onNews;
     this.#marks = new Set(settings.marks);
     this.#shelves = new ShelfKeeper(applier.volumes);
-    this.#isStaged = settings.begin === 'staged';
+    this.#isStaged = settings.begin === 'staged' || settings.begin === 'salvage';
     const wanted = settings.hours > 0 ? 'on' : 'off';
     this.#mode = this.#isStaged ? 'on' : wanted;
     if (settings.begin === 'scanning' && this.#mode === 'on') this.#mode = 'waiting';
@@ -153,7 +156,7 @@ export class UndoKeeper {
     const { last } = log;
     const isKept = last !== undefined && last >= checkpoint && (log.start ?? 0) <= checkpoint;
     const hasLost = note === undefined || note.mounts !== mounts || note.goingBackTo !== null;
-    if (this.#isStaged && last !== checkpoint) throw new Error('it does not reach the scan');
+    if (this.#isStaged && !isKept) throw new Error('it does not reach the scan');
     if (!isKept) this.#beginAt(log, checkpoint, 0);
     else if (last > checkpoint && hasLost) this.#goBack(log, checkpoint, mounts);
     if (last !== undefined && !isKept) {
@@ -202,7 +205,7 @@ export class UndoKeeper {
 
   #switchOn(log: UndoLog): void {
     this.#images = this.#applier.contexts.map(({ volume, scan }) => {
-      return new PreImages(log, volume, scan);
+      return new PreImages(log, volume, scan, this.#settings.ownSinceMs);
     });
     this.#shelves.keep((negative) => {
       this.#suspend(`a removed file cannot be kept (${errnoName(negative)})`);
@@ -349,9 +352,10 @@ export class UndoKeeper {
   }
 
   #scanEnded(): void {
+    this.#isScanning = false;
+    if (this.#isStaged && this.#settings.begin === 'salvage') return;
     const wasStaged = this.#isStaged;
     this.#isStaged = false;
-    this.#isScanning = false;
     if (wasStaged && this.#mode === 'on') {
       this.#shelves.count();
       if (this.#settings.hours > 0) return;

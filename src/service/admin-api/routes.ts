@@ -11,6 +11,7 @@ import { nodeRoutes } from './node-routes.ts';
 import { rewindRoutes } from './rewind-routes.ts';
 import { roleRoutes } from './role-routes.ts';
 import type { AnyRoute } from './route.ts';
+import { salvageRoutes } from './salvage-routes.ts';
 import { streamRoutes } from './stream-routes.ts';
 
 /** Every route that the API has; making them starts nothing. */
@@ -21,6 +22,7 @@ export function allRoutes(context: ApiContext): AnyRoute[] {
     ...agentRoutes(context),
     ...roleRoutes(context),
     ...rewindRoutes(context),
+    ...salvageRoutes(context),
     ...eventRoutes(context),
     ...browseRoutes(context),
     ...accessRoutes(context),

@@ -32,7 +32,7 @@ export const operationSchema = z.object({
   kind: z
     .string()
     .describe(
-      'group-create, group-delete, switchover, takeover, yield, accept, verify, rewind-mark, rewind-browse, rewind-restore, join, preview',
+      'group-create, group-delete, switchover, takeover, yield, accept, verify, rewind-mark, rewind-browse, rewind-restore, salvage-export, join, preview',
     ),
   group: z.string().nullable(),
   state: z.enum(['running', 'done', 'failed']),
@@ -101,6 +101,10 @@ export const groupStatusSchema = z.object({
   compressionRatio: z.number().nullable(),
   wireBytesPerSecond: z.number().nullable(),
   directories: z.array(z.string()).readonly(),
+  salvages: z
+    .array(z.object({ node: z.string(), name: z.string() }))
+    .readonly()
+    .describe('What is kept aside on the nodes (docs/salvage.md), the newest first'),
   troubles: z.array(z.string()).readonly(),
   local: groupViewSchema,
   remote: groupViewSchema.nullable(),
