@@ -1,21 +1,28 @@
 // What both nodes ask of a group's agents before it is created: whether they are there, understand their
 // parameters, and find what they need.
 import { AgentPool } from '../agents/agent-pool.ts';
+import type { AgentCatalog } from '../agents/catalog.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import type { AgentDefinition } from './agent-definition.ts';
 import { callContext } from './agent-supervision.ts';
 import type { GroupDefinition } from './group-definition.ts';
 import type { NodeService } from './node-service.ts';
+import type { ServicePaths } from './service-paths.ts';
 
 const VALIDATE_TIMEOUT_MS = 10_000;
 
+/** What of the node is needed to ask its agents. */
+export interface AgentPlaces {
+  readonly catalog: AgentCatalog;
+  readonly paths: Pick<ServicePaths, 'logs' | 'agentsRun'>;
+}
+
 /** A pool for as long as `work` takes. */
 export async function withPool<T>(
-  service: NodeService,
+  { catalog, paths }: AgentPlaces,
   group: string,
   work: (pool: AgentPool) => Promise<T>,
 ): Promise<T> {
-  const { catalog, paths } = service;
   const pool = new AgentPool({
     group,
     catalog,
@@ -39,19 +46,28 @@ export async function checkAgents(
   definition: GroupDefinition,
   role: 'primary' | 'standby',
 ): Promise<void> {
-  if (definition.agents.length === 0) return;
-  const faults = await withPool(service, definition.name, async (pool) => {
-    const each = definition.agents.map(async (agent) =>
-      faultsOf(pool, agent, { definition, role }),
-    );
-    return (await Promise.all(each)).flat();
-  });
+  const faults = await agentFaults(service, definition, role);
   if (faults.length === 0) return;
   throw new UnderstudyError(
     'AGENT_CANNOT_WORK',
     `on node "${service.config.name}": ${faults.join('; ')}`,
     { details: { node: service.config.name, faults } },
   );
+}
+
+/** What keeps the agents of a group from working on this node, one sentence each. */
+export async function agentFaults(
+  places: AgentPlaces,
+  definition: GroupDefinition,
+  role: 'primary' | 'standby',
+): Promise<string[]> {
+  if (definition.agents.length === 0) return [];
+  return withPool(places, definition.name, async (pool) => {
+    const each = definition.agents.map(async (agent) =>
+      faultsOf(pool, agent, { definition, role }),
+    );
+    return (await Promise.all(each)).flat();
+  });
 }
 
 async function faultsOf(

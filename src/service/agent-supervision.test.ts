@@ -247,6 +247,37 @@ test('a failure that will pass is none', async () => {
   expect(reports).toEqual([]);
 });
 
+test('quiesced in the reverse order, for a moment', async () => {
+  mkdirSync(join(top, 'agents'));
+  const said = join(top, 'said');
+  const say = (what: string): string => `appendFileSync('${said}', context.agent + ' ${what}\\n')`;
+  writeFileSync(
+    join(top, 'agents', 'till.ts'),
+    `import { appendFileSync } from 'node:fs';
+import { defineAgent, z } from 'understudy/agent';
+export default defineAgent({
+  name: 'till', title: 'Till', description: 'For a test', parameters: z.looseObject({}),
+  async probe() { return { state: 'ok', sentence: 'open' }; },
+  async quiesce({ stuck }, context) { if (stuck) throw new Error('it is busy'); ${say('quiet')}; },
+  async resume(given, context) { ${say('resumed')}; },
+});
+`,
+  );
+  const one = agent('db', {}, { use: 'till' });
+  const agents = supervise([one, agent('web', {}, { use: 'till', after: ['db'] })]);
+  await agents.each('quiesce');
+  await agents.each('resume');
+  expect(readFileSync(said, 'utf8').trim().split('\n')).toEqual([
+    'web quiet',
+    'db quiet',
+    'db resumed',
+    'web resumed',
+  ]);
+  supervision?.close();
+  const stuck = supervise([agent('db', { stuck: 'yes' }, { use: 'till' })]);
+  await expect(stuck.each('quiesce')).rejects.toThrow(/"db" .* did not quiesce: it is busy/);
+}, 60_000);
+
 test('a log that cannot be written does not keep an application from being stopped', async () => {
   mkdirSync(join(top, 'logs'));
   writeFileSync(join(top, 'logs', 'file'), '');

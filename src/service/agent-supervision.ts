@@ -22,6 +22,7 @@ import type { GroupDefinition } from './group-definition.ts';
 import type { AgentView } from './node-protocol.ts';
 
 const HISTORY_MAX = 500;
+const PROMOTE_CHECK_TIMEOUT_MS = 5000;
 const KILL_TIMEOUT_MS = 10_000;
 /** A host that cannot be kept running is spoken of once in a while. */
 const TROUBLE_INTERVAL_MS = 300_000;
@@ -204,6 +205,19 @@ export class AgentSupervision {
         `agent "${agent.name}" of group "${group}" did not ${operation}: ${outcome.why}`,
       );
     }
+  }
+
+  /** Why this node should not become the primary, as its agents say, one sentence each. */
+  async reasonsAgainst(): Promise<string[]> {
+    const asked = this.#options.definition.agents.map(async (agent) => {
+      const signal = new AbortController().signal;
+      const call = this.#call({ signal, timeoutMs: PROMOTE_CHECK_TIMEOUT_MS });
+      const outcome = await this.#pool.invoke(agent, 'promoteCheck', call);
+      // An agent that cannot tell has no reason.
+      if (outcome.kind !== 'done' || outcome.value === null) return [];
+      return [`agent "${agent.name}": ${String(outcome.value)}`];
+    });
+    return (await Promise.all(asked)).flat();
   }
 
   close(): void {

@@ -5,21 +5,27 @@ import {
   constants,
   existsSync,
   openSync,
+  readdirSync,
   readFileSync,
   statfsSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { release } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { AgentCatalog } from '../agents/catalog.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { formatBytes, GiB } from '../core/units.ts';
 import { tryUrgency } from '../linux/scheduling.ts';
 import { createTimedWrite } from '../linux/timed-write.ts';
+import { agentFaults } from './agent-checks.ts';
 import { checkFileSystem } from './directory-checks.ts';
+import { readJsonFile } from './durable-file.ts';
+import { groupDefinitionSchema } from './group-definition.ts';
+import { groupStateSchema } from './group-state.ts';
 import { readIdentity } from './identity.ts';
 import { readNodeConfig } from './node-config.ts';
 import { isLocked } from './process-lock.ts';
-import type { ServicePaths } from './service-paths.ts';
+import { groupPaths, type ServicePaths } from './service-paths.ts';
 
 export interface Finding {
   readonly check: string;
@@ -51,6 +57,7 @@ export async function runDoctor(paths: ServicePaths): Promise<Finding[]> {
     checkStateDirectory(paths),
     checkNode(paths),
     ...(await checkPorts(paths)),
+    ...(await checkGroupAgents(paths)),
   ];
 }
 
@@ -223,6 +230,30 @@ async function checkPorts(paths: ServicePaths): Promise<Finding[]> {
   if (fault === undefined) return [ok(check, 'free')];
   const remedy = `find who has it with "ss -ltnp", or correct "address" and "port" in ${paths.nodeConfig}`;
   return [bad('error', check, fault, remedy)];
+}
+
+/** Of groups that exist here: a program may have gone since they were created. */
+async function checkGroupAgents(paths: ServicePaths): Promise<Finding[]> {
+  if (!existsSync(paths.groups)) return [];
+  const places = { catalog: new AgentCatalog(paths.agents), paths };
+  const findings = readdirSync(paths.groups).map(async (group): Promise<Finding[]> => {
+    const check = `agents of group "${group}"`;
+    try {
+      const files = groupPaths(paths, group);
+      const definition = readJsonFile(files.definition, groupDefinitionSchema);
+      const state = readJsonFile(files.state, groupStateSchema);
+      if (definition === undefined || state === undefined || definition.agents.length === 0) {
+        return [];
+      }
+      const faults = await agentFaults(places, definition, state.role);
+      if (faults.length === 0) return [ok(check, 'find what they need')];
+      const remedy = 'make it as on the other node: the group could not be served here';
+      return faults.map((fault) => bad('warning', check, fault, remedy));
+    } catch (thrown) {
+      return [bad('error', check, messageOf(thrown), 'see "understudy events"')];
+    }
+  });
+  return (await Promise.all(findings)).flat();
 }
 
 async function tryListen(host: string, port: number): Promise<string | undefined> {

@@ -445,6 +445,59 @@ describe('switchover', () => {
   });
 });
 
+describe("agents of one's own", () => {
+  const flag = (name: string): string => join(nodes.top, name);
+
+  function provide(node: TestNode): void {
+    mkdirSync(node.paths.agents, { recursive: true });
+    writeFileSync(
+      join(node.paths.agents, 'till.ts'),
+      `import { existsSync } from 'node:fs';
+import { defineAgent, z } from 'understudy/agent';
+export default defineAgent({
+  name: 'till', title: 'Till', description: 'For a test',
+  parameters: z.strictObject({ port: z.int() }),
+  async validate({ port }, { role }) {
+    return existsSync('${flag('unfit')}') && role === 'standby' ? ['port ' + port + ' is taken'] : [];
+  },
+  async probe() { return { state: 'ok', sentence: 'open' }; },
+  async promoteCheck() { return existsSync('${flag('expired')}') ? 'its licence has expired' : undefined; },
+});
+`,
+    );
+  }
+
+  test('have to be on both nodes, and are heard before anything changes', async () => {
+    const agents = [{ use: 'till', port: 80 }];
+    await expect(create({ agents })).rejects.toMatchObject({ code: 'AGENT_UNKNOWN' });
+    provide(a);
+    await expect(create({ agents: [{ use: 'till' }] })).rejects.toThrow(/"port" is missing/);
+    await expect(create({ agents })).rejects.toThrow(
+      /on node "b": agent "till" \(till\): .*no agent/,
+    );
+    provide(b);
+    writeFileSync(flag('unfit'), '');
+    await expect(create({ agents })).rejects.toMatchObject({
+      code: 'AGENT_CANNOT_WORK',
+      message: 'on node "b": agent "till" (till): port 80 is taken',
+    });
+    await expectNothingLeft();
+    rmSync(flag('unfit'));
+    await create({ agents });
+    writeFileSync(flag('expired'), '');
+    await expect(a.call('switchover', { group: 'shop' })).rejects.toThrow(
+      /node "b" should not become the primary .*agent "till": its licence has expired/,
+    );
+    await expect(b.call('switchover', { group: 'shop' })).rejects.toThrow(
+      /its licence has expired/,
+    );
+    expect(await rolesOf()).toBe('primary a, standby b, epoch 1');
+    rmSync(flag('expired'));
+    await a.call('switchover', { group: 'shop' });
+    expect(await rolesOf()).toBe('primary b, standby a, epoch 2');
+  });
+});
+
 describe('takeover', () => {
   test('needs force, and is not meant for a primary that lives', async () => {
     await create();

@@ -29,6 +29,7 @@ import {
   nodeViewSchema,
   outcomeSchema,
   promoteRequestSchema,
+  readinessSchema,
   standbyRequestSchema,
   yieldRequestSchema,
 } from './node-protocol.ts';
@@ -186,6 +187,14 @@ function addGroupRoutes(untyped: FastifyInstance, service: NodeService): void {
     async ({ params, body }) => {
       service.groupById(params.group, body.groupId);
       return switchover(service, params.group, service.peers.requirePeer().name);
+    },
+  );
+  server.post(
+    '/v1/groups/:group/readiness',
+    { schema: { ...byId, response: { 200: readinessSchema } } },
+    async ({ params, body }) => {
+      const { agents } = service.groupById(params.group, body.groupId);
+      return { reasons: await agents.reasonsAgainst() };
     },
   );
   server.post(

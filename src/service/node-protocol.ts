@@ -123,6 +123,8 @@ export const outcomeSchema = z.object({
   epoch: epochSchema,
 });
 export type Outcome = z.infer<typeof outcomeSchema>;
+/** Why the node asked should not become the primary, one sentence each. */
+export const readinessSchema = z.object({ reasons: z.array(z.string().max(4096)).max(64) });
 export const emptyReplySchema = z.object({});
 
 export const errorReplySchema = z.object({

@@ -18,12 +18,14 @@ import {
   type GroupView,
   type Outcome,
   outcomeSchema,
+  readinessSchema,
   type PromoteRequest,
 } from './node-protocol.ts';
 import type { NodeService } from './node-service.ts';
 
 const HANDOVER_TIMEOUT_MS = 600_000;
 const PROMOTE_TIMEOUT_MS = 600_000;
+const READINESS_TIMEOUT_MS = 10_000;
 const UNDECIDED_PATIENCE_MS = 30_000;
 
 /**
@@ -49,6 +51,7 @@ export async function switchover(
   if (to !== undefined && to !== target) {
     throw new UnderstudyError('ALREADY_PRIMARY', `"${to}" is the primary of "${name}" already`);
   }
+  if (isPrimary) await checkReadiness(service, runtime);
   if (isPrimary && runtime.isManaged) return switchoverManaged(service, runtime);
   if (isPrimary) return runtime.exclusive(async () => handOver(service, runtime));
   return service.link.client().call({
@@ -58,6 +61,31 @@ export async function switchover(
     reply: outcomeSchema,
     timeoutMs: HANDOVER_TIMEOUT_MS + PROMOTE_TIMEOUT_MS,
   });
+}
+
+/** Before anything is stopped: whether the agents of the other node have a reason against it. */
+async function checkReadiness(service: NodeService, runtime: GroupRuntime): Promise<void> {
+  const { definition, name } = runtime;
+  if (definition.agents.length === 0) return;
+  let reasons: readonly string[] = [];
+  try {
+    ({ reasons } = await service.link.client().call({
+      method: 'POST',
+      path: `/v1/groups/${name}/readiness`,
+      body: { groupId: definition.groupId },
+      reply: readinessSchema,
+      timeoutMs: READINESS_TIMEOUT_MS,
+    }));
+  } catch {
+    // Whether a node that does not answer this can take over, the switchover itself finds out.
+  }
+  if (reasons.length === 0) return;
+  const peer = service.peers.requirePeer().name;
+  throw new UnderstudyError(
+    'STANDBY_NOT_READY',
+    `node "${peer}" should not become the primary of group "${name}": ${reasons.join('; ')}`,
+    { details: { reasons } },
+  );
 }
 
 async function handOver(service: NodeService, runtime: GroupRuntime): Promise<Outcome> {
