@@ -121,6 +121,21 @@ test('in order, in place, and then to the other node with the data', async () =>
     expect((await application.starts(a, 9)).slice(4)).toEqual(['shop with address']);
     expect((await askGroup(a, GROUP))?.role).toBe('primary');
 
+    // The service is killed: its agents' process ends with it, the application does not notice, and the next
+    // service goes on watching.
+    const restarts = async (): Promise<number> =>
+      (await application.codes(a)).filter((code) => code.startsWith('AGENT_RESTARTED')).length;
+    const before = await restarts();
+    await a.must(['sh', '-c', 'kill -9 $(cat /run/understudy/understudyd.lock)']);
+    expect(await application.isWellOn(a)).toBe(true);
+    const hosts = 'grep -al "host-main[.]ts" /proc/[0-9]*/cmdline | wc -l';
+    const isOne = async (): Promise<boolean> => (await a.must(['sh', '-c', hosts])).trim() === '1';
+    expect(await waitUntil(isOne, PATIENCE_MS, 500)).toBe(true);
+    expect((await application.starts(a, 9)).slice(5)).toEqual([]);
+    await application.signal(a, 'shop', 'KILL');
+    expect(await waitUntil(async () => (await restarts()) > before, PATIENCE_MS, 200)).toBe(true);
+    expect(await application.isWellOn(a)).toBe(true);
+
     // It dies again and again: after its limit the other node has it, in the same order.
     const hasMoved = async (): Promise<boolean> => (await askGroup(b, GROUP))?.role === 'primary';
     const deadline = performance.now() + PATIENCE_MS;
@@ -133,7 +148,9 @@ test('in order, in place, and then to the other node with the data', async () =>
     expect(await application.ask('/count')).toBe('3');
     expect(await application.ask('/add')).toBe('4');
     const codes = await application.codes(a);
-    expect(codes.filter((code) => /^AGENT_RESTARTED.*"store"/.test(code))).toHaveLength(RESTARTS);
+    // Restarts of before the service was killed count no more.
+    const again = codes.filter((code) => /^AGENT_RESTARTED.*"store"/.test(code));
+    expect(again).toHaveLength(1 + RESTARTS);
     expect(codes.some((code) => /^AGENT_FAILED.*"store".* after 2 restarts/.test(code))).toBe(true);
   });
 }, 400_000);
