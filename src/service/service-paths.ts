@@ -24,6 +24,8 @@ export interface ServicePaths {
   readonly accessTokens: string;
   readonly audit: string;
   readonly history: string;
+  /** Alert channels, with their passwords. */
+  readonly alerts: string;
   readonly groups: string;
   readonly logs: string;
   /** Agents of one's own: `/etc/understudy/agents`. */
@@ -58,6 +60,7 @@ export function servicePaths(env: NodeJS.ProcessEnv): ServicePaths {
     accessTokens: join(state, 'access-tokens.json'),
     audit: join(state, 'audit.jsonl'),
     history: join(state, 'history.sqlite'),
+    alerts: join(state, 'alerts.json'),
     groups: join(state, 'groups'),
     logs: join(state, 'log'),
     agents: join(etc, 'agents'),

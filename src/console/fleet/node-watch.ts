@@ -145,7 +145,7 @@ export class NodeWatch {
   }
 
   #see(value: unknown): void {
-    const parsed = statusSchema.safeParse(value);
+    const parsed = statusSchema().safeParse(value);
     if (!parsed.success) throw notUnderstood(this.dial.name);
     // The schema is what the node promises; the type is the same.
     const status = parsed.data as unknown as ServiceStatus;

@@ -60,7 +60,7 @@ const groupSchema = z.object({
   lagMs: z.number().nullable(),
   backlogBytes: z.number().nullable(),
   wireBytesPerSecond: z.number().nullable(),
-  scan: scanSchema.nullable(),
+  scan: scanSchema().nullable(),
   isManaged: z.boolean(),
   isPaused: z.boolean(),
   directories: z.array(z.string()).readonly(),

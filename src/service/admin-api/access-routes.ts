@@ -1,6 +1,7 @@
 // Who may call, what was changed by whom, and what is under way.
 import { z } from 'zod';
 import { auditEntrySchema } from './audit.ts';
+import { once } from './once.ts';
 import { accessRoleSchema, nameOf } from './caller.ts';
 import type { ApiContext } from './context.ts';
 import { type AnyRoute, route } from './route.ts';
@@ -10,15 +11,17 @@ const WAIT_SECONDS_MAX = 60;
 const AUDIT_COUNT_MAX = 1000;
 const VALID_MS_MAX = 10 * 366 * 86_400_000;
 
-const tokenSchema = z.object({
-  id: z.string(),
-  name: z.string(),
-  role: accessRoleSchema,
-  createdAt: z.string(),
-  createdBy: z.string(),
-  expiresAt: z.string().nullable(),
-  usedAt: z.string().nullable(),
-});
+const tokenSchema = once(() =>
+  z.object({
+    id: z.string(),
+    name: z.string(),
+    role: accessRoleSchema,
+    createdAt: z.string(),
+    createdBy: z.string(),
+    expiresAt: z.string().nullable(),
+    usedAt: z.string().nullable(),
+  }),
+);
 
 const idParams = z.strictObject({ id: z.string().max(64) });
 
@@ -38,13 +41,14 @@ function sessionRoute(): AnyRoute {
     role: 'viewer',
     tag: 'access',
     summary: 'Who the caller is, and its role.',
-    reply: z.object({
-      kind: z.enum(['root', 'token', 'peer', 'user']),
-      name: z.string(),
-      user: z.string().nullable(),
-      role: accessRoleSchema,
-      from: z.string(),
-    }),
+    reply: () =>
+      z.object({
+        kind: z.enum(['root', 'token', 'peer', 'user']),
+        name: z.string(),
+        user: z.string().nullable(),
+        role: accessRoleSchema,
+        from: z.string(),
+      }),
     handle: ({ caller }) => caller,
   });
 }
@@ -57,7 +61,7 @@ function tokenRoutes({ tokens }: ApiContext): AnyRoute[] {
       role: 'administrator',
       tag: 'access',
       summary: 'Access tokens of this node, without their secrets.',
-      reply: z.array(tokenSchema),
+      reply: () => z.array(tokenSchema()),
       handle: () => tokens.list(),
     }),
     route({
@@ -73,7 +77,7 @@ function tokenRoutes({ tokens }: ApiContext): AnyRoute[] {
         role: accessRoleSchema,
         validMs: z.int().min(60_000).max(VALID_MS_MAX).nullable().default(null),
       }),
-      reply: tokenSchema.extend({ token: z.string() }),
+      reply: () => tokenSchema().extend({ token: z.string() }),
       handle: ({ body, caller }) => tokens.create({ ...body, createdBy: nameOf(caller) }),
     }),
     route({
@@ -100,7 +104,7 @@ function auditRoute({ audit }: ApiContext): AnyRoute {
     query: z.strictObject({
       count: z.coerce.number().int().min(1).max(AUDIT_COUNT_MAX).default(100),
     }),
-    reply: z.array(auditEntrySchema),
+    reply: () => z.array(auditEntrySchema),
     handle: ({ query }) => audit.last(query.count),
   });
 }
@@ -113,7 +117,7 @@ function operationRoutes({ operations }: ApiContext): AnyRoute[] {
       role: 'viewer',
       tag: 'operations',
       summary: 'Operations that run, and the last that ended. Newest first.',
-      reply: z.array(operationSchema),
+      reply: () => z.array(operationSchema()),
       handle: () => operations.list(),
     }),
     route({

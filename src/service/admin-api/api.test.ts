@@ -191,7 +191,7 @@ describe('requests', () => {
       if (path === '/history') continue;
       const call = path === '/browse' ? { query: { path: '/' } } : {};
       const answer = await api.call({ method: 'GET', path, ...call });
-      const fault = reply.safeParse(answer).error?.message;
+      const fault = reply().safeParse(answer).error?.message;
       expect([path, fault]).toEqual([path, undefined]);
     }
   });

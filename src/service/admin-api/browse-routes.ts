@@ -21,23 +21,24 @@ function browseRoute({ service }: ApiContext): AnyRoute {
     tag,
     summary: 'What is in a directory of this node: names, kinds, sizes. Links are not followed.',
     query: z.strictObject({ path: absolutePathSchema }),
-    reply: z.object({
-      path: z.string(),
-      parent: z.string().nullable(),
-      owner: z.string().nullable().describe('Who has it already: a group, or Understudy itself'),
-      entries: z
-        .array(
-          z.object({
-            name: z.string(),
-            isText: z.boolean().describe('False: no valid UTF-8, it cannot be chosen'),
-            kind: z.enum(['directory', 'file', 'symlink', 'other']),
-            size: z.number().nullable(),
-            owner: z.string().nullable(),
-          }),
-        )
-        .readonly(),
-      isCut: z.boolean().describe('There are more than are shown'),
-    }),
+    reply: () =>
+      z.object({
+        path: z.string(),
+        parent: z.string().nullable(),
+        owner: z.string().nullable().describe('Who has it already: a group, or Understudy itself'),
+        entries: z
+          .array(
+            z.object({
+              name: z.string(),
+              isText: z.boolean().describe('False: no valid UTF-8, it cannot be chosen'),
+              kind: z.enum(['directory', 'file', 'symlink', 'other']),
+              size: z.number().nullable(),
+              owner: z.string().nullable(),
+            }),
+          )
+          .readonly(),
+        isCut: z.boolean().describe('There are more than are shown'),
+      }),
     handle: async ({ query: { path } }) => browse(path, service.occupied()),
   });
 }
@@ -83,13 +84,14 @@ function addressRoute(): AnyRoute {
       ip: z.string().max(64).describe('With its prefix: 192.0.2.10/24'),
       interface: z.string().regex(/^[^\s/]{1,15}$/, 'must be the name of an interface'),
     }),
-    reply: z.object({
-      ip: z.string(),
-      isFree: z.boolean(),
-      occupant: z
-        .object({ kind: z.enum(['this-node', 'other-machine']), mac: z.string().nullable() })
-        .nullable(),
-    }),
+    reply: () =>
+      z.object({
+        ip: z.string(),
+        isFree: z.boolean(),
+        occupant: z
+          .object({ kind: z.enum(['this-node', 'other-machine']), mac: z.string().nullable() })
+          .nullable(),
+      }),
     handle: async ({ body }) => probeAddress(body),
   });
 }

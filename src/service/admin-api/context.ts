@@ -1,5 +1,6 @@
 // What the routes of the API work with.
 import { systemClock } from '../../core/clock.ts';
+import { Alerts } from '../alerts/alerts.ts';
 import { History } from '../history/history.ts';
 import { HealthWatch } from '../node-health/node-health.ts';
 import type { NodeService } from '../node-service.ts';
@@ -17,6 +18,7 @@ export interface ApiContext {
   readonly acknowledgements: Acknowledgements;
   readonly health: HealthWatch;
   readonly history: History;
+  readonly alerts: Alerts;
 }
 
 /** Errors: STATE_FILE_INVALID. */
@@ -30,6 +32,7 @@ export function makeContext(service: NodeService): ApiContext {
     acknowledgements: new Acknowledgements(paths.acknowledged),
     health: new HealthWatch(service),
     history: new History(service),
+    alerts: new Alerts(service),
   };
 }
 

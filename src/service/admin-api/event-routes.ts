@@ -44,7 +44,7 @@ function listRoute(context: ApiContext): AnyRoute {
     tag: 'events',
     summary: 'What happened on this node, newest first.',
     query: filterSchema,
-    reply: z.object({ events: z.array(eventSchema) }),
+    reply: () => z.object({ events: z.array(eventSchema()) }),
     handle: ({ query }) => ({ events: findEvents(context, query) }),
   });
 }
@@ -125,7 +125,7 @@ function acknowledgeRoute({ acknowledgements }: ApiContext): AnyRoute {
       ids: z.array(z.int().min(0)).max(IDS_MAX).optional(),
       upTo: z.int().min(0).optional(),
     }),
-    reply: z.object({ by: z.string() }),
+    reply: () => z.object({ by: z.string() }),
     handle: ({ body: { ids, upTo }, caller }) => {
       if (ids === undefined && upTo === undefined) {
         throw new UnderstudyError('REQUEST_INVALID', 'name events by "ids" or "upTo"');

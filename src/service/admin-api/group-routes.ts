@@ -9,6 +9,7 @@ import { changeLimit, showLimit } from '../limits.ts';
 import { groupViewSchema } from '../node-protocol.ts';
 import { collectStatus } from '../status.ts';
 import { lastReport, runVerify } from '../verification-run.ts';
+import { once } from './once.ts';
 import { type ApiContext, startOperation } from './context.ts';
 import { checkExpected } from './role-routes.ts';
 import { type AnyRoute, operationRoute, route } from './route.ts';
@@ -29,10 +30,12 @@ const inputSchema = z.strictObject({
   allowEmptyMatch: z.boolean().default(false).describe('Include patterns may match nothing yet'),
 });
 
-const planSchema = z.object({
-  definition: groupDefinitionSchema,
-  warnings: z.array(z.string()).readonly(),
-});
+const planSchema = once(() =>
+  z.object({
+    definition: groupDefinitionSchema,
+    warnings: z.array(z.string()).readonly(),
+  }),
+);
 
 export function groupRoutes(context: ApiContext): AnyRoute[] {
   return [
@@ -53,7 +56,7 @@ function listRoute({ service }: ApiContext): AnyRoute {
     role: 'viewer',
     tag,
     summary: 'All groups of this node, from both points of view.',
-    reply: z.array(groupStatusSchema).readonly(),
+    reply: () => z.array(groupStatusSchema()).readonly(),
     handle: async () => (await collectStatus(service)).groups,
   });
 }
@@ -66,12 +69,13 @@ function showRoute({ service }: ApiContext): AnyRoute {
     tag,
     summary: 'All about one group: how it is defined, what this node keeps of it, how it is.',
     params,
-    reply: z.object({
-      definition: groupDefinitionSchema,
-      state: groupStateSchema,
-      log: z.string(),
-      view: groupViewSchema,
-    }),
+    reply: () =>
+      z.object({
+        definition: groupDefinitionSchema,
+        state: groupStateSchema,
+        log: z.string(),
+        view: groupViewSchema,
+      }),
     handle: async ({ params: { group } }) => {
       const runtime = service.group(group);
       const { definition, state, logFile } = runtime;
@@ -146,15 +150,17 @@ function deleteRoute(context: ApiContext): AnyRoute {
   });
 }
 
-const reportSchema = z.looseObject({
-  state: z.enum(['none', 'running', 'equal', 'differs', 'interrupted']),
-  beganAtMs: z.number(),
-  endedAtMs: z.number(),
-  objects: z.number(),
-  bytes: z.number(),
-  count: z.number().describe('Differences, all that were found'),
-  differences: z.array(z.unknown()).readonly().describe('The first of them; names are latin1'),
-});
+const reportSchema = once(() =>
+  z.looseObject({
+    state: z.enum(['none', 'running', 'equal', 'differs', 'interrupted']),
+    beganAtMs: z.number(),
+    endedAtMs: z.number(),
+    objects: z.number(),
+    bytes: z.number(),
+    count: z.number().describe('Differences, all that were found'),
+    differences: z.array(z.unknown()).readonly().describe('The first of them; names are latin1'),
+  }),
+);
 
 function verifyRoutes(context: ApiContext): AnyRoute[] {
   const { service } = context;
@@ -206,25 +212,27 @@ function verifyRoutes(context: ApiContext): AnyRoute[] {
   ];
 }
 
-const limitSchema = z.object({
-  group: z.string(),
-  set: bandwidthSchema.describe(
-    'Rates in bytes per second, null for unlimited; days from Monday, 0',
-  ),
-  lines: z.array(z.string()).readonly(),
-  inForce: z
-    .object({
-      node: z.string(),
-      rate: z.number().nullable(),
-      from: z.enum(['limit', 'schedule', 'node']),
-      why: z.string(),
-      revision: z.number(),
-    })
-    .nullable()
-    .describe('Null while no primary can be asked'),
-  isTaken: z.boolean(),
-  wireBytesPerSecond: z.number().nullable(),
-});
+const limitSchema = once(() =>
+  z.object({
+    group: z.string(),
+    set: bandwidthSchema.describe(
+      'Rates in bytes per second, null for unlimited; days from Monday, 0',
+    ),
+    lines: z.array(z.string()).readonly(),
+    inForce: z
+      .object({
+        node: z.string(),
+        rate: z.number().nullable(),
+        from: z.enum(['limit', 'schedule', 'node']),
+        why: z.string(),
+        revision: z.number(),
+      })
+      .nullable()
+      .describe('Null while no primary can be asked'),
+    isTaken: z.boolean(),
+    wireBytesPerSecond: z.number().nullable(),
+  }),
+);
 
 /** As people write it, see bandwidth-input.ts. */
 export const bandwidthBodySchema = z.strictObject({

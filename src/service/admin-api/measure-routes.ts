@@ -36,23 +36,24 @@ function historyRoute({ history }: ApiContext): AnyRoute {
       until: timeSchema.optional().describe('Seconds since 1970; default: now'),
       points: z.coerce.number().int().min(1).max(POINTS_MAX).default(300),
     }),
-    reply: z.object({
-      group: z.string(),
-      fromSeconds: z.number(),
-      toSeconds: z.number(),
-      grainSeconds: z.number(),
-      series: z
-        .array(
-          z.object({
-            measure: z.string(),
-            unit: z.string(),
-            points: z
-              .array(z.tuple([z.number(), z.number(), z.number(), z.number()]).readonly())
-              .readonly(),
-          }),
-        )
-        .readonly(),
-    }),
+    reply: () =>
+      z.object({
+        group: z.string(),
+        fromSeconds: z.number(),
+        toSeconds: z.number(),
+        grainSeconds: z.number(),
+        series: z
+          .array(
+            z.object({
+              measure: z.string(),
+              unit: z.string(),
+              points: z
+                .array(z.tuple([z.number(), z.number(), z.number(), z.number()]).readonly())
+                .readonly(),
+            }),
+          )
+          .readonly(),
+      }),
     handle: async ({ query: { group, measures, seconds, until, points } }) => {
       const toSeconds = until ?? Math.floor(Date.now() / 1000);
       return history.answer({

@@ -1,10 +1,10 @@
 // This node: how it is, whom it trusts, what it may send.
 import { z } from 'zod';
-import { runDoctor } from '../doctor.ts';
 import { changeNodeLimit, showNodeLimit } from '../limits.ts';
 import { nodeHealthSchema } from '../node-health/node-health.ts';
 import { invite, join, unpair } from '../pairing.ts';
 import { collectStatus } from '../status.ts';
+import { once } from './once.ts';
 import { type ApiContext, startOperation } from './context.ts';
 import { bandwidthBodySchema } from './group-routes.ts';
 import { type AnyRoute, operationRoute, route } from './route.ts';
@@ -47,18 +47,20 @@ function viewRoutes({ service, health }: ApiContext): AnyRoute[] {
       role: 'viewer',
       tag,
       summary: 'Whether this machine has what Understudy needs.',
-      reply: z.object({
-        ok: z.boolean(),
-        findings: z.array(
-          z.object({
-            check: z.string(),
-            level: z.enum(['ok', 'warning', 'error']),
-            found: z.string(),
-            remedy: z.string().nullable(),
-          }),
-        ),
-      }),
+      reply: () =>
+        z.object({
+          ok: z.boolean(),
+          findings: z.array(
+            z.object({
+              check: z.string(),
+              level: z.enum(['ok', 'warning', 'error']),
+              found: z.string(),
+              remedy: z.string().nullable(),
+            }),
+          ),
+        }),
       handle: async () => {
+        const { runDoctor } = await import('../doctor.ts');
         const findings = await runDoctor(service.paths);
         return { ok: findings.every(({ level }) => level !== 'error'), findings };
       },
@@ -66,13 +68,17 @@ function viewRoutes({ service, health }: ApiContext): AnyRoute[] {
   ];
 }
 
-const nodeLimitSchema = z.object({
-  node: z.string(),
-  set: z.object({ rate: z.number().nullable(), schedule: z.array(z.unknown()).readonly() }),
-  lines: z.array(z.string()).readonly(),
-  rate: z.number().nullable(),
-  shares: z.array(z.object({ group: z.string(), share: z.number(), sent: z.number() })).readonly(),
-});
+const nodeLimitSchema = once(() =>
+  z.object({
+    node: z.string(),
+    set: z.object({ rate: z.number().nullable(), schedule: z.array(z.unknown()).readonly() }),
+    lines: z.array(z.string()).readonly(),
+    rate: z.number().nullable(),
+    shares: z
+      .array(z.object({ group: z.string(), share: z.number(), sent: z.number() }))
+      .readonly(),
+  }),
+);
 
 function limitRoutes({ service }: ApiContext): AnyRoute[] {
   const tag = 'node';
@@ -107,7 +113,7 @@ function inviteRoute({ service }: ApiContext): AnyRoute {
     tag: 'pairing',
     summary: 'Makes a pairing token, with which another node can join this one, once.',
     body: z.strictObject({ validMs: z.number().optional() }),
-    reply: z.object({ token: z.string(), expiresAt: z.string() }),
+    reply: () => z.object({ token: z.string(), expiresAt: z.string() }),
     handle: ({ body }) => invite(service, body.validMs),
   });
 }
@@ -141,7 +147,7 @@ function unpairRoute({ service }: ApiContext): AnyRoute {
     role: 'administrator',
     tag: 'pairing',
     summary: 'No longer trusts the other node; groups have to be deleted first.',
-    reply: z.object({ id: z.string(), name: z.string() }),
+    reply: () => z.object({ id: z.string(), name: z.string() }),
     handle: () => {
       const { id, name } = unpair(service);
       return { id, name };

@@ -77,7 +77,7 @@ async function make(routes: readonly AnyRoute[], version: string): Promise<OpenA
         ...(params === undefined ? {} : { params }),
         ...(query === undefined ? {} : { querystring: query }),
         ...(body === undefined ? {} : { body }),
-        ...(reply === undefined ? {} : { response: { [status]: reply, default: errorSchema } }),
+        ...(reply === undefined ? {} : { response: { [status]: reply(), default: errorSchema() } }),
       },
       handler: () => undefined,
     });

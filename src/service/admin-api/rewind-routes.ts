@@ -9,13 +9,14 @@ import {
   restoreRewind,
 } from '../rewind.ts';
 import { rewindWishSchema } from '../rewind-wish.ts';
+import { once } from './once.ts';
 import { type ApiContext, startOperation } from './context.ts';
 import { checkExpected } from './role-routes.ts';
 import { type AnyRoute, operationRoute, route } from './route.ts';
 import { expectedEpochSchema, groupParamsSchema } from './schemas.ts';
 
 const tag = 'rewind';
-const stateSchema = z.object({ sequence: z.number(), at: z.string().nullable() });
+const stateSchema = once(() => z.object({ sequence: z.number(), at: z.string().nullable() }));
 const params = groupParamsSchema;
 
 export function rewindRoutes(context: ApiContext): AnyRoute[] {
@@ -30,12 +31,15 @@ function listRoute({ service }: ApiContext): AnyRoute {
     tag,
     summary: 'Which moments can be reached, and bookmarks. On the standby.',
     params,
-    reply: z.object({
-      from: stateSchema.nullable(),
-      to: stateSchema.nullable(),
-      bytes: z.number(),
-      bookmarks: z.array(stateSchema.extend({ name: z.string(), kept: z.boolean() })).readonly(),
-    }),
+    reply: () =>
+      z.object({
+        from: stateSchema().nullable(),
+        to: stateSchema().nullable(),
+        bytes: z.number(),
+        bookmarks: z
+          .array(stateSchema().extend({ name: z.string(), kept: z.boolean() }))
+          .readonly(),
+      }),
     handle: async ({ params: { group } }) => listRewind(service, group),
   });
 }

@@ -1,6 +1,5 @@
 // Serves a list of routes over HTTP, for nodes and for consoles. The rules kept here hold for every route: who calls is known before
 // anything is read, the role suffices, bodies and rates are bounded, faults say where they are, and each change is audited.
-import rateLimit from '@fastify/rate-limit';
 import fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { UnderstudyError } from '../../core/errors.ts';
@@ -8,11 +7,12 @@ import { parseStrictly } from '../../core/strict-config.ts';
 import type { AuditLog } from './audit.ts';
 import { auditedCaller, type Caller, requireRole } from './caller.ts';
 import { asUnderstudyError, statusOf } from './http-errors.ts';
+import { RequestLimit } from './request-limit.ts';
 import { type AnyRoute, type RouteRole, urlOf } from './route.ts';
 
 const BODY_BYTES_MAX = 512 * 1024;
 const REQUESTS_PER_MINUTE_MAX = 1200;
-const ADDRESSES_MAX = 1024;
+const MINUTE_MS = 60_000;
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -36,7 +36,7 @@ export interface RouteAppOptions {
 /** An app that does not listen itself: servers hand their requests to its `routing`. */
 export async function buildRouteApp(options: RouteAppOptions): Promise<FastifyInstance> {
   const { routes, audit, callerOf, check, isUnlimited } = options;
-  const app = fastify({ bodyLimit: BODY_BYTES_MAX, logger: false });
+  const app = fastify({ bodyLimit: BODY_BYTES_MAX, exposeHeadRoutes: false, logger: false });
   app.setValidatorCompiler<z.ZodType>(({ schema, httpPart }) => (data) => {
     const origin = httpPart === 'body' ? 'the request' : `the request's ${httpPart ?? 'data'}`;
     try {
@@ -47,23 +47,23 @@ export async function buildRouteApp(options: RouteAppOptions): Promise<FastifyIn
   });
   // Answers are built by our own code: they are checked in tests, not each time.
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
+  const limit = new RequestLimit({
+    requestsMax: REQUESTS_PER_MINUTE_MAX,
+    windowMs: MINUTE_MS,
+  });
   app.decorateRequest('caller', null);
   app.addHook('onRequest', async (request, reply) => {
     void reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff');
+    if (!isUnlimited(request)) {
+      const waitSeconds = limit.take(request.ip, performance.now());
+      if (waitSeconds > 0) throw tooMany(waitSeconds);
+    }
     check?.(request);
     // Whatever is not one of the routes is nobody's business but an administrator's.
     const role = request.routeOptions.config.role ?? 'administrator';
     if (role === 'public') return;
     request.caller = callerOf(request);
     requireRole(request.caller, role);
-  });
-  await app.register(rateLimit, {
-    max: REQUESTS_PER_MINUTE_MAX,
-    timeWindow: 60_000,
-    cache: ADDRESSES_MAX,
-    keyGenerator: ({ ip }) => ip,
-    allowList: (request: FastifyRequest) => isUnlimited(request),
-    errorResponseBuilder: tooMany,
   });
   app.setErrorHandler(async (error: FastifyError, request, reply) => {
     const known = asUnderstudyError(error);
@@ -81,10 +81,11 @@ export async function buildRouteApp(options: RouteAppOptions): Promise<FastifyIn
   return app;
 }
 
-function tooMany(): UnderstudyError {
+function tooMany(retryAfterSeconds: number): UnderstudyError {
   return new UnderstudyError(
     'REQUESTS_TOO_MANY',
     `more than ${REQUESTS_PER_MINUTE_MAX} requests within a minute: wait a little, or use the stream of changes instead of asking again`,
+    { details: { retryAfterSeconds } },
   );
 }
 

@@ -38,7 +38,7 @@ export interface RouteSpec<P, Q, B, R> extends RouteBase {
   readonly body?: B;
   readonly isAudited?: boolean;
   /** Documented and tested; what a handler returns is sent as it is. */
-  readonly reply: z.ZodType<R>;
+  readonly reply: z.ZodType<R> | (() => z.ZodType<R>);
   readonly handle: (input: RouteInput<P, Q, B>) => Promise<R> | R;
 }
 
@@ -48,7 +48,7 @@ export interface AnyRoute extends RouteBase {
   readonly query?: z.ZodType;
   readonly body?: z.ZodType;
   /** Undefined: the handler writes the answer itself (files, streams). */
-  readonly reply: z.ZodType | undefined;
+  readonly reply: (() => z.ZodType) | undefined;
   readonly status: number;
   /** False: the handler sees to it itself. */
   readonly isAudited: boolean;
@@ -57,7 +57,13 @@ export interface AnyRoute extends RouteBase {
 
 /** A route that answers at once. */
 export function route<P, Q, B, R>(spec: RouteSpec<P, Q, B, R>): AnyRoute {
-  return { isAudited: true, ...spec, status: 200 } as unknown as AnyRoute;
+  const { reply } = spec;
+  return {
+    isAudited: true,
+    ...spec,
+    reply: typeof reply === 'function' ? reply : () => reply,
+    status: 200,
+  } as unknown as AnyRoute;
 }
 
 /** A route that starts an operation: 202 and its view. */

@@ -1,6 +1,7 @@
 // All routes of the API.
 import { accessRoutes } from './access-routes.ts';
 import { agentRoutes } from './agent-routes.ts';
+import { alertRoutes } from './alert-routes.ts';
 import { browseRoutes } from './browse-routes.ts';
 import type { ApiContext } from './context.ts';
 import { documentRoutes } from './document-routes.ts';
@@ -24,6 +25,7 @@ export function allRoutes(context: ApiContext): AnyRoute[] {
     ...rewindRoutes(context),
     ...salvageRoutes(context),
     ...eventRoutes(context),
+    ...alertRoutes(context),
     ...browseRoutes(context),
     ...accessRoutes(context),
     ...measureRoutes(context),

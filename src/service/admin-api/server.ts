@@ -44,6 +44,7 @@ export async function buildAdminApi(service: NodeService): Promise<AdminApi> {
     },
     close: async () => {
       context.history.stop();
+      context.alerts.stop();
       await app.close();
       const closed = new Promise<void>((resolve) => {
         local.close(() => resolve());

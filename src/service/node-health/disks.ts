@@ -4,6 +4,7 @@ import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { z } from 'zod';
+import { once } from '../admin-api/once.ts';
 import { within } from '../../core/within.ts';
 import { readMountTable } from '../mount-table.ts';
 
@@ -20,39 +21,45 @@ const IGNORED_TYPES = new Set(
   ),
 );
 
-export const fileSystemSchema = z.object({
-  mountPoint: z.string(),
-  source: z.string(),
-  type: z.string(),
-  readOnly: z.boolean(),
-  /** Null: it did not answer in time. */
-  totalBytes: z.number().nullable(),
-  freeBytes: z.number().nullable().describe('For programs that are not of root'),
-  files: z.number().nullable(),
-  filesFree: z.number().nullable(),
-});
+export const fileSystemSchema = once(() =>
+  z.object({
+    mountPoint: z.string(),
+    source: z.string(),
+    type: z.string(),
+    readOnly: z.boolean(),
+    /** Null: it did not answer in time. */
+    totalBytes: z.number().nullable(),
+    freeBytes: z.number().nullable().describe('For programs that are not of root'),
+    files: z.number().nullable(),
+    filesFree: z.number().nullable(),
+  }),
+);
 
-export const smartSchema = z.object({
-  passed: z.boolean().nullable(),
-  temperatureCelsius: z.number().nullable(),
-  powerOnHours: z.number().nullable(),
-  reallocatedSectors: z.number().nullable(),
-  pendingSectors: z.number().nullable(),
-  wearPercent: z.number().nullable(),
-});
-export type Smart = z.infer<typeof smartSchema>;
+export const smartSchema = once(() =>
+  z.object({
+    passed: z.boolean().nullable(),
+    temperatureCelsius: z.number().nullable(),
+    powerOnHours: z.number().nullable(),
+    reallocatedSectors: z.number().nullable(),
+    pendingSectors: z.number().nullable(),
+    wearPercent: z.number().nullable(),
+  }),
+);
+export type Smart = z.infer<ReturnType<typeof smartSchema>>;
 
-export const diskSchema = z.object({
-  name: z.string(),
-  model: z.string().nullable(),
-  serial: z.string().nullable(),
-  bytes: z.number(),
-  rotating: z.boolean(),
-  removable: z.boolean(),
-  smart: smartSchema.nullable().describe('Null: not known (yet), or no smartctl'),
-});
+export const diskSchema = once(() =>
+  z.object({
+    name: z.string(),
+    model: z.string().nullable(),
+    serial: z.string().nullable(),
+    bytes: z.number(),
+    rotating: z.boolean(),
+    removable: z.boolean(),
+    smart: smartSchema().nullable().describe('Null: not known (yet), or no smartctl'),
+  }),
+);
 
-export async function fileSystems(): Promise<z.infer<typeof fileSystemSchema>[]> {
+export async function fileSystems(): Promise<z.infer<ReturnType<typeof fileSystemSchema>>[]> {
   const seen = new Map<string, ReturnType<typeof readMountTable>[number]>();
   for (const entry of readMountTable()) {
     if (IGNORED_TYPES.has(entry.type)) continue;
@@ -96,7 +103,7 @@ export class DiskWatch {
   readonly #smart = new Map<string, { value: Smart | null; atMs: number }>();
   #hasProgram = true;
 
-  disks(): z.infer<typeof diskSchema>[] {
+  disks(): z.infer<ReturnType<typeof diskSchema>>[] {
     return blockDevices().map((disk) => ({ ...disk, smart: this.#smartOf(disk.name) }));
   }
 
@@ -131,21 +138,23 @@ export class DiskWatch {
   }
 }
 
-const smartOutputSchema = z.looseObject({
-  smart_status: z.looseObject({ passed: z.boolean() }).optional(),
-  temperature: z.looseObject({ current: z.number().optional() }).optional(),
-  power_on_time: z.looseObject({ hours: z.number().optional() }).optional(),
-  ata_smart_attributes: z
-    .looseObject({
-      table: z.array(
-        z.looseObject({ id: z.number(), raw: z.looseObject({ value: z.number() }).optional() }),
-      ),
-    })
-    .optional(),
-  nvme_smart_health_information_log: z
-    .looseObject({ percentage_used: z.number().optional(), media_errors: z.number().optional() })
-    .optional(),
-});
+const smartOutputSchema = once(() =>
+  z.looseObject({
+    smart_status: z.looseObject({ passed: z.boolean() }).optional(),
+    temperature: z.looseObject({ current: z.number().optional() }).optional(),
+    power_on_time: z.looseObject({ hours: z.number().optional() }).optional(),
+    ata_smart_attributes: z
+      .looseObject({
+        table: z.array(
+          z.looseObject({ id: z.number(), raw: z.looseObject({ value: z.number() }).optional() }),
+        ),
+      })
+      .optional(),
+    nvme_smart_health_information_log: z
+      .looseObject({ percentage_used: z.number().optional(), media_errors: z.number().optional() })
+      .optional(),
+  }),
+);
 
 const REALLOCATED = 5;
 const PENDING = 197;
@@ -158,7 +167,7 @@ export function parseSmart(text: string): Smart | null {
   } catch {
     return null;
   }
-  const { data } = smartOutputSchema.safeParse(value);
+  const { data } = smartOutputSchema().safeParse(value);
   if (data?.smart_status === undefined) return null;
   const rawValue = (wanted: number): number | null =>
     data.ata_smart_attributes?.table.find(({ id }) => id === wanted)?.raw?.value ?? null;
@@ -173,7 +182,7 @@ export function parseSmart(text: string): Smart | null {
 }
 
 /** Whole disks: no partitions, loops, RAM disks. */
-function blockDevices(): Omit<z.infer<typeof diskSchema>, 'smart'>[] {
+function blockDevices(): Omit<z.infer<ReturnType<typeof diskSchema>>, 'smart'>[] {
   const names = list('/sys/block').filter((name) => /^(sd|hd|vd|xvd|nvme|mmcblk)/.test(name));
   return names.slice(0, DISKS_MAX).map((name) => ({
     name,

@@ -2,33 +2,36 @@
 // Counters come from /proc/self/net/dev, which is of our own namespace whatever /sys shows.
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { once } from '../admin-api/once.ts';
 import { formatMac } from '../../linux/ip-address.ts';
 import { listAddresses, listLinks } from '../../linux/netlink.ts';
 
-export const networkCardSchema = z.object({
-  name: z.string(),
-  mac: z.string().nullable(),
-  /** Administratively. */
-  up: z.boolean(),
-  /** There is a cable, or the other end. */
-  link: z.boolean(),
-  loopback: z.boolean(),
-  virtual: z.boolean().describe('No hardware behind it: a bridge, a tunnel, a pair'),
-  speedMbit: z.number().nullable(),
-  duplex: z.enum(['full', 'half']).nullable(),
-  mtu: z.number().nullable(),
-  driver: z.string().nullable(),
-  addresses: z.array(z.string()).describe('With their prefix'),
-  receivedBytes: z.number(),
-  receivedPackets: z.number(),
-  receivedErrors: z.number(),
-  receivedDropped: z.number(),
-  sentBytes: z.number(),
-  sentPackets: z.number(),
-  sentErrors: z.number(),
-  sentDropped: z.number(),
-});
-export type NetworkCard = z.infer<typeof networkCardSchema>;
+export const networkCardSchema = once(() =>
+  z.object({
+    name: z.string(),
+    mac: z.string().nullable(),
+    /** Administratively. */
+    up: z.boolean(),
+    /** There is a cable, or the other end. */
+    link: z.boolean(),
+    loopback: z.boolean(),
+    virtual: z.boolean().describe('No hardware behind it: a bridge, a tunnel, a pair'),
+    speedMbit: z.number().nullable(),
+    duplex: z.enum(['full', 'half']).nullable(),
+    mtu: z.number().nullable(),
+    driver: z.string().nullable(),
+    addresses: z.array(z.string()).describe('With their prefix'),
+    receivedBytes: z.number(),
+    receivedPackets: z.number(),
+    receivedErrors: z.number(),
+    receivedDropped: z.number(),
+    sentBytes: z.number(),
+    sentPackets: z.number(),
+    sentErrors: z.number(),
+    sentDropped: z.number(),
+  }),
+);
+export type NetworkCard = z.infer<ReturnType<typeof networkCardSchema>>;
 
 interface Counters {
   readonly receivedBytes: number;

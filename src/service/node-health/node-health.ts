@@ -1,6 +1,7 @@
 // How this machine is: what the node page of a console shows.
 import { hostname, release } from 'node:os';
 import { z } from 'zod';
+import { once } from '../admin-api/once.ts';
 import { nodeInfoSchema } from '../node-protocol.ts';
 import type { NodeService } from '../node-service.ts';
 import { diskSchema, DiskWatch, fileSystems, fileSystemSchema } from './disks.ts';
@@ -8,19 +9,21 @@ import { networkCards, networkCardSchema } from './network-cards.ts';
 import { processSchema, understudyProcesses } from './processes.ts';
 import { memory, memorySchema, processorSchema, ProcessorWatch } from './processor.ts';
 
-export const nodeHealthSchema = z.object({
-  node: nodeInfoSchema,
-  at: z.string(),
-  hostname: z.string(),
-  versions: z.object({ understudy: z.string(), node: z.string(), kernel: z.string() }),
-  processor: processorSchema,
-  memory: memorySchema,
-  fileSystems: z.array(fileSystemSchema),
-  disks: z.array(diskSchema),
-  networkCards: z.array(networkCardSchema),
-  processes: z.array(processSchema),
-});
-export type NodeHealth = z.infer<typeof nodeHealthSchema>;
+export const nodeHealthSchema = once(() =>
+  z.object({
+    node: nodeInfoSchema,
+    at: z.string(),
+    hostname: z.string(),
+    versions: z.object({ understudy: z.string(), node: z.string(), kernel: z.string() }),
+    processor: processorSchema(),
+    memory: memorySchema(),
+    fileSystems: z.array(fileSystemSchema()),
+    disks: z.array(diskSchema()),
+    networkCards: z.array(networkCardSchema()),
+    processes: z.array(processSchema()),
+  }),
+);
+export type NodeHealth = z.infer<ReturnType<typeof nodeHealthSchema>>;
 
 /** Remembers what shares and slow answers need. */
 export class HealthWatch {

@@ -1,18 +1,21 @@
 // The processes of Understudy on this node, with their memory.
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { once } from '../admin-api/once.ts';
 import type { NodeService } from '../node-service.ts';
 import { isLocked, lockOwner } from '../process-lock.ts';
 
-export const processSchema = z.object({
-  pid: z.number(),
-  kind: z.enum(['service', 'primary', 'standby', 'prepared', 'cluster']),
-  group: z.string().nullable(),
-  residentBytes: z.number(),
-  threads: z.number(),
-  cpuSeconds: z.number(),
-});
-export type ProcessView = z.infer<typeof processSchema>;
+export const processSchema = once(() =>
+  z.object({
+    pid: z.number(),
+    kind: z.enum(['service', 'primary', 'standby', 'prepared', 'cluster']),
+    group: z.string().nullable(),
+    residentBytes: z.number(),
+    threads: z.number(),
+    cpuSeconds: z.number(),
+  }),
+);
+export type ProcessView = z.infer<ReturnType<typeof processSchema>>;
 
 const TICKS_PER_SECOND = 100;
 

@@ -2,23 +2,28 @@
 import { readFileSync } from 'node:fs';
 import { cpus, loadavg, uptime } from 'node:os';
 import { z } from 'zod';
+import { once } from '../admin-api/once.ts';
 
-export const processorSchema = z.object({
-  cores: z.number(),
-  model: z.string(),
-  /** Since the last look, at most a minute ago; null at the first. */
-  usedShare: z.number().nullable(),
-  waitingForDiskShare: z.number().nullable(),
-  load: z.array(z.number()).describe('Over 1, 5 and 15 minutes'),
-  uptimeSeconds: z.number(),
-});
+export const processorSchema = once(() =>
+  z.object({
+    cores: z.number(),
+    model: z.string(),
+    /** Since the last look, at most a minute ago; null at the first. */
+    usedShare: z.number().nullable(),
+    waitingForDiskShare: z.number().nullable(),
+    load: z.array(z.number()).describe('Over 1, 5 and 15 minutes'),
+    uptimeSeconds: z.number(),
+  }),
+);
 
-export const memorySchema = z.object({
-  totalBytes: z.number(),
-  availableBytes: z.number(),
-  swapTotalBytes: z.number(),
-  swapFreeBytes: z.number(),
-});
+export const memorySchema = once(() =>
+  z.object({
+    totalBytes: z.number(),
+    availableBytes: z.number(),
+    swapTotalBytes: z.number(),
+    swapFreeBytes: z.number(),
+  }),
+);
 
 interface Ticks {
   readonly total: number;
@@ -30,7 +35,7 @@ interface Ticks {
 export class ProcessorWatch {
   #last: Ticks | undefined;
 
-  look(): z.infer<typeof processorSchema> {
+  look(): z.infer<ReturnType<typeof processorSchema>> {
     const now = parseTicks(readFileSync('/proc/stat', 'latin1'));
     const last = this.#last;
     this.#last = now;
@@ -60,7 +65,7 @@ export function parseTicks(text: string): Ticks {
   };
 }
 
-export function memory(): z.infer<typeof memorySchema> {
+export function memory(): z.infer<ReturnType<typeof memorySchema>> {
   const text = readFileSync('/proc/meminfo', 'latin1');
   const bytes = (key: string): number =>
     Number(new RegExp(`^${key}:\\s+(\\d+)`, 'm').exec(text)?.[1] ?? 0) * 1024;
