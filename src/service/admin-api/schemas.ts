@@ -115,6 +115,10 @@ export const groupStatusSchema = once(() =>
     compressionRatio: z.number().nullable(),
     wireBytesPerSecond: z.number().nullable(),
     directories: z.array(z.string()).readonly(),
+    salvages: z
+      .array(z.object({ node: z.string(), name: z.string() }))
+      .readonly()
+      .describe('What is kept aside on the nodes (docs/salvage.md), the newest first'),
     troubles: z.array(z.string()).readonly(),
     local: groupViewSchema,
     remote: groupViewSchema.nullable(),
