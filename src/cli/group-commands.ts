@@ -187,7 +187,7 @@ function warn(json: boolean, warnings: readonly string[]): void {
 
 async function create(options: CreateOptions): Promise<void> {
   const { json = false, wait = false } = options;
-  const { input, origin } = inputFrom(options);
+  const { input, origin } = await inputFrom(options);
   const body = { input, origin, allowEmptyMatch: options.allowEmptyMatch ?? false };
   const created = await runOperation<{ definition: GroupDefinition; warnings: string[] }>({
     method: 'POST',
@@ -203,8 +203,8 @@ async function create(options: CreateOptions): Promise<void> {
   if (json) print(true, { ...created, ...(group === undefined ? {} : { group }) }, () => '');
 }
 
-function inputFrom(options: CreateOptions): { input: unknown; origin: string } {
-  const base = baseOf(options);
+async function inputFrom(options: CreateOptions): Promise<{ input: unknown; origin: string }> {
+  const base = await baseOf(options);
   const { name, mode, peer, seed } = options;
   return {
     input: {
@@ -222,9 +222,9 @@ function inputFrom(options: CreateOptions): { input: unknown; origin: string } {
 }
 
 /** What flags are added to; a file adds addresses and the like to what discovery proposes. */
-function baseOf({ file, fromDiscovery }: CreateOptions): Record<string, unknown> {
+async function baseOf({ file, fromDiscovery }: CreateOptions): Promise<Record<string, unknown>> {
   return {
-    ...(fromDiscovery === undefined ? {} : discoveredGroup(fromDiscovery)),
+    ...(fromDiscovery === undefined ? {} : await discoveredGroup(fromDiscovery)),
     ...(file === undefined ? {} : readGroupFile(file)),
   };
 }

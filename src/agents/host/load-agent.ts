@@ -7,7 +7,6 @@ import { describeFault } from '../../core/strict-config.ts';
 import type { Agent } from '../agent.ts';
 import { builtins } from '../builtin/index.ts';
 import { programAgent } from '../custom/program-agent.ts';
-import { loadOcfAgent } from '../ocf/ocf-agent.ts';
 import type { AgentDescription, AgentSource, ParameterCheck } from './host-protocol.ts';
 
 const FUNCTIONS = [
@@ -24,7 +23,11 @@ const FUNCTIONS = [
 export async function loadAgent(source: AgentSource): Promise<Agent> {
   switch (source.kind) {
     case 'builtin': {
-      if (source.name.startsWith('ocf:')) return await loadOcfAgent(source.name);
+      if (source.name.startsWith('ocf:')) {
+        // It brings a parser, which the service itself has no use for.
+        const { loadOcfAgent } = await import('../ocf/ocf-agent.ts');
+        return loadOcfAgent(source.name);
+      }
       const builtin = builtins.get(source.name);
       if (builtin === undefined) throw new Error(`there is no built-in agent "${source.name}"`);
       return builtin.load();
