@@ -154,6 +154,19 @@ test('a limit with a weekly schedule', async () => {
   await expect(wrong).rejects.toMatchObject({ code: 'RATE_INVALID' });
 });
 
+test('an edit reaches both nodes; what cannot change while it runs is named', async () => {
+  const path = '/groups/shop';
+  await api.call({ method: 'PATCH', path, body: { verify: '30d' } });
+  for (const node of [a, b]) {
+    expect(node.service.group('shop').definition.verifyEveryMs).toBe(30 * 86_400_000);
+  }
+  for (const body of [{ verify: 'often' }, { verify: '5m' }, { mode: 'async' }]) {
+    await expect(api.call({ method: 'PATCH', path, body })).rejects.toThrow(
+      /write for example|unknown key "mode"/,
+    );
+  }
+});
+
 test('history and metrics of what the node measures', async () => {
   writeFileSync(join(dir, 'more'), 'y'.repeat(200_000));
   const history = async (node: TestNode): Promise<HistoryAnswer> =>

@@ -190,7 +190,8 @@ function defineFailover(
   return { failover: isManaged ? (input.failover ?? {}) : null, addresses, fencing };
 }
 
-function defineVerify(text: string, origin: string): number | null {
+/** `7d`, or `off`. Errors: GROUP_INVALID, DURATION_INVALID. */
+export function defineVerify(text: string, origin: string): number | null {
   if (text === 'off') return null;
   const everyMs = parseDurationMs(text);
   if (everyMs >= VERIFY_EVERY_MS_MIN) return everyMs;

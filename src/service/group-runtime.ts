@@ -164,6 +164,12 @@ export class GroupRuntime {
     await this.#tellBandwidth();
   }
 
+  /** What may change while everything runs, and is only read when it is needed: persisted. */
+  changeSettings(change: Pick<GroupDefinition, 'verifyEveryMs'>): void {
+    this.#definition = { ...this.definition, ...change };
+    writeJsonDurably(this.#files.definition, this.#definition);
+  }
+
   async #tellBandwidth(): Promise<void> {
     if (this.#state.role !== 'primary' || this.#phase !== 'running') return;
     const { bandwidth } = this.definition.replication;

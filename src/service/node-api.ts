@@ -31,6 +31,7 @@ import {
   promoteRequestSchema,
   readinessSchema,
   standbyRequestSchema,
+  settingsRequestSchema,
   yieldRequestSchema,
 } from './node-protocol.ts';
 import type { NodeService } from './node-service.ts';
@@ -233,6 +234,20 @@ function addGroupRoutes(untyped: FastifyInstance, service: NodeService): void {
     async ({ params, body }) => {
       const runtime = service.groupById(params.group, body.groupId);
       return markOnStandby(runtime, body.name, body.sequence);
+    },
+  );
+  server.put(
+    '/v1/groups/:group/settings',
+    {
+      schema: {
+        params: groupParams,
+        body: settingsRequestSchema,
+        response: { 200: emptyReplySchema },
+      },
+    },
+    async ({ params, body: { groupId, ...change } }) => {
+      service.groupById(params.group, groupId).changeSettings(change);
+      return {};
     },
   );
   server.post(

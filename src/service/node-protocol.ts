@@ -117,6 +117,13 @@ export type PromoteRequest = z.infer<typeof promoteRequestSchema>;
 /** The sender is about to be primary with this epoch: the receiver has to cease. */
 export const yieldRequestSchema = z.strictObject({ groupId: id128Schema, epoch: epochSchema });
 
+/** Settings of a group that change while it runs, as the sender has them from now on. */
+export const settingsRequestSchema = z.strictObject({
+  groupId: id128Schema,
+  verifyEveryMs: groupDefinitionSchema.shape.verifyEveryMs,
+});
+export type SettingsRequest = z.infer<typeof settingsRequestSchema>;
+
 export const outcomeSchema = z.object({
   /** Sentences for the operator about what did not go as it should. */
   warnings: z.array(z.string()),

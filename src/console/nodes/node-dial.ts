@@ -1,26 +1,18 @@
 // A console's way to the API of one node: over TLS to a pinned certificate, or over the Unix socket of its own machine. The
 // certificate is compared before a byte of a request is written: a node that shows another one gets no token.
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from 'node:http';
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
-import { connect, type TLSSocket } from 'node:tls';
-import type { Duplex } from 'node:stream';
+import { type Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { messageOf, UnderstudyError } from '../../core/errors.ts';
 import type { AccessRole } from '../../service/admin-api/caller.ts';
+import { connectTls, pinnedAgent, type PinnedTarget, shownTo } from '../../service/pinned-tls.ts';
 
-const CONNECT_TIMEOUT_MS = 5000;
 const SOCKETS_MAX = 6;
 const KEEP_ALIVE_MS = 15_000;
 
-export interface TlsTarget {
+export interface TlsTarget extends PinnedTarget {
   readonly kind: 'tls';
-  readonly host: string;
-  readonly port: number;
-  /** SHA-256 of the certificate to expect, hex. */
-  readonly fingerprint: string;
   /** Null: the client certificate is what lets us in. */
   readonly token: string | null;
-  readonly identity?: { readonly certificate: string; readonly key: string };
 }
 
 export type NodeTarget = TlsTarget | { readonly kind: 'local'; readonly socketPath: string };
@@ -121,83 +113,14 @@ function bodyHeaders(body: string | undefined): Record<string, string> {
 
 /** The fingerprint of whatever certificate is shown there: for a person to compare. Errors: NODE_UNREACHABLE. */
 export async function shownFingerprint(host: string, port: number): Promise<string> {
-  const socket = await connectTls({ host, port }, CONNECT_TIMEOUT_MS).catch((cause: unknown) => {
+  const socket = await connectTls({ host, port }).catch((cause: unknown) => {
     throw new UnderstudyError(
       'NODE_UNREACHABLE',
       `nobody answers on ${host}:${port} (${messageOf(cause)}): check address and port, and that understudyd runs there`,
       { cause, details: { fields: ['host'], faults: [messageOf(cause)] } },
     );
   });
-  const { raw } = socket.getPeerCertificate();
+  const fingerprint = shownTo(socket);
   socket.destroy();
-  return createHash('sha256').update(raw).digest('hex');
-}
-
-function pinnedAgent(
-  name: string,
-  target: TlsTarget,
-  options: ConstructorParameters<typeof HttpsAgent>[0],
-): HttpsAgent {
-  const agent = new HttpsAgent(options);
-  agent.createConnection = (_options, done) => {
-    void tell(connectPinned(name, target), done);
-    return undefined;
-  };
-  return agent;
-}
-
-async function tell(
-  connecting: Promise<TLSSocket>,
-  done?: (error: Error | null, socket: Duplex) => void,
-): Promise<void> {
-  try {
-    done?.(null, await connecting);
-  } catch (thrown) {
-    done?.(thrown as Error, undefined as unknown as Duplex);
-  }
-}
-
-async function connectPinned(name: string, target: TlsTarget): Promise<TLSSocket> {
-  const socket = await connectTls(target, CONNECT_TIMEOUT_MS);
-  const shown = socket.getPeerCertificate().raw as Buffer | undefined;
-  const actual = createHash('sha256')
-    .update(shown ?? '')
-    .digest();
-  if (shown !== undefined && timingSafeEqual(actual, Buffer.from(target.fingerprint, 'hex'))) {
-    return socket;
-  }
-  socket.destroy();
-  throw new UnderstudyError(
-    'NODE_IDENTITY_WRONG',
-    `who answers on ${target.host}:${target.port} is not node "${name}": its certificate is another one. Nothing was sent. If the node was set up anew, remove it from this console and add it again`,
-    { details: { node: name } },
-  );
-}
-
-async function connectTls(
-  target: Pick<TlsTarget, 'host' | 'port' | 'identity'>,
-  timeoutMs: number,
-): Promise<TLSSocket> {
-  const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
-  const { identity } = target;
-  const socket = connect({
-    host: target.host,
-    port: target.port,
-    minVersion: 'TLSv1.3',
-    // Trust comes from the pinned certificate, not from an authority.
-    rejectUnauthorized: false,
-    ...(identity === undefined ? {} : { cert: identity.certificate, key: identity.key }),
-  });
-  const timer = setTimeout(() => socket.destroy(new Error('no answer in time')), timeoutMs);
-  socket.once('error', reject);
-  socket.once('close', () => {
-    clearTimeout(timer);
-    reject(new Error('the connection was closed'));
-  });
-  socket.once('secureConnect', () => {
-    clearTimeout(timer);
-    socket.off('error', reject);
-    resolve(socket);
-  });
-  return promise;
+  return fingerprint;
 }

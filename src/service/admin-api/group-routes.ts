@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { bandwidthSchema } from '../bandwidth.ts';
 import { createGroup, planGroup } from '../group-creation.ts';
 import { groupDefinitionSchema, parseGroupInput } from '../group-definition.ts';
+import { editGroup } from '../group-edit.ts';
 import { deleteGroup } from '../group-deletion.ts';
 import { groupStateSchema } from '../group-state.ts';
 import { changeLimit, showLimit } from '../limits.ts';
@@ -13,7 +14,7 @@ import { once } from './once.ts';
 import { type ApiContext, startOperation } from './context.ts';
 import { checkExpected } from './role-routes.ts';
 import { type AnyRoute, operationRoute, route } from './route.ts';
-import { groupParamsSchema, groupStatusSchema } from './schemas.ts';
+import { expectedEpochSchema, groupParamsSchema, groupStatusSchema } from './schemas.ts';
 
 const tag = 'groups';
 const params = groupParamsSchema;
@@ -43,6 +44,7 @@ export function groupRoutes(context: ApiContext): AnyRoute[] {
     showRoute(context),
     checkRoute(context),
     createRoute(context),
+    editRoute(context),
     deleteRoute(context),
     ...verifyRoutes(context),
     ...limitRoutes(context),
@@ -116,6 +118,28 @@ function createRoute(context: ApiContext): AnyRoute {
         caller,
         work: async () => createGroup(service, parsed, { origin, allowEmptyMatch }),
       });
+    },
+  });
+}
+
+function editRoute({ service }: ApiContext): AnyRoute {
+  return route({
+    method: 'PATCH',
+    path: '/groups/:group',
+    role: 'administrator',
+    tag,
+    summary:
+      'Changes what may change while a group runs, on both nodes; what is left out stays. Directories, replication, agents and failover are of one creation.',
+    params,
+    body: z.strictObject({
+      verify: z.string().max(40).optional().describe('How often copies are compared: "7d", "off"'),
+      bandwidth: bandwidthBodySchema.shape.bandwidth.optional(),
+      expectEpoch: expectedEpochSchema,
+    }),
+    reply: () => z.object({ definition: groupDefinitionSchema }),
+    handle: async ({ params: { group }, body: { expectEpoch, ...change } }) => {
+      checkExpected(service, group, expectEpoch);
+      return { definition: await editGroup(service, group, change) };
     },
   });
 }
