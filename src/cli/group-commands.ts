@@ -59,6 +59,14 @@ export function addGroupCommands(program: Command): void {
       print(json, shown, (value) => JSON.stringify(value, null, 2));
     });
   group
+    .command('edit')
+    .description('change what may change while it runs, on both nodes')
+    .argument('<group>')
+    .option('--verify <interval>', 'how often the copies are compared by themselves: 7d, or off')
+    .option('--bandwidth <rate>', 'limit of what replication sends: 50Mbit/s, or unlimited')
+    .option('--json', 'print JSON')
+    .action(edit);
+  group
     .command('delete')
     .description('end the protection; the data stays on both nodes')
     .argument('<group>')
@@ -154,6 +162,17 @@ function addRoleCommands(program: Command): void {
       const outcome = await changeRole<Outcome>(name, 'yield', { force });
       report(json, `this node is now the standby of group "${name}"`, outcome);
     });
+}
+
+interface EditOptions extends Json {
+  readonly verify?: string;
+  readonly bandwidth?: string;
+}
+
+async function edit(name: string, { json = false, ...body }: EditOptions): Promise<void> {
+  const path = `/groups/${segment(name)}`;
+  const changed = await callApi<{ definition: GroupDefinition }>({ method: 'PATCH', path, body });
+  print(json, changed, () => `group "${name}" is changed on both nodes`);
 }
 
 async function changeRole<T>(name: string, what: string, body: object): Promise<T> {

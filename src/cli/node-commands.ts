@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { UnderstudyError } from '../core/errors.ts';
 import { parseDurationMs } from '../core/units.ts';
+import type { AuditEntry } from '../service/admin-api/audit.ts';
 import type { LoggedEvent } from '../service/event-log.ts';
 import { NAME_PATTERN } from '../service/group-spec.ts';
 import { createIdentity } from '../service/identity.ts';
@@ -13,7 +14,7 @@ import type { ServiceStatus } from '../service/status.ts';
 import { parseStrictly } from '../core/strict-config.ts';
 import { callApi, localApi, runOperation } from './admin.ts';
 import { loadNodeConsole } from './console-commands.ts';
-import { print } from './output.ts';
+import { print, table } from './output.ts';
 import { statusText } from './status-text.ts';
 
 const WATCH_INTERVAL_MS = 1000;
@@ -73,6 +74,21 @@ export function addNodeCommands(program: Command): void {
     .option('--follow', 'go on showing new ones')
     .option('--json', 'print JSON lines')
     .action(events);
+  program
+    .command('audit')
+    .description('show who asked this node for which change, and how it ended')
+    .option('--count <number>', 'how many', '50')
+    .option('--json', 'print JSON')
+    .action(audit);
+}
+
+async function audit({ count, json = false }: Json & { count: string }): Promise<void> {
+  const query = { count };
+  const entries = await callApi<AuditEntry[]>({ method: 'GET', path: '/audit', query });
+  const rows = entries
+    .toReversed()
+    .map(({ at, who, from, what, result }) => [at, who, from, what, result]);
+  print(json, entries, () => table([['AT', 'WHO', 'FROM', 'WHAT', 'RESULT'], ...rows]));
 }
 
 async function init(options: InitOptions): Promise<void> {

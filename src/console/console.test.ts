@@ -205,6 +205,14 @@ describe('sessions', () => {
     expect((json as { name: string }[]).map(({ name }) => name)).not.toContain('evil');
   });
 
+  test('DNS rebinding: a name that leads to this machine is not answered', async () => {
+    const headers = { host: 'evil.example:7443', origin: 'http://evil.example:7443' };
+    const body = { name: 'admin', password: PASSWORD };
+    const answer = await browser().send('POST', '/api/console/login', { body, headers });
+    expect([answer.status, answer.code]).toEqual([400, 'REQUEST_INVALID']);
+    expect((await admin.send('GET', '/api/console/session', { headers })).status).toBe(400);
+  });
+
   test('a form of another site cannot speak JSON', async () => {
     const form = await admin.send('POST', '/api/console/users', {
       headers: { 'content-type': 'application/x-www-form-urlencoded' },

@@ -12,6 +12,7 @@ import type { User } from './users.ts';
 
 /** What a user with a one-time password may do. */
 const BEFORE_CHANGE = new Set(['/session', '/logout', '/account/password']);
+const LOOPBACK_HOST = /^(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?$/;
 const COOKIE = 'understudy';
 /** Browsers accept this name over TLS only, and from no other host of the domain. */
 const SECURE_COOKIE = '__Host-understudy';
@@ -25,8 +26,15 @@ export class BrowserGuard {
     this.#prefix = prefix;
   }
 
-  /** Of every request, also before a login. Errors: CSRF_TOKEN_WRONG. */
+  /** Of every request, also before a login. Errors: CSRF_TOKEN_WRONG, REQUEST_INVALID. */
   checkOrigin(request: FastifyRequest): void {
+    // Without TLS a name could be made to lead here (DNS rebinding); only this machine itself may be meant.
+    if (!this.#context.isSecure && !LOOPBACK_HOST.test(request.headers.host ?? '')) {
+      throw new UnderstudyError(
+        'REQUEST_INVALID',
+        'this console is for this machine only: open it by its address, as it was printed',
+      );
+    }
     if (request.method === 'GET' || request.method === 'HEAD') return;
     const site = request.headers['sec-fetch-site'];
     const { origin, host } = request.headers;

@@ -1,5 +1,6 @@
 // What the wizard asks a node before a group is created.
 import { z } from 'zod';
+import { UnderstudyError } from '../../core/errors.ts';
 import { absolutePathSchema, PATTERNS_MAX, patternSchema } from '../group-spec.ts';
 import { probeAddress } from './address-check.ts';
 import { browse } from './browse.ts';
@@ -8,6 +9,7 @@ import { previewPatterns } from './pattern-preview.ts';
 import { type AnyRoute, operationRoute, route } from './route.ts';
 
 const tag = 'wizard';
+const PREVIEWS_MAX = 2;
 
 export function browseRoutes(context: ApiContext): AnyRoute[] {
   return [browseRoute(context), previewRoute(context), addressRoute()];
@@ -56,8 +58,9 @@ function previewRoute(context: ApiContext): AnyRoute {
       include: z.array(patternSchema).min(1).max(PATTERNS_MAX).default(['**']),
       exclude: z.array(patternSchema).max(PATTERNS_MAX).default([]),
     }),
-    handle: ({ body, caller }) =>
-      startOperation(context, {
+    handle: ({ body, caller }) => {
+      refuseMany(context);
+      return startOperation(context, {
         kind: 'preview',
         group: null,
         caller,
@@ -69,8 +72,21 @@ function previewRoute(context: ApiContext): AnyRoute {
               progress({ phase: 'looking', done: files + leftOutFiles, unit: 'files' });
             },
           }),
-      }),
+      });
+    },
   });
+}
+
+/** Each goes through a directory as fast as it can. */
+function refuseMany({ operations }: ApiContext): void {
+  const running = operations
+    .list()
+    .filter(({ kind, state }) => kind === 'preview' && state === 'running');
+  if (running.length < PREVIEWS_MAX) return;
+  throw new UnderstudyError(
+    'REQUESTS_TOO_MANY',
+    `${PREVIEWS_MAX} previews run on this node already: wait, or give one up`,
+  );
 }
 
 function addressRoute(): AnyRoute {
