@@ -62,6 +62,7 @@ function supervise(
     logDirectory: top,
     runtimeDirectory: join(top, 'run'),
     role: () => 'primary',
+    isMounted: async () => true,
     isExcused: async () => false,
     killAll: async () => {
       killed += 1;
@@ -237,6 +238,24 @@ test('a stop that hangs in a restart is answered by force', async () => {
   await until(() => killed === 1);
   await until(() => existsSync(flag) && agents.view[0]?.phase === 'running');
   expect(events.some((event) => event.startsWith('STOP_ESCALATED'))).toBe(true);
+});
+
+test('nothing is started before its directories are there', async () => {
+  let isMounted = false;
+  const started = join(top, 'started');
+  const agents = supervise([agent('db', { start: `touch ${started}` }, { startTimeoutMs: 500 })], {
+    isMounted: async (signal) => {
+      while (!isMounted && !signal.aborted) await sleep(10);
+      return isMounted;
+    },
+  });
+  await expect(agents.start()).rejects.toThrow(/did not start: the directories .* not mounted/);
+  expect(existsSync(started)).toBe(false);
+  const starting = agents.start();
+  await sleep(100);
+  isMounted = true;
+  await starting;
+  expect(existsSync(started)).toBe(true);
 });
 
 test('a failure that will pass is none', async () => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { AgentPool } from '../agents/agent-pool.ts';
 import type { AgentCatalog } from '../agents/catalog.ts';
 import type { CallContext } from '../agents/agent-pool.ts';
+import type { Outcome } from '../agents/invoke.ts';
 import { initialState, step, wakeAtMs } from '../agents/supervisor/step.ts';
 import type {
   Failure,
@@ -33,6 +34,11 @@ export interface SupervisionOptions {
   readonly logDirectory: string;
   readonly runtimeDirectory: string;
   role(): 'primary' | 'standby';
+  /**
+   * Resolves with true as soon as the directories are mounted. What is started before works underneath for as
+   * long as it lives, and nothing of that is recorded.
+   */
+  isMounted(signal: AbortSignal): Promise<boolean>;
   /** A probe that failed has a reason that will pass: commits wait for a lost standby. */
   isExcused(): Promise<boolean>;
   /** Ends everything that uses the directories; what cannot be ended, as a sentence. */
@@ -286,13 +292,18 @@ export class AgentSupervision {
     const definition = this.#agent(agent);
     const timeoutMs = operation === 'start' ? definition.startTimeoutMs : definition.stopTimeoutMs;
     const { signal } = this.#begin(op);
-    const outcome = await this.#pool.invoke(
-      definition,
-      operation,
-      this.#call({ timeoutMs, signal }),
-    );
+    const isReady = operation === 'stop' || (await this.#isMounted(signal, timeoutMs));
+    const outcome: Outcome = isReady
+      ? await this.#pool.invoke(definition, operation, this.#call({ timeoutMs, signal }))
+      : { kind: 'failed', why: 'the directories of its group are not mounted', ms: timeoutMs };
     this.#operations.delete(op);
     this.#tell({ kind: 'ended', op, outcome });
+  }
+
+  async #isMounted(given: AbortSignal, timeoutMs: number): Promise<boolean> {
+    const signal = AbortSignal.any([given, AbortSignal.timeout(timeoutMs)]);
+    // Given up: the agent says so itself.
+    return (await this.#options.isMounted(signal)) || given.aborted;
   }
 
   async #probe({ op, agent }: Extract<SupervisorEffect, { kind: 'probe' }>): Promise<void> {
@@ -379,7 +390,7 @@ export function callContext(
   };
 }
 
-function isBad(outcome: Awaited<ReturnType<AgentPool['invoke']>>): boolean {
+function isBad(outcome: Outcome): boolean {
   if (outcome.kind !== 'done') return outcome.kind === 'failed' || outcome.kind === 'late';
   const { state } = outcome.value as { readonly state?: SeenState };
   return state === 'failed' || state === 'stopped';

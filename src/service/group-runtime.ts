@@ -57,6 +57,7 @@ const HALT_INTERVAL_MS = 2000;
 type Phase = GroupView['process'];
 type Trouble = 'process' | 'agents' | 'conflict' | 'handover' | 'peer' | 'failover' | 'halt';
 
+const MOUNT_POLL_MS = 20;
 /** A commit that waits so long waits for a standby that does not answer. */
 const COMMIT_WAIT_MS = 200;
 
@@ -131,11 +132,20 @@ export class GroupRuntime {
       logDirectory: context.paths.logs,
       runtimeDirectory: context.paths.agentsRun,
       role: () => this.#state.role,
+      isMounted: async (signal) => this.#whenMounted(signal),
       isExcused: async () => this.#commitsWait(),
       killAll: async (timeoutMs) => this.killApplication(timeoutMs),
       onReport: (report, why) => this.#owner?.onApplication(report, why),
       emit: (level, code, message) => this.emit(level, code, message),
     });
+  }
+
+  async #whenMounted(signal: AbortSignal): Promise<boolean> {
+    while (!signal.aborted) {
+      if (this.#phase === 'running' && this.process.isAlive) return true;
+      await sleep(MOUNT_POLL_MS);
+    }
+    return false;
   }
 
   async #commitsWait(): Promise<boolean> {

@@ -164,7 +164,8 @@ export class GroupFailover implements RuntimeOwner {
     this.#view = view;
     if (view.role === 'demoting') this.#endFilter();
     this.runtime.agents.pause(view.paused);
-    if (view.application === 'running') this.runtime.agents.adopt();
+    const isServing = view.role === 'primary' && view.application === 'running';
+    if (isServing) this.runtime.agents.adopt();
     this.#adjust();
   }
 
@@ -446,9 +447,7 @@ export class GroupFailover implements RuntimeOwner {
     const runtime = this.runtime;
     const signal = AbortSignal.any([given, AbortSignal.timeout(timeoutMs)]);
     if (kind === 'startApplication') {
-      const faults = (await this.#isMounted(signal))
-        ? await runtime.startAgents(signal)
-        : [`the directories of group "${runtime.name}" are not mounted`];
+      const faults = await runtime.startAgents(signal);
       if (faults.length === 0) this.#tell({ kind: 'applicationStarted', op });
       else this.#tell({ kind: 'applicationStartFailed', op, message: faults.join('; ') });
       return;
@@ -457,19 +456,6 @@ export class GroupFailover implements RuntimeOwner {
       kind === 'stopApplication' ? await this.#stopAgents(signal) : await this.#kill(timeoutMs);
     if (fault === null) this.#tell({ kind: 'applicationStopped', op });
     else this.#tell({ kind: 'applicationStopFailed', op, message: fault });
-  }
-
-  /**
-   * Waits for the filter: an application that is started while there is none works underneath for as
-   * long as it lives, and nothing of that is recorded.
-   */
-  async #isMounted(signal: AbortSignal): Promise<boolean> {
-    const { runtime } = this;
-    while (!signal.aborted) {
-      if (runtime.phase === 'running' && runtime.process.isAlive) return true;
-      await sleep(VIEW_POLL_MS);
-    }
-    return false;
   }
 
   async #stopAgents(signal: AbortSignal): Promise<string | null> {
