@@ -67,12 +67,21 @@ export class PairUnderTest {
 
   /** Bytes that a host has sent so far on a network, with the headers of packets. */
   async sentBytes(host: LabHost, network: NetworkName = 'sync'): Promise<number> {
+    // Receive has eight columns; then come transmitted bytes.
+    return this.#counter(host, network, 8);
+  }
+
+  /** Bytes that a host has received so far on a network, with the headers of packets. */
+  async receivedBytes(host: LabHost, network: NetworkName = 'sync'): Promise<number> {
+    return this.#counter(host, network, 0);
+  }
+
+  async #counter(host: LabHost, network: NetworkName, column: number): Promise<number> {
     const device = interfaceOf(network);
     const line = (await host.must(['cat', '/proc/net/dev']))
       .split('\n')
       .find((text) => text.trim().startsWith(`${device}:`));
-    // Receive has eight columns; then come transmitted bytes.
-    return Number((line ?? '').split(':')[1]?.trim().split(/\s+/)[8]);
+    return Number((line ?? '').split(':')[1]?.trim().split(/\s+/)[column]);
   }
 
   /** Protects the directory and waits for the complete copy. */
