@@ -82,7 +82,7 @@ export function addAgentCommands(program: Command): void {
 }
 
 /** A pool without a service; its files are removed after. */
-async function withPool<T>(
+export async function withPool<T>(
   env: Readonly<Record<string, string>>,
   work: (pool: AgentPool, catalog: AgentCatalog) => Promise<T>,
 ): Promise<T> {

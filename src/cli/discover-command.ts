@@ -3,7 +3,11 @@ import type { Command } from 'commander';
 import { stringify } from 'yaml';
 import type { Proposal, ProposedGroup } from '../agents/discovery/proposal.ts';
 import { UnderstudyError } from '../core/errors.ts';
+import { processEntry } from '../agents/sdk/process-table.ts';
+import { withPool } from './agent-commands.ts';
 import { print } from './output.ts';
+
+const STOP_TIMEOUT_MS = 60_000;
 
 export function addDiscoverCommand(program: Command): void {
   program
@@ -21,16 +25,57 @@ async function proposals(): Promise<readonly Proposal[]> {
   return discover();
 }
 
-/** The group that discovery proposes under that name. Errors: DISCOVERY_UNKNOWN. */
-export async function discoveredGroup(name: string): Promise<ProposedGroup> {
+/**
+ * The group that discovery proposes under that name. What runs has its files open already: it is stopped by
+ * its proposed agents when `stopRunning`. Errors: DISCOVERY_UNKNOWN, DISCOVERY_RUNS.
+ */
+export async function discoveredGroup(name: string, stopRunning: boolean): Promise<ProposedGroup> {
   const all = await proposals();
   const found = all.find(({ group }) => group.name === name);
-  if (found !== undefined) return found.group;
-  const names = all.map(({ group }) => group.name).join(', ');
+  if (found === undefined) {
+    const names = all.map(({ group }) => group.name).join(', ');
+    throw new UnderstudyError(
+      'DISCOVERY_UNKNOWN',
+      `discovery proposes no group "${name}" on this node (it proposes: ${names || 'none'}): see "understudy discover"`,
+    );
+  }
+  if (!found.isRunning) return found.group;
+  const running = `${found.title} (process ${found.pid ?? '?'}) runs and has files open in ${found.group.paths.map(({ dir }) => dir).join(', ')}`;
+  if (!stopRunning) {
+    throw new UnderstudyError(
+      'DISCOVERY_RUNS',
+      `${running}: stop it first, or add --stop-running; the group starts it again`,
+    );
+  }
+  const failure = await stopProposed(found.group);
+  if (failure === undefined && !isAlive(found.pid)) return found.group;
   throw new UnderstudyError(
-    'DISCOVERY_UNKNOWN',
-    `discovery proposes no group "${name}" on this node (it proposes: ${names || 'none'}): see "understudy discover"`,
+    'DISCOVERY_RUNS',
+    `${running} and could not be stopped by its agent: ${failure ?? 'it still runs'}. Stop it as it was started`,
   );
+}
+
+/** Stops the application through the agents that would keep it; why that failed, or undefined. */
+async function stopProposed(group: ProposedGroup): Promise<string | undefined> {
+  return await withPool({}, async (pool) => {
+    for (const [index, { use, ...parameters }] of [...group.agents.entries()].toReversed()) {
+      const agent = { use, name: `${use}-${index}`, parameters };
+      const outcome = await pool.invoke(agent, 'stop', {
+        role: 'primary',
+        directories: group.paths.map(({ dir }) => dir),
+        addresses: [],
+        timeoutMs: STOP_TIMEOUT_MS,
+        signal: new AbortController().signal,
+      });
+      if (outcome.kind !== 'done') return outcome.why;
+    }
+    return undefined;
+  });
+}
+
+function isAlive(pid: number | null): boolean {
+  const entry = pid === null ? undefined : processEntry(pid);
+  return entry !== undefined && entry.state !== 'Z';
 }
 
 export function discoveryText(found: readonly Proposal[]): string {

@@ -23,6 +23,7 @@ interface Json {
 interface CreateOptions extends Json {
   readonly file?: string;
   readonly fromDiscovery?: string;
+  readonly stopRunning?: boolean;
   readonly name?: string;
   readonly dir?: readonly string[];
   readonly standbyDir?: readonly string[];
@@ -86,6 +87,7 @@ function addCreate(group: Command): void {
     .description('protect directories of this node')
     .option('--file <yaml>', 'the group as YAML ("-" reads standard input)')
     .option('--from-discovery <name>', 'a group that "understudy discover" proposes')
+    .option('--stop-running', 'stop what discovery found first; the group starts it again')
     .option('--name <name>', 'name of the group')
     .option('--dir <path>', 'directory to protect (may be repeated)', collect)
     .option('--standby-dir <path>', 'the same directory on the other node, if elsewhere', collect)
@@ -241,9 +243,13 @@ async function inputFrom(options: CreateOptions): Promise<{ input: unknown; orig
 }
 
 /** What flags are added to; a file adds addresses and the like to what discovery proposes. */
-async function baseOf({ file, fromDiscovery }: CreateOptions): Promise<Record<string, unknown>> {
+async function baseOf({
+  file,
+  fromDiscovery,
+  stopRunning = false,
+}: CreateOptions): Promise<Record<string, unknown>> {
   return {
-    ...(fromDiscovery === undefined ? {} : await discoveredGroup(fromDiscovery)),
+    ...(fromDiscovery === undefined ? {} : await discoveredGroup(fromDiscovery, stopRunning)),
     ...(file === undefined ? {} : readGroupFile(file)),
   };
 }
