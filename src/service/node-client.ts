@@ -1,8 +1,12 @@
 // Speaks to the other node's API. The certificate is compared with the pinned one before a single
 // byte of the request is written; a node that shows another one learns nothing.
-import type { TLSSocket } from 'node:tls';
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { Agent, buildConnector, request } from 'undici';
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { Agent, request } from 'node:https';
+import type { Duplex } from 'node:stream';
+import { connect, type TLSSocket } from 'node:tls';
+import { callbackify } from 'node:util';
 import { z } from 'zod';
 import { present } from '../core/assert.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
@@ -10,6 +14,10 @@ import type { Identity } from './identity.ts';
 import { BODY_BYTES_MAX, errorReplySchema } from './node-protocol.ts';
 
 const CONNECT_TIMEOUT_MS = 5000;
+const CALL_TIMEOUT_MS = 10_000;
+const CONNECTIONS = 4;
+const KEEP_ALIVE_MS = 10_000;
+const REPLY_BYTES_MAX = 4 * BODY_BYTES_MAX;
 
 export interface Endpoint {
   /** For messages. */
@@ -28,21 +36,69 @@ export interface NodeCall<T> {
   readonly timeoutMs?: number;
 }
 
+interface Reply {
+  readonly statusCode: number;
+  readonly body: unknown;
+}
+
+/** Makes connections to nobody but the node whose certificate is pinned. */
+class PinnedAgent extends Agent {
+  readonly #identity: Identity;
+  readonly #endpoint: Endpoint;
+
+  constructor(identity: Identity, endpoint: Endpoint) {
+    super({ keepAlive: true, maxSockets: CONNECTIONS, timeout: KEEP_ALIVE_MS });
+    this.#identity = identity;
+    this.#endpoint = endpoint;
+  }
+
+  override createConnection(
+    _options: unknown,
+    callback: (error: Error | null, socket: Duplex) => void,
+  ): undefined {
+    callbackify(async () => this.connect())(callback);
+  }
+
+  /** Errors: NODE_IDENTITY_WRONG, and what the network says. */
+  async connect(): Promise<TLSSocket> {
+    const { certificate, key } = this.#identity;
+    const { host, port, fingerprint } = this.#endpoint;
+    const socket = connect({
+      host,
+      port,
+      cert: certificate,
+      key,
+      // Trust comes from the pinned certificate, checked below, not from an authority.
+      rejectUnauthorized: false,
+      minVersion: 'TLSv1.3',
+    });
+    const late = (): void => void socket.destroy(new Error('no answer in time'));
+    const timer = setTimeout(late, CONNECT_TIMEOUT_MS);
+    try {
+      await once(socket, 'secureConnect');
+    } finally {
+      clearTimeout(timer);
+    }
+    const shown = socket.getPeerCertificate().raw;
+    const actual = createHash('sha256')
+      .update(shown ?? '')
+      .digest();
+    if (shown !== undefined && timingSafeEqual(actual, Buffer.from(fingerprint, 'hex'))) {
+      return socket;
+    }
+    socket.destroy();
+    throw wrongIdentity(this.#endpoint);
+  }
+}
+
 /** A client of one endpoint; connections are kept for a few seconds. */
 export class NodeClient {
   readonly endpoint: Endpoint;
-  readonly #agent: Agent;
-  readonly #connect: buildConnector.connector;
+  readonly #agent: PinnedAgent;
 
   constructor(identity: Identity, endpoint: Endpoint) {
     this.endpoint = endpoint;
-    this.#connect = pinnedConnector(identity, endpoint);
-    this.#agent = new Agent({
-      connect: this.#connect,
-      connections: 4,
-      keepAliveTimeout: 10_000,
-      maxResponseSize: 4 * BODY_BYTES_MAX,
-    });
+    this.#agent = new PinnedAgent(identity, endpoint);
   }
 
   /**
@@ -52,31 +108,36 @@ export class NodeClient {
   async call<T>(call: NodeCall<T>): Promise<T> {
     const { name, host, port } = this.endpoint;
     const where = `node "${name}" (${host}:${port})`;
-    let statusCode: number;
-    let body: unknown;
-    try {
-      const response = await request(`https://${urlHost(host)}:${port}${call.path}`, {
-        dispatcher: this.#agent,
-        method: call.method,
-        ...(call.body === undefined
-          ? {}
-          : {
-              headers: { 'content-type': 'application/json' },
-              body: JSON.stringify(call.body),
-            }),
-        headersTimeout: call.timeoutMs ?? 10_000,
-        bodyTimeout: 10_000,
-        signal: AbortSignal.timeout(call.timeoutMs ?? 10_000),
-      });
-      statusCode = response.statusCode;
-      body = await response.body.json();
-    } catch (cause) {
+    const { statusCode, body } = await this.#exchange(call).catch((cause: unknown) => {
       throw this.#connectionError(cause);
-    }
+    });
     if (statusCode >= 400) throw replyError(where, statusCode, body);
     const parsed = call.reply.safeParse(body);
     if (parsed.success) return parsed.data;
     throw invalidReply(where, parsed.error);
+  }
+
+  async #exchange({ method, path, ...call }: NodeCall<unknown>): Promise<Reply> {
+    const { host, port } = this.endpoint;
+    const sent = call.body === undefined ? '' : JSON.stringify(call.body);
+    const type = call.body === undefined ? {} : { 'content-type': 'application/json' };
+    // Without a length, a DELETE with a body would be no request at all.
+    const headers = { ...type, 'content-length': Buffer.byteLength(sent) };
+    const signal = AbortSignal.timeout(call.timeoutMs ?? CALL_TIMEOUT_MS);
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      request({ agent: this.#agent, host, port, method, path, headers, signal }, resolve)
+        .once('error', reject)
+        .end(sent);
+    });
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > REPLY_BYTES_MAX) throw new Error('its answer is too long');
+      chunks.push(chunk);
+    }
+    const body: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    return { statusCode: response.statusCode ?? 0, body };
   }
 
   #connectionError(cause: unknown): UnderstudyError {
@@ -96,16 +157,7 @@ export class NodeClient {
 
   /** The certificate (PEM) that the endpoint shows, which is the expected one. */
   async peerCertificate(): Promise<string> {
-    const { host, port } = this.endpoint;
-    const socket = await new Promise<TLSSocket>((resolve, reject) => {
-      this.#connect(
-        { hostname: host, host, port: String(port), protocol: 'https:' },
-        (...[error, connected]) => {
-          if (error === null) resolve(connected as TLSSocket);
-          else reject(error);
-        },
-      );
-    }).catch((thrown: unknown) => {
+    const socket = await this.#agent.connect().catch((thrown: unknown) => {
       throw this.#connectionError(thrown);
     });
     const certificate = socket.getPeerX509Certificate();
@@ -113,8 +165,8 @@ export class NodeClient {
     return present(certificate, 'a certificate was shown').toString();
   }
 
-  async close(): Promise<void> {
-    await this.#agent.destroy();
+  close(): void {
+    this.#agent.destroy();
   }
 }
 
@@ -133,45 +185,9 @@ function invalidReply(where: string, cause: unknown): UnderstudyError {
   );
 }
 
-function pinnedConnector(identity: Identity, endpoint: Endpoint): buildConnector.connector {
-  const connect = buildConnector({
-    cert: identity.certificate,
-    key: identity.key,
-    // Trust comes from the pinned certificate, checked below, not from an authority.
-    rejectUnauthorized: false,
-    minVersion: 'TLSv1.3',
-    maxCachedSessions: 0,
-    timeout: CONNECT_TIMEOUT_MS,
-  });
-  const expected = Buffer.from(endpoint.fingerprint, 'hex');
-  return (options, callback) => {
-    connect(options, (...result) => {
-      const [error, socket] = result;
-      if (error !== null) {
-        callback(error, null);
-        return;
-      }
-      const shown = (socket as TLSSocket).getPeerCertificate().raw;
-      const actual = createHash('sha256')
-        .update(shown ?? '')
-        .digest();
-      if (shown !== undefined && timingSafeEqual(actual, expected)) {
-        callback(null, socket);
-        return;
-      }
-      socket.destroy();
-      callback(wrongIdentity(endpoint), null);
-    });
-  };
-}
-
 function wrongIdentity({ name, host, port }: Endpoint): UnderstudyError {
   return new UnderstudyError(
     'NODE_IDENTITY_WRONG',
     `who answers on ${host}:${port} is not node "${name}": its certificate is another one. Nothing was sent. Check the address; if the node was set up anew, pair again`,
   );
-}
-
-function urlHost(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
 }

@@ -139,7 +139,7 @@ test('an unknown certificate gets nothing but the pairing method', async () => {
       },
     );
   }
-  await client.close();
+  client.close();
 });
 
 test('a caller without a certificate is refused, garbage disturbs nobody', async () => {

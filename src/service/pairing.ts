@@ -93,7 +93,7 @@ export async function join(service: NodeService, text: string): Promise<Peer> {
     peers.restore(before);
     throw thrown;
   } finally {
-    await client.close();
+    client.close();
   }
 }
 
@@ -126,7 +126,7 @@ export async function acceptJoin(
       { cause },
     );
   } finally {
-    await client.close();
+    client.close();
   }
   invitations.use(request.secret);
   service.emit('info', 'PAIRED', `paired with node "${peer.name}" (${peer.host})`);

@@ -41,7 +41,7 @@ export class PeerLink {
 
   async stop(): Promise<void> {
     clearInterval(this.#timer);
-    await this.#client?.client.close();
+    this.#client?.client.close();
     this.#client = undefined;
   }
 
@@ -49,7 +49,7 @@ export class PeerLink {
   client(): NodeClient {
     const peer = this.#options.peers.requirePeer();
     if (this.#client?.peer !== peer) {
-      void this.#client?.client.close();
+      this.#client?.client.close();
       this.#client = { peer, client: new NodeClient(this.#options.identity, endpointOf(peer)) };
     }
     return this.#client.client;
