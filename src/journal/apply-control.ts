@@ -10,7 +10,8 @@
 //    24     i64   receiver  tail: last sequence durable in the journal; later ones are not applied
 //    32     i64   applier   last sequence applied
 //    40     f64   receiver  a scan may trust what the copy has not changed since then, wall clock ms
-//    48     f64   applier   wall clock ms before the first change of the batch under way; 0 between batches
+//    48     f64   applier   wall clock ms before the first change behind the moment; 0: there is none
+//    56     i64   applier   moment: last sequence applied that may be a checkpoint
 //
 // Only durable records are applied: otherwise a power cut could leave effects in the copy of records
 // that its own journal does not have, and the copy would be no moment of the primary.
@@ -23,7 +24,8 @@ const APPLIED_CHANGED = 4;
 const TAIL = 3;
 const APPLIED = 4;
 const TRUSTED_SINCE = 5;
-const BATCH_BEGAN = 6;
+const CHANGED_SINCE = 6;
+const MOMENT = 7;
 const CONTROL_BYTES = 64;
 
 export class ApplyControl {
@@ -45,6 +47,7 @@ export class ApplyControl {
     const control = new ApplyControl(new SharedArrayBuffer(CONTROL_BYTES));
     Atomics.store(control.#sequences, TAIL, BigInt(sequence));
     Atomics.store(control.#sequences, APPLIED, BigInt(sequence));
+    Atomics.store(control.#sequences, MOMENT, BigInt(sequence));
     Atomics.store(control.#words, SEGMENT, segment);
     control.trustedSinceMs = Number.NaN;
     return control;
@@ -83,17 +86,30 @@ export class ApplyControl {
     return Number(Atomics.load(this.#sequences, APPLIED));
   }
 
+  /** Last applied sequence that may be a checkpoint: where an undo log is kept, a state of that. */
+  get moment(): number {
+    return Number(Atomics.load(this.#sequences, MOMENT));
+  }
+
   /** Applier: records up to `sequence` are applied and the batch is ended. */
-  publishApplied(sequence: number): void {
+  publishApplied(sequence: number, moment = sequence): void {
+    Atomics.store(this.#sequences, MOMENT, BigInt(moment));
     Atomics.store(this.#sequences, APPLIED, BigInt(sequence));
     Atomics.add(this.#words, APPLIED_CHANGED, 1);
     Atomics.notify(this.#words, APPLIED_CHANGED);
   }
 
-  /** Receiver: resolves when `applied` has moved past `sequence`, or after `timeoutMs`. */
-  async waitForApplied(sequence: number, timeoutMs: number): Promise<void> {
+  /**
+   * Receiver: resolves when `applied` has moved past `sequence` or the moment past `moment`, or after
+   * `timeoutMs`.
+   */
+  async waitForApplied(
+    sequence: number,
+    timeoutMs: number,
+    moment = Number.MAX_SAFE_INTEGER,
+  ): Promise<void> {
     const seen = Atomics.load(this.#words, APPLIED_CHANGED);
-    if (this.applied > sequence) return;
+    if (this.applied > sequence || this.moment > moment) return;
     const wait = Atomics.waitAsync(this.#words, APPLIED_CHANGED, seen, timeoutMs);
     if (wait.async) await wait.value;
   }
@@ -128,13 +144,13 @@ export class ApplyControl {
     this.#times[TRUSTED_SINCE] = wallMs;
   }
 
-  /** Applier: must be set before a batch changes anything, and be 0 when it is published. */
-  get batchBeganMs(): number {
-    return this.#times[BATCH_BEGAN] ?? 0;
+  /** Applier: must be set before anything behind the moment is changed, and be 0 when nothing is. */
+  get changedSinceMs(): number {
+    return this.#times[CHANGED_SINCE] ?? 0;
   }
 
-  set batchBeganMs(wallMs: number) {
-    this.#times[BATCH_BEGAN] = wallMs;
+  set changedSinceMs(wallMs: number) {
+    this.#times[CHANGED_SINCE] = wallMs;
   }
 
   #wakeApplier(): void {

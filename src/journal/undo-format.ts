@@ -4,7 +4,14 @@
 // A batch holds the state before a run of records, of everything that these records change: it is
 // durable before the first of them is applied. Entries name objects by inode number, because an inode
 // that the log speaks of is never freed as long as the entry is kept (it is moved aside instead of
-// removed). So entries say what was, not what to do: putting them back may be repeated, and works from
+// removed).
+//
+// Runs follow each other within a stretch of time. What the stretch has saved once need not be saved again:
+// batches are only written where a run changes something else, and the states between them, marked
+// `open`, are none that can be gone back to. A batch without entries ends the stretch; if nothing was
+// taken since the last batch it has that one's number, as first and last.
+//
+// So entries say what was, not what to do: putting them back may be repeated, and works from
 // any state in which a crash may have left the copy.
 //
 // Integers are little endian.
@@ -28,11 +35,12 @@
 //
 // Version history
 //  1  first
+//  2  stretches
 import { crc32 } from 'node:zlib';
 import { assert } from '../core/assert.ts';
 import { padded, readU53, writeU53 } from './record.ts';
 
-export const UNDO_VERSION = 1;
+export const UNDO_VERSION = 2;
 const SEGMENT_MAGIC = 0x31555355;
 const BATCH_MAGIC = 0x42555355;
 export const UNDO_HEADER_BYTES = 64;
@@ -60,6 +68,8 @@ export const undoKind = {
 export const undoFlag = {
   /** A scan is under way after this batch: that state is none that the primary had. */
   scanning: 1,
+  /** The stretch goes on after this batch: that state cannot be gone back to. */
+  open: 2,
 } as const;
 
 export interface UndoSegmentHeader {

@@ -19,6 +19,7 @@ import {
   ENTRY_DATA_MAX,
   entryBytes,
   UNDO_HEADER_BYTES,
+  undoFlag,
   undoKind,
   undoSegmentName,
   type UndoBatchHeader,
@@ -199,14 +200,24 @@ export class UndoLog {
     return 0;
   }
 
+  /**
+   * Ends a stretch with the state after record `last`, which can be gone back to from now on. Returns as
+   * {@link commit}.
+   */
+  endStretch({ flags, last, capturedAt, epoch }: Omit<UndoCommit, 'first'>): number {
+    const known = this.last ?? last;
+    return this.commit({ flags, first: Math.min(known + 1, last), last, capturedAt, epoch });
+  }
+
   /** Makes the batch durable. Returns 0 or the negative errno of what failed; then it is forgotten. */
   commit(batch: UndoCommit): number {
     const segment = this.#segments.at(-1);
+    const bodyBytes = this.batchBytes;
     assert(
-      segment !== undefined && batch.first > segment.last,
+      segment !== undefined &&
+        (batch.first > segment.last || (bodyBytes === 0 && batch.last === segment.last)),
       'batches of undo follow each other',
     );
-    const bodyBytes = this.batchBytes;
     this.#flush();
     const header = encodeUndoBatch({ ...batch, bodyBytes, bodyChecksum: this.#checksum });
     const at = segment.bytes;
@@ -225,7 +236,9 @@ export class UndoLog {
       lastFlags: batch.flags,
       bytes: end,
     };
-    return end < this.#segmentBytes ? 0 : this.rotate();
+    // A segment begins with a state to go back to, or within a scan.
+    const isOpen = (batch.flags & undoFlag.open) !== 0;
+    return isOpen || end < this.#segmentBytes ? 0 : this.rotate();
   }
 
   /** The next batch begins a new segment. Returns 0 or a negative errno. */

@@ -185,7 +185,9 @@ export class UndoFile {
     const end = this.size;
     for (;;) {
       const header = decodeUndoBatch(this.read(at, UNDO_HEADER_BYTES));
-      if (typeof header === 'string' || header.first <= last) return;
+      if (typeof header === 'string') return;
+      const isEnd = header.bodyBytes === 0 && header.first === last && header.last === last;
+      if (header.first <= last && !isEnd) return;
       const bodyAt = at + UNDO_HEADER_BYTES;
       if (bodyAt + header.bodyBytes > end) return;
       yield { ...header, segment: this.number, bodyAt };
@@ -277,25 +279,29 @@ export function* batchesBackwards(
   }
 }
 
-/** The states that `segments` can be taken back to, oldest first; those within a scan are none. */
+/** The states that `segments` can be taken back to, oldest first; those within a scan or stretch are none. */
 export function* momentsOf(
   directory: string,
   segments: readonly UndoSegment[],
 ): Generator<UndoMoment> {
   let known = -1;
   for (const { segment, start, startedAt, startFlags } of segments) {
-    const isMoment = (startFlags & undoFlag.scanning) === 0;
-    if (isMoment && start !== known) yield { sequence: start, capturedAt: startedAt };
+    if (isMoment(startFlags) && start !== known) yield { sequence: start, capturedAt: startedAt };
     const file = new UndoFile(directory, segment);
     try {
       for (const { flags, last, capturedAt } of file.batches()) {
         known = last;
-        if ((flags & undoFlag.scanning) === 0) yield { sequence: last, capturedAt };
+        if (isMoment(flags)) yield { sequence: last, capturedAt };
       }
     } finally {
       file.close();
     }
   }
+}
+
+/** Whether the state with these flags is one to go back to. */
+export function isMoment(flags: number): boolean {
+  return (flags & (undoFlag.scanning | undoFlag.open)) === 0;
 }
 
 /** The latest state for which `isReached` holds, looking only at the segment where that changes. */

@@ -39,9 +39,9 @@ export class CopyCheckpoints {
 
   /** Makes one when it is due. */
   async look(): Promise<void> {
-    const { applied, isClosed } = this.#course;
+    const { moment, isClosed } = this.#course;
     const { state, checkpointer, receiver, clock } = this.#parts;
-    if (applied <= state.data.checkpoint.sequence || checkpointer.isRunning || isClosed) return;
+    if (moment <= state.data.checkpoint.sequence || checkpointer.isRunning || isClosed) return;
     const received = receiver.receivedBytes - this.#lastBytes;
     const sinceMs = clock.monotonicMs() - this.#lastMs;
     const isDue = sinceMs >= INTERVAL_MS || received >= BYTES;
@@ -116,8 +116,8 @@ export class CopyCheckpoints {
     this.#lastBytes = receiver.receivedBytes;
     const { control } = applier;
     // In this order: what is applied later is applied after `wallMs`.
-    const wallMs = Math.min(clock.wallMs(), control.batchBeganMs || Infinity);
-    const sequence = this.#course.applied;
+    const wallMs = Math.min(clock.wallMs(), control.changedSinceMs || Infinity);
+    const sequence = this.#course.moment;
     const { streamId, epoch } = journal.position;
     await checkpointer.sync();
     const isOver = this.#course.isClosed || control !== applier.control;

@@ -33,6 +33,12 @@ export class CopyCourse {
     return Math.max(applier.control.applied, state.data.checkpoint.sequence);
   }
 
+  /** Last state that may be a checkpoint. */
+  get moment(): number {
+    const { applier, state } = this.#parts;
+    return Math.max(applier.control.moment, state.data.checkpoint.sequence);
+  }
+
   get isClosed(): boolean {
     return this.#isClosed;
   }
@@ -57,9 +63,11 @@ export class CopyCourse {
     const { applier, receiver } = this.#parts;
     const { control } = applier;
     let seen = control.applied;
+    let { moment } = control;
     while (!this.#isClosed && control === applier.control) {
-      await control.waitForApplied(seen, FOREVER_MS);
+      await control.waitForApplied(seen, FOREVER_MS, moment);
       if (control !== applier.control) return;
+      ({ moment } = control);
       seen = control.applied;
       receiver.applied();
       this.#onProgress();
@@ -123,7 +131,7 @@ export class CopyCourse {
     }
     const standing = async (): Promise<T> => {
       const { streamId, epoch } = journal.position;
-      state.update({ checkpoint: { streamId, epoch, sequence: this.applied } });
+      state.update({ checkpoint: { streamId, epoch, sequence: this.moment } });
       return work();
     };
     return this.#still(standing, () => this.start(state.data.checkpoint.sequence, 'complete'));

@@ -195,6 +195,9 @@ export class CopyPast {
       get applied() {
         return course.applied;
       },
+      get moment() {
+        return course.moment;
+      },
       nowMs: () => clock.wallMs(),
       reach: async (sequence, timeoutMs) => course.reach(sequence, timeoutMs),
       paused: async (work) => course.paused(work),

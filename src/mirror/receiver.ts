@@ -244,7 +244,7 @@ export class Receiver implements LinkServerHandlers {
     if (session?.phase === 'taking') this.#needs.send(session.link);
     if (!applier.hasAllNeeds || !this.#needs.isSent) return;
     this.#appliedConfirmed = applied;
-    if (this.#scanEnd !== undefined && applied >= this.#scanEnd) {
+    if (this.#scanEnd !== undefined && applier.control.moment >= this.#scanEnd) {
       this.#scanEnd = undefined;
       this.#handlers.onScanApplied();
     }

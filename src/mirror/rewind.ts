@@ -1,6 +1,7 @@
 // Point in time: which states of the copy can be reached, bookmarks, and clones of the copy as of then.
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join, sep } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { UnderstudyError } from '../core/errors.ts';
 import type { UndoMoment } from '../journal/undo-reader.ts';
 import type { Bookmark, Bookmarks } from './bookmarks.ts';
@@ -31,6 +32,8 @@ export interface RewindList {
 export interface RewoundStandby {
   readonly group: string;
   readonly applied: number;
+  /** Last state that can be gone back to, where an undo log is kept. */
+  readonly moment: number;
   /** Wall clock in ms. */
   readonly nowMs: () => number;
   /** Resolves when everything up to `sequence` is applied; false when not in time. */
@@ -43,6 +46,7 @@ const REACH_TIMEOUT_MS = 60_000;
 /** Clocks of the two nodes differ. */
 const FUTURE_MS = 60_000;
 const TRIES = 50;
+const TRY_MS = 100;
 const US_PER_MS = 1000;
 
 export class Rewinder {
@@ -85,19 +89,24 @@ export class Rewinder {
         `the copy of group ${group} is behind: record ${sequence} is not in it after ${REACH_TIMEOUT_MS / 1000} s; see "understudy status"`,
       );
     }
-    const bookmark = { name, sequence: await this.#present(), atMs: this.#standby.nowMs() };
+    const bookmark = {
+      name,
+      sequence: await this.#momentSince(sequence),
+      atMs: this.#standby.nowMs(),
+    };
     this.#bookmarks.add(bookmark, this.#undo.range()?.from.sequence ?? 0);
     return bookmark;
   }
 
-  /** The number of the state at hand, which has to be one of the log. */
-  async #present(): Promise<number> {
+  /** A state of the log that has record `sequence`, which is applied: one comes every half second. */
+  async #momentSince(sequence: number): Promise<number> {
     for (let tries = 0; tries < TRIES; tries += 1) {
-      const { applied } = this.#standby;
-      const found = await this.#undo.find('sequence', applied);
-      if (found?.sequence === applied) return applied;
-      // A batch of records that were applied before is under way.
-      await this.#standby.reach(applied + 1, 100);
+      const { moment } = this.#standby;
+      if (moment >= sequence) {
+        const found = await this.#undo.find('sequence', moment);
+        if (found?.sequence === moment) return moment;
+      }
+      await sleep(TRY_MS);
     }
     throw this.#notKept('the present state is none that the undo log can tell');
   }
@@ -121,7 +130,11 @@ export class Rewinder {
   async #find(wish: RewindWish): Promise<UndoMoment | undefined> {
     if (wish.kind === 'time') {
       this.#checkTime(wish.atMs);
-      return this.#undo.find('capturedAt', wish.atMs * US_PER_MS);
+      const found = await this.#undo.find('capturedAt', wish.atMs * US_PER_MS);
+      // The end of the log may be ahead of the last state that can be gone back to.
+      const { moment } = this.#standby;
+      const isAhead = found !== undefined && found.sequence > moment;
+      return isAhead ? this.#undo.find('sequence', moment) : found;
     }
     if (wish.kind === 'sequence') {
       if (wish.sequence > this.#standby.applied) return undefined;

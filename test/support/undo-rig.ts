@@ -94,6 +94,7 @@ export class UndoRig extends ApplierRig {
   /** The state of the source now, which the copy gets. */
   moment(): Moment {
     this.applyKept();
+    this.keeper.rest(this.applier.sequence);
     this.marks.push(this.recorder.sequence);
     return { sequence: this.recorder.sequence, tree: snapshotTree(this.source) };
   }
@@ -111,6 +112,7 @@ export class UndoRig extends ApplierRig {
 
   /** Everything applied is on the disk and will not be applied again. */
   checkpoint(): void {
+    this.keeper.rest(this.applier.sequence);
     this.sync();
     this.moveCheckpoint(this.applied);
   }

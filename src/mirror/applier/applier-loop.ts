@@ -12,7 +12,7 @@ import type { Need } from './context.ts';
 import type { ApplyFault } from './fault.ts';
 import { prepareRedo } from './redo.ts';
 import type { VerifyNotice } from './verification.ts';
-import { UndoKeeper, type UndoNews } from './undo-keeper.ts';
+import { STRETCH_MS, UndoKeeper, type UndoNews } from './undo-keeper.ts';
 
 const BATCH_BYTES_MAX = 4 * MiB;
 const BATCH_MS_MAX = 5;
@@ -57,6 +57,7 @@ export class ApplierLoop {
   run(): void {
     const fault = this.#attempt(() => this.#start()) ?? this.#applyAll();
     if (fault !== undefined) this.#diverge(fault);
+    else this.#rest();
     this.#applier.close();
     this.#undo?.close();
     this.#reader.close();
@@ -89,13 +90,41 @@ export class ApplierLoop {
     while (!control.stopWanted) {
       const { tail } = control;
       if (this.#reader.nextSequence > tail) {
-        control.waitForTail(this.#reader.nextSequence - 1, IDLE_MS);
+        this.#waitForMore();
         continue;
       }
       const fault = this.#attempt(() => this.#read(tail)) ?? this.#applyRun();
       if (fault !== undefined) return fault;
     }
     return undefined;
+  }
+
+  /** Where nothing more comes, the last state is one to go back to. */
+  #waitForMore(): void {
+    const control = this.#control;
+    const { nextSequence } = this.#reader;
+    const isStretching = this.#undo?.isStretching === true;
+    control.waitForTail(nextSequence - 1, isStretching ? STRETCH_MS : IDLE_MS);
+    if (isStretching && nextSequence > control.tail) this.#rest();
+  }
+
+  #rest(): void {
+    this.#undo?.rest(this.#applier.sequence);
+    this.#publishMoment();
+  }
+
+  /** Tells that what was told as applied may be a checkpoint, too. */
+  #publishMoment(): void {
+    const { sequence } = this.#applier;
+    if (this.#control.applied === sequence && this.#control.moment !== sequence) this.#publish();
+  }
+
+  #publish(): void {
+    const { sequence } = this.#applier;
+    const moment = this.#undo?.moment ?? sequence;
+    if (sequence === 0) return;
+    this.#control.publishApplied(sequence, moment);
+    if (moment === sequence) this.#control.changedSinceMs = 0;
   }
 
   #read(tail: number): ApplyFault | undefined {
@@ -126,6 +155,7 @@ export class ApplierLoop {
       const until = undo === undefined ? end : undo.take(bytes, view, at, end);
       const fault = this.#applyPart(at, until);
       undo?.applied(this.#applier.sequence);
+      this.#publishMoment();
       if (fault !== undefined || this.#control.stopWanted) return fault;
       at = until;
     }
@@ -139,7 +169,7 @@ export class ApplierLoop {
   #applyPart(from: number, until: number): ApplyFault | undefined {
     const { batch } = this.#reader;
     let sinceMs = performance.now();
-    this.#control.batchBeganMs = Date.now();
+    this.#changes();
     let count = 0;
     for (let at = from; at < until; at += recordBytes(batch.view, at)) {
       const fault = this.#applyRecord(at);
@@ -152,9 +182,13 @@ export class ApplierLoop {
       const failed = this.#endBatch();
       if (failed !== undefined) return failed;
       sinceMs = performance.now();
-      this.#control.batchBeganMs = Date.now();
+      this.#changes();
     }
     return this.#endBatch();
+  }
+
+  #changes(): void {
+    if (this.#control.changedSinceMs === 0) this.#control.changedSinceMs = Date.now();
   }
 
   #isGivenUp(at: number): boolean {
@@ -205,8 +239,7 @@ export class ApplierLoop {
     this.#tellNeeds();
     if (this.#notices.length > 0) this.#post({ type: 'verify', notices: this.#notices });
     this.#notices = [];
-    this.#control.publishApplied(sequence);
-    this.#control.batchBeganMs = 0;
+    this.#publish();
     return undefined;
   }
 

@@ -1,5 +1,5 @@
 // Takes the pre-images of a run of records for the undo log, before any of them is applied: of every
-// object and name that the run changes, the state that is on the disk now, once.
+// object and name that the run changes, the state that is on the disk now, once in a stretch of runs.
 //
 // What is saved may be more than what will change, never less. While a scan runs it is not known before
 // whether an object of old data is kept or made anew; then both its name and its contents are saved.
@@ -28,11 +28,12 @@ import { SHELF_NAME } from './shelf.ts';
 import type { Volume } from './volume.ts';
 import { nameOf, parentOf } from './paths.ts';
 
-/** An object of which something is saved in the present run. */
+/** An object of which something is saved in the present stretch. */
 interface Saved {
   readonly ino: number;
   /** Path before the run. */
-  readonly origin: string;
+  origin: string;
+  /** When it was saved. */
   readonly size: number;
   readonly isRegular: boolean;
   readonly isDirectory: boolean;
@@ -78,7 +79,7 @@ export class PreImages {
   /** By the record's path, as long as no name changes; null: nothing was there before the run. */
   readonly #byPath = new Map<string, Saved | null>();
   readonly #byIno = new Map<number, Saved>();
-  /** Names that are saved: inode of the directory, slash, name. */
+  /** Names that are saved in this stretch: inode of the directory, slash, name. */
   readonly #names = new Set<string>();
   /** The record at hand belongs to a scan, or came while one runs. */
   #isScan = false;
@@ -94,12 +95,21 @@ export class PreImages {
     this.#ownSinceMs = ownSinceMs;
   }
 
-  /** A new run begins. */
-  begin(): void {
-    this.#overlay.clear();
-    this.#byPath.clear();
+  /** Objects and names of the present stretch. */
+  get count(): number {
+    return this.#byIno.size + this.#names.size;
+  }
+
+  /** A new stretch begins: everything is saved anew. */
+  beginStretch(): void {
     this.#byIno.clear();
     this.#names.clear();
+  }
+
+  /** A new run begins: what the one before did to paths is on the disk by now. */
+  beginRun(): void {
+    this.#overlay.clear();
+    this.#byPath.clear();
   }
 
   /** Saves the names of the orphans, which a scan takes away at its beginning. */
@@ -262,6 +272,8 @@ export class PreImages {
     let saved: Saved | undefined;
     const result = this.#volume.withObject(origin, () => {
       saved = this.#byIno.get(stat.ino) ?? this.#meet(stat, origin);
+      // Since it was met in an earlier run it may have been renamed.
+      saved.origin = origin;
       if (saved.isSaved || (saved.isForeign && mayStay)) return 0;
       saved.isSaved = true;
       const changedMs = saved.isForeign ? FOREIGN_MS : stat.ctimeMs;

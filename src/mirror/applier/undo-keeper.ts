@@ -6,6 +6,10 @@
 //   on        pre-images are saved, removed objects go to the shelf
 //   suspended no room, or the disk of the log fails: begun anew when there is room again
 //
+// What is saved is the state at the beginning of a stretch of half a second: whoever appends to the same
+// file a thousand times in it destroys something once, and costs one flush. The states that can be gone
+// back to, and be a checkpoint, are the ends of stretches. During a scan each run is a stretch.
+//
 // Redo and undo. Pre-images are durable before the first record of their batch is applied, so what is on
 // the disk is never ahead of the log. After a restart on the same mount nothing was lost: records that
 // the log knows are applied again without being asked for pre-images, which would be wrong by now. After
@@ -18,7 +22,7 @@ import { KiB, MiB } from '../../core/units.ts';
 import { field, HEADER_BYTES, readU53, recordType } from '../../journal/record.ts';
 import { sequenceAt } from '../../journal/segment.ts';
 import { undoFlag } from '../../journal/undo-format.ts';
-import { UndoLog } from '../../journal/undo-log.ts';
+import { type UndoCommit, UndoLog } from '../../journal/undo-log.ts';
 import { readUndoNote, writeUndoNote } from '../../journal/undo-note.ts';
 import { lastMoment } from '../../journal/undo-reader.ts';
 import { errno, errnoName } from '../../linux/constants.ts';
@@ -68,6 +72,10 @@ const SEGMENT_SHARE = 1 / 16;
 /** Ages are told apart so finely. */
 const AGE_SHARE = 1 / 24;
 const LOOK_INTERVAL_MS = 1000;
+/** A stretch ends after this time, or with so many objects and names, or bytes. */
+export const STRETCH_MS = 500;
+const STRETCH_ITEMS_MAX = 4096;
+const STRETCH_BYTES_MAX = 32 * MiB;
 const SWEEP_ITEMS = 32;
 const SEGMENTS_FREED_MAX = 32;
 /** Shares of the disk that are free: less of it is kept below the first, nothing below the second. */
@@ -93,7 +101,13 @@ export class UndoKeeper {
   /** A scan ends with the records that were taken last. */
   #endsScan = false;
   #takenUntil = 0;
+  /** Last state that can be gone back to. */
+  #moment = 0;
+  /** Since when the present stretch lasts; undefined: none has begun. */
+  #stretchMs: number | undefined;
+  #stretchBytes = 0;
   #takenAt = 0;
+  #takenEpoch = 0;
   #lookedMs = Number.NEGATIVE_INFINITY;
   #suspendedMs = 0;
   #rotatedMs = performance.now();
@@ -116,6 +130,16 @@ export class UndoKeeper {
     return this.#mode;
   }
 
+  /** Last state that may be a checkpoint: one of the log's, where there is one. */
+  get moment(): number | undefined {
+    return this.#mode === 'on' ? this.#moment : undefined;
+  }
+
+  /** Whether something was taken that no moment has yet. */
+  get isStretching(): boolean {
+    return this.#mode === 'on' && this.#stretchMs !== undefined;
+  }
+
   /** While it is so, `applied` may be told only at the end of what {@link take} allowed. */
   get isOn(): boolean {
     return this.#mode === 'on';
@@ -133,6 +157,7 @@ export class UndoKeeper {
   /** Brings copy and log together. A fault means that it has to be tried again. */
   start(checkpoint: number): ApplyFault | undefined {
     this.#takenUntil = checkpoint;
+    this.#moment = checkpoint;
     try {
       const { directory, groupId } = this.#settings;
       this.#look();
@@ -159,12 +184,13 @@ export class UndoKeeper {
     if (this.#isStaged && !isKept) throw new Error('it does not reach the scan');
     if (!isKept) this.#beginAt(log, checkpoint, 0);
     else if (last > checkpoint && hasLost) this.#goBack(log, checkpoint, mounts);
+    const isWhole = isKept && !hasLost;
     if (last !== undefined && !isKept) {
       this.#tell({ kind: 'shrunk', why: 'the undo log does not reach the present state' });
     }
     writeUndoNote(directory, { mounts, goingBackTo: null });
     this.#shelves.count();
-    this.#limitShelves(log);
+    this.#limitShelves(log, isWhole ? undefined : log.last);
     // Those that come now may have the same names as those that were taken back.
     this.#shelves.sweep();
     this.#switchOn(log);
@@ -200,6 +226,7 @@ export class UndoKeeper {
 
   #beginAt(log: UndoLog, sequence: number, capturedAt: number): void {
     log.reset(sequence, capturedAt);
+    this.#moment = sequence;
     this.#rotatedMs = performance.now();
   }
 
@@ -211,6 +238,8 @@ export class UndoKeeper {
       this.#suspend(`a removed file cannot be kept (${errnoName(negative)})`);
     });
     this.#mode = 'on';
+    this.#stretchMs = undefined;
+    this.#stretchBytes = 0;
   }
 
   #forgetAll(log: UndoLog): void {
@@ -220,8 +249,9 @@ export class UndoKeeper {
     this.#shelves.limitTo({ after: 0, until: -1 });
   }
 
-  #limitShelves(log: UndoLog): void {
-    this.#shelves.limitTo({ after: log.start ?? 0, until: log.last ?? -1 });
+  /** Keeps what was removed since the oldest state of the log; the present stretch goes beyond its end. */
+  #limitShelves(log: UndoLog, until = Number.MAX_SAFE_INTEGER): void {
+    this.#shelves.limitTo({ after: log.start ?? 0, until });
   }
 
   /**
@@ -233,7 +263,8 @@ export class UndoKeeper {
     if (this.#mode !== 'on' || log === undefined) return this.#takeWithout(bytes, view, at, end);
     const known = log.last ?? 0;
     if (sequenceAt(view, at) <= known) return this.#takeKnown(bytes, view, { at, end, known });
-    for (const images of this.#images) images.begin();
+    for (const images of this.#images) images.beginRun();
+    this.#stretchMs ??= performance.now();
     const record = this.#record;
     let reached = at;
     let flags = this.#isScanning ? undoFlag.scanning : 0;
@@ -241,6 +272,8 @@ export class UndoKeeper {
       record.load(bytes, view, reached);
       if (record.type === recordType.scanBegin) {
         if (count > 0) break;
+        this.rest(this.#takenUntil);
+        this.#stretchMs = performance.now();
         if (!this.#isStaged) return this.#beginWaiting(bytes, view, { at, end });
         flags = undoFlag.scanning;
       }
@@ -276,21 +309,61 @@ export class UndoKeeper {
     return this.#images[record.directory]?.save(record) ?? 0;
   }
 
-  #note({ sequence, view, payloadAt }: RecordView): void {
+  #note({ sequence, epoch, view, payloadAt }: RecordView): void {
     this.#takenUntil = sequence;
+    this.#takenEpoch = epoch;
     this.#takenAt = readU53(view, payloadAt - HEADER_BYTES + field.capturedAt);
   }
 
   #commit(log: UndoLog, first: number, flags: number): boolean {
-    const { epoch } = this.#record;
-    const last = this.#takenUntil;
-    const failed = log.commit({ flags, first, last, capturedAt: this.#takenAt, epoch });
-    if (failed < 0) {
-      this.#suspend(`the undo log cannot be written (${errnoName(failed)})`);
-      return false;
-    }
-    this.#isScanning = (flags & undoFlag.scanning) !== 0;
+    const isScanning = (flags & undoFlag.scanning) !== 0;
+    const bytes = log.batchBytes;
+    // What the run destroys was saved in this stretch before.
+    if (bytes === 0 && !isScanning && !this.#endsScan) return true;
+    const open = isScanning ? 0 : undoFlag.open;
+    const failed = log.commit({ flags: flags | open, first, ...this.#taken() });
+    if (failed < 0) return this.#failed(failed);
+    this.#isScanning = isScanning;
+    this.#stretchBytes += bytes;
     return true;
+  }
+
+  /** The last record that was taken. */
+  #taken(): Pick<UndoCommit, 'last' | 'capturedAt' | 'epoch'> {
+    return { last: this.#takenUntil, capturedAt: this.#takenAt, epoch: this.#takenEpoch };
+  }
+
+  #failed(negative: number): false {
+    this.#suspend(`the undo log cannot be written (${errnoName(negative)})`);
+    return false;
+  }
+
+  /** Ends the stretch, unless more was taken than is applied: its last state can be gone back to. */
+  rest(applied: number): void {
+    const log = this.#log;
+    if (!this.isStretching || log === undefined) return;
+    if (this.#takenUntil !== applied || applied < (log.last ?? 0)) return;
+    // Batches of a scan end without being open.
+    const failed = this.#isScanning ? 0 : log.endStretch({ flags: 0, ...this.#taken() });
+    if (failed < 0) {
+      this.#failed(failed);
+      return;
+    }
+    this.#moment = this.#takenUntil;
+    this.#stretchMs = undefined;
+    this.#stretchBytes = 0;
+    for (const images of this.#images) images.beginStretch();
+  }
+
+  get #isStretchOver(): boolean {
+    if (this.#stretchMs === undefined) return false;
+    if (this.#isScanning || this.#marks.has(this.#takenUntil)) return true;
+    const items = this.#images.reduce((sum, { count }) => sum + count, 0);
+    return (
+      performance.now() - this.#stretchMs > STRETCH_MS ||
+      items > STRETCH_ITEMS_MAX ||
+      this.#stretchBytes > STRETCH_BYTES_MAX
+    );
   }
 
   /** Records that were applied before, or are to be as if they had been. */
@@ -299,6 +372,7 @@ export class UndoKeeper {
     view: DataView,
     { at, end, known }: { at: number; end: number; known: number },
   ): number {
+    this.#stretchMs ??= performance.now();
     let reached = at;
     for (let count = 0; reached < end && count < RECORDS_MAX; count += 1) {
       if (sequenceAt(view, reached) > known) break;
@@ -343,11 +417,16 @@ export class UndoKeeper {
   /** To be called when what was taken is applied, or as much of it as can be: up to `sequence`. */
   applied(sequence: number): void {
     if (sequence !== this.#takenUntil) return;
+    if (this.#endsScan || this.#isStretchOver) this.rest(sequence);
     if (this.#endsScan) this.#scanEnded();
     this.#endsScan = false;
     const isDue = performance.now() - this.#lookedMs >= LOOK_INTERVAL_MS;
     const log = this.#mode === 'on' && !this.#isStaged ? this.#log : undefined;
-    if (isDue || (log !== undefined && this.#isTooMuch(log))) this.#maintain();
+    if (isDue || (log !== undefined && this.#isTooMuch(log))) {
+      // Segments are ended and freed at states that can be gone back to.
+      this.rest(sequence);
+      this.#maintain();
+    }
     if (this.#shelves.hasSurplus) this.#shelves.sweep(SWEEP_ITEMS);
   }
 
@@ -468,6 +547,7 @@ export class UndoKeeper {
   #drop(): void {
     this.#shelves.release();
     this.#images = [];
+    this.#stretchMs = undefined;
     try {
       this.#log?.clear();
     } catch {
