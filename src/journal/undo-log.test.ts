@@ -89,6 +89,30 @@ describe('an undo log', () => {
     log.close();
   });
 
+  it('has the ends of stretches as states to go back to, and no others', () => {
+    const log = open();
+    const end = (last: number): number =>
+      log.endStretch({ flags: 0, last, capturedAt: last * 1000, epoch: 1 });
+    log.reset(0, 0);
+    append(log, 3, 100, undoFlag.open);
+    append(log, 5, 9000, undoFlag.open);
+    // A segment that is full ends with the stretch.
+    expect(log.segments.length).toBe(1);
+    expect(end(8)).toBe(0);
+    expect(log.segments.length).toBe(2);
+    append(log, 12, 100, undoFlag.open);
+    expect([end(12), end(12)]).toEqual([0, 0]);
+    append(log, 14, 100, undoFlag.open);
+    log.close();
+    expect(moments().map(({ sequence }) => sequence)).toEqual([0, 8, 12, 12]);
+    expect(lasts(8)).toEqual([12, 12, 12, 14]);
+    const again = open();
+    expect(again.last).toBe(14);
+    again.cutAfter(12);
+    again.close();
+    expect(lasts()).toEqual([3, 5, 8, 12, 12, 12]);
+  });
+
   it('keeps long batches whole', () => {
     const log = open();
     log.reset(0, 0);

@@ -122,6 +122,60 @@ describe('undo', () => {
     else rig.goBack(start);
   });
 
+  it('saves once in a stretch what is changed again and again', () => {
+    rig = onDisk('ext4');
+    const { recorder } = rig;
+    recorder.create('log');
+    recorder.create('page');
+    recorder.write('page', 0, Buffer.alloc(8192, 1));
+    const first = rig.moment();
+    const sizes: number[] = [];
+    for (let i = 0; i < 50; i += 1) {
+      recorder.write('log', i * 100, Buffer.alloc(100, i));
+      recorder.write('page', 0, Buffer.alloc(8192, i));
+      rig.applyKept();
+      sizes.push(rig.keeper.log?.bytes ?? 0);
+    }
+    // Half a second may end in between.
+    expect(new Set(sizes).size).toBeLessThan(10);
+    const second = rig.moment();
+    recorder.rename('page', 'moved');
+    recorder.write('moved', 0, Buffer.alloc(100, 99));
+    rig.applyKept();
+    recorder.write('moved', 4096, Buffer.alloc(100, 98));
+    recorder.unlink('log');
+    rig.applyKept();
+    for (const moment of [second, first]) {
+      rig.goBack(moment.sequence);
+      expect(rig.differencesTo(moment, { holes: false })).toEqual([]);
+    }
+  });
+
+  it('goes on after its process died in the middle of a stretch', () => {
+    rig = onDisk('ext4');
+    const { recorder } = rig;
+    recorder.create('old');
+    recorder.write('old', 0, Buffer.alloc(9000, 1));
+    const first = rig.moment();
+    rig.checkpoint();
+    recorder.rename('old', 'new');
+    recorder.write('new', 0, Buffer.alloc(4000, 2));
+    rig.applyKept();
+    // Nothing new is saved of these, and what was removed goes to the shelf with a later number.
+    recorder.write('new', 100, Buffer.alloc(4000, 3));
+    recorder.unlink('new');
+    rig.applyKept();
+    rig.kill();
+    rig.restart();
+    recorder.create('later');
+    const second = rig.moment();
+    expect(rig.news).toEqual([]);
+    for (const moment of [second, first]) {
+      rig.goBack(moment.sequence);
+      expect(rig.differencesTo(moment, { holes: false })).toEqual([]);
+    }
+  });
+
   it('gives way where the disk is full', () => {
     rig = onDisk('ext4', 48 << 20);
     const { recorder } = rig;
