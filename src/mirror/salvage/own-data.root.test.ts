@@ -1,6 +1,14 @@
 // A standby process over data of its own: the scan replaces them, and what was different is kept aside,
 // whatever dies in between.
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -52,6 +60,8 @@ beforeEach(() => {
     mkdirSync(dir, { mode: 0o755 });
     alone(dir, 100);
   }
+  // Whatever chance makes, something is only here.
+  writeFileSync(join(copy, 'only here'), 'commits that nobody received');
   own = snapshotTree(copy);
 });
 afterEach(async () => {
