@@ -24,10 +24,14 @@ export async function probeAddress(wish: {
 }): Promise<AddressAnswer> {
   const { ip, prefix } = parseAddressWithPrefix(wish.ip);
   const network = currentNetwork();
-  const placed = placeOn({ ip, prefix, interface: wish.interface });
-  if (network.addresses.some((one) => one.ip === ip)) {
-    return { ip, isFree: false, occupant: { kind: 'this-node', mac: formatMac(placed.link.mac) } };
+  // An address of our own makes no network for itself, so it is looked for before the place is checked.
+  const own = network.addresses.find((one) => one.ip === ip);
+  if (own !== undefined) {
+    const mac = network.links.find(({ index }) => index === own.index)?.mac;
+    const shown = mac === undefined ? null : formatMac(mac);
+    return { ip, isFree: false, occupant: { kind: 'this-node', mac: shown } };
   }
+  const placed = placeOn({ ip, prefix, interface: wish.interface });
   const ownMacs = new Set(network.links.map(({ mac }) => formatMac(mac)));
   const [occupant] = await probeAddresses([placed], { timing: PROBE_TIMING_DEFAULT, ownMacs });
   if (occupant === undefined) return { ip, isFree: true, occupant: null };
