@@ -1,48 +1,24 @@
 // Commands about agents: agent list|show|new|test. They need no service: an agent is tried before there is a
 // group.
-import { randomBytes } from 'node:crypto';
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Command } from 'commander';
-import { AgentPool } from '../agents/agent-pool.ts';
+import type { AgentPool } from '../agents/agent-pool.ts';
 import { AgentCatalog, type CatalogEntry } from '../agents/catalog.ts';
 import type { AgentDescription } from '../agents/host/host-protocol.ts';
-import { ApplicationProcesses } from '../agents/trial/application-processes.ts';
-import { Trial, type Verdict } from '../agents/trial/trial.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { formatDurationMs } from '../core/units.ts';
-import { resolveAgents } from '../service/agent-definition.ts';
-import { parseYaml } from '../service/node-config.ts';
 import { servicePaths } from '../service/service-paths.ts';
-import { exitCode, print, table } from './output.ts';
+import { described, withPool } from './agent-pool.ts';
+import { addAgentTestCommand } from './agent-test-command.ts';
+import { print, table } from './output.ts';
 
 const TEMPLATES = join(import.meta.dirname, '../agents/templates');
 const KIT = join(import.meta.dirname, '../agents/sdk.ts');
 const NAME_PATTERN = /^[a-z][a-z0-9-]{0,39}$/;
-const MARK = 'UNDERSTUDY_AGENT_TEST';
 
 interface Json {
   readonly json?: boolean;
-}
-
-interface TestOptions extends Json {
-  readonly params?: string;
-  readonly directory?: readonly string[];
-  readonly processes?: string;
-  readonly force?: boolean;
-}
-
-function collect(value: string, before: readonly string[] = []): string[] {
-  return [...before, value];
 }
 
 export function addAgentCommands(program: Command): void {
@@ -65,44 +41,7 @@ export function addAgentCommands(program: Command): void {
     .option('--program', 'a shell script with exit codes instead of a TypeScript module')
     .option('--json', 'print JSON')
     .action(create);
-  agent
-    .command('test')
-    .description('stop, start, hang and kill the real application, and judge what the agent says')
-    .argument('<name>')
-    .option('--params <yaml>', 'its parameters, as in a group ("-" reads standard input)')
-    .option(
-      '--directory <path>',
-      'a directory that the group would protect (may be repeated)',
-      collect,
-    )
-    .option('--processes <command>', 'prints the process ids of the application')
-    .option('--force', 'also when the application runs at present')
-    .option('--json', 'print JSON')
-    .action(test);
-}
-
-/** A pool without a service; its files are removed after. */
-export async function withPool<T>(
-  env: Readonly<Record<string, string>>,
-  work: (pool: AgentPool, catalog: AgentCatalog) => Promise<T>,
-): Promise<T> {
-  const top = mkdtempSync(join(tmpdir(), 'understudy-agent-'));
-  const catalog = new AgentCatalog(servicePaths(process.env).agents);
-  const pool = new AgentPool({
-    group: 'agent-test',
-    catalog,
-    logDirectory: top,
-    runtimeDirectory: join(top, 'run'),
-    env,
-    pauseMsMax: 0,
-    onTrouble: () => undefined,
-  });
-  try {
-    return await work(pool, catalog);
-  } finally {
-    pool.close();
-    rmSync(top, { recursive: true, force: true });
-  }
+  addAgentTestCommand(agent);
 }
 
 interface Listed {
@@ -152,17 +91,6 @@ function listText(listed: readonly Listed[]): string {
 async function show(name: string, { json = false }: Json): Promise<void> {
   const description = await withPool({}, async (pool) => described(pool, name));
   print(json, description, showText);
-}
-
-async function described(pool: AgentPool, name: string): Promise<AgentDescription> {
-  try {
-    return await pool.describe(name);
-  } catch (thrown) {
-    if (thrown instanceof UnderstudyError) throw thrown;
-    throw new UnderstudyError('AGENT_FILE_UNUSABLE', `agent "${name}": ${messageOf(thrown)}`, {
-      cause: thrown,
-    });
-  }
 }
 
 /** The part of JSON Schema that is worth a table. */
@@ -249,86 +177,4 @@ function tellEditors(directory: string): void {
     paths: { 'understudy/agent': [KIT] },
   };
   writeFileSync(path, `${JSON.stringify({ compilerOptions }, null, 2)}\n`, { mode: 0o644 });
-}
-
-interface Tested {
-  readonly agent: string;
-  readonly passed: boolean;
-  readonly verdicts: readonly Verdict[];
-}
-
-async function test(name: string, options: TestOptions): Promise<void> {
-  const { json = false } = options;
-  const mark = { name: MARK, value: randomBytes(12).toString('hex') };
-  // Programs that agents start in this very process inherit it from here, the others from their host.
-  process.env[MARK] = mark.value;
-  const tested = await withPool({ [MARK]: mark.value }, async (pool): Promise<Tested> => {
-    const input = { ...readParameters(options.params), use: name };
-    const [agent] = await resolveAgents([input], options.params ?? 'command line', pool);
-    if (agent === undefined) throw new UnderstudyError('AGENT_UNKNOWN', `no agent "${name}"`);
-    const processes = new ApplicationProcesses({ pool, agent, command: options.processes, mark });
-    const trial = new Trial({
-      pool,
-      agent,
-      starts: !agent.watchesOnly,
-      isProbed: agent.probeIntervalMs !== null,
-      directories: (options.directory ?? []).map((path) => resolve(path)),
-      addresses: [],
-      processes,
-      onVerdict: (verdict) => {
-        if (!json) console.log(verdictText(verdict));
-      },
-    });
-    await refuseRunning(trial, agent.watchesOnly, options);
-    const verdicts = await trial.run();
-    return { agent: name, passed: verdicts.every(({ verdict }) => verdict !== 'failed'), verdicts };
-  });
-  print(json, tested, summary);
-  if (!tested.passed) process.exitCode = exitCode.failed;
-}
-
-async function refuseRunning(
-  trial: Trial,
-  watchesOnly: boolean,
-  { force = false }: TestOptions,
-): Promise<void> {
-  if (force || watchesOnly || !(await trial.answers())) return;
-  throw new UnderstudyError(
-    'AGENT_TEST_NEEDS_FORCE',
-    'the application runs, and the test stops, freezes and kills it: add --force if that may be',
-  );
-}
-
-function readParameters(file: string | undefined): Record<string, unknown> {
-  if (file === undefined) return {};
-  let text: string;
-  try {
-    text = readFileSync(file === '-' ? 0 : file, 'utf8');
-  } catch (cause) {
-    throw new UnderstudyError('FILE_UNREADABLE', `cannot read ${file}: ${messageOf(cause)}`, {
-      cause,
-    });
-  }
-  const value = parseYaml(text, file) ?? {};
-  if (typeof value === 'object' && !Array.isArray(value)) return value as Record<string, unknown>;
-  throw new UnderstudyError(
-    'GROUP_INVALID',
-    `${file} holds no parameters: write "key: value" lines`,
-  );
-}
-
-const SIGNS = { passed: 'ok  ', failed: 'FAIL', skipped: 'skip' } as const;
-
-function verdictText({ check, verdict, sentence, ms }: Verdict): string {
-  const took = ms < 1 ? '' : formatDurationMs(ms);
-  return `${SIGNS[verdict]}  ${check.padEnd(32)}${took.padStart(8)}  ${sentence}`;
-}
-
-function summary({ agent, passed, verdicts }: Tested): string {
-  const count = (kind: Verdict['verdict']): number =>
-    verdicts.filter(({ verdict }) => verdict === kind).length;
-  const counts = `${count('passed')} passed, ${count('failed')} failed, ${count('skipped')} skipped`;
-  return passed
-    ? `\nagent "${agent}" keeps the contract (${counts})`
-    : `\nagent "${agent}" does NOT keep the contract (${counts})`;
 }

@@ -4,7 +4,7 @@ import { stringify } from 'yaml';
 import type { Proposal, ProposedGroup } from '../agents/discovery/proposal.ts';
 import { UnderstudyError } from '../core/errors.ts';
 import { processEntry } from '../agents/sdk/process-table.ts';
-import { withPool } from './agent-commands.ts';
+import { withPool } from './agent-pool.ts';
 import { print } from './output.ts';
 
 const STOP_TIMEOUT_MS = 60_000;

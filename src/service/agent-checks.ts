@@ -4,7 +4,7 @@ import { AgentPool } from '../agents/agent-pool.ts';
 import type { AgentCatalog } from '../agents/catalog.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import type { AgentDefinition } from './agent-definition.ts';
-import { callContext } from './agent-supervision.ts';
+import { callContext } from './agent-questions.ts';
 import type { GroupDefinition } from './group-definition.ts';
 import type { NodeService } from './node-service.ts';
 import type { ServicePaths } from './service-paths.ts';

@@ -284,8 +284,8 @@ export default defineAgent({
   );
   const one = agent('db', {}, { use: 'till' });
   const agents = supervise([one, agent('web', {}, { use: 'till', after: ['db'] })]);
-  await agents.each('quiesce');
-  await agents.each('resume');
+  await agents.questions.each('quiesce');
+  await agents.questions.each('resume');
   expect(readFileSync(said, 'utf8').trim().split('\n')).toEqual([
     'web quiet',
     'db quiet',
@@ -294,7 +294,9 @@ export default defineAgent({
   ]);
   supervision?.close();
   const stuck = supervise([agent('db', { stuck: 'yes' }, { use: 'till' })]);
-  await expect(stuck.each('quiesce')).rejects.toThrow(/"db" .* did not quiesce: it is busy/);
+  await expect(stuck.questions.each('quiesce')).rejects.toThrow(
+    /"db" .* did not quiesce: it is busy/,
+  );
 }, 60_000);
 
 test('a log that cannot be written does not keep an application from being stopped', async () => {

@@ -18,12 +18,12 @@ import { present, unreachable } from '../core/assert.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import type { AgentDefinition } from './agent-definition.ts';
 import type { HeartbeatSocket } from './agent-heartbeats.ts';
+import { AgentQuestions, callContext } from './agent-questions.ts';
 import type { ControlEvent } from './control-channel.ts';
 import type { GroupDefinition } from './group-definition.ts';
 import type { AgentView } from './node-protocol.ts';
 
 const HISTORY_MAX = 500;
-const PROMOTE_CHECK_TIMEOUT_MS = 5000;
 const KILL_TIMEOUT_MS = 10_000;
 /** A host that cannot be kept running is spoken of once in a while. */
 const TROUBLE_INTERVAL_MS = 300_000;
@@ -195,35 +195,9 @@ export class AgentSupervision {
     return Object.fromEntries(this.#history);
   }
 
-  /**
-   * Calls one function of every agent, in order (`quiesce` begins with the last). Errors: AGENT_FAILED at the
-   * first that does not do it.
-   */
-  async each(operation: 'quiesce' | 'resume'): Promise<void> {
-    const { agents, name: group } = this.#options.definition;
-    for (const agent of operation === 'quiesce' ? agents.toReversed() : agents) {
-      const signal = new AbortController().signal;
-      const call = this.#call({ signal, timeoutMs: agent.startTimeoutMs });
-      const outcome = await this.#pool.invoke(agent, operation, call);
-      if (outcome.kind === 'done') continue;
-      throw new UnderstudyError(
-        'AGENT_FAILED',
-        `agent "${agent.name}" of group "${group}" did not ${operation}: ${outcome.why}`,
-      );
-    }
-  }
-
-  /** Why this node should not become the primary, as its agents say, one sentence each. */
-  async reasonsAgainst(): Promise<string[]> {
-    const asked = this.#options.definition.agents.map(async (agent) => {
-      const signal = new AbortController().signal;
-      const call = this.#call({ signal, timeoutMs: PROMOTE_CHECK_TIMEOUT_MS });
-      const outcome = await this.#pool.invoke(agent, 'promoteCheck', call);
-      // An agent that cannot tell has no reason.
-      if (outcome.kind !== 'done' || outcome.value === null) return [];
-      return [`agent "${agent.name}": ${String(outcome.value)}`];
-    });
-    return (await Promise.all(asked)).flat();
+  /** Asks the agents what has nothing to do with supervision. */
+  get questions(): AgentQuestions {
+    return new AgentQuestions(this.#options.definition, this.#pool, this.#options.role());
   }
 
   close(): void {
@@ -376,18 +350,6 @@ export class AgentSupervision {
     this.#troubles.set(sentence, now);
     this.#options.emit('warning', 'AGENT_PROCESS_LOST', `${sentence}; it is started again`);
   }
-}
-
-/** What agents are told about the group on this node. */
-export function callContext(
-  { directories, addresses }: GroupDefinition,
-  role: 'primary' | 'standby',
-): Pick<CallContext, 'role' | 'directories' | 'addresses'> {
-  return {
-    role,
-    directories: directories.map(({ dir }) => dir),
-    addresses: addresses.map(({ ip }) => ip.split('/')[0] ?? ip),
-  };
 }
 
 function isBad(outcome: Outcome): boolean {

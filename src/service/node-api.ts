@@ -195,7 +195,7 @@ function addGroupRoutes(untyped: FastifyInstance, service: NodeService): void {
     { schema: { ...byId, response: { 200: readinessSchema } } },
     async ({ params, body }) => {
       const { agents } = service.groupById(params.group, body.groupId);
-      return { reasons: await agents.reasonsAgainst() };
+      return { reasons: await agents.questions.reasonsAgainst() };
     },
   );
   server.post(
