@@ -4,7 +4,7 @@
 //   NAME.ts · NAME.mjs · NAME.js   a module with a default export made by `defineAgent`
 //   NAME                           an executable with the exit codes of OCF (see custom/program-agent.ts)
 import { readdirSync, statSync } from 'node:fs';
-import { extname, join } from 'node:path';
+import { dirname, extname, join } from 'node:path';
 import { UnderstudyError } from '../core/errors.ts';
 import { type Builtin, builtins } from './builtin/index.ts';
 import type { AgentSource } from './host/host-protocol.ts';
@@ -99,11 +99,18 @@ function customEntry(path: string, file: string): CatalogEntry | string {
   if (!isModule && extension !== '') {
     return `it is no agent: modules end with ${MODULE_EXTENSIONS.join(', ')}, programs have no extension`;
   }
-  const fault = faultOf(path, isModule);
+  const fault = directoryFault(dirname(path)) ?? faultOf(path, isModule);
   if (fault !== undefined) return fault;
   return isModule
     ? { name, source: { kind: 'module', name, path }, place: 'own', path }
     : { name, source: { kind: 'program', name, path }, place: 'service', path };
+}
+
+/** Whoever may write the directory may put any file into it. */
+function directoryFault(directory: string): string | undefined {
+  const stat = statSync(directory, { throwIfNoEntry: false });
+  if (stat === undefined || (stat.mode & 0o022) === 0) return undefined;
+  return `others than root may write ${directory}: "chmod go-w"`;
 }
 
 /** What runs as root must be root's. */

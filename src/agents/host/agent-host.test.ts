@@ -245,6 +245,8 @@ test('files that must not be run are named with what to do', () => {
     /open\.ts: others than root may write it: "chmod go-w"/,
   );
   expect(() => catalog.find('nothing')).toThrow(/no agent "nothing" \(known: .*fine/);
+  chmodSync(join(top, 'agents'), 0o777);
+  expect(() => catalog.find('fine')).toThrow(/others than root may write .*agents: "chmod go-w"/);
 });
 
 test('a program in any language, by its exit codes', async () => {
