@@ -1,7 +1,5 @@
 // Composition root of understudyd: node service, node API, admin API.
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { systemClock } from '../core/clock.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { keepMemorySmall } from '../linux/idle-memory.ts';
@@ -10,7 +8,8 @@ import { makePrivateDirectory } from './durable-file.ts';
 import type { GroupPrograms } from './group-process.ts';
 import { buildNodeApi } from './node-api.ts';
 import { type LoadedConsole, People } from './people.ts';
-import { INSTALLATION, NodeService } from './node-service.ts';
+import { installedVersion } from './installation.ts';
+import { NodeService } from './node-service.ts';
 import { lockOwner, tryLock } from './process-lock.ts';
 import type { ServicePaths } from './service-paths.ts';
 
@@ -27,12 +26,6 @@ export interface Daemon {
   readonly service: NodeService;
   /** Stops the service; group processes go on. */
   readonly stop: () => Promise<void>;
-}
-
-/** Version of this installation, from package.json. */
-export function installedVersion(): string {
-  const text = readFileSync(join(INSTALLATION, 'package.json'), 'utf8');
-  return z.object({ version: z.string() }).parse(JSON.parse(text)).version;
 }
 
 /** Starts the service. Errors: DAEMON_RUNNING, NOT_INITIALISED, API_PORT_UNAVAILABLE, … */

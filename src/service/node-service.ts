@@ -1,7 +1,7 @@
 // What one node consists of: identity, partner, groups, events. The operations (pairing.ts,
 // group-creation.ts, group-deletion.ts, switchover.ts, takeover.ts) work on this; the two APIs call the operations.
 import { existsSync, readdirSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { dirname } from 'node:path';
 import { AgentCatalog } from '../agents/catalog.ts';
 import type { Clock } from '../core/clock.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
@@ -16,6 +16,7 @@ import type { RuntimeContext } from './group-spec-builder.ts';
 import type { GroupState } from './group-state.ts';
 import { NodeFailover } from './failover/node-failover.ts';
 import { type Identity, readIdentity } from './identity.ts';
+import { INSTALLATION } from './installation.ts';
 import { Invitations } from './invitations.ts';
 import { type NodeConfig, readNodeConfig } from './node-config.ts';
 import { NODE_PROTOCOL_VERSION, type NodeInfo, type NodeView } from './node-protocol.ts';
@@ -25,8 +26,6 @@ import { PeerStore } from './peer-store.ts';
 import { groupPaths, type ServicePaths } from './service-paths.ts';
 import { VerifySchedule } from './verification.ts';
 
-/** The directory that holds this program; it can never be protected. */
-export const INSTALLATION = resolve(import.meta.dirname, '../..');
 export const GROUPS_MAX = 64;
 
 export interface NodeServiceOptions {
