@@ -1,8 +1,16 @@
 // Real OCF agents of Debian's package resource-agents with real applications, each with its data below a
 // directory of its own. To be run in a network namespace of its own.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join, resolve } from 'node:path';
 import { livingProcesses } from '../../src/agents/sdk/process-table.ts';
 import { commandLine } from '../../src/agents/builtin/support/processes.ts';
 
@@ -10,6 +18,8 @@ export interface OcfCase {
   readonly agent: string;
   /** Must be there; otherwise the case is left out. */
   readonly needs?: string;
+  /** The application is a stand-in: only the agent is real. */
+  readonly isStandIn?: boolean;
   /** Makes what it needs below `top`; returns the agent's parameters. */
   prepare(top: string): Readonly<Record<string, string | number | boolean>>;
   /** Destroys the application as an accident would, if that can be done. */
@@ -294,7 +304,42 @@ controls { };
     kill: killBelow,
     afterKill: ['stopped', 'failed'],
   },
+  {
+    agent: 'heartbeat:oracle',
+    isStandIn: true,
+    prepare: (top) => ({ sid: 'ORCLTEST', home: oracleHome(top), user: 'games' }),
+    kill: (top) => {
+      killMatching(/^ora_pmon_ORCLTEST /);
+      execFileSync('rm', ['-f', join(top, 'oracle', 'state')]);
+    },
+    afterKill: ['stopped'],
+  },
+  {
+    agent: 'heartbeat:oralsnr',
+    isStandIn: true,
+    prepare: (top) => ({
+      sid: 'ORCLTEST',
+      home: oracleHome(top),
+      user: 'games',
+      listener: 'LSNRTEST',
+    }),
+    kill: () => killMatching(/^tnslsnr LSNRTEST /),
+    afterKill: ['stopped'],
+  },
 ];
+
+/** Where sqlplus, lsnrctl and tnsping are stand-ins; Oracle itself cannot be installed here. */
+function oracleHome(top: string): string {
+  const home = directory(join(top, 'oracle'), 'games');
+  const bin = directory(join(home, 'bin'));
+  directory(join(home, 'dbs'));
+  const standIns = resolve(import.meta.dirname, '../support/stand-ins/oracle');
+  for (const program of ['sqlplus', 'lsnrctl', 'tnsping']) {
+    copyFileSync(join(standIns, program), join(bin, program));
+    chmodSync(join(bin, program), 0o755);
+  }
+  return home;
+}
 
 /** Those whose applications are installed here. */
 export function possibleCases(): readonly OcfCase[] {

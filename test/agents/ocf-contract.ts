@@ -14,6 +14,8 @@ const NOTICE_TIMEOUT_MS = 5000;
 
 export interface ContractResult {
   readonly agent: string;
+  /** Its application is a stand-in. */
+  readonly isStandIn?: boolean;
   /** Of the agent's metadata. */
   readonly parameters: number;
   readonly startMs: number;
@@ -78,7 +80,8 @@ export async function playContract(play: OcfCase): Promise<ContractResult> {
     rmSync(top, { recursive: true, force: true });
   }
   const parameters = Object.keys((agent.parameters as { shape?: object }).shape ?? {}).length;
-  return { agent: play.agent, parameters, ...times, afterKill, findings };
+  const { isStandIn = false } = play;
+  return { agent: play.agent, isStandIn, parameters, ...times, afterKill, findings };
 }
 
 async function timed(action: () => Promise<unknown> | undefined): Promise<number> {

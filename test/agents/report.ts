@@ -87,7 +87,7 @@ export function ocfTable(results: readonly ContractResult[]): string {
   const rows = results.map((one) => {
     const verdict = one.findings.length === 0 ? 'as designed' : one.findings.join('; ');
     const cells = [
-      `\`${one.agent}\``,
+      `\`${one.agent}\`${one.isStandIn === true ? ' (stand-in application)' : ''}`,
       one.parameters,
       one.startMs,
       one.monitorMs,

@@ -122,6 +122,24 @@ function clientOn(socket: Socket, parameters: PostgresqlParameters): Client {
   return client;
 }
 
+/**
+ * Brings everything to the data files, so that what starts from a bookmark of this moment has next to nothing
+ * to recover. Errors: no login, no right (pg_checkpoint).
+ */
+export async function checkpointPostgresql(
+  parameters: PostgresqlParameters,
+  context: AgentContext,
+): Promise<void> {
+  const { socket } = await connectTo(await targetOf(parameters, context), context.signal);
+  try {
+    const client = clientOn(socket, parameters);
+    await abortable(context.signal, client.connect());
+    await abortable(context.signal, client.query('CHECKPOINT'));
+  } finally {
+    socket.destroy();
+  }
+}
+
 interface Question {
   readonly parameters: PostgresqlParameters;
   readonly context: AgentContext;

@@ -163,6 +163,20 @@ async function debianUnitFindings(
   return [`${start} says "auto", so this server starts by itself at boot: write "manual" into it`];
 }
 
+/** What would keep it from starting here for certain: no programs of the version of the data. */
+export async function promotePostgresql(
+  parameters: PostgresqlParameters,
+  context: AgentContext,
+): Promise<string | undefined> {
+  if (parameters.unit !== undefined) return undefined;
+  try {
+    binDirOf(parameters, dataDirOf(parameters, context));
+    return await Promise.resolve(undefined);
+  } catch (failure) {
+    return messageOf(failure);
+  }
+}
+
 export async function startPostgresql(
   parameters: PostgresqlParameters,
   context: AgentContext,

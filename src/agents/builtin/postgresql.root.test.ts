@@ -184,16 +184,6 @@ describe('PostgreSQL', () => {
     expect(pids()).toEqual([]);
   });
 
-  test('a session that does not end is no obstacle: fast, then immediate, then by force', async () => {
-    const from = performance.now();
-    const [postmaster = 0] = pids();
-    process.kill(postmaster, 'SIGSTOP');
-    process.kill(postmaster, 'SIGCONT');
-    await stop({ stopPatienceSeconds: 5 });
-    expect(pids()).toEqual([]);
-    expect(performance.now() - from).toBeLessThan(9000);
-  });
-
   test('connections refused while its processes run: failed', async () => {
     rmSync(join(sockets, `.s.PGSQL.${PORT}`));
     expect(await probe()).toMatchObject({
@@ -241,6 +231,23 @@ describe('PostgreSQL', () => {
     });
     rmSync(join(dataDir, 'postgresql.auto.conf'));
     await stop();
+  });
+
+  test('quiesced by a checkpoint; not promoted where its version is not installed', async () => {
+    const parsed = postgresql.parameters.parse({ port: PORT });
+    const redo = (): string => {
+      const sql = 'select redo_lsn from pg_control_checkpoint()';
+      return asPostgres('psql', '-h', sockets, '-p', String(PORT), '-Atc', sql).trim();
+    };
+    await probe({ heartbeat: true });
+    const before = redo();
+    await postgresql.quiesce?.(parsed, context());
+    expect(redo()).not.toBe(before);
+    expect(await postgresql.promoteCheck?.(parsed, context())).toBeUndefined();
+    const other = postgresql.parameters.parse({ binDir: '/nonexistent', dataDir: '/nonexistent' });
+    expect(await postgresql.promoteCheck?.(other, context())).toBeUndefined();
+    const none = postgresql.parameters.parse({ dataDir: '/nonexistent' });
+    expect(await postgresql.promoteCheck?.(none, context())).toContain('/nonexistent');
   });
 
   test('validate: a version that is not installed, a missing configuration', async () => {

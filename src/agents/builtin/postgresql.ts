@@ -2,9 +2,10 @@
 // its data directory names.
 import { z } from 'zod';
 import { type Agent, defineAgent } from '../agent.ts';
-import { probePostgresql } from './postgresql-probe.ts';
+import { checkpointPostgresql, probePostgresql } from './postgresql-probe.ts';
 import {
   dataDirOf,
+  promotePostgresql,
   serverProcesses,
   startPostgresql,
   stopPostgresql,
@@ -82,6 +83,8 @@ export const postgresql: Agent<PostgresqlParameters> = defineAgent({
   probe: probePostgresql,
   start: startPostgresql,
   stop: stopPostgresql,
+  quiesce: checkpointPostgresql,
+  promoteCheck: promotePostgresql,
   processes: async (given, context) =>
     await Promise.resolve(serverProcesses(dataDirOf(given, context)).map(({ pid }) => pid)),
 });
