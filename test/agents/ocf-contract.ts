@@ -51,7 +51,7 @@ export async function playContract(play: OcfCase): Promise<ContractResult> {
   const expectState = async (when: string, wanted: readonly string[]): Promise<string> => {
     const { state, sentence } = await agent.probe(given, context());
     if (!wanted.includes(state)) findings.push(`${when}: ${state}, "${sentence}"`);
-    return `${state}: ${sentence.replace(/^[^:]*:[^:]*: /, '')}`;
+    return `${state}: ${sentence.replace(/^[^:]*:[^:]*: /, '').replaceAll(top, '…')}`;
   };
   try {
     findings.push(...((await agent.validate?.(given, context())) ?? []));
