@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GIVE_UP_MS } from '../invoke.ts';
-import { processesMarked, sendSignal } from '../sdk/process-table.ts';
+import { processesMarked, sendSignal, unprotect } from '../sdk/process-table.ts';
 import { applicationEnvironment, lastLine, OPERATION_VARIABLE } from '../sdk/run.ts';
 import { BoundedLog } from './bounded-log.ts';
 import { answerSchema, HOST_DESCRIPTOR, HostChannel, type HostRequest } from './host-protocol.ts';
@@ -178,6 +178,7 @@ export class AgentHost {
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
       env: { ...applicationEnvironment(), ...cacheVariable(), ...this.#options.env },
     });
+    if (child.pid !== undefined) unprotect(child.pid);
     if (child.stdout !== null) this.#log.take(child.stdout);
     if (child.stderr !== null) this.#log.take(child.stderr);
     const ready = Promise.withResolvers<void>();

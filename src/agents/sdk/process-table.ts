@@ -1,6 +1,6 @@
 // Processes as /proc shows them. A process id alone says nothing after a while: it is used again. With
 // the time of its start it names one process (proc_pid_stat(5)).
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 export interface ProcessEntry {
   readonly pid: number;
@@ -57,6 +57,19 @@ function environmentOf(pid: number): string {
     return readFileSync(`/proc/${pid}/environ`, 'latin1');
   } catch {
     return '';
+  }
+}
+
+/**
+ * Takes from a process that was just started what it inherited of the service's protection from the kernel's
+ * out-of-memory killer: an application that eats all memory has to be ended, not what it stands beside.
+ */
+export function unprotect(pid: number): void {
+  try {
+    const own = Number(readFileSync('/proc/self/oom_score_adj', 'utf8'));
+    if (own < 0) writeFileSync(`/proc/${pid}/oom_score_adj`, '0');
+  } catch {
+    // It ended by itself in this moment.
   }
 }
 

@@ -16,7 +16,13 @@ import {
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentContext, ProbeResult } from '../agent.ts';
-import { livingProcesses, type ProcessEntry, processEntry, sendSignal } from './process-table.ts';
+import {
+  livingProcesses,
+  type ProcessEntry,
+  processEntry,
+  sendSignal,
+  unprotect,
+} from './process-table.ts';
 import { applicationEnvironment, argvOf, lastLine } from './run.ts';
 
 /** A program that ends within so long after its start has failed to start. */
@@ -76,6 +82,7 @@ async function spawned(
     env: { ...applicationEnvironment(), ...program.env },
   });
   child.unref();
+  if (child.pid !== undefined) unprotect(child.pid);
   return new Promise((resolve, reject) => {
     child.once('error', ({ message }) => {
       reject(new Error(`"${name}" cannot be started: ${message}`));

@@ -2,7 +2,7 @@
 // operation is given up or its time is over, with bounded output, whatever it leaves behind.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import { sendSignal } from './process-table.ts';
+import { sendSignal, unprotect } from './process-table.ts';
 
 /** A killed program is waited for: not for ever, because one that hangs in the kernel stays. */
 const KILLED_PATIENCE_MS = 1000;
@@ -110,6 +110,7 @@ function start(
       ...env,
     },
   });
+  if (child.pid !== undefined) unprotect(child.pid);
   // A program that does not read what it is given is no failure of ours.
   child.stdin?.on('error', () => undefined);
   child.stdin?.end(input);
