@@ -2,9 +2,14 @@ import { defineConfig } from 'vitest/config';
 
 // Suffixes name the environment: `.test.ts` pure, `.fuzz.test.ts` fast-check, `.root.test.ts` real
 // mounts and namespaces. Root tests look at times and share the machine's loop devices and cores: one file
-// at a time. Those of the whole system have labs of their own, and wait more than they work.
+// at a time. Those of the whole system have labs of their own, and wait more than they work; so do those that
+// start a database on a port of their own.
 const root = ['**/*.root.test.ts'];
-const system = ['test/system/**/*.test.ts'];
+const system = [
+  'test/system/**/*.test.ts',
+  'src/agents/{builtin,ocf}/*.root.test.ts',
+  'src/mirror/salvage/*.root.test.ts',
+];
 const SYSTEM_WORKERS = 3;
 const common = { exclude: ['**/node_modules/**'] };
 
@@ -26,6 +31,7 @@ export default defineConfig({
           ...common,
           name: 'root',
           include: root,
+          exclude: [...common.exclude, ...system],
           pool: 'forks',
           fileParallelism: false,
           testTimeout: 180_000,
