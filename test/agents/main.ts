@@ -1,4 +1,4 @@
-// npm run agents-test -- [--only NAME…] [--faults NAME…] [--rounds 5] [--ocf] [--write]
+// npm run agents-test -- [--only NAME…] [--faults NAME…] [--rounds 5] [--first 1] [--ocf] [--write]
 //
 // Real applications in the lab, hurt in every way: noticed, restarted in place, and after the limit served by the
 // other node with their data. Progress goes to standard error, the table to standard output. Exit code 0 when every
@@ -17,6 +17,7 @@ interface Options {
   readonly only?: readonly string[];
   readonly faults?: readonly string[];
   readonly rounds: string;
+  readonly first: string;
   readonly ocf?: boolean;
   readonly write?: boolean;
 }
@@ -29,6 +30,7 @@ const program = new Command('agents-test')
   .option('--only <names...>', `applications: ${names.join(', ')}`)
   .option('--faults <names...>', `accidents: ${Object.keys(faults).join(', ')}`)
   .option('--rounds <n>', 'how often each', '5')
+  .option('--first <n>', 'number of the first round', '1')
   .option('--ocf', 'play the contract with OCF resource agents instead')
   .option('--write', 'keep the results, and write them into docs/agents.md')
   .exitOverride();
@@ -57,6 +59,7 @@ function tell(result: RoundResult): void {
 
 interface Course {
   readonly faults: readonly FaultName[];
+  readonly first: number;
   readonly rounds: number;
   readonly results: RoundResult[];
   readonly write: boolean;
@@ -65,7 +68,7 @@ interface Course {
 /** All rounds of one application on a bed; false when it is not whole after a bad one. */
 async function playAll(bed: AgentsBed, placed: Placed, course: Course): Promise<void> {
   for (const fault of course.faults) {
-    for (let round = 1; round <= course.rounds; round += 1) {
+    for (let round = course.first; round < course.first + course.rounds; round += 1) {
       const result = await playRound(bed, placed, { fault, round });
       tell(result);
       course.results.push(result);
@@ -113,7 +116,8 @@ async function play(options: Options): Promise<boolean> {
   const kinds = chosen(options.faults, Object.keys(faults) as FaultName[]);
   const results: RoundResult[] = [];
   const list = applications.filter(({ name }) => wanted.includes(name));
-  await playApplications(list, { faults: kinds, rounds: Number(options.rounds), results, write });
+  const numbers = { first: Number(options.first), rounds: Number(options.rounds) };
+  await playApplications(list, { faults: kinds, ...numbers, results, write });
   console.log(applicationTable(results));
   return results.every(({ findings }) => findings.length === 0);
 }
