@@ -25,12 +25,13 @@ export function alertRoutes(context: ApiContext): AnyRoute[] {
   return [...settingRoutes(context), ...channelRoutes(context), testRoute(context)];
 }
 
+const reply = () => z.object({ timing: alertTimingSchema, channels: z.array(viewSchema()) });
+
 function settingRoutes({ alerts: { settings } }: ApiContext): AnyRoute[] {
   const view = () => ({
     timing: settings.timing,
     channels: settings.channels.map((one) => channelView(one) as View),
   });
-  const reply = () => z.object({ timing: alertTimingSchema, channels: z.array(viewSchema()) });
   return [
     route({
       method: 'GET',

@@ -143,8 +143,8 @@ async function post(
   headers: Readonly<Record<string, string>> = {},
 ): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const send = url.startsWith('https:') ? httpsRequest : httpRequest;
-  const sent = send(
+  const request = url.startsWith('https:') ? httpsRequest : httpRequest;
+  const sent = request(
     url,
     {
       method: 'POST',
