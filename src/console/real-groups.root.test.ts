@@ -102,6 +102,8 @@ test('the wizard: browse, preview, check, create; then the fleet shows it', asyn
     error: { code: 'GROUP_INVALID', details: { fields: ['replication.mode'] } },
   });
   const created = await done('a', await browser.post(at('a', '/groups'), { input }));
+  const about = await browser.get(at('b', '/events?group=shop&code=GROUP_CREATED'));
+  expect(about.json).toMatchObject({ events: [{ level: 'info', details: { group: 'shop' } }] });
   expect(created).toMatchObject({ state: 'done', kind: 'group-create', group: 'shop' });
   const seen = await until(
     'the fleet shows it well',

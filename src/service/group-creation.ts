@@ -110,7 +110,9 @@ export async function createGroup(
     await removeFromPeer(service, definition);
     throw thrown;
   }
-  service.emit('info', 'GROUP_CREATED', `group "${definition.name}" was created`);
+  service.emit('info', 'GROUP_CREATED', `group "${definition.name}" was created`, {
+    group: definition.name,
+  });
   return { definition, warnings };
 }
 

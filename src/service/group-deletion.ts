@@ -25,7 +25,9 @@ export async function deleteStandby(service: NodeService, runtime: GroupRuntime)
   await removeShelves(runtime);
   await service.removeGroup(runtime);
   removeCreated(created);
-  service.emit('info', 'GROUP_DELETED', `group "${runtime.name}" was deleted`);
+  service.emit('info', 'GROUP_DELETED', `group "${runtime.name}" was deleted`, {
+    group: runtime.name,
+  });
 }
 
 /**
@@ -63,7 +65,7 @@ export async function deleteGroup(
   await removeShelves(runtime);
   await service.removeGroup(runtime);
   await removeFromPeer(service, runtime.definition);
-  service.emit('info', 'GROUP_DELETED', `group "${name}" was deleted`);
+  service.emit('info', 'GROUP_DELETED', `group "${name}" was deleted`, { group: name });
 }
 
 /** What the copy kept to go back is of no use any more. */
@@ -112,6 +114,6 @@ export async function removeFromPeer(
   } catch (thrown) {
     if (thrown instanceof UnderstudyError && thrown.code === 'GROUP_UNKNOWN') return;
     const message = `group "${definition.name}" could not be removed from the other node again: ${messageOf(thrown)}`;
-    service.emit('warning', 'UNDO_FAILED', message);
+    service.emit('warning', 'UNDO_FAILED', message, { group: definition.name });
   }
 }

@@ -57,7 +57,7 @@ export async function changeLimit(
   const bandwidth = { ...defineBandwidth(input, `group "${group}"`), revision: revision + 1 };
   await runtime.changeBandwidth(bandwidth);
   const what = linesOf(bandwidth).join('; ');
-  service.emit('info', 'LIMIT_SET', `group "${group}": bandwidth limit ${what}`);
+  service.emit('info', 'LIMIT_SET', `group "${group}": bandwidth limit ${what}`, { group });
   return showLimit(service, group);
 }
 

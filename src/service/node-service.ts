@@ -123,8 +123,13 @@ export class NodeService {
     await Promise.all([...this.groups.values()].map(async (runtime) => runtime.close()));
   }
 
-  emit(level: ControlEvent['level'], code: string, message: string): void {
-    this.events.add(makeEvent(level, code, message));
+  emit(
+    level: ControlEvent['level'],
+    code: string,
+    message: string,
+    details: ControlEvent['details'] = {},
+  ): void {
+    this.events.add(makeEvent(level, code, message, details));
   }
 
   get info(): NodeInfo {

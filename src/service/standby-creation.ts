@@ -66,7 +66,9 @@ export async function createStandby(service: NodeService, request: StandbyReques
     removeCreated(created);
     throw thrown;
   }
-  service.emit('info', 'GROUP_CREATED', `this node is now a standby of "${definition.name}"`);
+  service.emit('info', 'GROUP_CREATED', `this node is now a standby of "${definition.name}"`, {
+    group: definition.name,
+  });
 }
 
 /** Returns true when the directory was not there before. */

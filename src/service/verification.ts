@@ -32,7 +32,9 @@ export async function repair(service: NodeService, group: string): Promise<void>
     );
   }
   await runtime.process.call('rescan', {}, CALL_TIMEOUT_MS);
-  service.emit('warning', 'REPAIR_STARTED', `group "${group}": the copy is being repaired`);
+  service.emit('warning', 'REPAIR_STARTED', `group "${group}": the copy is being repaired`, {
+    group,
+  });
 }
 
 function primaryOf(service: NodeService, group: string): ReturnType<NodeService['group']> {
