@@ -1,13 +1,11 @@
 // Data of a node's own that a scan replaces: what is kept aside is exactly what the node had.
+import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import {
-  type FileSystemKind,
-  mountLoopImage,
-  unmountLazily,
-} from '../../../test/support/loop-image.ts';
+import type { FileSystemKind } from '../../../test/support/loop-image.ts';
+import { PowerCutDisk } from '../../../test/support/power-cut.ts';
 import { Random } from '../../../test/support/random.ts';
 import { randomOperation } from '../../../test/support/recorder-ops.ts';
 import { Recorder } from '../../../test/support/recorder.ts';
@@ -20,11 +18,12 @@ import type { SalvageEntry, SalvageHead, SalvageReport } from './salvage-report.
 import { type SalvageLimits, SALVAGE_LIMITS, writeSalvage } from './salvage-writer.ts';
 
 let base = '';
+let disk: PowerCutDisk;
 let rig: UndoRig;
 let random: Random;
 afterEach(() => {
   rig.close();
-  unmountLazily(join(base, 'disk'));
+  disk.close();
   fs.rmSync(base, { recursive: true, force: true });
 });
 
@@ -43,9 +42,8 @@ const HEAD: SalvageHead = {
 function begin(kind: FileSystemKind, seed: number, operations: number): void {
   random = new Random(seed);
   base = fs.mkdtempSync(join(tmpdir(), 'salvage-'));
-  const dir = join(base, 'disk');
-  const mkfs = kind === 'ext4' ? ['-b', '4096'] : [];
-  mountLoopImage({ image: join(base, 'image'), dir, bytes: 320 << 20, kind, mkfs });
+  disk = new PowerCutDisk(base, kind, 320 << 20);
+  const { dir } = disk;
   const copy = join(dir, 'copy');
   fs.mkdirSync(copy, { mode: 0o755 });
   rig = new UndoRig({ copy, directory: join(dir, 'state', 'undo'), hours: 0 });
@@ -209,6 +207,31 @@ describe('a salvage', () => {
       let left = random.below(3);
       rig.applyKept(() => left-- > 0);
       rig.kill();
+      alone(rig.source, operations(10));
+      beginScan({ goesOn: true, ownSinceMs: Number.NaN });
+    }
+    scanTree(rig.recorder, 'full');
+    endScan();
+    expectExactly(own, write(target));
+  });
+
+  it.each(runs)('survives power cuts in the middle, on %s, seed %i', (kind, seed) => {
+    begin(kind, seed + 3000, 150);
+    rig.sync();
+    rig.kill();
+    alone(rig.copy, operations(60));
+    const own = snapshotTree(rig.copy);
+    alone(rig.source, operations(60));
+    execFileSync('sync', ['-f', rig.copy]);
+    const target = beginScan({ goesOn: false, ownSinceMs: Number.NaN });
+    for (let life = 0; life < 3; life += 1) {
+      scanTree(rig.recorder, 'full');
+      operations(10)(rig.recorder);
+      let left = random.below(3);
+      rig.applyKept(() => left-- > 0);
+      disk.cut();
+      rig.kill();
+      disk.powerOn();
       alone(rig.source, operations(10));
       beginScan({ goesOn: true, ownSinceMs: Number.NaN });
     }
