@@ -108,11 +108,15 @@ export class OpenObjects {
 
   /** Sets all pending times. Returns 0 or the first negative errno since the last call. */
   flushTimes(): number {
-    for (const object of this.#pending) this.#setTime(object);
-    this.#pending.clear();
+    this.#setPending();
     const failure = this.#failure;
     this.#failure = 0;
     return failure;
+  }
+
+  #setPending(): void {
+    for (const object of this.#pending) this.#setTime(object);
+    this.#pending.clear();
   }
 
   /** `path` is gone, or somebody else's now. */
@@ -184,7 +188,12 @@ export class OpenObjects {
     const object = map.get(path);
     if (object === undefined) return;
     map.delete(path);
-    if (this.#pending.delete(object)) this.#setTime(object);
+    if (this.#pending.has(object)) {
+      // Another name of the file may have an older time pending, which must not come later.
+      if (object.linked) this.#setPending();
+      else this.#setTime(object);
+      this.#pending.delete(object);
+    }
     sys.close(object.fd);
   }
 

@@ -90,7 +90,7 @@ function endScan(): void {
   rig.recorder.duringScan = false;
   rig.recorder.emit({ type: recordType.scanEnd });
   rig.applyKept();
-  expect(rig.differences({ holes: false, mtime: false })).toEqual([]);
+  expect(rig.differences({ holes: false })).toEqual([]);
   expect(rig.news).toEqual([]);
 }
 
