@@ -33,14 +33,21 @@ beforeAll(async () => {
      openSync('${data}/shop/orders.db', 'a');
      createServer((q, r) => r.end()).listen(${PORTS.shop}, '127.0.0.1');`,
   );
-  run('/usr/bin/redis-server', '--port', String(PORTS.redis), '--dir', join(data, 'redis'));
+  const redis = ['--port', String(PORTS.redis), '--dir', join(data, 'redis'), '--save', ''];
+  run('/usr/bin/redis-server', ...redis);
   run('/usr/sbin/nginx', '-c', join(place.top, 'nginx.conf'));
   run(process.execPath, shop);
   await waitUntil(() => found().length === 3, 10_000, 100);
 });
-afterAll(() => {
+afterAll(async () => {
   // nginx ends its workers itself.
   for (const child of children) child.kill('SIGTERM');
+  await waitUntil(
+    () => children.every(({ exitCode, signalCode }) => (exitCode ?? signalCode) !== null),
+    10_000,
+    20,
+  );
+  for (const child of children) child.kill('SIGKILL');
   execFileSync('rm', ['-rf', data]);
   place[Symbol.dispose]();
 });
