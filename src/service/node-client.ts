@@ -1,19 +1,14 @@
 // Speaks to the other node's API. The certificate is compared with the pinned one before a single
 // byte of the request is written; a node that shows another one learns nothing.
-import { createHash, timingSafeEqual } from 'node:crypto';
-import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
-import { Agent, request } from 'node:https';
-import type { Duplex } from 'node:stream';
-import { connect, type TLSSocket } from 'node:tls';
-import { callbackify } from 'node:util';
+import { type Agent, request } from 'node:https';
 import { z } from 'zod';
 import { present } from '../core/assert.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import type { Identity } from './identity.ts';
 import { BODY_BYTES_MAX, errorReplySchema } from './node-protocol.ts';
+import { connectPinned, pinnedAgent, type PinnedTarget } from './pinned-tls.ts';
 
-const CONNECT_TIMEOUT_MS = 5000;
 const CALL_TIMEOUT_MS = 10_000;
 const CONNECTIONS = 4;
 const KEEP_ALIVE_MS = 10_000;
@@ -41,64 +36,18 @@ interface Reply {
   readonly body: unknown;
 }
 
-/** Makes connections to nobody but the node whose certificate is pinned. */
-class PinnedAgent extends Agent {
-  readonly #identity: Identity;
-  readonly #endpoint: Endpoint;
-
-  constructor(identity: Identity, endpoint: Endpoint) {
-    super({ keepAlive: true, maxSockets: CONNECTIONS, timeout: KEEP_ALIVE_MS });
-    this.#identity = identity;
-    this.#endpoint = endpoint;
-  }
-
-  override createConnection(
-    _options: unknown,
-    callback: (error: Error | null, socket: Duplex) => void,
-  ): undefined {
-    callbackify(async () => this.connect())(callback);
-  }
-
-  /** Errors: NODE_IDENTITY_WRONG, and what the network says. */
-  async connect(): Promise<TLSSocket> {
-    const { certificate, key } = this.#identity;
-    const { host, port, fingerprint } = this.#endpoint;
-    const socket = connect({
-      host,
-      port,
-      cert: certificate,
-      key,
-      // Trust comes from the pinned certificate, checked below, not from an authority.
-      rejectUnauthorized: false,
-      minVersion: 'TLSv1.3',
-    });
-    const late = (): void => void socket.destroy(new Error('no answer in time'));
-    const timer = setTimeout(late, CONNECT_TIMEOUT_MS);
-    try {
-      await once(socket, 'secureConnect');
-    } finally {
-      clearTimeout(timer);
-    }
-    const shown = socket.getPeerCertificate().raw;
-    const actual = createHash('sha256')
-      .update(shown ?? '')
-      .digest();
-    if (shown !== undefined && timingSafeEqual(actual, Buffer.from(fingerprint, 'hex'))) {
-      return socket;
-    }
-    socket.destroy();
-    throw wrongIdentity(this.#endpoint);
-  }
-}
-
 /** A client of one endpoint; connections are kept for a few seconds. */
 export class NodeClient {
   readonly endpoint: Endpoint;
-  readonly #agent: PinnedAgent;
+  readonly #target: PinnedTarget;
+  readonly #agent: Agent;
 
   constructor(identity: Identity, endpoint: Endpoint) {
     this.endpoint = endpoint;
-    this.#agent = new PinnedAgent(identity, endpoint);
+    const wayOut = 'Check the address; if the node was set up anew, pair again';
+    this.#target = { ...endpoint, identity, wayOut };
+    const options = { keepAlive: true, maxSockets: CONNECTIONS, timeout: KEEP_ALIVE_MS };
+    this.#agent = pinnedAgent(this.#target, options);
   }
 
   /**
@@ -157,7 +106,7 @@ export class NodeClient {
 
   /** The certificate (PEM) that the endpoint shows, which is the expected one. */
   async peerCertificate(): Promise<string> {
-    const socket = await this.#agent.connect().catch((thrown: unknown) => {
+    const socket = await connectPinned(this.#target).catch((thrown: unknown) => {
       throw this.#connectionError(thrown);
     });
     const certificate = socket.getPeerX509Certificate();
@@ -182,12 +131,5 @@ function invalidReply(where: string, cause: unknown): UnderstudyError {
     'NODE_REPLY_INVALID',
     `${where} gave an answer that this version does not understand: run the same version of Understudy on both nodes`,
     { cause },
-  );
-}
-
-function wrongIdentity({ name, host, port }: Endpoint): UnderstudyError {
-  return new UnderstudyError(
-    'NODE_IDENTITY_WRONG',
-    `who answers on ${host}:${port} is not node "${name}": its certificate is another one. Nothing was sent. Check the address; if the node was set up anew, pair again`,
   );
 }

@@ -9,23 +9,26 @@ import { UnderstudyError } from '../core/errors.ts';
 const CONNECT_TIMEOUT_MS = 5000;
 
 export interface PinnedTarget {
+  /** For messages. */
+  readonly name: string;
   readonly host: string;
   readonly port: number;
   /** SHA-256 of the certificate to expect, hex. */
   readonly fingerprint: string;
   /** Of the caller, PEM. */
   readonly identity?: { readonly certificate: string; readonly key: string };
+  /** What to do where somebody else answers: a sentence without a full stop. */
+  readonly wayOut: string;
 }
 
 /** An agent whose connections have compared the certificate before a byte of a request is written. */
 export function pinnedAgent(
-  name: string,
   target: PinnedTarget,
   options: ConstructorParameters<typeof HttpsAgent>[0],
 ): HttpsAgent {
   const agent = new HttpsAgent(options);
   agent.createConnection = (_options, done) => {
-    void tell(connectPinned(name, target), done);
+    void tell(connectPinned(target), done);
     return undefined;
   };
   return agent;
@@ -43,15 +46,15 @@ async function tell(
 }
 
 /** Errors: NODE_IDENTITY_WRONG, and those of the connection. */
-export async function connectPinned(name: string, target: PinnedTarget): Promise<TLSSocket> {
+export async function connectPinned(target: PinnedTarget): Promise<TLSSocket> {
   const socket = await connectTls(target);
   const actual = Buffer.from(shownTo(socket), 'hex');
   if (timingSafeEqual(actual, Buffer.from(target.fingerprint, 'hex'))) return socket;
   socket.destroy();
   throw new UnderstudyError(
     'NODE_IDENTITY_WRONG',
-    `who answers on ${target.host}:${target.port} is not node "${name}": its certificate is another one. Nothing was sent. If the node was set up anew, remove it from this console and add it again`,
-    { details: { node: name } },
+    `who answers on ${target.host}:${target.port} is not node "${target.name}": its certificate is another one. Nothing was sent. ${target.wayOut}`,
+    { details: { node: target.name } },
   );
 }
 

@@ -8,8 +8,9 @@ import { connectTls, pinnedAgent, type PinnedTarget, shownTo } from '../../servi
 
 const SOCKETS_MAX = 6;
 const KEEP_ALIVE_MS = 15_000;
+const WAY_OUT = 'If the node was set up anew, remove it from this console and add it again';
 
-export interface TlsTarget extends PinnedTarget {
+export interface TlsTarget extends Omit<PinnedTarget, 'name' | 'wayOut'> {
   readonly kind: 'tls';
   /** Null: the client certificate is what lets us in. */
   readonly token: string | null;
@@ -46,7 +47,9 @@ export class NodeDial {
     this.#target = target;
     const options = { keepAlive: true, maxSockets: SOCKETS_MAX, timeout: KEEP_ALIVE_MS };
     this.#agent =
-      target.kind === 'local' ? new HttpAgent(options) : pinnedAgent(name, target, options);
+      target.kind === 'local'
+        ? new HttpAgent(options)
+        : pinnedAgent({ ...target, name, wayOut: WAY_OUT }, options);
   }
 
   get where(): string {
