@@ -12,6 +12,9 @@ const BEGIN_TIMEOUT_MS = 3000;
 /** One that still loads its code is further than a fresh one would be. */
 const LOAD_TIMEOUT_MS = 10_000;
 
+/** What is allocated lives long or dies at once: a large nursery only keeps garbage. */
+const FLAGS = ['--max-semi-space-size=2'];
+
 export interface GroupChildOptions {
   readonly program: string;
   readonly logPath: string;
@@ -33,7 +36,7 @@ export class GroupChild {
     this.lock = lock;
     const log = openLogFile(logPath);
     try {
-      this.#child = spawn(process.execPath, [program, ...args], {
+      this.#child = spawn(process.execPath, [...FLAGS, program, ...args], {
         cwd: '/',
         detached: true,
         // The fourth descriptor is the lock: it is free again when the process has ended.
