@@ -180,7 +180,7 @@ export class Verification {
     const fd = openFileBeneath(volume.root.fd, record.path, volume.stat);
     // One that is not here, or no file, was told of as an object.
     if (fd < 0) return;
-    if (!isHole(record, fd)) this.#compareOpen(context, fd, isEqual);
+    this.#compareOpen(context, fd, isEqual);
     sys.close(fd);
   }
 
@@ -197,23 +197,30 @@ export class Verification {
       from = -1;
     };
     for (let at = 0; at < record.length; at += HASH_BLOCK_BYTES) {
+      const next = afterHole(record, fd, at);
+      if (next > at) tellUpTo(at);
+      at = next;
+      if (at >= record.length) return;
       const length = Math.min(HASH_BLOCK_BYTES, record.length - at);
       const bytes = readBlock(fd, length, record.offset + at);
       if (typeof bytes === 'number') return this.#tell(context, 'unreadable');
       if (bytes.length === length && isEqual(at, bytes)) tellUpTo(at);
       else if (from < 0) from = at;
+      // However long the range is said to be, there is nothing to read behind the end.
+      if (bytes.length < length) break;
     }
     tellUpTo(record.length);
   }
 }
 
-/** Where zeros are expected there is nothing to read. */
-function isHole(record: RecordView, fd: number): boolean {
-  if (record.type !== recordType.verifyZeros) return false;
-  const end = record.offset + record.length;
-  const data = sys.lseek(fd, record.offset, SEEK.DATA);
+/** Where zeros are expected there is nothing to read in a hole: the block of the record's range to go on with. */
+function afterHole(record: RecordView, fd: number, at: number): number {
+  if (record.type !== recordType.verifyZeros) return at;
+  const data = sys.lseek(fd, record.offset + at, SEEK.DATA);
   // Beyond the end there are no zeros, and the size was told of as not equal.
-  return data === -errno.ENXIO || data >= end;
+  if (data === -errno.ENXIO) return record.length;
+  const blocks = Math.floor((data - record.offset) / HASH_BLOCK_BYTES);
+  return data < 0 ? at : Math.max(at, blocks * HASH_BLOCK_BYTES);
 }
 
 function readTarget(fd: number): string {
