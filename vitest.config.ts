@@ -3,12 +3,14 @@ import { defineConfig } from 'vitest/config';
 // Suffixes name the environment: `.test.ts` pure, `.fuzz.test.ts` fast-check, `.root.test.ts` real
 // mounts and namespaces. Root tests look at times and share the machine's loop devices and cores: one file
 // at a time. Those of the whole system have labs of their own, and wait more than they work; so do those that
-// start a database on a port of their own.
+// start a database on a port of their own, or hosts in namespaces.
 const root = ['**/*.root.test.ts'];
 const system = [
   'test/system/**/*.test.ts',
   'src/agents/{builtin,ocf}/*.root.test.ts',
   'src/mirror/salvage/*.root.test.ts',
+  'src/cluster/{address,arbiter}/*.root.test.ts',
+  'lab/lab.root.test.ts',
 ];
 const SYSTEM_WORKERS = 3;
 const common = { exclude: ['**/node_modules/**'] };
