@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { type Agent, type AgentContext, defineAgent, type ProbeResult } from '../agent.ts';
 import { askPage } from './support/http-request.ts';
 import { askSmtp, MailFault } from './support/mail-dialogue.ts';
-import { isRefused, reasonOf } from './support/connection.ts';
+import { describeTarget, isRefused, reasonOf } from './support/connection.ts';
 import { port } from './support/parameters.ts';
 
 const parameters = z.strictObject({
@@ -39,7 +39,7 @@ async function probe(given: ExchangeParameters, context: AgentContext): Promise<
   const results = await Promise.all([
     smtp(given, context),
     ...pages.map(async (page): Promise<ProbeResult> => {
-      const url = `https://${host.includes(':') ? `[${host}]` : host}:${httpsPort}${page}`;
+      const url = `https://${describeTarget({ host, port: httpsPort })}${page}`;
       return await ask(url, verifyCertificate, context);
     }),
   ]);
@@ -63,9 +63,9 @@ async function smtp(
   { signal }: AgentContext,
 ): Promise<ProbeResult> {
   const target = { host, port: smtpPort };
-  const options = { signal, tls: 'off', verifyCertificate: false, name: 'understudy.localdomain' };
+  const options = { tls: 'off', verifyCertificate: false, name: 'understudy.localdomain' } as const;
   try {
-    const answer = await askSmtp(target, { ...options, tls: 'off' });
+    const answer = await askSmtp(target, { signal, ...options });
     const measures = { smtpMs: answer.answerMs };
     return { state: 'ok', sentence: `SMTP said "${answer.greeting}"`, measures };
   } catch (failure) {

@@ -7,7 +7,7 @@ import { type ProcessEntry, sendSignal } from '../sdk/process-table.ts';
 import type { MysqlParameters } from './mysql.ts';
 import { connectTo, type Target } from './support/connection.ts';
 import { startDaemon, untilServing } from './support/daemon.ts';
-import { findBelow } from './support/find-below.ts';
+import { dataDirectoryBelow } from './support/find-below.ts';
 import { passwordFindings } from './support/parameters.ts';
 import { endProcesses, programsIn } from './support/processes.ts';
 import { startUnit, stopUnit, unitFindings } from './support/systemd-unit.ts';
@@ -20,14 +20,8 @@ const GREETING_TIMEOUT_MS = 2000;
 
 /** Errors: none or several data directories in the protected directories. */
 export function dataDirOf(parameters: MysqlParameters, { directories }: AgentContext): string {
-  if (parameters.dataDir !== undefined) return parameters.dataDir;
-  const found = findBelow(directories, 'ibdata1', { with: 'mysql' });
-  if (found.length === 1 && found[0] !== undefined) return found[0];
-  throw new Error(
-    found.length === 0
-      ? `there is no ibdata1 below ${directories.join(', ')}: give the agent its "dataDir"`
-      : `there are several data directories (${found.join(', ')}): give the agent its "dataDir"`,
-  );
+  const { dataDir } = parameters;
+  return dataDir ?? dataDirectoryBelow(directories, 'ibdata1', { with: 'mysql' });
 }
 
 function programFile({ program }: MysqlParameters): string {

@@ -12,7 +12,7 @@
 import oracledb from 'oracledb';
 import { z } from 'zod';
 import { messageOf } from '../../core/errors.ts';
-import { type Agent, type AgentContext, defineAgent, type ProbeResult } from '../agent.ts';
+import { type AgentContext, defineAgent, type ProbeResult } from '../agent.ts';
 import { abortable, ownSockets, since } from './support/connection.ts';
 import {
   passwordFindings,
@@ -21,7 +21,7 @@ import {
   port,
   unitParameter,
 } from './support/parameters.ts';
-import { startUnit, stopUnit, unitFindings } from './support/systemd-unit.ts';
+import { byUnit, unitFindings } from './support/systemd-unit.ts';
 
 const TABLE = 'understudy_heartbeat';
 const LOGIN_REFUSED = ['ORA-01017', 'ORA-01045', 'ORA-28000', 'ORA-28001', 'ORA-28002'];
@@ -60,7 +60,7 @@ const parameters = z
 
 export type OracleParameters = z.infer<typeof parameters>;
 
-export const oracle: Agent<OracleParameters> = defineAgent({
+export const oracle = defineAgent<OracleParameters>({
   name: 'oracle',
   title: 'Oracle Database',
   description:
@@ -72,13 +72,7 @@ export const oracle: Agent<OracleParameters> = defineAgent({
     ...(given.unit === undefined ? [] : await unitFindings(given.unit, context)),
   ],
   probe,
-  starts: ({ unit }) => unit !== undefined,
-  start: async ({ unit }, context) => {
-    if (unit !== undefined) await startUnit(unit, context);
-  },
-  stop: async ({ unit }, context) => {
-    if (unit !== undefined) await stopUnit(unit, context);
-  },
+  ...byUnit,
 });
 
 function connectString({ host, port: number, service, sid }: OracleParameters): string {

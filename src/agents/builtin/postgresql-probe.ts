@@ -20,10 +20,10 @@ import {
   codeOf,
   connectTo,
   describeTarget,
-  isRefused,
   reasonOf,
   since,
   type Target,
+  unreachable,
 } from './support/connection.ts';
 import { withSpace } from './support/free-space.ts';
 import { passwordFindings, passwordOf } from './support/parameters.ts';
@@ -59,7 +59,7 @@ export async function probePostgresql(
     connectMs = connected.connectMs;
     client = clientOn(connected.socket, parameters);
   } catch (failure) {
-    return unreachable(parameters, context, { failure, at });
+    return notReached(parameters, context, { failure, at });
   }
   try {
     const result = await ask(client, { parameters, context, at, connectMs });
@@ -243,25 +243,16 @@ async function writeRow(client: Client, stamp: string): Promise<void> {
   }
 }
 
-function unreachable(
+function notReached(
   parameters: PostgresqlParameters,
   context: AgentContext,
   { failure, at }: { failure: unknown; at: string },
 ): ProbeResult {
   context.signal.throwIfAborted();
   const server = running(parameters, context);
-  const processes = server === undefined ? [] : serverProcesses(server.dataDir);
-  if (isRefused(failure) && processes.length === 0) {
-    return {
-      state: 'stopped',
-      sentence: `no PostgreSQL listens at ${at}, and no process of it runs`,
-    };
-  }
-  const there = processes.length === 0 ? '' : `; ${processes.length} processes of it run`;
-  return {
-    state: 'failed',
-    sentence: `PostgreSQL cannot be reached at ${at}: ${reasonOf(failure)}${there}`,
-  };
+  const count = server === undefined ? 0 : serverProcesses(server.dataDir).length;
+  const there = count === 0 ? '' : `${count} processes of it run`;
+  return unreachable(failure, { product: 'PostgreSQL', at, there });
 }
 
 function loginRefused(failure: unknown, { parameters, at, connectMs }: Question): ProbeResult {

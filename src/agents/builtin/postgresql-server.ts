@@ -7,7 +7,7 @@ import type { AgentContext } from '../agent.ts';
 import { type ProcessEntry, sendSignal } from '../sdk/process-table.ts';
 import type { PostgresqlParameters } from './postgresql.ts';
 import { tailOf, untilServing } from './support/daemon.ts';
-import { findBelow } from './support/find-below.ts';
+import { dataDirectoryBelow } from './support/find-below.ts';
 import { passwordFindings } from './support/parameters.ts';
 import { endProcesses, killProcesses, programOf, programsIn } from './support/processes.ts';
 import { describeRun, runProgram } from './support/run-program.ts';
@@ -23,14 +23,8 @@ const SECONDS_MAX = '3600';
 
 /** Errors: none or several data directories in the protected directories. */
 export function dataDirOf(parameters: PostgresqlParameters, { directories }: AgentContext): string {
-  if (parameters.dataDir !== undefined) return parameters.dataDir;
-  const found = findBelow(directories, 'PG_VERSION', { with: 'global/pg_control' });
-  if (found.length === 1 && found[0] !== undefined) return found[0];
-  throw new Error(
-    found.length === 0
-      ? `there is no PG_VERSION below ${directories.join(', ')}: give the agent its "dataDir"`
-      : `there are several data directories (${found.join(', ')}): give the agent its "dataDir"`,
-  );
+  const { dataDir } = parameters;
+  return dataDir ?? dataDirectoryBelow(directories, 'PG_VERSION', { with: 'global/pg_control' });
 }
 
 /** Directory with the programs of the version that made `dataDir`. */

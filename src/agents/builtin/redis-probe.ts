@@ -14,11 +14,11 @@ import {
   abortable,
   connectTo,
   describeTarget,
-  isRefused,
   ownSockets,
   reasonOf,
   since,
   type Target,
+  unreachable,
 } from './support/connection.ts';
 import { passwordFindings, passwordOf } from './support/parameters.ts';
 
@@ -79,12 +79,8 @@ function notConnected(failure: unknown, at: string, countProcesses: () => number
     const sentence = `Redis at ${at} serves others and has no connection left: ${said}`;
     return { state: 'degraded', sentence };
   }
-  const count = countProcesses();
-  if (isRefused(failure) && count === 0) {
-    return { state: 'stopped', sentence: `no Redis listens at ${at}, and no process of it runs` };
-  }
-  const there = count === 0 ? '' : '; its process runs';
-  return { state: 'failed', sentence: `Redis cannot be reached at ${at}: ${said}${there}` };
+  const there = countProcesses() === 0 ? '' : 'its process runs';
+  return unreachable(failure, { product: 'Redis', at, there });
 }
 
 const isLoginRefused = (said: string): boolean =>

@@ -10,14 +10,14 @@
 import { Connection, type ConnectionConfiguration, Request } from 'tedious';
 import { z } from 'zod';
 import { messageOf } from '../../core/errors.ts';
-import { type Agent, type AgentContext, defineAgent, type ProbeResult } from '../agent.ts';
+import { type AgentContext, defineAgent, type ProbeResult } from '../agent.ts';
 import {
   abortable,
   connectTo,
   type Connected,
-  isRefused,
   reasonOf,
   since,
+  unreachable,
 } from './support/connection.ts';
 import {
   passwordFindings,
@@ -26,7 +26,7 @@ import {
   port,
   unitParameter,
 } from './support/parameters.ts';
-import { startUnit, stopUnit, unitFindings } from './support/systemd-unit.ts';
+import { byUnit, unitFindings } from './support/systemd-unit.ts';
 
 const TABLE = 'dbo.understudy_heartbeat';
 /** Number of the message that says why a login was refused; the password may have expired (18487, 18488). */
@@ -60,7 +60,7 @@ const parameters = z.strictObject({
 
 export type SqlserverParameters = z.infer<typeof parameters>;
 
-export const sqlserver: Agent<SqlserverParameters> = defineAgent({
+export const sqlserver = defineAgent<SqlserverParameters>({
   name: 'sqlserver',
   title: 'Microsoft SQL Server',
   description:
@@ -72,13 +72,7 @@ export const sqlserver: Agent<SqlserverParameters> = defineAgent({
     ...(given.unit === undefined ? [] : await unitFindings(given.unit, context)),
   ],
   probe,
-  starts: ({ unit }) => unit !== undefined,
-  start: async ({ unit }, context) => {
-    if (unit !== undefined) await startUnit(unit, context);
-  },
-  stop: async ({ unit }, context) => {
-    if (unit !== undefined) await stopUnit(unit, context);
-  },
+  ...byUnit,
 });
 
 async function probe(given: SqlserverParameters, context: AgentContext): Promise<ProbeResult> {
@@ -91,12 +85,7 @@ async function probe(given: SqlserverParameters, context: AgentContext): Promise
     connected = await connectTo(given, signal);
   } catch (failure) {
     signal.throwIfAborted();
-    return isRefused(failure)
-      ? { state: 'stopped', sentence: `no SQL Server listens at ${at}` }
-      : {
-          state: 'failed',
-          sentence: `SQL Server cannot be reached at ${at}: ${reasonOf(failure)}`,
-        };
+    return unreachable(failure, { product: 'SQL Server', at });
   }
   const { socket, connectMs } = connected;
   const from = performance.now();

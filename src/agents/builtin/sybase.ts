@@ -2,8 +2,8 @@
 // refuses while the database is not recovered, offline or suspect. No driver on npm speaks TDS 5, so the few
 // messages that a probe needs are in support/tds5.ts; start and stop are the OCF agent's (sybaseASE).
 import { z } from 'zod';
-import { type Agent, type AgentContext, defineAgent, type ProbeResult } from '../agent.ts';
-import { type Connected, connectTo, isRefused, reasonOf, since } from './support/connection.ts';
+import { type AgentContext, defineAgent, type ProbeResult } from '../agent.ts';
+import { type Connected, connectTo, reasonOf, since, unreachable } from './support/connection.ts';
 import {
   passwordFindings,
   passwordOf,
@@ -11,7 +11,7 @@ import {
   port,
   unitParameter,
 } from './support/parameters.ts';
-import { startUnit, stopUnit, unitFindings } from './support/systemd-unit.ts';
+import { byUnit, unitFindings } from './support/systemd-unit.ts';
 import { describeMessages, type Reply, Tds5Session } from './support/tds5.ts';
 
 /** No more user connections are configured. */
@@ -37,7 +37,7 @@ const parameters = z.strictObject({
 
 export type SybaseParameters = z.infer<typeof parameters>;
 
-export const sybase: Agent<SybaseParameters> = defineAgent({
+export const sybase = defineAgent<SybaseParameters>({
   name: 'sybase',
   title: 'SAP ASE (Sybase)',
   description:
@@ -49,13 +49,7 @@ export const sybase: Agent<SybaseParameters> = defineAgent({
     ...(given.unit === undefined ? [] : await unitFindings(given.unit, context)),
   ],
   probe,
-  starts: ({ unit }) => unit !== undefined,
-  start: async ({ unit }, context) => {
-    if (unit !== undefined) await startUnit(unit, context);
-  },
-  stop: async ({ unit }, context) => {
-    if (unit !== undefined) await stopUnit(unit, context);
-  },
+  ...byUnit,
 });
 
 async function probe(given: SybaseParameters, context: AgentContext): Promise<ProbeResult> {
@@ -68,12 +62,7 @@ async function probe(given: SybaseParameters, context: AgentContext): Promise<Pr
     connected = await connectTo(given, signal);
   } catch (failure) {
     signal.throwIfAborted();
-    return isRefused(failure)
-      ? { state: 'stopped', sentence: `no Sybase ASE listens at ${at}` }
-      : {
-          state: 'failed',
-          sentence: `Sybase ASE cannot be reached at ${at}: ${reasonOf(failure)}`,
-        };
+    return unreachable(failure, { product: 'Sybase ASE', at });
   }
   const { socket, connectMs } = connected;
   try {

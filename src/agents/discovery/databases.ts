@@ -1,6 +1,7 @@
 // Databases that discovery knows: those that run, and data directories of those that do not.
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import type { Agent } from '../agent.ts';
 import { mysql } from '../builtin/mysql.ts';
 import { postgresql } from '../builtin/postgresql.ts';
 import { redis } from '../builtin/redis.ts';
@@ -53,21 +54,16 @@ function postgresqlIn(
   if (outside.length > 0) {
     notes.push(`parts of it are elsewhere and are protected too: ${outside.join(', ')}`);
   }
+  const parameters = port === undefined ? {} : { port };
+  const proposal = proposalOf(postgresql, dataDir, { found, pid, parameters, notes });
   const exclude = [...(postgresql.excludes ?? [])];
-  return {
-    title: postgresql.title,
-    found,
-    isRunning: pid !== null,
-    pid,
-    group: {
-      name: groupName(name),
-      paths: [{ dir: dataDir, exclude }, ...outside.map((dir) => ({ dir, exclude }))],
-      agents: [
-        { use: 'postgresql', dataDir, ...(port === undefined ? {} : { port }), heartbeat: true },
-      ],
-    },
-    notes,
+  const { agents, paths } = proposal.group;
+  const group = {
+    name: groupName(name),
+    paths: [...paths, ...outside.map((dir) => ({ dir, exclude }))],
+    agents,
   };
+  return { ...proposal, group };
 }
 
 /** Table spaces and a log that are symbolic links: their targets belong to the data. */
@@ -125,31 +121,38 @@ function mysqlOf({
   });
 }
 
-function mysqlIn(
+/** What is known of one place with data. */
+interface Place {
+  readonly found: string;
+  /** Of the server that works there; null: none. */
+  readonly pid: number | null;
+  readonly parameters: object;
+  readonly notes: readonly string[];
+}
+
+function mysqlIn(dataDir: string, place: Place): Proposal {
+  const configuration = existsSync('/etc/mysql')
+    ? ['its configuration is in /etc/mysql: keep it the same on both nodes']
+    : [];
+  return proposalOf(mysql, dataDir, { ...place, notes: [...place.notes, ...configuration] });
+}
+
+function proposalOf(
+  { name, title, excludes = [] }: Pick<Agent, 'name' | 'title' | 'excludes'>,
   dataDir: string,
-  {
-    found,
-    pid,
-    parameters,
-    notes,
-  }: { found: string; pid: number | null; parameters: object; notes: readonly string[] },
+  { found, pid, parameters, notes }: Place,
 ): Proposal {
   return {
-    title: mysql.title,
+    title,
     found,
     isRunning: pid !== null,
     pid,
     group: {
-      name: 'mysql',
-      paths: [{ dir: dataDir, exclude: [...(mysql.excludes ?? [])] }],
-      agents: [{ use: 'mysql', dataDir, ...parameters, heartbeat: true }],
+      name,
+      paths: [{ dir: dataDir, exclude: [...excludes] }],
+      agents: [{ use: name, dataDir, ...parameters, heartbeat: true }],
     },
-    notes: [
-      ...notes,
-      ...(existsSync('/etc/mysql')
-        ? ['its configuration is in /etc/mysql: keep it the same on both nodes']
-        : []),
-    ],
+    notes,
   };
 }
 
@@ -180,30 +183,10 @@ function redisOf({
   });
 }
 
-function redisIn(
-  dataDir: string,
-  {
-    found,
-    pid,
-    parameters,
-    notes,
-  }: { found: string; pid: number | null; parameters: object; notes: readonly string[] },
-): Proposal {
-  return {
-    title: redis.title,
-    found,
-    isRunning: pid !== null,
-    pid,
-    group: {
-      name: 'redis',
-      paths: [{ dir: dataDir, exclude: [...(redis.excludes ?? [])] }],
-      agents: [{ use: 'redis', dataDir, ...parameters, heartbeat: true }],
-    },
-    notes: [
-      ...notes,
-      'the agent starts it with the append-only file on, so that acknowledged writes survive',
-    ],
-  };
+function redisIn(dataDir: string, place: Place): Proposal {
+  const note =
+    'the agent starts it with the append-only file on, so that acknowledged writes survive';
+  return proposalOf(redis, dataDir, { ...place, notes: [...place.notes, note] });
 }
 
 /** Data directories in the usual places that none of `taken` works in. */

@@ -5,6 +5,7 @@ import { subscribe } from 'node:diagnostics_channel';
 import { Socket } from 'node:net';
 import { messageOf } from '../../../core/errors.ts';
 import { sys } from '../../../linux/libc.ts';
+import type { ProbeResult } from '../../agent.ts';
 
 const SYS_SETRESUID = process.arch === 'arm64' ? 147 : 117;
 /** (uid_t)-1 */
@@ -153,6 +154,27 @@ export function codeOf(thrown: unknown): string {
 /** Nobody listens there. */
 export function isRefused(thrown: unknown): boolean {
   return ['ECONNREFUSED', 'ENOENT'].includes(codeOf(thrown));
+}
+
+/**
+ * What a connection that did not come about says of `product`. `there` tells of its processes on this node,
+ * such as "its process runs"; empty: none runs; undefined: only its address tells.
+ */
+export function unreachable(
+  failure: unknown,
+  {
+    product,
+    at,
+    there,
+  }: { readonly product: string; readonly at: string; readonly there?: string },
+): ProbeResult {
+  if (isRefused(failure) && (there === undefined || there === '')) {
+    const none = there === undefined ? '' : ', and no process of it runs';
+    return { state: 'stopped', sentence: `no ${product} listens at ${at}${none}` };
+  }
+  const runs = there === undefined || there === '' ? '' : `; ${there}`;
+  const sentence = `${product} cannot be reached at ${at}: ${reasonOf(failure)}${runs}`;
+  return { state: 'failed', sentence };
 }
 
 /** Its message, of several addresses that of the first. */

@@ -9,7 +9,7 @@ const DIRECTORIES_MAX = 2000;
  * Directories that hold the file `name` and `options.with`, at most three levels below `directories`.
  * Nothing below a found one is looked at.
  */
-export function findBelow(
+function findBelow(
   directories: readonly string[],
   name: string,
   options: { readonly with: string },
@@ -38,4 +38,19 @@ function childrenOf(directory: string): string[] {
   } catch {
     return [];
   }
+}
+
+/** The one directory below `directories` that has `name` and `with`. Errors: there is none, or several. */
+export function dataDirectoryBelow(
+  directories: readonly string[],
+  name: string,
+  options: { readonly with: string },
+): string {
+  const found = findBelow(directories, name, options);
+  if (found.length === 1 && found[0] !== undefined) return found[0];
+  throw new Error(
+    found.length === 0
+      ? `there is no ${name} below ${directories.join(', ')}: give the agent its "dataDir"`
+      : `there are several data directories (${found.join(', ')}): give the agent its "dataDir"`,
+  );
 }

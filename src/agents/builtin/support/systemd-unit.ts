@@ -1,6 +1,6 @@
 // systemd units through systemctl(1), one call for each question.
 import { existsSync } from 'node:fs';
-import type { AgentContext } from '../../agent.ts';
+import type { Agent, AgentContext } from '../../agent.ts';
 import { describeRun, runProgram } from './run-program.ts';
 
 const SYSTEMD_RUNS = '/run/systemd/system';
@@ -119,3 +119,16 @@ export async function unitFindings(unit: string, context: AgentContext): Promise
   }
   return findings;
 }
+
+/** Start and stop of an agent that leaves both to a unit, and does neither without one. */
+export const byUnit: Required<
+  Pick<Agent<{ readonly unit?: string | undefined }>, 'starts' | 'start' | 'stop'>
+> = {
+  starts: ({ unit }) => unit !== undefined,
+  start: async ({ unit }, context) => {
+    if (unit !== undefined) await startUnit(unit, context);
+  },
+  stop: async ({ unit }, context) => {
+    if (unit !== undefined) await stopUnit(unit, context);
+  },
+};
