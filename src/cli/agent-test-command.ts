@@ -1,14 +1,13 @@
 // understudy agent test: an agent is tried against the real application, before there is a group.
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { ApplicationProcesses } from '../agents/trial/application-processes.ts';
 import { Trial, type Verdict } from '../agents/trial/trial.ts';
-import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { UnderstudyError } from '../core/errors.ts';
 import { formatDurationMs } from '../core/units.ts';
 import { resolveAgents } from '../service/agent-definition.ts';
-import { parseYaml } from '../service/node-config.ts';
+import { readYaml } from './read-yaml.ts';
 import { withPool } from './agent-pool.ts';
 import { exitCode, print } from './output.ts';
 
@@ -93,15 +92,7 @@ async function refuseRunning(
 
 function readParameters(file: string | undefined): Record<string, unknown> {
   if (file === undefined) return {};
-  let text: string;
-  try {
-    text = readFileSync(file === '-' ? 0 : file, 'utf8');
-  } catch (cause) {
-    throw new UnderstudyError('FILE_UNREADABLE', `cannot read ${file}: ${messageOf(cause)}`, {
-      cause,
-    });
-  }
-  const value = parseYaml(text, file) ?? {};
+  const value = readYaml(file) ?? {};
   if (typeof value === 'object' && !Array.isArray(value)) return value as Record<string, unknown>;
   throw new UnderstudyError(
     'GROUP_INVALID',

@@ -1,11 +1,10 @@
 // Commands about groups: group create|list|show|delete, switchover, takeover, yield.
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { UnderstudyError } from '../core/errors.ts';
 import type { GroupDefinition } from '../service/group-definition.ts';
-import { parseYaml } from '../service/node-config.ts';
+import { readYaml } from './read-yaml.ts';
 import type { Outcome } from '../service/node-protocol.ts';
 import type { Accepted } from '../service/safety-accept.ts';
 import type { GroupStatus, ServiceStatus } from '../service/status.ts';
@@ -269,15 +268,7 @@ function pathsFrom(options: CreateOptions): object {
 }
 
 function readGroupFile(file: string): Record<string, unknown> {
-  let text: string;
-  try {
-    text = readFileSync(file === '-' ? 0 : file, 'utf8');
-  } catch (cause) {
-    throw new UnderstudyError('FILE_UNREADABLE', `cannot read ${file}: ${messageOf(cause)}`, {
-      cause,
-    });
-  }
-  const value = parseYaml(text, file);
+  const value = readYaml(file);
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
     return value as Record<string, unknown>;
   }
