@@ -263,6 +263,8 @@ export class UndoKeeper {
     if (this.#mode !== 'on' || log === undefined) return this.#takeWithout(bytes, view, at, end);
     const known = log.last ?? 0;
     if (sequenceAt(view, at) <= known) return this.#takeKnown(bytes, view, { at, end, known });
+    // The state before a scan has to be one to go back to. What was taken until here is applied.
+    if (view.getUint8(at + field.type) === recordType.scanBegin) this.rest(this.#takenUntil);
     for (const images of this.#images) images.beginRun();
     this.#stretchMs ??= performance.now();
     const record = this.#record;
@@ -272,8 +274,6 @@ export class UndoKeeper {
       record.load(bytes, view, reached);
       if (record.type === recordType.scanBegin) {
         if (count > 0) break;
-        this.rest(this.#takenUntil);
-        this.#stretchMs = performance.now();
         if (!this.#isStaged) return this.#beginWaiting(bytes, view, { at, end });
         flags = undoFlag.scanning;
       }
