@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { stringify } from 'yaml';
 import type { Proposal, ProposedGroup } from '../agents/discovery/proposal.ts';
 import { UnderstudyError } from '../core/errors.ts';
-import { processEntry } from '../agents/sdk/process-table.ts';
+import { livingProcess } from '../agents/sdk/process-table.ts';
 import { withPool } from './agent-pool.ts';
 import { print } from './output.ts';
 
@@ -74,8 +74,7 @@ async function stopProposed(group: ProposedGroup): Promise<string | undefined> {
 }
 
 function isAlive(pid: number | null): boolean {
-  const entry = pid === null ? undefined : processEntry(pid);
-  return entry !== undefined && entry.state !== 'Z';
+  return pid !== null && livingProcess(pid) !== undefined;
 }
 
 export function discoveryText(found: readonly Proposal[]): string {

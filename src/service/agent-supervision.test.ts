@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { AgentCatalog } from '../agents/catalog.ts';
-import { processEntry } from '../agents/sdk/process-table.ts';
+import { livingProcess } from '../agents/sdk/process-table.ts';
 import type { AgentDefinition } from './agent-definition.ts';
 import { AgentSupervision, type SupervisionOptions } from './agent-supervision.ts';
 import type { GroupDefinition } from './group-definition.ts';
@@ -78,8 +78,7 @@ function supervise(
 const log = (name = 'db'): string => readFileSync(join(top, `shop.${name}.log`), 'utf8').trim();
 
 function isAlive(pid: number): boolean {
-  const entry = processEntry(pid);
-  return entry !== undefined && entry.state !== 'Z';
+  return livingProcess(pid) !== undefined;
 }
 
 function pidOf(name: string): number {

@@ -95,6 +95,8 @@ async function probe(given: OracleParameters, context: AgentContext): Promise<Pr
           connectString: connectString(given),
           user: given.login ?? 'understudy',
           password: passwordOf(given) ?? 'understudy',
+          // What a list of sessions shows; by default it would be the path of the runtime.
+          program: 'understudy',
         }),
       );
     } catch (failure) {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { type Agent, defineAgent, type ProbeResult } from '../agent.ts';
-import { livingProcesses, type ProcessEntry, processEntry } from '../sdk/process-table.ts';
+import { livingProcesses, type ProcessEntry, livingProcess } from '../sdk/process-table.ts';
 import { commandLine } from './support/processes.ts';
 import { absolutePath } from './support/parameters.ts';
 
@@ -67,8 +67,8 @@ function probe(given: ProcessParameters): ProbeResult {
 
 function found({ pidFile, pattern }: ProcessParameters): ProcessEntry[] {
   if (pidFile !== undefined) {
-    const entry = processEntry(numberIn(pidFile));
-    return entry === undefined || entry.state === 'Z' ? [] : [entry];
+    const entry = livingProcess(numberIn(pidFile));
+    return entry === undefined ? [] : [entry];
   }
   const matches = new RegExp(pattern ?? '');
   // This process has the pattern among its own arguments, perhaps.

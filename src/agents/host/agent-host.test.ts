@@ -18,7 +18,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { AgentPool, type PooledAgent } from '../agent-pool.ts';
 import { AgentCatalog } from '../catalog.ts';
 import type { Operation, Outcome } from '../invoke.ts';
-import { processEntry } from '../sdk/process-table.ts';
+import { livingProcess } from '../sdk/process-table.ts';
 
 const PATIENCE_MS = 20_000;
 
@@ -160,7 +160,7 @@ test('one that dies is started again; what its call had started is gone', async 
   const outcome = await call(agent, 'start');
   expect(outcome).toMatchObject({ kind: 'unusable', why: expect.stringMatching(/exit code 1/) });
   const pid = Number(readFileSync(file, 'utf8'));
-  await until(() => [undefined, 'Z'].includes(processEntry(pid)?.state));
+  await until(() => livingProcess(pid) === undefined);
   expect(await call(agent)).toMatchObject({ kind: 'done' });
   expect(troubles).toHaveLength(1);
 }, 30_000);
@@ -191,9 +191,7 @@ test('a call that is given up ends its programs and leaves the host alive', asyn
   const pids = pool.pids;
   control.abort();
   expect(await called).toMatchObject({ kind: 'aborted' });
-  await until(() =>
-    [undefined, 'Z'].includes(processEntry(Number(readFileSync(file, 'utf8')))?.state),
-  );
+  await until(() => livingProcess(Number(readFileSync(file, 'utf8'))) === undefined);
   expect(pool.pids).toEqual(pids);
 });
 

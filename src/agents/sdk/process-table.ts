@@ -2,9 +2,12 @@
 // the time of its start it names one process (proc_pid_stat(5)).
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
+/** Of the states below: it holds nothing any more (proc_pid_stat(5)). */
+const DEAD: readonly string[] = ['Z', 'X', 'x'];
+
 export interface ProcessEntry {
   readonly pid: number;
-  /** `R`, `S`, `D`, `T` (stopped), `Z` (dead, not yet waited for), … */
+  /** `R`, `S`, `D`, `T` (stopped), `Z` and `X` (dead, not yet waited for), … */
   readonly state: string;
   readonly parent: number;
   readonly group: number;
@@ -34,13 +37,17 @@ export function processEntry(pid: number): ProcessEntry | undefined {
   };
 }
 
-/** All processes that live; those that are only waited for are left out. */
+/** Undefined also for one that is dead and only waited for. One that was sent a SIGKILL lives for a moment yet. */
+export function livingProcess(pid: number): ProcessEntry | undefined {
+  const entry = processEntry(pid);
+  return entry === undefined || DEAD.includes(entry.state) ? undefined : entry;
+}
+
+/** All processes that live. */
 export function livingProcesses(): ProcessEntry[] {
   return readdirSync('/proc').flatMap((name) => {
     const pid = Number(name);
-    if (!Number.isInteger(pid) || pid <= 0) return [];
-    const entry = processEntry(pid);
-    return entry === undefined || entry.state === 'Z' ? [] : [entry];
+    return Number.isInteger(pid) && pid > 0 ? (livingProcess(pid) ?? []) : [];
   });
 }
 

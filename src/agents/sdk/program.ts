@@ -17,6 +17,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AgentContext, ProbeResult } from '../agent.ts';
 import {
+  livingProcess,
   livingProcesses,
   type ProcessEntry,
   processEntry,
@@ -161,11 +162,8 @@ function kept(context: Place): Kept | undefined {
 
 function leaderOf(context: Place): ProcessEntry | undefined {
   const one = kept(context);
-  const entry = one === undefined ? undefined : processEntry(one.pid);
-  if (entry === undefined || entry.state === 'Z' || entry.startTime !== one?.startTime) {
-    return undefined;
-  }
-  return entry;
+  const entry = one === undefined ? undefined : livingProcess(one.pid);
+  return entry?.startTime === one?.startTime ? entry : undefined;
 }
 
 /** The session outlives its leader; its id is not given to anybody else meanwhile. */

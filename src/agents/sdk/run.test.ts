@@ -4,10 +4,10 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { livingProcesses, processEntry, processesMarked } from './process-table.ts';
+import { livingProcess, livingProcesses, processesMarked } from './process-table.ts';
 import { programProcesses, programState, startProgram, stopProgram } from './program.ts';
 import { describeEnd, lastLine, run } from './run.ts';
-import { connectTo, waitForPort } from './wait.ts';
+import { connectTo, waitForPort, waitUntil } from './wait.ts';
 
 let top = '';
 const context = (timeoutMs = 20_000) => ({
@@ -51,16 +51,17 @@ test('a program that is kept running: once, found again, ended with all it start
   expect(first.state).toBe('ok');
   await startProgram(program, context());
   expect(programState(context()).pid).toBe(first.pid);
-  expect(programProcesses(context())).toHaveLength(2);
+  const isWhole = (): boolean => programProcesses(context()).length === 2;
+  await waitUntil(isWhole, { context: context() });
   // Its leader dies, what it had started lives: stopped, and in nobody's way.
   process.kill(first.pid ?? 0, 'SIGKILL');
-  while (processEntry(first.pid ?? 0)?.state === 'S')
-    await new Promise((done) => setTimeout(done, 5));
+  // Between the signal and its death it runs.
+  await waitUntil(() => livingProcess(first.pid ?? 0) === undefined, { context: context() });
   expect(programState(context()).state).toBe('stopped');
   expect(programProcesses(context())).toHaveLength(1);
   await startProgram(program, context());
+  await waitUntil(isWhole, { context: context() });
   const pids = programProcesses(context());
-  expect(pids).toHaveLength(2);
   process.kill(pids[0] ?? 0, 'SIGSTOP');
   await stopProgram(context(), { patienceMs: 2000 });
   expect(livingProcesses().filter(({ pid }) => pids.includes(pid))).toEqual([]);

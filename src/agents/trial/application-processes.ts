@@ -1,7 +1,7 @@
 // Which processes are the application's: as a command says, as its agent says, or those that carry a mark which
 // every program of this trial inherits. Never by guessing: they get SIGSTOP and SIGKILL.
 import type { AgentPool, PooledAgent } from '../agent-pool.ts';
-import { processEntry, processesMarked } from '../sdk/process-table.ts';
+import { livingProcess, processesMarked } from '../sdk/process-table.ts';
 import { run } from '../sdk/run.ts';
 
 const COMMAND_TIMEOUT_MS = 5000;
@@ -44,8 +44,7 @@ export class ApplicationProcesses {
   }
 
   lives(pid: number): boolean {
-    const entry = processEntry(pid);
-    return entry !== undefined && entry.state !== 'Z';
+    return livingProcess(pid) !== undefined;
   }
 
   #living(pids: readonly number[], own: ReadonlySet<number>): number[] {
