@@ -58,7 +58,7 @@ const node = {
 };
 
 function status(change: Partial<GroupStatus>): ServiceStatus {
-  const peer = { name: 'b', host: '192.0.2.2', reachable: true, fault: null };
+  const peer = { name: 'b', host: '192.0.2.2', reachable: true, fault: null, ageMs: 800 };
   return { node, peer, groups: [{ ...group, ...change }] };
 }
 
@@ -95,8 +95,12 @@ test('without partner, without groups', () => {
   expect(statusText({ node, peer: null, groups: [] })).toBe(
     'node a (192.0.2.1), not paired\nno groups',
   );
-  const peer = { name: 'b', host: '192.0.2.2', reachable: false, fault: 'x' };
-  expect(statusText({ node, peer, groups: [] })).toContain('NOT REACHABLE');
+  const peer = { name: 'b', host: '192.0.2.2', reachable: false, fault: 'x', ageMs: null };
+  expect(statusText({ node, peer, groups: [] })).toContain('NOT REACHABLE\n');
+  const late = statusText({ node, peer: { ...peer, ageMs: 93_000 }, groups: [] });
+  expect(late).toContain('NOT REACHABLE, last heard of 1 min 33 s ago\n');
+  const stale = { ...peer, reachable: true, ageMs: 6000 };
+  expect(statusText({ node, peer: stale, groups: [] })).toContain('reachable, last heard of 6 s');
 });
 
 test('progress with known and unknown totals, and at its ends', () => {

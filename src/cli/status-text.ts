@@ -7,16 +7,24 @@ import type { CopyProgress, GroupStatus, ServiceStatus } from '../service/status
 import { table } from './output.ts';
 
 const BAR_WIDTH = 30;
+/** The other node is asked every few seconds: what is told of it is that old at most while all is well. */
+const PEER_AGE_TOLD_MS = 5000;
 
 export function statusText(status: ServiceStatus): string {
-  const { node, peer } = status;
-  const partner =
-    peer === null
-      ? 'not paired'
-      : `partner ${peer.name} (${peer.host}): ${peer.reachable ? 'reachable' : 'NOT REACHABLE'}`;
-  const head = `node ${node.name} (${node.host}), ${partner}`;
+  const head = headText(status);
   if (status.groups.length === 0) return `${head}\nno groups`;
   return `${head}\n\n${groupsText(status.groups)}`;
+}
+
+/** This node and its partner, and how old what is told of that is. */
+export function headText({ node, peer }: ServiceStatus): string {
+  const self = `node ${node.name} (${node.host})`;
+  if (peer === null) return `${self}, not paired`;
+  const { name, host, reachable, fault, ageMs } = peer;
+  const silent = fault === null ? 'not heard of yet' : 'NOT REACHABLE';
+  const partner = `partner ${name} (${host}): ${reachable ? 'reachable' : silent}`;
+  if (ageMs === null || (reachable && ageMs < PEER_AGE_TOLD_MS)) return `${self}, ${partner}`;
+  return `${self}, ${partner}, last heard of ${formatDurationMs(ageMs)} ago`;
 }
 
 export function groupsText(groups: readonly GroupStatus[]): string {

@@ -1,6 +1,6 @@
 import { connect } from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { twoNodes, type TwoNodes } from './fixtures/two-nodes.ts';
+import { twoNodes, type TwoNodes, until } from './fixtures/two-nodes.ts';
 import { createIdentity } from './identity.ts';
 import { NodeClient } from './node-client.ts';
 import { nodeViewSchema } from './node-protocol.ts';
@@ -21,7 +21,10 @@ async function newToken(params: Record<string, unknown> = {}): Promise<string> {
 
 test('after invite and join both nodes know and reach each other', async () => {
   await nodes.pair();
-  const a = await nodes.a.call<ServiceStatus>('status');
+  const a = await until('the inviting node has asked back', async () => {
+    const status = await nodes.a.call<ServiceStatus>('status');
+    return status.peer?.reachable === true && status;
+  });
   const b = await nodes.b.call<ServiceStatus>('status');
   expect(a.peer).toMatchObject({ name: 'b', host: nodes.b.address, reachable: true });
   expect(b.peer).toMatchObject({ name: 'a', host: nodes.a.address, reachable: true });
@@ -32,7 +35,10 @@ test('the pair survives a restart of both services', async () => {
   await nodes.pair();
   for (const node of [nodes.a, nodes.b]) await node.stop();
   for (const node of [nodes.a, nodes.b]) await node.start();
-  expect((await nodes.b.call<ServiceStatus>('status')).peer).toMatchObject({ reachable: true });
+  await until('they have heard of each other', async () => {
+    const { peer } = await nodes.b.call<ServiceStatus>('status');
+    return peer?.reachable;
+  });
 });
 
 test('a token works once', async () => {
@@ -172,7 +178,9 @@ test('a caller without a certificate is refused, garbage disturbs nobody', async
 test('unpair forgets the partner; the other one then sees that it is not trusted', async () => {
   await nodes.pair();
   await nodes.a.call('unpair');
-  const status = await nodes.b.call<ServiceStatus>('status');
-  expect(status.peer?.reachable).toBe(false);
-  expect(status.peer?.fault).toContain('does not know the caller');
+  const fault = await until('the other one is refused', async () => {
+    const { peer } = await nodes.b.call<ServiceStatus>('status');
+    return peer?.reachable === false && peer.fault;
+  });
+  expect(fault).toContain('does not know the caller');
 });

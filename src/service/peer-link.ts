@@ -1,5 +1,6 @@
 // Keeps an eye on the other node: asks it for its view of all groups every few seconds, and tells
-// when it goes and comes back.
+// when it goes and comes back. Who shows something takes what was answered last and never waits: a node that
+// has lost its power swallows packets for a minute, and that is when people look.
 import { messageOf } from '../core/errors.ts';
 import { type ControlEvent, makeEvent } from './control-channel.ts';
 import { fingerprintOf, type Identity } from './identity.ts';
@@ -9,6 +10,8 @@ import type { Peer, PeerStore } from './peer-store.ts';
 
 const POLL_INTERVAL_MS = 3000;
 const POLL_TIMEOUT_MS = 4000;
+/** Whoever shows what is known has it asked for anew when it is older than this. */
+const FRESH_MS = 500;
 
 export interface PeerLinkOptions {
   readonly identity: Identity;
@@ -18,25 +21,64 @@ export interface PeerLinkOptions {
   readonly onView: (view: NodeView | undefined) => void;
 }
 
+/** What is known of the peer without asking it. */
+export interface PeerKnowledge {
+  /** Undefined when the peer did not answer the last time it was asked. */
+  readonly view: NodeView | undefined;
+  /** Why it did not; null when it did, or was not asked yet. */
+  readonly fault: string | null;
+  /** Since its last answer; null: there was none. */
+  readonly ageMs: number | null;
+}
+
+const NOTHING_KNOWN: PeerKnowledge = { view: undefined, fault: null, ageMs: null };
+
+interface Answer {
+  readonly peer: Peer;
+  readonly view: NodeView | undefined;
+  readonly fault: string | null;
+  /** `performance.now()` of the last time that it answered. */
+  readonly answeredMs: number | null;
+}
+
 export class PeerLink {
   readonly #options: PeerLinkOptions;
   #client: { readonly peer: Peer; readonly client: NodeClient } | undefined;
   #timer: NodeJS.Timeout | undefined;
   #reachable: boolean | undefined;
-  #fault: string | null = null;
+  #answer: Answer | undefined;
+  /** Counts questions: one that ends after a later one was answered has nothing to say. */
+  #asked = 0;
+  #heard = 0;
+  #askedMs = Number.NEGATIVE_INFINITY;
+  #isRefreshing = false;
 
   constructor(options: PeerLinkOptions) {
     this.#options = options;
   }
 
-  /** Why the peer did not answer last time; null when it did. */
-  get fault(): string | null {
-    return this.#fault;
+  /** At once, whatever the network does. */
+  get known(): PeerKnowledge {
+    const { peer } = this.#options.peers;
+    const answer = this.#answer;
+    if (answer === undefined || answer.peer !== peer) return NOTHING_KNOWN;
+    const { view, fault, answeredMs } = answer;
+    const ageMs = answeredMs === null ? null : Math.round(performance.now() - answeredMs);
+    return { view, fault, ageMs };
   }
 
   start(): void {
-    this.#timer = setInterval(() => void this.poll(), POLL_INTERVAL_MS);
-    void this.poll();
+    this.#timer = setInterval(() => this.refresh(), POLL_INTERVAL_MS);
+    this.refresh();
+  }
+
+  /** Has the peer asked in the background, one question at a time, unless what is known is fresh. */
+  refresh(): void {
+    if (this.#isRefreshing || performance.now() - this.#askedMs < FRESH_MS) return;
+    this.#isRefreshing = true;
+    void this.poll().finally(() => {
+      this.#isRefreshing = false;
+    });
   }
 
   async stop(): Promise<void> {
@@ -59,7 +101,11 @@ export class PeerLink {
   async poll(timeoutMs = POLL_TIMEOUT_MS): Promise<NodeView | undefined> {
     const peer = this.#options.peers.peer;
     if (peer === undefined) return undefined;
+    this.#asked += 1;
+    const turn = this.#asked;
+    this.#askedMs = performance.now();
     let view: NodeView | undefined;
+    let fault: string | null = null;
     try {
       view = await this.client().call({
         method: 'GET',
@@ -67,13 +113,22 @@ export class PeerLink {
         reply: nodeViewSchema,
         timeoutMs,
       });
-      this.#fault = null;
     } catch (thrown) {
-      this.#fault = messageOf(thrown);
+      fault = messageOf(thrown);
     }
-    this.#note(peer, view !== undefined);
+    if (turn > this.#heard) {
+      this.#heard = turn;
+      this.#keep(peer, view, fault);
+    }
     this.#options.onView(view);
     return view;
+  }
+
+  #keep(peer: Peer, view: NodeView | undefined, fault: string | null): void {
+    const before = this.#answer?.peer === peer ? this.#answer.answeredMs : null;
+    const answeredMs = view === undefined ? before : performance.now();
+    this.#answer = { peer, view, fault, answeredMs };
+    this.#note(peer, view !== undefined);
   }
 
   /**

@@ -10,8 +10,11 @@ import type { LimitStatus } from './primary-limit.ts';
 export interface PeerStatus {
   readonly name: string;
   readonly host: string;
+  /** It answered the last time it was asked. */
   readonly reachable: boolean;
   readonly fault: string | null;
+  /** How old everything is that is told of it; null: it has not answered since the service was started. */
+  readonly ageMs: number | null;
 }
 
 /** How far something is that goes through all files; totals are 0 while they are not known. */
@@ -69,22 +72,26 @@ export interface ServiceStatus {
   readonly groups: readonly GroupStatus[];
 }
 
+/** What is known, at once: the peer's part is as of its last answer, and none while it does not answer. */
 export async function collectStatus(service: NodeService): Promise<ServiceStatus> {
   const peer = service.peers.peer;
-  const [local, remote] = await Promise.all([service.view(), service.link.poll()]);
+  service.link.refresh();
+  const local = await service.view();
+  const { view: remote, fault, ageMs } = service.link.known;
   return {
     node: service.info,
     peer:
       peer === undefined
         ? null
-        : {
-            name: peer.name,
-            host: peer.host,
-            reachable: remote !== undefined,
-            fault: service.link.fault,
-          },
+        : { name: peer.name, host: peer.host, reachable: remote !== undefined, fault, ageMs },
     groups: local.groups.map((view) => groupStatus(service, view, remote)),
   };
+}
+
+/** The same, with the peer asked before: for those who decide by what it says. */
+export async function freshStatus(service: NodeService): Promise<ServiceStatus> {
+  await service.link.poll();
+  return collectStatus(service);
 }
 
 function groupStatus(

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { UnderstudyError } from '../core/errors.ts';
 import type { VerifyReportData } from '../mirror/verify-report.ts';
 import type { NodeService } from './node-service.ts';
-import { collectStatus, type CopyProgress, type GroupStatus } from './status.ts';
+import { freshStatus, type CopyProgress, type GroupStatus } from './status.ts';
 import { repair, startVerify } from './verification.ts';
 
 const POLL_MS = 500;
@@ -88,7 +88,7 @@ async function repairCopy(
 
 async function statusOf(service: NodeService, name: string): Promise<GroupStatus> {
   service.group(name);
-  const { groups } = await collectStatus(service);
+  const { groups } = await freshStatus(service);
   const group = groups.find((candidate) => candidate.name === name);
   if (group !== undefined) return group;
   throw new UnderstudyError('GROUP_UNKNOWN', `group "${name}" was deleted meanwhile`);

@@ -5,7 +5,7 @@
 // (mirror/verify-report.ts). A repair is a resync: the one way in which copies are made equal.
 import { UnderstudyError } from '../core/errors.ts';
 import type { NodeService } from './node-service.ts';
-import { collectStatus, type GroupStatus } from './status.ts';
+import { freshStatus, type GroupStatus } from './status.ts';
 
 const LOOK_INTERVAL_MS = 600_000;
 const CALL_TIMEOUT_MS = 10_000;
@@ -67,7 +67,7 @@ export class VerifySchedule {
 
   async #look(): Promise<void> {
     try {
-      const { groups } = await collectStatus(this.#service);
+      const { groups } = await freshStatus(this.#service);
       for (const group of groups) {
         const { definition } = this.#service.group(group.name);
         const since = Date.parse(definition.createdAt);

@@ -71,7 +71,7 @@ function node(
       version: '1',
       protocol: 1,
     },
-    peer: peer === null ? null : { name: peer, host: peer, reachable: true, fault: null },
+    peer: peer === null ? null : { name: peer, host: peer, reachable: true, fault: null, ageMs: 0 },
     groups,
   };
   return {

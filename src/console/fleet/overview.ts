@@ -129,8 +129,8 @@ function nodeProblems({ isReachable, fault, status }: NodeKnowledge): Problem[] 
   }
   if (status === null) return found;
   if (status.peer === null) found.push(problem('info', 'NOT_PAIRED'));
-  else if (!status.peer.reachable) {
-    const params = { peer: status.peer.name, reason: status.peer.fault ?? '' };
+  else if (!status.peer.reachable && status.peer.fault !== null) {
+    const params = { peer: status.peer.name, reason: status.peer.fault };
     found.push(problem('error', 'PEER_UNREACHABLE', params));
   }
   return found;

@@ -36,6 +36,9 @@ export function makeContext(service: NodeService): ApiContext {
   };
 }
 
+/** What an operation has changed on the other node is known when it ends, if that node answers. */
+const AFTERMATH_MS = 1000;
+
 export interface AuditedOperation {
   readonly kind: string;
   readonly group: string | null;
@@ -46,10 +49,17 @@ export interface AuditedOperation {
 
 /** Starts an operation; how it ended is audited under the name of who started it. */
 export function startOperation(context: ApiContext, options: AuditedOperation): OperationView {
-  const { operations, audit } = context;
+  const { operations, audit, service } = context;
   const { kind, group, caller } = options;
   return operations.start({
     ...options,
+    work: async (handle) => {
+      try {
+        return await options.work(handle);
+      } finally {
+        if (service.link.known.view !== undefined) await service.link.poll(AFTERMATH_MS);
+      }
+    },
     onEnd: ({ id, state, error }) => {
       audit.add({
         ...auditedCaller(caller),

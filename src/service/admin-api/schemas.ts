@@ -132,8 +132,12 @@ export const statusSchema = once(() =>
       .object({
         name: z.string(),
         host: z.string(),
-        reachable: z.boolean(),
+        reachable: z.boolean().describe('It answered the last time it was asked'),
         fault: z.string().nullable(),
+        ageMs: z
+          .number()
+          .nullable()
+          .describe('How old everything is that is told of it; null: it has not answered yet'),
       })
       .nullable(),
     groups: z.array(groupStatusSchema()).readonly(),

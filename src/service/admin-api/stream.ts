@@ -95,7 +95,7 @@ export class ChangeStream {
       const status = await collectStatus(this.#context.service);
       if (this.#listeners.size === 0) return;
       const text = JSON.stringify(status);
-      if (text !== this.#lastStatus) this.#send('status', status);
+      if (withoutAge(text) !== withoutAge(this.#lastStatus)) this.#send('status', status);
       this.#lastStatus = text;
       this.#send('traffic', this.#traffic(status));
       if (performance.now() - this.#spokenMs > KEEP_ALIVE_MS) this.#tell(': still here\n\n');
@@ -140,6 +140,11 @@ export class ChangeStream {
     this.#spokenMs = performance.now();
     for (const response of this.#listeners) write(response, text);
   }
+}
+
+/** That time passes is no change. */
+function withoutAge(status: string): string {
+  return status.replace(/"ageMs":\d+/, '');
 }
 
 function frame(name: string, json: string, id?: string): string {
