@@ -3,6 +3,7 @@
 import { isAbsolute } from 'node:path';
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { atField } from '../core/at-field.ts';
 import { UnderstudyError } from '../core/errors.ts';
 import { parseDurationMs } from '../core/units.ts';
 import { checkHook } from './address/hook.ts';
@@ -164,8 +165,8 @@ export function resolveFailover(input: FailoverInput, origin: string): FailoverS
   const probe = input.addressProbe;
   return {
     automatic: input.automatic ?? false,
-    arbiter: resolveArbiter(input, origin),
-    timings: resolveTimings(input),
+    arbiter: atField('failover.arbiter', () => resolveArbiter(input, origin)),
+    timings: atField('failover.timings', () => resolveTimings(input)),
     preferred: input.preferred ?? null,
     failback,
     availabilityFirst: input.availabilityFirst ?? false,
@@ -220,13 +221,12 @@ export function resolveAddresses(
   input: AddressesInput,
   options: { name: string; origin: string },
 ): VirtualAddress[] {
-  const addresses = input.map(({ ip: text, interface: where, force, hook }) => {
-    const name = typeof where === 'string' ? where : where[options.name];
-    if (name === undefined) {
-      throw invalid(options.origin, `${text} has no interface for node "${options.name}"`);
-    }
-    if (hook !== undefined) checkHook(hook);
-    return { ...parseAddressWithPrefix(text), interface: name, force, hook };
+  const addresses = input.map(({ ip: text, interface: where, force, hook }, index) => {
+    const field = `addresses[${index}]`;
+    const name = atField(`${field}.interface`, () => interfaceFor(where, text, options));
+    if (hook !== undefined) atField(`${field}.hook`, () => checkHook(hook));
+    const address = atField(`${field}.ip`, () => parseAddressWithPrefix(text));
+    return { ...address, interface: name, force, hook };
   });
   const seen = new Set<string>();
   for (const { ip: text } of addresses) {
@@ -234,6 +234,16 @@ export function resolveAddresses(
     seen.add(text);
   }
   return addresses;
+}
+
+function interfaceFor(
+  where: AddressesInput[number]['interface'],
+  address: string,
+  { name, origin }: { name: string; origin: string },
+): string {
+  const found = typeof where === 'string' ? where : where[name];
+  if (found !== undefined) return found;
+  throw invalid(origin, `${address} has no interface for node "${name}"`);
 }
 
 export interface FencingSettings {

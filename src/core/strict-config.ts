@@ -21,7 +21,7 @@ export function parseStrictly<T>(
 }
 
 /** For forms: where each fault is (`replication.mode`, `paths[0].dir`), and what it is, in two lists. */
-function faultDetails(
+export function faultDetails(
   schema: z.ZodType,
   error: z.ZodError,
 ): { fields: readonly string[]; faults: readonly string[] } {

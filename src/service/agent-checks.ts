@@ -48,10 +48,14 @@ export async function checkAgents(
 ): Promise<void> {
   const faults = await agentFaults(service, definition, role);
   if (faults.length === 0) return;
+  const fields = faults.map((fault) => {
+    const index = definition.agents.findIndex((agent) => fault.startsWith(whatOf(agent)));
+    return index < 0 ? 'agents' : `agents[${index}].use`;
+  });
   throw new UnderstudyError(
     'AGENT_CANNOT_WORK',
     `on node "${service.config.name}": ${faults.join('; ')}`,
-    { details: { node: service.config.name, faults } },
+    { details: { node: service.config.name, fields, faults } },
   );
 }
 
@@ -70,12 +74,16 @@ export async function agentFaults(
   });
 }
 
+function whatOf({ name, use }: AgentDefinition): string {
+  return `agent "${name}" (${use})`;
+}
+
 async function faultsOf(
   pool: AgentPool,
   agent: AgentDefinition,
   { definition, role }: { definition: GroupDefinition; role: 'primary' | 'standby' },
 ): Promise<string[]> {
-  const what = `agent "${agent.name}" (${agent.use})`;
+  const what = whatOf(agent);
   try {
     const { fault } = await pool.check(agent.use, agent.parameters);
     if (fault !== null) return [`${what}: ${fault}`];

@@ -2,6 +2,7 @@
 // parameter of the agent, and checked by its own schema, which lives where the agent lives: hence the
 // detour through a pool.
 import { z } from 'zod';
+import { atField, atFieldLater } from '../core/at-field.ts';
 import type { AgentPool } from '../agents/agent-pool.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { parseStrictly } from '../core/strict-config.ts';
@@ -82,7 +83,7 @@ export async function resolveAgents(
   for (const [index, input] of inputs.entries()) {
     agents.push(await resolveAgent(input, { index, agents, origin, pool }));
   }
-  checkOrder(agents, origin);
+  atField('agents', () => checkOrder(agents, origin));
   return agents;
 }
 
@@ -92,32 +93,36 @@ async function resolveAgent(
 ): Promise<AgentDefinition> {
   const { index, agents, pool } = around;
   const origin = `${around.origin}, agents[${index}]`;
+  const field = `agents[${index}]`;
   const common = parseStrictly(agentInputSchema, input, { code: 'GROUP_INVALID', origin });
   const parameters = Object.fromEntries(
     Object.entries(input).filter(([key]) => !Object.hasOwn(commonKeys, key)),
   );
   const name = common.name ?? defaultName(common.use, index, agents);
-  const { defaults, isProbed, starts } = await ask(pool, {
-    use: common.use,
-    name,
-    parameters,
-    origin,
-  });
+  const { defaults, isProbed, starts } = await atFieldLater(`${field}.use`, async () =>
+    ask(pool, { use: common.use, name, parameters, origin, field }),
+  );
   const times = { ...TIMES_DEFAULT, ...defaults };
   const both = common.timeout;
+  const duration = (
+    key: 'startTimeout' | 'stopTimeout' | 'probeInterval' | 'probeTimeout',
+    value = common[key],
+  ): number => atField(`${field}.${key}`, () => durationOr(value, times[`${key}Ms`]));
   const [previous] = agents.slice(-1);
   const definition = {
     use: common.use,
     name,
     after: common.after ?? (previous === undefined ? [] : [previous.name]),
     watchesOnly: !starts,
-    startTimeoutMs: durationOr(common.startTimeout ?? both, times.startTimeoutMs),
-    stopTimeoutMs: durationOr(common.stopTimeout ?? both, times.stopTimeoutMs),
-    probeIntervalMs: isProbed ? durationOr(common.probeInterval, times.probeIntervalMs) : null,
-    probeTimeoutMs: durationOr(common.probeTimeout, times.probeTimeoutMs),
+    startTimeoutMs: duration('startTimeout', common.startTimeout ?? both),
+    stopTimeoutMs: duration('stopTimeout', common.stopTimeout ?? both),
+    probeIntervalMs: isProbed ? duration('probeInterval') : null,
+    probeTimeoutMs: duration('probeTimeout'),
     restarts: {
       limit: common.restarts?.limit ?? RESTARTS_DEFAULT.limit,
-      withinMs: parseDurationMs(common.restarts?.within ?? RESTARTS_DEFAULT.within),
+      withinMs: atField(`${field}.restarts.within`, () =>
+        parseDurationMs(common.restarts?.within ?? RESTARTS_DEFAULT.within),
+      ),
     },
     parameters,
   };
@@ -127,17 +132,20 @@ async function resolveAgent(
 /** What the agent says to its parameters. */
 async function ask(
   pool: AgentPool,
-  given: { use: string; name: string; parameters: object; origin: string },
+  given: { use: string; name: string; parameters: object; origin: string; field: string },
 ): Promise<{ defaults: Partial<typeof TIMES_DEFAULT>; isProbed: boolean; starts: boolean }> {
-  const { use, name, parameters, origin } = given;
+  const { use, name, parameters, origin, field } = given;
   if (JSON.stringify(parameters).length > PARAMETERS_LENGTH_MAX) {
     throw new UnderstudyError('GROUP_INVALID', `${origin}: its parameters are too long`);
   }
   try {
     const { defaults } = await pool.describe(use);
-    const { fault, ...found } = await pool.check(use, parameters);
+    const { fault, fields, faults, ...found } = await pool.check(use, parameters);
     if (fault === null) return { defaults: defaults as Partial<typeof TIMES_DEFAULT>, ...found };
-    throw new UnderstudyError('GROUP_INVALID', `${origin}, agent "${name}" (${use}): ${fault}`);
+    const sentence = `${origin}, agent "${name}" (${use}): ${fault}`;
+    throw new UnderstudyError('GROUP_INVALID', sentence, {
+      details: { fields: fields.map((one) => `${field}.${one || 'use'}`), faults },
+    });
   } catch (thrown) {
     if (thrown instanceof UnderstudyError) throw thrown;
     throw new UnderstudyError('AGENT_FILE_UNUSABLE', `agent "${use}": ${messageOf(thrown)}`, {

@@ -9,6 +9,7 @@
 //
 // On the command line a window is `mon-fri 08:00-18:00 50Mbit/s`.
 import { z } from 'zod';
+import { atField } from '../core/at-field.ts';
 import { UnderstudyError } from '../core/errors.ts';
 import { formatRate, parseRate } from '../core/units.ts';
 import {
@@ -42,22 +43,36 @@ const bandwidthInputSchema = z.strictObject({
  * Checks a limit as a person wrote it. `origin` names where. Errors: BANDWIDTH_INVALID, RATE_INVALID.
  */
 export function defineBandwidth(input: unknown, origin: string): Omit<Bandwidth, 'revision'> {
-  if (typeof input === 'string') return { rate: parseLimit(input, origin), schedule: [] };
+  if (typeof input === 'string') {
+    return { rate: atField('default', () => parseLimit(input, origin)), schedule: [] };
+  }
   const fault = { code: 'BANDWIDTH_INVALID', origin: `${origin}, bandwidth` };
   const parsed = parseStrictly(bandwidthInputSchema, input, fault);
-  const schedule = parsed.schedule.map(({ days, from, to, bandwidth }) => {
-    const window = {
-      days: parseDays(days ?? 'daily', origin),
-      from: parseTime(from, origin),
-      to: parseTime(to, origin),
-      rate: parseLimit(bandwidth, origin),
-    };
-    if (window.from < 1440 && window.from !== window.to && window.to > 0) return window;
-    const why = `"${from}" to "${to}" is no span of time (the whole day: "00:00" to "24:00")`;
+  const schedule = parsed.schedule.map((window, index) =>
+    parseWindow(window, `schedule[${index}]`, origin),
+  );
+  refuseOverlap(schedule, origin);
+  const rate = atField('default', () => parseLimit(parsed.default ?? 'unlimited', origin));
+  return { rate, schedule };
+}
+
+/** `field` is its place in what was written: a fault is shown there. */
+function parseWindow(
+  { days, from, to, bandwidth }: z.infer<typeof windowInputSchema>,
+  field: string,
+  origin: string,
+): BandwidthWindow {
+  const window = {
+    days: atField(`${field}.days`, () => parseDays(days ?? 'daily', origin)),
+    from: atField(`${field}.from`, () => parseTime(from, origin)),
+    to: atField(`${field}.to`, () => parseTime(to, origin)),
+    rate: atField(`${field}.bandwidth`, () => parseLimit(bandwidth, origin)),
+  };
+  if (window.from < 1440 && window.from !== window.to && window.to > 0) return window;
+  const why = `"${from}" to "${to}" is no span of time (the whole day: "00:00" to "24:00")`;
+  return atField(`${field}.to`, () => {
     throw invalid(origin, why);
   });
-  refuseOverlap(schedule, origin);
-  return { rate: parseLimit(parsed.default ?? 'unlimited', origin), schedule };
 }
 
 /** A window of the command line as it would be in YAML. Errors: BANDWIDTH_INVALID. */
@@ -109,7 +124,9 @@ function refuseOverlap(schedule: readonly BandwidthWindow[], origin: string): vo
   const overlap = findOverlap(schedule);
   if (overlap === undefined) return;
   const [one, other] = overlap.map((window) => `"${windowText(window)}"`);
-  throw invalid(origin, `${one} and ${other} overlap: at any time only one can hold`);
+  atField(`schedule[${schedule.indexOf(overlap[1])}].from`, () => {
+    throw invalid(origin, `${one} and ${other} overlap: at any time only one can hold`);
+  });
 }
 
 function invalid(origin: string, why: string): UnderstudyError {

@@ -8,6 +8,7 @@
 //   starts the primary, mounts
 import { statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { atField, atFieldLater } from '../core/at-field.ts';
 import { UnderstudyError } from '../core/errors.ts';
 import { checkAgents, withPool } from './agent-checks.ts';
 import { resolveAgents } from './agent-definition.ts';
@@ -68,7 +69,7 @@ export async function planGroup(
       `node "${input.peer}" is not the partner of this node: "${peer.name}" is`,
     );
   }
-  checkName(service, input.name);
+  atField('name', () => checkName(service, input.name));
   const { origin } = options;
   const agents = await withPool(service, input.name, async (pool) =>
     resolveAgents(input.agents ?? [], origin, pool),
@@ -77,7 +78,10 @@ export async function planGroup(
   const { failover } = defined;
   const draft: GroupDefinition = {
     ...defined,
-    failover: failover === null ? null : withDefaultGateway(failover, origin),
+    failover:
+      failover === null
+        ? null
+        : atField('failover.gateway', () => withDefaultGateway(failover, origin)),
   };
   const warnings = checkLocalDirectories(service, draft, options);
   warnings.push(...(await checkFailover(service, draft)));
@@ -168,10 +172,13 @@ function checkLocalDirectories(
 ): string[] {
   const warnings: string[] = [];
   const occupied = service.occupied();
-  for (const { dir, include, exclude } of definition.directories) {
-    checkDirectory(dir, occupied);
+  for (const [index, { dir, include, exclude }] of definition.directories.entries()) {
+    const field = `paths[${index}]`;
+    atField(`${field}.dir`, () => checkDirectory(dir, occupied));
     occupied.push(groupDirectory(dir, definition.name));
-    if (!options.allowEmptyMatch) checkPatterns(dir, include);
+    if (!options.allowEmptyMatch) {
+      atField(`${field}.include`, () => checkPatterns(dir, include));
+    }
     for (const pattern of unmatchedPatterns(dir, exclude)) {
       warnings.push(`the exclude pattern "${pattern}" matches nothing in ${dir} at present`);
     }
@@ -200,7 +207,7 @@ async function agreeOnPort(
     const replicationPort = wanted ?? PORT_FIRST + tried * PORT_STEP;
     const definition = { ...draft, replicationPort };
     try {
-      await checkPort(service, replicationPort);
+      await atFieldLater('replication.port', async () => checkPort(service, replicationPort));
       await askForCheck(service, definition);
       return definition;
     } catch (thrown) {
@@ -209,10 +216,10 @@ async function agreeOnPort(
     }
   }
   const last = PORT_FIRST + PORTS_TRIED_MAX * PORT_STEP;
-  throw new UnderstudyError(
-    'PORT_IN_USE',
-    `no replication port between ${PORT_FIRST} and ${last} is free on both nodes: give one as "replication.port"`,
-  );
+  const none = `no replication port between ${PORT_FIRST} and ${last} is free on both nodes: give one as "replication.port"`;
+  throw new UnderstudyError('PORT_IN_USE', none, {
+    details: { fields: ['replication.port'], faults: [none] },
+  });
 }
 
 async function askForCheck(service: NodeService, definition: GroupDefinition): Promise<CheckReply> {

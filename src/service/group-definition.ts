@@ -7,6 +7,7 @@ import {
   failoverInputSchema,
   fencingInputSchema,
 } from '../cluster/settings.ts';
+import { atField } from '../core/at-field.ts';
 import { UnderstudyError } from '../core/errors.ts';
 import {
   type AgentDefinition,
@@ -165,19 +166,21 @@ export function defineGroup(
     groupId: randomBytes(16).toString('hex'),
     createdAt: new Date().toISOString(),
     peerId: options.peerId,
-    directories: input.paths.map(({ dir, standbyDir, include, exclude }) => ({
-      dir: checkPath(dir),
-      peerDir: checkPath(standbyDir ?? dir),
+    directories: input.paths.map(({ dir, standbyDir, include, exclude }, index) => ({
+      dir: atField(`paths[${index}].dir`, () => checkPath(dir)),
+      peerDir: atField(`paths[${index}].standbyDir`, () => checkPath(standbyDir ?? dir)),
       include: include ?? ['**'],
       exclude: exclude ?? [],
       seed,
     })),
-    replication: defineReplication(input.replication ?? {}, options.origin),
+    replication: atField('replication', () =>
+      defineReplication(input.replication ?? {}, options.origin),
+    ),
     safety: defineSafety(input.safety ?? {}, options.origin),
     replicationPort: input.replication?.port ?? options.port,
     agents: [...options.agents],
     ...defineFailover(input),
-    verifyEveryMs: defineVerify(input.verify ?? '7d', options.origin),
+    verifyEveryMs: atField('verify', () => defineVerify(input.verify ?? '7d', options.origin)),
   };
 }
 
@@ -216,14 +219,16 @@ function defineReplication(
 ): GroupDefinition['replication'] {
   const replication = {
     mode: input.mode ?? 'sync',
-    syncTimeoutMs: parseDurationMs(input.syncTimeout ?? '2s'),
+    syncTimeoutMs: durationIn('syncTimeout', input.syncTimeout ?? '2s'),
     onStandbyLoss: input.onStandbyLoss ?? 'continue',
-    linkTimeoutMs: parseDurationMs(input.linkTimeout ?? '2s'),
-    ringBytes: sizeOr(input.ring, 32 * MiB),
-    backlogBytesMax: sizeOr(input.backlog, 8 * GiB),
-    journalBytesMax: sizeOr(input.journal, 4 * GiB),
+    linkTimeoutMs: durationIn('linkTimeout', input.linkTimeout ?? '2s'),
+    ringBytes: sizeOr('ring', input.ring, 32 * MiB),
+    backlogBytesMax: sizeOr('backlog', input.backlog, 8 * GiB),
+    journalBytesMax: sizeOr('journal', input.journal, 4 * GiB),
     bandwidth: {
-      ...defineBandwidth(input.bandwidth ?? 'unlimited', `${origin}, replication`),
+      ...atField('replication.bandwidth', () =>
+        defineBandwidth(input.bandwidth ?? 'unlimited', `${origin}, replication`),
+      ),
       revision: 0,
     },
     compression: input.compression ?? 'auto',
@@ -235,6 +240,11 @@ function defineReplication(
   });
 }
 
-function sizeOr(value: string | number | undefined, otherwise: number): number {
-  return value === undefined ? otherwise : parseBytes(String(value));
+function durationIn(key: string, text: string): number {
+  return atField(`replication.${key}`, () => parseDurationMs(text));
+}
+
+function sizeOr(key: string, value: string | number | undefined, otherwise: number): number {
+  if (value === undefined) return otherwise;
+  return atField(`replication.${key}`, () => parseBytes(String(value)));
 }

@@ -2,10 +2,16 @@
 // nothing is left.
 import { chmodSync, chownSync, existsSync, mkdirSync, rmdirSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { atField, atFieldLater } from '../core/at-field.ts';
 import { UnderstudyError } from '../core/errors.ts';
 import { checkAgents } from './agent-checks.ts';
 import { checkName, checkPort, groupDirectory } from './creation-checks.ts';
-import { checkDirectory, checkOverlap, isEmptyDirectory } from './directory-checks.ts';
+import {
+  checkDirectory,
+  checkOverlap,
+  isEmptyDirectory,
+  type OccupiedDirectory,
+} from './directory-checks.ts';
 import { checkFailover } from './failover/creation.ts';
 import { initialState } from './group-state.ts';
 import type { CheckReply, Ownership, StandbyRequest } from './node-protocol.ts';
@@ -17,26 +23,36 @@ export async function checkStandby(
   request: StandbyRequest,
 ): Promise<CheckReply> {
   const { definition } = request;
-  checkName(service, definition.name);
+  atField('name', () => checkName(service, definition.name));
   const occupied = service.occupied();
-  const where = `on node "${service.config.name}"`;
-  for (const { dir, seed } of definition.directories) {
-    checkOverlap(dir, occupied);
-    occupied.push(groupDirectory(dir, definition.name));
-    if (!existsSync(dir)) continue;
-    checkDirectory(dir, []);
-    if (!seed && !isEmptyDirectory(dir)) {
-      throw new UnderstudyError(
-        'STANDBY_DIRECTORY_NOT_EMPTY',
-        `${dir} ${where} has other data in it, which would be replaced: move it away, or pass --seed to use it as a base (equal blocks are not sent again, everything else is overwritten)`,
-        { details: { dir, node: service.config.name } },
-      );
-    }
+  for (const [index, directory] of definition.directories.entries()) {
+    // The fields are those of the form, which was written on the other node.
+    atField(`paths[${index}].standbyDir`, () => checkHere(service, directory, occupied));
+    occupied.push(groupDirectory(directory.dir, definition.name));
   }
-  await checkPort(service, definition.replicationPort);
+  await atFieldLater('replication.port', async () =>
+    checkPort(service, definition.replicationPort),
+  );
   await checkFailover(service, definition);
   await checkAgents(service, definition, 'standby');
   return { usedPorts: [...service.usedPorts()], warnings: [] };
+}
+
+function checkHere(
+  service: NodeService,
+  { dir, seed }: StandbyRequest['definition']['directories'][number],
+  occupied: readonly OccupiedDirectory[],
+): void {
+  checkOverlap(dir, occupied);
+  if (!existsSync(dir)) return;
+  checkDirectory(dir, []);
+  if (seed || isEmptyDirectory(dir)) return;
+  const node = service.config.name;
+  throw new UnderstudyError(
+    'STANDBY_DIRECTORY_NOT_EMPTY',
+    `${dir} on node "${node}" has other data in it, which would be replaced: move it away, or pass --seed to use it as a base (equal blocks are not sent again, everything else is overwritten)`,
+    { details: { dir, node } },
+  );
 }
 
 /** Creates the standby of a group here. On failure nothing is left of it. */

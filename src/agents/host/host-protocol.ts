@@ -45,6 +45,9 @@ export type AgentDescription = z.infer<typeof agentDescriptionSchema>;
 export const parameterCheckSchema = z.object({
   /** Null: all is well. */
   fault: z.string().max(4000).nullable(),
+  /** For forms: where each fault is, and what it is. */
+  fields: z.array(z.string().max(1024)).max(16).readonly().default([]),
+  faults: z.array(z.string().max(4000)).max(16).readonly().default([]),
   isProbed: z.boolean(),
   starts: z.boolean(),
 });

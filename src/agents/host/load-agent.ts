@@ -3,7 +3,7 @@
 import { pathToFileURL } from 'node:url';
 import { z } from 'zod';
 import { messageOf } from '../../core/errors.ts';
-import { describeFault } from '../../core/strict-config.ts';
+import { describeFault, faultDetails } from '../../core/strict-config.ts';
 import type { Agent } from '../agent.ts';
 import { builtins } from '../builtin/index.ts';
 import { programAgent } from '../custom/program-agent.ts';
@@ -96,10 +96,13 @@ export function checkParameters(agent: Agent, parameters: unknown): ParameterChe
   const parsed = agent.parameters.safeParse(parameters);
   if (!parsed.success) {
     const fault = describeFault(agent.parameters, parsed.error);
-    return { fault, isProbed: true, starts: true };
+    const places = faultDetails(agent.parameters, parsed.error);
+    return { fault, ...places, isProbed: true, starts: true };
   }
   return {
     fault: null,
+    fields: [],
+    faults: [],
     isProbed: agent.isProbed?.(parsed.data) ?? true,
     starts: agent.starts?.(parsed.data) ?? agent.start !== undefined,
   };

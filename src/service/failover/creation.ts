@@ -1,4 +1,5 @@
 // The creation of managed groups: what is checked on both nodes, and the beginning of their machines.
+import { atField, atFieldLater } from '../../core/at-field.ts';
 import { UnderstudyError } from '../../core/errors.ts';
 import { silentLogger } from '../../core/logger.ts';
 import { systemClock } from '../../core/clock.ts';
@@ -25,10 +26,13 @@ export async function checkFailover(
   definition: GroupDefinition,
 ): Promise<string[]> {
   if (definition.failover === null) return [];
-  const settings = service.failover.settingsOf(definition);
-  await checkAddresses(settings);
-  const fromArbiter = await checkArbiter(settings, service.config.name, definition.groupId);
-  if (settings.fencing?.peer !== undefined) await new Fencer(settings.fencing.peer).check();
+  const settings = atField('failover', () => service.failover.settingsOf(definition));
+  await atFieldLater('addresses', async () => checkAddresses(settings));
+  const fromArbiter = await atFieldLater('failover.arbiter', async () =>
+    checkArbiter(settings, service.config.name, definition.groupId),
+  );
+  const peer = settings.fencing?.peer;
+  if (peer !== undefined) await atFieldLater('fencing', async () => new Fencer(peer).check());
   const statement = statementOf(settings.arbiter.kind, settings.config.fencing !== 'off');
   return [statement, ...settings.advice, ...fromArbiter];
 }
