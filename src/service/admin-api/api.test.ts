@@ -8,6 +8,7 @@ import { standInPrograms, TestNode, until } from '../fixtures/two-nodes.ts';
 import type { AuditEntry } from './audit.ts';
 import { ROLES } from './caller.ts';
 import { FrameSplitter, LocalApi } from './client.ts';
+import { proposalsSchema } from './discovery.ts';
 import type { OpenApiDocument } from './openapi.ts';
 import type { PatternPreview } from './pattern-preview.ts';
 import type { TokenView } from './tokens.ts';
@@ -194,6 +195,13 @@ describe('requests', () => {
       const fault = reply().safeParse(answer).error?.message;
       expect([path, fault]).toEqual([path, undefined]);
     }
+  });
+
+  test('discovery is a process of its own; who asks meanwhile shares its answer', async () => {
+    const look = async (): Promise<unknown> => api.call({ method: 'GET', path: '/discover' });
+    const [one, other] = await Promise.all([look(), look()]);
+    expect(proposalsSchema().safeParse(one).success).toBe(true);
+    expect(other).toEqual(one);
   });
 
   test('the document as a page has no script, and needs a login as well', async () => {

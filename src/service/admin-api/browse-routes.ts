@@ -5,6 +5,7 @@ import { absolutePathSchema, PATTERNS_MAX, patternSchema } from '../group-spec.t
 import { probeAddress } from './address-check.ts';
 import { browse } from './browse.ts';
 import { type ApiContext, startOperation } from './context.ts';
+import { proposals, proposalsSchema } from './discovery.ts';
 import { previewPatterns } from './pattern-preview.ts';
 import { type AnyRoute, operationRoute, route } from './route.ts';
 
@@ -12,7 +13,20 @@ const tag = 'wizard';
 const PREVIEWS_MAX = 2;
 
 export function browseRoutes(context: ApiContext): AnyRoute[] {
-  return [browseRoute(context), previewRoute(context), addressRoute()];
+  return [discoverRoute(), browseRoute(context), previewRoute(context), addressRoute()];
+}
+
+function discoverRoute(): AnyRoute {
+  return route({
+    method: 'GET',
+    path: '/discover',
+    role: 'operator',
+    tag,
+    summary:
+      'Applications of this node, each with a group that would protect it. Nothing is changed or connected to.',
+    reply: proposalsSchema,
+    handle: async () => proposals(),
+  });
 }
 
 function browseRoute({ service }: ApiContext): AnyRoute {
