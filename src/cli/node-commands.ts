@@ -179,10 +179,18 @@ async function status(options: Json & { watch?: boolean }): Promise<void> {
     print(json, await askStatus(), statusText);
     return;
   }
+  if (!json && process.stdout.isTTY) {
+    // Loaded only here: it is for people, and scripts start faster without it.
+    const { canShowScreen, watchFullScreen } = await import('./watch/full-screen.ts');
+    const streams = { input: process.stdin, output: process.stdout, env: process.env };
+    if (canShowScreen(process.stdout, process.env)) {
+      await watchFullScreen(localApi(), streams);
+      return;
+    }
+  }
   for (;;) {
     const now = await askStatus();
     if (json) console.log(JSON.stringify(now));
-    else if (process.stdout.isTTY) console.log(`\x1b[2J\x1b[H${statusText(now)}`);
     else console.log(`${new Date().toISOString()}\n${statusText(now)}\n`);
     await sleep(WATCH_INTERVAL_MS);
   }

@@ -1,66 +1,13 @@
 import { expect, test } from 'vitest';
-import type { GroupStatus, ServiceStatus } from '../service/status.ts';
+import {
+  groupFixture as group,
+  nodeFixture as node,
+  peerFixture,
+  statusFixture as status,
+  viewFixture as view,
+} from './fixtures/status.ts';
 import { table } from './output.ts';
 import { groupsText, scanText, statusText } from './status-text.ts';
-
-const view = {
-  name: 'shop',
-  groupId: 'ab'.repeat(16),
-  role: 'primary',
-  epoch: 1,
-  process: 'running',
-  changing: false,
-  position: null,
-  status: null,
-  trouble: null,
-  failover: null,
-  agents: [] as GroupStatus['local']['agents'],
-  bandwidth: null,
-  salvages: [] as string[],
-} as const;
-
-const group: GroupStatus = {
-  name: 'shop',
-  groupId: view.groupId,
-  role: 'primary',
-  primary: 'a',
-  standby: 'b',
-  epoch: 1,
-  mode: 'sync',
-  copy: 'up-to-date',
-  link: 'connected',
-  linkReason: 'resumed',
-  alone: false,
-  backlogBytes: 0,
-  lagMs: 3,
-  scan: null,
-  halted: null,
-  verifying: null,
-  verify: null,
-  limit: null,
-  compressionRatio: null,
-  wireBytesPerSecond: null,
-  directories: ['/srv/shop'],
-  salvages: [],
-  troubles: [],
-  local: view,
-  remote: null,
-};
-
-const node = {
-  id: '0'.repeat(16),
-  name: 'a',
-  host: '192.0.2.1',
-  port: 7440,
-  replicationHost: '192.0.2.1',
-  version: '0.1.0',
-  protocol: 1,
-};
-
-function status(change: Partial<GroupStatus>): ServiceStatus {
-  const peer = { name: 'b', host: '192.0.2.2', reachable: true, fault: null, ageMs: 800 };
-  return { node, peer, groups: [{ ...group, ...change }] };
-}
 
 test('a healthy group is one line under its heading', () => {
   expect(statusText(status({})).split('\n')).toEqual([
@@ -95,7 +42,7 @@ test('without partner, without groups', () => {
   expect(statusText({ node, peer: null, groups: [] })).toBe(
     'node a (192.0.2.1), not paired\nno groups',
   );
-  const peer = { name: 'b', host: '192.0.2.2', reachable: false, fault: 'x', ageMs: null };
+  const peer = { ...peerFixture, reachable: false, fault: 'x', ageMs: null };
   expect(statusText({ node, peer, groups: [] })).toContain('NOT REACHABLE\n');
   const late = statusText({ node, peer: { ...peer, ageMs: 93_000 }, groups: [] });
   expect(late).toContain('NOT REACHABLE, last heard of 1 min 33 s ago\n');

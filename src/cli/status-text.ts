@@ -40,47 +40,87 @@ export function groupsText(groups: readonly GroupStatus[]): string {
     group.lagMs === null ? '-' : formatDurationMs(group.lagMs),
     group.backlogBytes === null ? '-' : formatBytes(group.backlogBytes),
   ]);
-  const notes = groups.flatMap(notesOf);
+  const notes = groups.flatMap((group) =>
+    notesOf(group).map(({ isTrouble, text }) => `${isTrouble ? '!' : ' '} ${group.name}: ${text}`),
+  );
   return [table([heading, ...rows]), ...notes].join('\n');
 }
 
-function notesOf(group: GroupStatus): string[] {
-  const notes = group.troubles.map((trouble) => `! ${group.name}: ${trouble}`);
-  if (group.alone) notes.push(`! ${group.name}: the primary runs alone, nothing is mirrored`);
+/** A sentence about a group below its line. */
+export interface Note {
+  /** An operator has to know it. */
+  readonly isTrouble: boolean;
+  readonly text: string;
+}
+
+const trouble = (text: string): Note => ({ isTrouble: true, text });
+const remark = (text: string): Note => ({ isTrouble: false, text });
+
+function notesOf(group: GroupStatus): Note[] {
+  const { scan, verifying } = group;
+  return [
+    ...troublesOf(group),
+    ...agentNotes(group),
+    ...linkNotes(group),
+    ...(scan === null ? [] : [remark(scanText(scan))]),
+    ...(verifying === null ? [] : [remark(`compared, ${progressText(verifying, 'comparison')}`)]),
+    ...verifyNotes(group),
+    ...salvageNotes(group),
+  ];
+}
+
+/** All but what has a bar of its own, see watch/. */
+export function sentencesOf(group: GroupStatus): Note[] {
+  return [
+    ...troublesOf(group),
+    ...agentNotes(group),
+    ...linkNotes(group),
+    ...verifyNotes(group),
+    ...salvageNotes(group),
+  ];
+}
+
+function troublesOf(group: GroupStatus): Note[] {
+  const notes = group.troubles.map(trouble);
+  if (group.alone) notes.push(trouble('the primary runs alone, nothing is mirrored'));
   if (group.linkReason !== null && group.link !== 'connected') {
-    notes.push(`! ${group.name}: link ${group.link}: ${group.linkReason}`);
+    notes.push(trouble(`link ${group.link}: ${group.linkReason}`));
   }
   if (group.halted !== null) {
     const where = group.standby ?? 'the standby';
-    notes.push(
-      `! ${group.name}: HALTED on ${where}: ${group.halted}; "understudy accept ${group.name}" there lets it go on`,
-    );
+    const wayOut = `"understudy accept ${group.name}" there lets it go on`;
+    notes.push(trouble(`HALTED on ${where}: ${group.halted}; ${wayOut}`));
   }
-  for (const view of [group.local, group.remote]) notes.push(...failoverNotes(group.name, view));
-  notes.push(...agentNotes(group));
-  if (group.limit !== null) notes.push(`  ${group.name}: bandwidth limit ${group.limit}`);
-  if (group.compressionRatio !== null)
-    notes.push(`  ${group.name}: compressed ${group.compressionRatio} : 1 on the link`);
-  const { scan } = group;
-  if (scan !== null) notes.push(`  ${group.name}: ${scanText(scan)}`);
-  return [...notes, ...verifyNotes(group), ...salvageNotes(group)];
+  return [...notes, ...[group.local, group.remote].flatMap(failoverNotes)];
+}
+
+function linkNotes({ limit, compressionRatio }: GroupStatus): Note[] {
+  return [
+    ...(limit === null ? [] : [remark(`bandwidth limit ${limit}`)]),
+    ...(compressionRatio === null
+      ? []
+      : [remark(`compressed ${compressionRatio} : 1 on the link`)]),
+  ];
 }
 
 /** One line per node: what is there is looked at there. */
-function salvageNotes({ name, salvages }: GroupStatus): string[] {
+function salvageNotes({ name, salvages }: GroupStatus): Note[] {
   return [...new Set(salvages.map(({ node }) => node))].map((node) => {
     const [newest, ...older] = salvages.filter((each) => each.node === node);
     const more = older.length === 0 ? '' : ` and ${older.length} older`;
-    return `  ${name}: kept aside on ${node}: ${newest?.name ?? ''}${more}; "understudy salvage list ${name}" there`;
+    return remark(
+      `kept aside on ${node}: ${newest?.name ?? ''}${more}; "understudy salvage list ${name}" there`,
+    );
   });
 }
 
 /** The agents of the primary, each with what its probe saw last. */
-function agentNotes({ name, local, remote }: GroupStatus): string[] {
+function agentNotes({ local, remote }: GroupStatus): Note[] {
   const primary = [local, remote].find((view) => view?.role === 'primary');
   return (primary?.agents ?? []).map((agent) => {
     const { state, sentence, isWell } = agentState(agent);
-    return `${isWell ? ' ' : '!'} ${name}: agent "${agent.name}" (${agent.use}) ${state}${sentence}`;
+    const text = `agent "${agent.name}" (${agent.use}) ${state}${sentence}`;
+    return { isTrouble: !isWell, text };
   });
 }
 
@@ -99,12 +139,9 @@ function agentState({ phase, seen, fault, restarts, restartsMax }: AgentView): {
   return { state: seen.state, sentence, isWell: seen.state === 'ok' };
 }
 
-function verifyNotes({ name, verify, verifying }: GroupStatus): string[] {
-  if (verifying !== null) {
-    return [`  ${name}: compared, ${progressText(verifying as CopyProgress, 'comparison')}`];
-  }
-  if (verify === null || verify.state === 'none') return [];
-  return [`${verify.state === 'differs' ? '!' : ' '} ${name}: ${verifySummary(verify)}`];
+function verifyNotes({ verify, verifying }: GroupStatus): Note[] {
+  if (verifying !== null || verify === null || verify.state === 'none') return [];
+  return [{ isTrouble: verify.state === 'differs', text: verifySummary(verify) }];
 }
 
 /** The outcome of a comparison in one line. */
@@ -129,15 +166,15 @@ export function verifySummary(report: VerifyReportData): string {
 const localTime = (wallMs: number): string => new Date(wallMs).toLocaleString();
 
 /** What the machine of a managed group says: why it waits, and whether it is in maintenance. */
-function failoverNotes(name: string, view: GroupStatus['remote']): string[] {
+function failoverNotes(view: GroupStatus['remote']): Note[] {
   if (view === null || view.failover === null) return [];
   const { paused, waiting, reason } = view.failover;
-  const notes: string[] = [];
-  if (paused === true) notes.push(`  ${name}: paused, nothing moves by itself`);
-  if (typeof waiting === 'string' && waiting !== '') {
-    notes.push(`! ${name}: does not take over (${String(reason)})`);
-  }
-  return notes;
+  return [
+    ...(paused === true ? [remark('paused, nothing moves by itself')] : []),
+    ...(typeof waiting === 'string' && waiting !== ''
+      ? [trouble(`does not take over (${String(reason)})`)]
+      : []),
+  ];
 }
 
 /** `[######------]  50 %  120/240 files  1.2 GiB of 2.4 GiB  96.0 MiB/s  13 s left`. */

@@ -60,9 +60,15 @@ export class LocalApi {
     return view.result as T;
   }
 
-  /** Follows the stream of changes until it ends. Errors: as {@link call}, and CONTROL_CLOSED at its end. */
-  async follow(onMessage: (name: string, data: unknown) => void): Promise<never> {
-    const response = await this.#send({ method: 'GET', path: '/stream', timeoutMs: 0 });
+  /**
+   * Follows the stream of changes until it ends, or until it is aborted. Errors: as {@link call}, and CONTROL_CLOSED
+   * at its end.
+   */
+  async follow(
+    onMessage: (name: string, data: unknown) => void,
+    signal?: AbortSignal,
+  ): Promise<never> {
+    const response = await this.#send({ method: 'GET', path: '/stream', timeoutMs: 0 }, signal);
     if (response.statusCode !== 200) {
       parseReply(response.statusCode ?? 500, await textOf(response));
     }
@@ -75,13 +81,10 @@ export class LocalApi {
     throw closed('the stream of changes');
   }
 
-  async #send({
-    method,
-    path,
-    query,
-    body,
-    timeoutMs = 60_000,
-  }: ApiCall): Promise<IncomingMessage> {
+  async #send(
+    { method, path, query, body, timeoutMs = 60_000 }: ApiCall,
+    signal?: AbortSignal,
+  ): Promise<IncomingMessage> {
     const text = body === undefined ? undefined : JSON.stringify(body);
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     const sent = request(
@@ -90,6 +93,7 @@ export class LocalApi {
         method,
         path: `${path.startsWith('/api/') ? '' : API_PREFIX}${path}${queryText(query)}`,
         agent: false,
+        ...(signal === undefined ? {} : { signal }),
         headers:
           text === undefined
             ? {}

@@ -17,6 +17,8 @@ const MISSED_EVENTS_MAX = 500;
 export interface Traffic {
   /** ISO 8601. */
   readonly at: string;
+  /** How old what the status tells of the other node is; null: nothing is known of it. */
+  readonly peerAgeMs: number | null;
   readonly groups: readonly {
     readonly name: string;
     readonly wireBytesPerSecond: number | null;
@@ -104,7 +106,7 @@ export class ChangeStream {
     }
   }
 
-  #traffic({ groups }: ServiceStatus): Traffic {
+  #traffic({ peer, groups }: ServiceStatus): Traffic {
     const now = performance.now();
     const seconds = (now - this.#countedMs) / 1000;
     const before = this.#counters;
@@ -112,6 +114,7 @@ export class ChangeStream {
     this.#countedMs = now;
     return {
       at: new Date().toISOString(),
+      peerAgeMs: peer?.ageMs ?? null,
       groups: groups.map(({ name, wireBytesPerSecond, lagMs, backlogBytes }) => ({
         name,
         wireBytesPerSecond,
