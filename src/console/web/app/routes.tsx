@@ -22,6 +22,7 @@ const named = (file: string, name: string): Page =>
 export const PAGES: readonly (readonly [string, Page])[] = [
   ['/', page(async () => (await import('../fleet/fleet-page.tsx')).FleetPage)],
   ['/groups/:group/:tab?', page(async () => (await import('../group/group-page.tsx')).GroupPage)],
+  ['/nodes', named('../node/nodes-page.tsx', 'NodesPage')],
   ['/nodes/add', named('../node/add-node-page.tsx', 'AddNodePage')],
   ['/nodes/:node/:tab?', named('../node/node-page.tsx', 'NodePage')],
   ['/create', named('../wizard/wizard-page.tsx', 'WizardPage')],
