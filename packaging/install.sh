@@ -27,6 +27,16 @@ mv -T "$prefix.new" "$prefix"
 mkdir -p "$links"
 ln -sfn "$prefix/bin/understudy" "$links/understudy"
 
+# Where shells that are installed look for completion; UNDERSTUDY_LINKS elsewhere means: not this machine's.
+if [ "$links" = /usr/local/bin ]; then
+  for place in bash:/usr/share/bash-completion/completions/understudy \
+    zsh:/usr/local/share/zsh/site-functions/_understudy fish:/etc/fish/completions/understudy.fish; do
+    file=${place#*:}
+    [ -d "$(dirname "$file")" ] || continue
+    "$links/understudy" completion "${place%%:*}" >"$file" || rm -f "$file"
+  done
+fi
+
 if [ -d /run/systemd/system ]; then
   install -D -m 0644 "$prefix/packaging/understudyd.service" "$units/understudyd.service"
   systemctl daemon-reload

@@ -1,7 +1,7 @@
 // Commands about groups: group create|list|show|delete, switchover, takeover, yield.
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { UnderstudyError } from '../core/errors.ts';
 import type { GroupDefinition } from '../service/group-definition.ts';
 import { readYaml } from './read-yaml.ts';
@@ -92,7 +92,9 @@ function addCreate(group: Command): void {
     .option('--standby-dir <path>', 'the same directory on the other node, if elsewhere', collect)
     .option('--include <pattern>', 'only files that match (may be repeated)', collect)
     .option('--exclude <pattern>', 'not what matches (may be repeated)', collect)
-    .option('--mode <mode>', 'sync, memory or async')
+    .addOption(
+      new Option('--mode <mode>', 'what a commit waits for').choices(['sync', 'memory', 'async']),
+    )
     .option('--peer <node>', 'name of the other node')
     .option('--seed', 'use data that is on the other node already as a base')
     .option('--allow-empty-match', 'accept include patterns that match nothing yet')

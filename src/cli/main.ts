@@ -1,6 +1,7 @@
 // The command `understudy`.
 import { Command, CommanderError } from 'commander';
 import { addAgentCommands } from './agent-commands.ts';
+import { addCompletionCommand } from './completion-command.ts';
 import { addConsoleCommands } from './console-commands.ts';
 import { addDiscoverCommand } from './discover-command.ts';
 import { addDoctorCommand } from './doctor-command.ts';
@@ -30,6 +31,7 @@ export function buildProgram(): Command {
   addConsoleCommands(program);
   addDiscoverCommand(program);
   addDoctorCommand(program);
+  addCompletionCommand(program);
   return program;
 }
 
