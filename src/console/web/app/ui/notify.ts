@@ -8,3 +8,10 @@ export function notifyDone(message: string): void {
 export function notifyFault(message: string): void {
   notifications.show({ message, color: 'red', autoClose: 15_000 });
 }
+
+/** Of something that was done, but not all of it. */
+export function notifyWarnings(warnings: readonly string[]): void {
+  for (const message of warnings) {
+    notifications.show({ message, color: 'yellow', autoClose: 30_000 });
+  }
+}

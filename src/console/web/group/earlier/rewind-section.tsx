@@ -1,0 +1,193 @@
+// Earlier states of the copy: which can be reached, to look at one, to go back to one.
+import { useQuery } from '@tanstack/react-query';
+import { Badge, Button, Group, Skeleton, Stack, Text, Title } from '@mantine/core';
+import { IconArrowBackUp, IconBookmark, IconFolderSearch } from '@tabler/icons-react';
+import { useState } from 'react';
+import { useTranslation } from 'react-i18next';
+import type { RewindList } from '../../../../mirror/rewind.ts';
+import { call, nodeRoute } from '../../app/api.ts';
+import { formatBytes, formatDuration, formatTime } from '../../app/format.ts';
+import { currentLanguage } from '../../app/i18n.ts';
+import { useMay } from '../../app/session.tsx';
+import { Fault } from '../../app/ui/fault.tsx';
+import { useGroupDetail } from '../group-detail.tsx';
+import { useOperations } from '../operations/operations-provider.tsx';
+import { BrowseDialog } from './browse-dialog.tsx';
+import { localText, type Moment } from './moment.ts';
+import { type ReachableRange, rangeOf } from './range.ts';
+import { RestoreDialog } from './restore-dialog.tsx';
+
+const REFRESH_MS = 15_000;
+
+export function RewindSection() {
+  const { t } = useTranslation('group');
+  const { overview } = useGroupDetail();
+  const { standbyId, name } = overview;
+  const list = useQuery({
+    queryKey: ['rewind', standbyId, name],
+    queryFn: async ({ signal }) =>
+      call<RewindList>(nodeRoute(standbyId ?? '', `/groups/${name}/rewind`), { signal }),
+    enabled: standbyId !== null,
+    refetchInterval: REFRESH_MS,
+  });
+  return (
+    <section className="card" aria-labelledby="group-rewind">
+      <Title order={2} size="h4" id="group-rewind" mb="xs">
+        {t('rewind.title')}
+      </Title>
+      <Text size="sm" c="dimmed" mb="sm">
+        {t('rewind.text')}
+      </Text>
+      {standbyId === null && <Text>{t('hindrance.no-node')}</Text>}
+      {list.error !== null && <Fault error={list.error} onRetry={() => void list.refetch()} />}
+      {list.isLoading && <Skeleton height={120} />}
+      {list.data !== undefined && standbyId !== null && (
+        <Moments list={list.data} standbyId={standbyId} />
+      )}
+    </section>
+  );
+}
+
+function Moments({ list, standbyId }: { readonly list: RewindList; readonly standbyId: string }) {
+  const { t } = useTranslation('group');
+  const mayOperate = useMay('operator');
+  const { ask, isPossible } = useOperations();
+  const [asked, setAsked] = useState<{ what: 'browse' | 'restore'; moment: Moment } | null>(null);
+  const range = rangeOf(list);
+  if (range === null) return <Text>{t('rewind.none')}</Text>;
+  const begin = (what: 'browse' | 'restore', moment: Moment): void => setAsked({ what, moment });
+  const latest: Moment = { kind: 'time', text: localText(range.toMs) };
+  const close = (): void => setAsked(null);
+  return (
+    <Stack gap="md">
+      <Reachable list={list} range={range} />
+      {mayOperate && (
+        <Group gap="xs">
+          <Button
+            variant="default"
+            leftSection={<IconFolderSearch size={16} aria-hidden />}
+            onClick={() => begin('browse', latest)}
+          >
+            {t('rewind.browse')}
+          </Button>
+          <Button
+            variant="default"
+            leftSection={<IconArrowBackUp size={16} aria-hidden />}
+            onClick={() => begin('restore', latest)}
+          >
+            {t('rewind.restore')}
+          </Button>
+          <Button
+            variant="default"
+            leftSection={<IconBookmark size={16} aria-hidden />}
+            disabled={!isPossible('mark')}
+            onClick={() => ask('mark')}
+          >
+            {t('operation.mark.button')}
+          </Button>
+        </Group>
+      )}
+      <Bookmarks list={list} onChoose={mayOperate ? begin : null} />
+      {asked?.what === 'browse' && (
+        <BrowseDialog moment={asked.moment} list={list} standbyId={standbyId} onClose={close} />
+      )}
+      {asked?.what === 'restore' && (
+        <RestoreDialog moment={asked.moment} list={list} standbyId={standbyId} onClose={close} />
+      )}
+    </Stack>
+  );
+}
+
+function Reachable({
+  list,
+  range: { fromMs, toMs },
+}: {
+  readonly list: RewindList;
+  readonly range: ReachableRange;
+}) {
+  const { t } = useTranslation('group');
+  const language = currentLanguage();
+  return (
+    <dl className="definition">
+      <div>
+        <dt>{t('rewind.from')}</dt>
+        <dd className="numbers">{formatTime(fromMs, language)}</dd>
+      </div>
+      <div>
+        <dt>{t('rewind.to')}</dt>
+        <dd className="numbers">{formatTime(toMs, language)}</dd>
+      </div>
+      <div>
+        <dt>{t('rewind.span')}</dt>
+        <dd className="numbers">{formatDuration(toMs - fromMs, language)}</dd>
+      </div>
+      <div>
+        <dt>{t('rewind.kept')}</dt>
+        <dd className="numbers">{formatBytes(list.bytes)}</dd>
+      </div>
+    </dl>
+  );
+}
+
+function Bookmarks({
+  list,
+  onChoose,
+}: {
+  readonly list: RewindList;
+  readonly onChoose: ((what: 'browse' | 'restore', moment: Moment) => void) | null;
+}) {
+  const { t } = useTranslation('group');
+  const language = currentLanguage();
+  if (list.bookmarks.length === 0) {
+    return (
+      <Text size="sm" c="dimmed">
+        {t('rewind.noBookmarks')}
+      </Text>
+    );
+  }
+  return (
+    <div>
+      <Title order={3} size="h5" mb="xs">
+        {t('rewind.bookmarks')}
+      </Title>
+      <ul className="bookmarks">
+        {list.bookmarks.map(({ name, at, kept }) => (
+          <li key={name}>
+            <IconBookmark size={16} aria-hidden />
+            <div className="bookmark-name">
+              <Text size="sm" fw={600}>
+                {name}
+              </Text>
+              <Text size="xs" c="dimmed" className="numbers">
+                {at === null ? t('unknown', { ns: 'common' }) : formatTime(at, language)}
+              </Text>
+            </div>
+            {!kept && (
+              <Badge variant="light" color="gray" tt="none" className="level-badge">
+                {t('rewind.gone')}
+              </Badge>
+            )}
+            {kept && onChoose !== null && (
+              <Group gap="xs">
+                <Button
+                  size="compact-sm"
+                  variant="default"
+                  onClick={() => onChoose('browse', { kind: 'name', name })}
+                >
+                  {t('rewind.browse')}
+                </Button>
+                <Button
+                  size="compact-sm"
+                  variant="default"
+                  onClick={() => onChoose('restore', { kind: 'name', name })}
+                >
+                  {t('rewind.restore')}
+                </Button>
+              </Group>
+            )}
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}

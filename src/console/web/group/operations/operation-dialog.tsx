@@ -1,0 +1,171 @@
+// Asks for one operation, sends it, and shows how far it is. Closing the dialog does not end it.
+import { Checkbox, Modal, Radio, Stack, TextInput } from '@mantine/core';
+import { useState } from 'react';
+import { useTranslation } from 'react-i18next';
+import { call, nodeRoute } from '../../app/api.ts';
+import { useGroupDetail } from '../group-detail.tsx';
+import {
+  consequencesOf,
+  type DialogOptions,
+  NO_OPTIONS,
+  optionsOf,
+  requestOf,
+} from './requests.ts';
+import { DangerForm } from './danger-form.tsx';
+import {
+  epochOf,
+  OPERATION_RULES,
+  type OperationKind,
+  type Target,
+  targetsOf,
+} from './operations.ts';
+import { OperationProgressBar } from './operation-progress.tsx';
+import { useNodeOperation } from './use-node-operation.ts';
+
+export function OperationDialog({
+  kind,
+  onClose,
+}: {
+  readonly kind: OperationKind;
+  readonly onClose: () => void;
+}) {
+  const { t } = useTranslation('group');
+  const { overview } = useGroupDetail();
+  return (
+    <Modal
+      opened
+      onClose={onClose}
+      title={t(`operation.${kind}.title`, { group: overview.name })}
+      size="lg"
+      closeButtonProps={{ 'aria-label': t('close', { ns: 'common' }) }}
+    >
+      <Content kind={kind} onClose={onClose} />
+    </Modal>
+  );
+}
+
+function Content({
+  kind,
+  onClose,
+}: {
+  readonly kind: OperationKind;
+  readonly onClose: () => void;
+}) {
+  const { t } = useTranslation('group');
+  const { overview, status } = useGroupDetail();
+  const [opened, setOpened] = useState(overview);
+  const [options, setOptions] = useState<DialogOptions>(NO_OPTIONS);
+  const [chosen, setChosen] = useState<string | null>(null);
+  const { run, quick, view, isBusy, error } = useNodeOperation();
+  const rule = OPERATION_RULES[kind];
+  const targets = targetsOf(kind, opened);
+  const target = targets.find(({ id }) => id === chosen) ?? targets[0];
+  const needed = optionsOf(kind, opened);
+  const isReady =
+    target !== undefined &&
+    (!needed.includes('force') || options.force) &&
+    (kind !== 'mark' || options.name !== '');
+  const submit = async (): Promise<void> => {
+    if (target === undefined) return;
+    const expectEpoch = epochOf(target, opened, status);
+    const request = requestOf(kind, { group: opened.name, options, expectEpoch });
+    const done = t(`operation.${kind}.done`, { group: opened.name });
+    const { path, method, body } = request;
+    const isDone = rule.isQuick
+      ? await quick(async () => call(nodeRoute(target.id, path), { method, body }), done)
+      : await run({ node: target.id, ...request }, done);
+    if (isDone) onClose();
+  };
+  return (
+    <DangerForm
+      consequences={consequencesOf(kind, opened).map((key) =>
+        t(`operation.${key}`, {
+          group: opened.name,
+          primary: opened.primary ?? '?',
+          standby: opened.standby ?? '?',
+          node: target?.name ?? '?',
+        }),
+      )}
+      name={rule.isDangerous ? opened.name : null}
+      submitLabel={t(`operation.${kind}.submit`)}
+      isDangerous={rule.isDangerous}
+      isReady={isReady}
+      isBusy={isBusy}
+      error={error}
+      openedEpoch={opened.epoch}
+      onLookAgain={() => setOpened(overview)}
+      onClose={onClose}
+      onSubmit={() => void submit()}
+    >
+      {(kind === 'yield' || kind === 'accept') && targets.length > 1 && (
+        <Targets targets={targets} chosen={target?.id ?? ''} onChoose={setChosen} />
+      )}
+      <Options kind={kind} needed={needed} options={options} onChange={setOptions} />
+      {view !== null && <OperationProgressBar view={view} />}
+    </DangerForm>
+  );
+}
+
+function Targets({
+  targets,
+  chosen,
+  onChoose,
+}: {
+  readonly targets: readonly Target[];
+  readonly chosen: string;
+  readonly onChoose: (id: string) => void;
+}) {
+  const { t } = useTranslation('group');
+  return (
+    <Radio.Group label={t('dialog.node')} value={chosen} onChange={onChoose}>
+      <Stack gap="xs" mt="xs">
+        {targets.map(({ id, name }) => (
+          <Radio key={id} value={id} label={name} />
+        ))}
+      </Stack>
+    </Radio.Group>
+  );
+}
+
+function Options({
+  kind,
+  needed,
+  options,
+  onChange,
+}: {
+  readonly kind: OperationKind;
+  readonly needed: readonly (keyof DialogOptions)[];
+  readonly options: DialogOptions;
+  readonly onChange: (options: DialogOptions) => void;
+}) {
+  const { t } = useTranslation('group');
+  const { overview } = useGroupDetail();
+  return (
+    <>
+      {needed.map((name) =>
+        name === 'name' ? (
+          <TextInput
+            key={name}
+            label={t('option.name')}
+            description={t('option.nameHelp')}
+            value={options.name}
+            onChange={({ currentTarget }) => onChange({ ...options, name: currentTarget.value })}
+            data-autofocus
+          />
+        ) : (
+          <Checkbox
+            key={name}
+            checked={options[name]}
+            onChange={({ currentTarget }) =>
+              onChange({ ...options, [name]: currentTarget.checked })
+            }
+            label={t(`option.${kind}.${name}`, {
+              primary: overview.primary ?? '?',
+              standby: overview.standby ?? '?',
+            })}
+          />
+        ),
+      )}
+    </>
+  );
+}

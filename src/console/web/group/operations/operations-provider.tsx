@@ -1,0 +1,42 @@
+// Which operation is being asked for: one dialog at a time.
+import { createContext, lazy, type ReactNode, Suspense, use, useMemo, useState } from 'react';
+import { useGroupDetail } from '../group-detail.tsx';
+import { hindranceOf, type Hindrance, type OperationKind, targetsOf } from './operations.ts';
+
+const OperationDialog = lazy(async () => ({
+  default: (await import('./operation-dialog.tsx')).OperationDialog,
+}));
+
+export interface OperationsState {
+  readonly ask: (kind: OperationKind) => void;
+  readonly isPossible: (kind: OperationKind) => boolean;
+  readonly hindrance: (kind: OperationKind) => Hindrance | null;
+}
+
+const OperationsContext = createContext<OperationsState | null>(null);
+
+export function OperationsProvider({ children }: { readonly children: ReactNode }) {
+  const { overview } = useGroupDetail();
+  const [asked, setAsked] = useState<OperationKind | null>(null);
+  const state = useMemo<OperationsState>(() => {
+    const hindrance = (kind: OperationKind): Hindrance | null =>
+      hindranceOf(kind, overview) ?? (targetsOf(kind, overview).length === 0 ? 'no-node' : null);
+    return { ask: setAsked, hindrance, isPossible: (kind) => hindrance(kind) === null };
+  }, [overview]);
+  return (
+    <OperationsContext value={state}>
+      {children}
+      <Suspense>
+        {asked !== null && (
+          <OperationDialog kind={asked} key={asked} onClose={() => setAsked(null)} />
+        )}
+      </Suspense>
+    </OperationsContext>
+  );
+}
+
+export function useOperations(): OperationsState {
+  const state = use(OperationsContext);
+  if (state === null) throw new TypeError('outside of OperationsProvider');
+  return state;
+}
