@@ -66,6 +66,8 @@ export class RingProducer {
   /** Behind the last item, be it published or held. */
   #head: number;
   #published: number;
+  /** What the consumer was last woken for; -1: it was not yet. */
+  #woken = -1;
 
   constructor(memory: RingMemory) {
     this.bytes = new Uint8Array(memory.data);
@@ -131,9 +133,11 @@ export class RingProducer {
     Atomics.store(this.#positions, HEAD, this.#head | 0);
   }
 
-  /** Publishes what was held, and wakes the consumer when it sleeps: once for a batch. */
+  /** Publishes what was held, and wakes the consumer when it sleeps: once for a batch, never for nothing. */
   wake(): void {
     this.flush();
+    if (this.#published === this.#woken) return;
+    this.#woken = this.#published;
     if (Atomics.load(this.#control, CONSUMER_WAITS) === 0) return;
     if (Atomics.exchange(this.#control, CONSUMER_WAITS, 0) === 1) {
       Atomics.notify(this.#control, CONSUMER_WAITS);

@@ -91,6 +91,8 @@ export type CaptureReport =
   | { readonly type: 'scanNeeded' }
   /** Every directory has been unmounted; `sequence` is the last record's. */
   | { readonly type: 'ended'; readonly sequence: number }
+  /** Calls that may take long wait for each other. */
+  | { readonly type: 'crowded' }
   | { readonly type: 'failed'; readonly message: string };
 
 class CaptureThread {
@@ -115,7 +117,7 @@ class CaptureThread {
     this.#log = new StateLog(state);
     this.#capture = new Capture(ring, data.epoch, data.firstSequence, state.words);
     this.#pace = new ScanPace(data.pace);
-    const gate = new CommitGate(data.gate);
+    const gate = new CommitGate(data.gate, () => this.#report({ type: 'crowded' }));
     const store = new DescriptorStore(data.store);
     this.#mounts = data.directories.map((entry, index) => {
       const log = new MountLog(this.#log, state, index);

@@ -8,18 +8,24 @@
 //   capture ──slot──▶ queue ──▶ helper: fdatasync ──▶ LOCAL_DONE ─┐
 //        └──slot──▶ waiting ──▶ sender: acknowledged ─▶ REMOTE_DONE ┴─▶ reply
 //
+// An fsync when the standby has every record already adds none, and does not wait for the standby.
+//
 // The memory is described in gate-memory.ts; helpers are in serve-slots.ts, the sender's side is in
 // commit-releaser.ts, answers in slot-replier.ts.
 import { recordType } from '../journal/record.ts';
 import type { FuseChannel, Request } from './channel.ts';
 import {
+  ACK_KNOWN,
+  ACKED,
   base,
+  BUSY,
   CLOSED,
   FREED,
   kind,
   noteFault,
   QUEUE_AT,
   QUEUE_HEAD,
+  QUEUE_TAIL,
   REMOTE_DONE,
   slot,
   SLOTS,
@@ -31,10 +37,14 @@ import type { Mount } from './mount.ts';
 /** The capture thread's side. */
 export class CommitGate {
   readonly #words: Int32Array;
+  readonly #onCrowded: () => void;
+  #isCrowded = false;
   #cursor = 0;
 
-  constructor(memory: SharedArrayBuffer) {
+  /** `onCrowded` is called once, when a call first has to wait for another one in a helper. */
+  constructor(memory: SharedArrayBuffer, onCrowded: () => void = () => undefined) {
     this.#words = new Int32Array(memory);
+    this.#onCrowded = onCrowded;
   }
 
   /**
@@ -54,15 +64,27 @@ export class CommitGate {
       call.fd,
     );
     const at = base(index);
-    const gated = call.recorded && Atomics.load(this.#words, CLOSED) === 1;
+    const isRecorded = call.recorded && !this.#hasStandbyAll(capture.sequence);
+    const gated = isRecorded && Atomics.load(this.#words, CLOSED) === 1;
     Atomics.store(this.#words, at + slot.done, gated ? 0 : REMOTE_DONE);
     if (gated) this.#await(index, capture.sequence + 1);
-    if (call.recorded) {
+    if (isRecorded) {
       capture.draft(recordType.commit, call.mount.index, '');
       capture.publishBare();
       capture.ring.wake();
     }
     this.#enqueue(index);
+  }
+
+  /**
+   * The standby confirmed the last record, `sequence`. Half of it is enough: that the other half differs
+   * would mean 2^32 records on their way.
+   */
+  #hasStandbyAll(sequence: number): boolean {
+    return (
+      Atomics.load(this.#words, ACK_KNOWN) === 1 &&
+      Atomics.load(this.#words, ACKED) === (sequence | 0)
+    );
   }
 
   /** Counts `result` when it says that the disk underneath fails. */
@@ -132,8 +154,16 @@ export class CommitGate {
 
   #enqueue(index: number): void {
     const head = Atomics.load(this.#words, QUEUE_HEAD);
+    if (!this.#isCrowded) this.#watchCrowd(head);
     Atomics.store(this.#words, QUEUE_AT + (head & (SLOTS - 1)), index);
     Atomics.store(this.#words, QUEUE_HEAD, (head + 1) | 0);
     Atomics.notify(this.#words, QUEUE_HEAD, 1);
+  }
+
+  #watchCrowd(head: number): void {
+    const isFree = head === Atomics.load(this.#words, QUEUE_TAIL);
+    if (isFree && Atomics.load(this.#words, BUSY) === 0) return;
+    this.#isCrowded = true;
+    this.#onCrowded();
   }
 }

@@ -1,5 +1,7 @@
 // The sender's side of the commit gate.
 import {
+  ACK_KNOWN,
+  ACKED,
   base,
   CLOSED,
   FAULTS,
@@ -49,6 +51,7 @@ export class CommitReleaser {
 
   /** Commits up to `sequence` are safe on the standby. */
   release(sequence: number): void {
+    if (sequence !== Infinity) this.#noteAcked(sequence);
     for (;;) {
       const index = this.#oldest();
       if (index < 0) return;
@@ -59,6 +62,11 @@ export class CommitReleaser {
       Atomics.add(this.#words, WAITING_TAIL, 1);
       this.#confirm(index);
     }
+  }
+
+  #noteAcked(sequence: number): void {
+    Atomics.store(this.#words, ACKED, sequence | 0);
+    Atomics.store(this.#words, ACK_KNOWN, 1);
   }
 
   #confirm(index: number): void {

@@ -6,12 +6,6 @@ import type { CaptureCommand, CaptureReport, CaptureThreadData } from './capture
 import { createGateMemory } from './gate-memory.ts';
 import type { HelperThreadData } from './helper-thread.ts';
 
-/**
- * The first helper starts as soon as requests are served, the others when whoever waited for the mount
- * has had the processor for a while.
- */
-const MORE_HELPERS_AFTER_MS = 1000;
-
 export interface FilterThreadsHandlers {
   /** Everything the capture thread reports after `ready`. */
   onReport(report: CaptureReport): void;
@@ -25,7 +19,6 @@ export class FilterThreads {
   readonly #helpers: Worker[] = [];
   #handlers: FilterThreadsHandlers;
   #ready: (() => void) | undefined;
-  #timer: NodeJS.Timeout | undefined;
 
   /** Starts the capture thread; `onFailed` is called when it breaks before {@link start}. */
   constructor(onFailed: (message: string) => void) {
@@ -47,7 +40,11 @@ export class FilterThreads {
     await new Promise<void>((resolve, reject) => {
       this.#ready = resolve;
       this.#handlers = {
-        onReport: (report) => handlers.onReport(report),
+        onReport: (report) => {
+          // Each costs 5 MiB: an application that never does two such calls at a time needs one helper.
+          if (report.type === 'crowded') this.#startHelpers(data, helperThreads);
+          else handlers.onReport(report);
+        },
         onFailed: (message) => {
           reject(new Error(message));
           handlers.onFailed(message);
@@ -56,8 +53,6 @@ export class FilterThreads {
       this.#capture.postMessage({ ...data, gate: this.gate } satisfies CaptureThreadData);
     });
     this.#startHelpers(data, 1);
-    const more = (): void => this.#startHelpers(data, helperThreads);
-    this.#timer = setTimeout(more, MORE_HELPERS_AFTER_MS);
   }
 
   #startHelpers(data: Pick<CaptureThreadData, 'lease'>, count: number): void {
@@ -79,7 +74,6 @@ export class FilterThreads {
 
   /** Ends all threads. The gate must have been stopped. */
   async terminate(): Promise<void> {
-    clearTimeout(this.#timer);
     await Promise.all([...this.#helpers, this.#capture].map((worker) => worker.terminate()));
   }
 }

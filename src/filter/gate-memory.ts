@@ -35,6 +35,11 @@ export const FREED = 6;
 /** I/O errors of the file systems underneath: how many, and the last one. */
 export const FAULTS = 7;
 export const LAST_FAULT = 8;
+/** Lower half of the sequence up to which the standby has everything, once {@link ACK_KNOWN} is 1. */
+export const ACKED = 9;
+export const ACK_KNOWN = 10;
+/** Helpers at work. */
+export const BUSY = 11;
 export const CONTROL_WORDS = 16;
 export const QUEUE_AT = CONTROL_WORDS;
 export const WAITING_AT = QUEUE_AT + SLOTS;

@@ -3,6 +3,7 @@ import { errno } from '../linux/constants.ts';
 import { sys } from '../linux/libc.ts';
 import {
   base,
+  BUSY,
   kind,
   LOCAL_DONE,
   noteFault,
@@ -29,8 +30,10 @@ export function serveSlots(memory: SharedArrayBuffer, readBytesMax: number, leas
     }
     const index = Atomics.load(words, QUEUE_AT + (tail & (SLOTS - 1)));
     if (Atomics.compareExchange(words, QUEUE_TAIL, tail, (tail + 1) | 0) !== tail) continue;
+    Atomics.add(words, BUSY, 1);
     if (words[base(index) + slot.kind] === kind.read) serveRead(words, replier, index);
     else serveCommit(words, replier, index, lease);
+    Atomics.sub(words, BUSY, 1);
   }
 }
 

@@ -235,11 +235,27 @@ export class Standby {
     return this.#server.listen();
   }
 
+  /** Where the copy stands that would be promoted, and whether a newer one is being made over it. */
+  get data(): { readonly epoch: number; readonly sequence: number; readonly isStaged: boolean } {
+    const { state, journal } = this.#parts;
+    const { epoch, staged } = state.data;
+    return {
+      epoch: staged?.epoch ?? epoch,
+      sequence: staged?.sequence ?? journal.position.sequence,
+      isStaged: staged !== null,
+    };
+  }
+
+  /** State of the copy; see {@link StandbyStatus}. */
+  get copy(): StandbyStatus['copy'] {
+    return this.#parts.receiver.copy;
+  }
+
   get status(): StandbyStatus {
     const { state, journal, receiver, gate } = this.#parts;
     const { copy, checkpoint, epoch, staged } = state.data;
     const { position } = journal;
-    const data = staged ?? { epoch, sequence: position.sequence };
+    const { data } = this;
     return {
       data: { epoch: data.epoch, sequence: data.sequence },
       stagedSinceMs: staged?.sinceMs ?? null,

@@ -20,12 +20,20 @@ export interface DiskNotice {
 }
 export type GroupNotice = DataNotice | DiskNotice | ({ readonly kind: 'commits' } & CommitWish);
 
-const INTERVAL_MS = 100;
+/** What matters is told by whoever changes it; a look costs a wake-up of a process with nothing to do. */
+const INTERVAL_MS = 250;
 /** While records come in all the time, nobody needs to know each position. */
 const SEQUENCE_INTERVAL_MS = 1000;
 
-/** Looks at `read` regularly; the returned function tells at once what is new. */
-export function tellData(control: ControlServer, read: () => DataNotice): () => void {
+/**
+ * Looks at `read` regularly; the returned function tells at once what is new. Of a copy that `isConstant`
+ * (a primary's is what it is) only the position has to be told.
+ */
+export function tellData(
+  control: ControlServer,
+  read: () => DataNotice,
+  isConstant = false,
+): () => void {
   let told: DataNotice | undefined;
   let toldMs = 0;
   const tell = (): void => {
@@ -40,6 +48,6 @@ export function tellData(control: ControlServer, read: () => DataNotice): () => 
     const isUrgent = copy !== told?.copy || epoch !== told.epoch;
     if (isUrgent || performance.now() - toldMs >= SEQUENCE_INTERVAL_MS) tell();
   };
-  setInterval(look, INTERVAL_MS).unref();
+  setInterval(look, isConstant ? SEQUENCE_INTERVAL_MS : INTERVAL_MS).unref();
   return tell;
 }

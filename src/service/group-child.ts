@@ -13,7 +13,7 @@ const BEGIN_TIMEOUT_MS = 3000;
 const LOAD_TIMEOUT_MS = 10_000;
 
 /** What is allocated lives long or dies at once: a large nursery only keeps garbage. */
-const FLAGS = ['--max-semi-space-size=2'];
+const FLAGS = ['--max-semi-space-size=2', '--v8-pool-size=1'];
 
 export interface GroupChildOptions {
   readonly program: string;

@@ -8,7 +8,7 @@ import { NodeClient } from './node-client.ts';
 import { type GroupView, type NodeView, nodeViewSchema } from './node-protocol.ts';
 import type { Peer, PeerStore } from './peer-store.ts';
 
-const POLL_INTERVAL_MS = 3000;
+const POLL_INTERVAL_MS = 5000;
 const POLL_TIMEOUT_MS = 4000;
 /** Whoever shows what is known has it asked for anew when it is older than this. */
 const FRESH_MS = 500;

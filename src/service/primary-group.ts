@@ -29,6 +29,8 @@ import { ScanEstimate } from './scan-estimate.ts';
 /** How often the commit policy looks: rarely while all is well, often while a commit waits. */
 const POLICY_INTERVAL_MS = 100;
 const POLICY_WATCH_MS = 10;
+/** While the standby answers and no commit waits, there is little to decide. */
+const POLICY_CALM_MS = 400;
 const RATE_INTERVAL_MS = 1000;
 const HELPER_THREADS = 3;
 const SPIN_MICROSECONDS = 50;
@@ -291,9 +293,16 @@ export class PrimaryGroup {
   #watchPolicy(): void {
     this.#applyPolicy();
     this.#watchDisk();
-    const waiting = this.#filter.commits.oldestWaitMs() > POLICY_INTERVAL_MS / 2;
-    const interval = waiting ? POLICY_WATCH_MS : POLICY_INTERVAL_MS;
-    this.#policyTimer = setTimeout(() => this.#watchPolicy(), interval);
+    this.#policyTimer = setTimeout(() => this.#watchPolicy(), this.#policyIntervalMs());
+  }
+
+  #policyIntervalMs(): number {
+    const waitMs = this.#filter.commits.oldestWaitMs();
+    if (waitMs > POLICY_INTERVAL_MS / 2) return POLICY_WATCH_MS;
+    const { mode, syncTimeoutMs } = this.#spec.replication;
+    const isSettled = this.#commits === 'together' || mode === 'async';
+    const isCalm = waitMs === 0 && isSettled && this.#sender?.link.state === 'connected';
+    return isCalm ? Math.min(POLICY_CALM_MS, syncTimeoutMs / 4) : POLICY_INTERVAL_MS;
   }
 
   #measureRates(): void {

@@ -153,12 +153,8 @@ try {
   tellListening();
   // The link is of no use to whoever waits for the directories.
   group.replicate();
-  tellData(control, () => ({
-    kind: 'data',
-    copy: 'up-to-date',
-    epoch: spec.epoch,
-    sequence: group.sequence,
-  }));
+  const data = { kind: 'data' as const, copy: 'up-to-date' as const, epoch: spec.epoch };
+  tellData(control, () => ({ ...data, sequence: group.sequence }), true);
   removeFormerShelves();
   logger.info({ epoch: spec.epoch }, 'primary runs');
   // The next start reads compiled code, which needs less memory than compiling.

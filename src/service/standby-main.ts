@@ -164,8 +164,8 @@ try {
   keepMemorySmall();
   tellListening();
   lookAtData = tellData(control, () => {
-    const { copy, data, stagedSinceMs } = standby.status;
-    return { kind: 'data', copy, ...data, isStaged: stagedSinceMs !== null };
+    const { epoch, sequence, isStaged } = standby.data;
+    return { kind: 'data', copy: standby.copy, epoch, sequence, isStaged };
   });
   logger.info({ epoch: spec.epoch, port, copy: standby.status.copy }, 'standby runs');
   // Processes like this one rarely end by themselves, which is when Node would keep compiled code.
