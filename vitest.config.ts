@@ -11,6 +11,7 @@ const system = [
   'src/mirror/salvage/*.root.test.ts',
   'src/cluster/{address,arbiter}/*.root.test.ts',
   'lab/lab.root.test.ts',
+  'test/console/*.test.ts',
 ];
 const SYSTEM_WORKERS = 3;
 const common = { exclude: ['**/node_modules/**'] };
