@@ -19,7 +19,12 @@ mkdir -p "$target"
 for part in bin src packaging docs package.json package-lock.json LICENSE README.md; do
   if [ -e "$source/$part" ]; then cp -R "$source/$part" "$target/"; fi
 done
-(cd "$target" && npm ci --omit=dev --no-audit --no-fund --loglevel=error)
+# The console's pages are built with the development dependencies, unless this checkout has them built already.
+if [ -e "$target/src/console/web/dist/index.html" ]; then
+  (cd "$target" && npm ci --omit=dev --no-audit --no-fund --loglevel=error)
+else
+  (cd "$target" && npm ci --no-audit --no-fund --loglevel=error && npm prune --omit=dev --no-audit --no-fund --loglevel=error)
+fi
 
 # Renaming a link over another is atomic.
 ln -sfn "$target" "$prefix.new"

@@ -1,6 +1,8 @@
-import { MantineProvider } from '@mantine/core';
+import { MantineProvider, mergeThemeOverrides } from '@mantine/core';
 import { Notifications } from '@mantine/notifications';
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
+import { useMemo } from 'react';
+import { useTranslation } from 'react-i18next';
 import { ApiError } from './api.ts';
 import { ErrorBoundary } from './error-boundary.tsx';
 import { Gate } from './gate.tsx';
@@ -24,8 +26,16 @@ const client = new QueryClient({
 });
 
 export function App({ nonce }: { readonly nonce: string }) {
+  const { t } = useTranslation();
+  const close = t('close');
+  // Buttons that are a cross only have a name in every language.
+  const named = useMemo(() => {
+    const defaultProps = { closeButtonProps: { 'aria-label': close } };
+    const components = { Modal: { defaultProps }, Notification: { defaultProps } };
+    return mergeThemeOverrides(theme, { components });
+  }, [close]);
   return (
-    <MantineProvider theme={theme} defaultColorScheme="auto" getStyleNonce={() => nonce}>
+    <MantineProvider theme={named} defaultColorScheme="auto" getStyleNonce={() => nonce}>
       <Notifications position="top-right" limit={4} />
       <ErrorBoundary>
         <QueryClientProvider client={client}>

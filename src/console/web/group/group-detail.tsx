@@ -20,6 +20,12 @@ const TRAFFIC_KEPT = 120;
 /** A break of the connection that is shorter is not called one. */
 const BREAK_MS_MIN = 3000;
 
+/** A node of the pair; without an id this console does not have it. */
+export interface PairNode {
+  readonly id: string | null;
+  readonly name: string;
+}
+
 export interface GroupDetail {
   readonly overview: GroupOverview;
   /** As the node tells it that the overview comes from; undefined: not heard yet. */
@@ -27,6 +33,8 @@ export interface GroupDetail {
   readonly definition: GroupDefinition | undefined;
   readonly traffic: readonly Traffic[];
   readonly probes: ProbeHistory;
+  /** Both nodes of the pair, as far as this console has them; the one that tells of the group first. */
+  readonly nodes: readonly PairNode[];
   /** What a node says of the group, by the name of the node. */
   readonly viewOf: (node: string | null) => GroupView | null;
 }
@@ -50,6 +58,7 @@ export function GroupDetailProvider({
     staleTime: 30_000,
   });
   const known = definition?.definition;
+  const nodes = usePair(node);
   const detail = useMemo<GroupDetail>(
     () => ({
       overview,
@@ -57,22 +66,34 @@ export function GroupDetailProvider({
       definition: known,
       traffic,
       probes,
-      viewOf: (wanted) => viewOf(status, overview, wanted),
+      nodes,
+      viewOf: (wanted) => viewOf(status, nodes, wanted),
     }),
-    [overview, status, known, traffic, probes],
+    [overview, status, known, traffic, probes, nodes],
   );
   return <DetailContext value={detail}>{children}</DetailContext>;
 }
 
-/** `local` is that of the node that was asked. */
+function usePair(node: string): readonly PairNode[] {
+  const asked = useNode(node);
+  const { name, peerName, peerId } = asked ?? { name: null, peerName: null, peerId: null };
+  return useMemo(
+    () => [
+      ...(name === null ? [] : [{ id: node, name }]),
+      ...(peerName === null ? [] : [{ id: peerId, name: peerName }]),
+    ],
+    [node, name, peerName, peerId],
+  );
+}
+
+/** `local` is that of the node that was asked, the first of the pair. */
 function viewOf(
   status: GroupStatus | undefined,
-  { primary }: GroupOverview,
+  nodes: readonly PairNode[],
   wanted: string | null,
 ): GroupView | null {
   if (status === undefined || wanted === null) return null;
-  const isLocal = status.local.role === (wanted === primary ? 'primary' : 'standby');
-  return isLocal ? status.local : status.remote;
+  return nodes[0]?.name === wanted ? status.local : status.remote;
 }
 
 export function useGroupDetail(): GroupDetail {

@@ -23,12 +23,22 @@ const status = (agents: readonly AgentView[]): GroupStatus =>
   ({ local: { role: 'standby', agents: [] }, remote: { role: 'primary', agents } }) as never;
 
 test('the nodes keep their places when the roles change', () => {
-  const names = (change: Parameters<typeof overviewOf>[0]): unknown[] =>
-    placesOf(overviewOf(change), undefined).map(({ name, role }) => `${name ?? '-'} ${role ?? ''}`);
+  const [a, b] = [
+    { id: 'a', name: 'a' },
+    { id: 'b', name: 'b' },
+  ];
+  const names = (
+    change: Parameters<typeof overviewOf>[0],
+    nodes = [a, b],
+    told?: Parameters<typeof placesOf>[1],
+  ): unknown[] =>
+    placesOf(overviewOf(change), told, nodes).map(({ name, role }) => `${name} ${role}`);
   expect(names({})).toEqual(['a primary', 'b standby']);
-  expect(names({ primary: 'b', standby: 'a' })).toEqual(['a standby', 'b primary']);
-  expect(names({ standby: null })).toEqual(['a primary', '- standby']);
-  expect(names({ primary: null })).toEqual(['b standby', '- primary']);
+  expect(names({ primary: 'b', standby: 'a' }, [b, a])).toEqual(['a standby', 'b primary']);
+  expect(names({ standby: null })).toEqual(['a primary', 'b null']);
+  expect(names({}, [a])).toEqual(['a primary', 'null null']);
+  const split = { local: { role: 'primary' }, remote: { role: 'primary' } } as never;
+  expect(names({ standby: null }, [b, a], split)).toEqual(['a primary', 'b primary']);
 });
 
 test('the link moves only where something flows, and faster with more', () => {

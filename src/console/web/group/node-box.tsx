@@ -17,12 +17,12 @@ export function NodeBox({ place }: { readonly place: Place }) {
   if (name === null) {
     return (
       <div className="node-box" data-role="none">
-        <Text c="dimmed">{t(role === 'primary' ? 'noPrimary' : 'noStandby')}</Text>
+        <Text c="dimmed">{t('noPartner')}</Text>
       </div>
     );
   }
   return (
-    <div className="node-box" data-role={role} data-silent={isSilent}>
+    <div className="node-box" data-role={role ?? 'unknown'} data-silent={isSilent}>
       <div className="node-box-head">
         <IconServer2 size={20} stroke={1.6} aria-hidden />
         {id === null ? (
@@ -32,20 +32,23 @@ export function NodeBox({ place }: { readonly place: Place }) {
             {name}
           </Link>
         )}
-        <Badge
-          variant={role === 'primary' ? 'filled' : 'outline'}
-          color={role === 'primary' ? 'petrol' : 'gray'}
-          tt="none"
-          className={role === 'primary' ? 'role-badge' : 'role-badge level-badge'}
-        >
-          {t(`role.${role ?? 'standby'}`)}
-        </Badge>
+        {role !== null && (
+          <Badge
+            variant={role === 'primary' ? 'filled' : 'outline'}
+            color={role === 'primary' ? 'petrol' : 'gray'}
+            tt="none"
+            className={role === 'primary' ? 'role-badge' : 'role-badge level-badge'}
+          >
+            {t(`role.${role}`)}
+          </Badge>
+        )}
       </div>
       <Text size="sm">
         {isSilent ? t('silent') : t(`process.${view.process}`)}
         {view?.changing === true && ` · ${t('changing')}`}
       </Text>
-      {role === 'primary' ? <PrimaryHas place={place} /> : <StandbyHas />}
+      {role === 'primary' && <PrimaryHas place={place} />}
+      {role === 'standby' && <StandbyHas />}
     </div>
   );
 }

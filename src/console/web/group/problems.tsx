@@ -13,6 +13,7 @@ import type { OperationKind } from './operations/operations.ts';
 const REMEDIES: Readonly<Record<string, readonly OperationKind[]>> = {
   SPLIT_BRAIN: ['yield'],
   NO_PRIMARY: ['takeover'],
+  PRIMARY_WAITS: ['takeover'],
   HALTED: ['accept'],
   COPY_DIFFERS: ['verify'],
   PAUSED: ['resume'],

@@ -5,7 +5,6 @@ import { useTranslation } from 'react-i18next';
 import { Link } from 'wouter';
 import type { EventView } from '../../../service/admin-api/schemas.ts';
 import { call, nodeRoute } from '../app/api.ts';
-import { useFleet } from '../app/fleet-data.tsx';
 import { formatTime } from '../app/format.ts';
 import { currentLanguage } from '../app/i18n.ts';
 import { LevelIcon } from '../app/ui/level.tsx';
@@ -16,23 +15,21 @@ const SHOWN = 10;
 
 export function RecentEvents() {
   const { t } = useTranslation('group');
-  const { overview } = useGroupDetail();
-  const { data: fleet } = useFleet();
-  const nodes = [...new Set([overview.primaryId, overview.standbyId])].flatMap((id) => id ?? []);
-  const nameOf = (id: string): string => fleet?.nodes.find((node) => node.id === id)?.name ?? id;
+  const { overview, nodes: pair } = useGroupDetail();
+  const nodes = pair.flatMap(({ id, name }) => (id === null ? [] : [{ id, name }]));
   const answers = useQueries({
-    queries: nodes.map((node) => ({
-      queryKey: ['events', 'recent', node, overview.name],
+    queries: nodes.map(({ id }) => ({
+      queryKey: ['events', 'recent', id, overview.name],
       queryFn: async ({ signal }: { signal: AbortSignal }) =>
-        call<{ events: readonly EventView[] }>(nodeRoute(node, '/events'), {
+        call<{ events: readonly EventView[] }>(nodeRoute(id, '/events'), {
           query: { group: overview.name, count: SHOWN },
           signal,
         }),
     })),
   });
   const events = newestFirst(
-    nodes.map((node, index) => ({
-      node: nameOf(node),
+    nodes.map(({ name }, index) => ({
+      node: name,
       events: answers[index]?.data?.events ?? [],
     })),
     SHOWN,

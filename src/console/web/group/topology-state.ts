@@ -8,6 +8,7 @@ export interface Place {
   readonly name: string | null;
   /** The console's id; null: it does not have that node. */
   readonly id: string | null;
+  /** Null: not known at present. */
   readonly role: 'primary' | 'standby' | null;
   readonly view: GroupView | null;
 }
@@ -16,28 +17,29 @@ export type LinkState = 'flowing' | 'idle' | 'waiting' | 'broken';
 
 type Known = Pick<GroupOverview, 'primary' | 'standby' | 'primaryId' | 'standbyId'>;
 
-/** By name, so that they do not change places with their roles; one that is not known stands second. */
-export function placesOf(group: Known, status: GroupStatus | undefined): readonly [Place, Place] {
-  const view = (role: 'primary' | 'standby'): GroupView | null => {
-    if (status === undefined) return null;
-    return [status.local, status.remote].find((one) => one?.role === role) ?? null;
-  };
-  const primary = {
-    name: group.primary,
-    id: group.primaryId,
-    role: 'primary',
-    view: view('primary'),
-  } as const;
-  const standby = {
-    name: group.standby,
-    id: group.standbyId,
-    role: 'standby',
-    view: view('standby'),
-  } as const;
-  const isInOrder =
-    standby.name === null ||
-    (primary.name !== null && primary.name.localeCompare(standby.name) <= 0);
-  return isInOrder ? [primary, standby] : [standby, primary];
+/**
+ * The nodes in the order of their names, so that they do not change places with their roles. `nodes`: the pair, the one that `status`
+ * comes from first; with a split brain both are primary, and one that does not answer has no role that is known.
+ */
+export function placesOf(
+  group: Known,
+  status: Pick<GroupStatus, 'local' | 'remote'> | undefined,
+  nodes: readonly { readonly id: string | null; readonly name: string }[],
+): readonly [Place, Place] {
+  const [first, second] = nodes.map((node, index): Place => {
+    const view = (index === 0 ? status?.local : status?.remote) ?? null;
+    return { ...node, view, role: view?.role ?? toldRole(group, node.name) };
+  });
+  const nobody: Place = { name: null, id: null, role: null, view: null };
+  if (first === undefined) return [nobody, nobody];
+  if (second === undefined) return [first, nobody];
+  const isInOrder = (first.name ?? '').localeCompare(second.name ?? '') <= 0;
+  return isInOrder ? [first, second] : [second, first];
+}
+
+function toldRole({ primary, standby }: Known, name: string): Place['role'] {
+  if (name === primary) return 'primary';
+  return name === standby ? 'standby' : null;
 }
 
 export function linkState({

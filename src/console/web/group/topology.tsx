@@ -12,9 +12,9 @@ const NARROW = '(max-width: 640px)';
 
 export function Topology() {
   const { t } = useTranslation('group');
-  const { overview, status } = useGroupDetail();
+  const { overview, status, nodes } = useGroupDetail();
   const isNarrow = useMediaQuery(NARROW, false, { getInitialValueInEffect: false });
-  const [first, second] = placesOf(overview, status);
+  const [first, second] = placesOf(overview, status, nodes);
   const link = linkState(overview);
   const rate = overview.wireBytesPerSecond;
   return (
@@ -26,7 +26,7 @@ export function Topology() {
         </span>
         <LinkDrawing
           state={link}
-          isReversed={second.role === 'primary'}
+          isReversed={second.role === 'primary' && first.role !== 'primary'}
           isVertical={isNarrow === true}
           bytesPerSecond={rate ?? 0}
         />

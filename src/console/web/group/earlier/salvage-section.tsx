@@ -27,12 +27,9 @@ type Wish = { readonly what: 'show' | 'export' | 'remove'; readonly salvaged: Sa
 export function SalvageSection() {
   const { t } = useTranslation('group');
   const client = useQueryClient();
-  const { overview } = useGroupDetail();
+  const { overview, nodes: pair } = useGroupDetail();
   const [wish, setWish] = useState<Wish | null>(null);
-  const nodes = [
-    { id: overview.primaryId, name: overview.primary },
-    { id: overview.standbyId, name: overview.standby },
-  ].flatMap(({ id, name }) => (id === null || name === null ? [] : [{ id, name }]));
+  const nodes = pair.flatMap(({ id, name }) => (id === null ? [] : [{ id, name }]));
   const answers = useQueries({
     queries: nodes.map(({ id }) => ({
       queryKey: ['salvages', id, overview.name],

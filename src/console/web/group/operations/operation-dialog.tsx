@@ -37,7 +37,6 @@ export function OperationDialog({
       onClose={onClose}
       title={t(`operation.${kind}.title`, { group: overview.name })}
       size="lg"
-      closeButtonProps={{ 'aria-label': t('close', { ns: 'common' }) }}
     >
       <Content kind={kind} onClose={onClose} />
     </Modal>
@@ -52,14 +51,15 @@ function Content({
   readonly onClose: () => void;
 }) {
   const { t } = useTranslation('group');
-  const { overview, status } = useGroupDetail();
+  const { overview, status, nodes } = useGroupDetail();
   const [opened, setOpened] = useState(overview);
   const [options, setOptions] = useState<DialogOptions>(NO_OPTIONS);
   const [chosen, setChosen] = useState<string | null>(null);
   const { run, quick, view, isBusy, error } = useNodeOperation();
   const rule = OPERATION_RULES[kind];
-  const targets = targetsOf(kind, opened);
+  const targets = targetsOf(kind, opened, nodes);
   const target = targets.find(({ id }) => id === chosen) ?? targets[0];
+  const other = nodes.find(({ name }) => name !== target?.name)?.name ?? '?';
   const needed = optionsOf(kind, opened);
   const isReady =
     target !== undefined &&
@@ -84,6 +84,7 @@ function Content({
           primary: opened.primary ?? '?',
           standby: opened.standby ?? '?',
           node: target?.name ?? '?',
+          other,
         }),
       )}
       name={rule.isDangerous ? opened.name : null}
@@ -100,7 +101,7 @@ function Content({
       {(kind === 'yield' || kind === 'accept') && targets.length > 1 && (
         <Targets targets={targets} chosen={target?.id ?? ''} onChoose={setChosen} />
       )}
-      <Options kind={kind} needed={needed} options={options} onChange={setOptions} />
+      <Options kind={kind} needed={needed} options={options} other={other} onChange={setOptions} />
       {view !== null && <OperationProgressBar view={view} />}
     </DangerForm>
   );
@@ -131,15 +132,17 @@ function Options({
   kind,
   needed,
   options,
+  other,
   onChange,
 }: {
   readonly kind: OperationKind;
   readonly needed: readonly (keyof DialogOptions)[];
   readonly options: DialogOptions;
+  /** The name of the node that is not asked. */
+  readonly other: string;
   readonly onChange: (options: DialogOptions) => void;
 }) {
   const { t } = useTranslation('group');
-  const { overview } = useGroupDetail();
   return (
     <>
       {needed.map((name) =>
@@ -159,10 +162,7 @@ function Options({
             onChange={({ currentTarget }) =>
               onChange({ ...options, [name]: currentTarget.checked })
             }
-            label={t(`option.${kind}.${name}`, {
-              primary: overview.primary ?? '?',
-              standby: overview.standby ?? '?',
-            })}
+            label={t(`option.${kind}.${name}`, { other })}
           />
         ),
       )}

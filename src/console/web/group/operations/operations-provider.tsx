@@ -16,13 +16,14 @@ export interface OperationsState {
 const OperationsContext = createContext<OperationsState | null>(null);
 
 export function OperationsProvider({ children }: { readonly children: ReactNode }) {
-  const { overview } = useGroupDetail();
+  const { overview, nodes } = useGroupDetail();
   const [asked, setAsked] = useState<OperationKind | null>(null);
   const state = useMemo<OperationsState>(() => {
     const hindrance = (kind: OperationKind): Hindrance | null =>
-      hindranceOf(kind, overview) ?? (targetsOf(kind, overview).length === 0 ? 'no-node' : null);
+      hindranceOf(kind, overview) ??
+      (targetsOf(kind, overview, nodes).length === 0 ? 'no-node' : null);
     return { ask: setAsked, hindrance, isPossible: (kind) => hindrance(kind) === null };
-  }, [overview]);
+  }, [overview, nodes]);
   return (
     <OperationsContext value={state}>
       {children}

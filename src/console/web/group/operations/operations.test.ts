@@ -4,6 +4,10 @@ import { overviewOf } from '../../fixtures/overviews.ts';
 import { epochOf, hindranceOf, OPERATION_KINDS, OPERATION_RULES, targetsOf } from './operations.ts';
 import { NO_OPTIONS, optionsOf, requestOf } from './requests.ts';
 
+const pair = [
+  { id: 'a', name: 'a' },
+  { id: 'b', name: 'b' },
+];
 const managed = overviewOf({ isManaged: true });
 const possible = (change: Partial<GroupOverview>) =>
   OPERATION_KINDS.filter((kind) => hindranceOf(kind, overviewOf(change)) === null);
@@ -21,11 +25,15 @@ test('what is offered depends on what there is', () => {
 
 test('each operation goes to the node that has to do it', () => {
   const idsOf = (kind: (typeof OPERATION_KINDS)[number], group = managed): string[] =>
-    targetsOf(kind, group).map(({ id }) => id);
+    targetsOf(kind, group, pair).map(({ id }) => id);
   expect([idsOf('switchover'), idsOf('takeover'), idsOf('verify')]).toEqual([['a'], ['b'], ['a']]);
   expect(idsOf('accept')).toEqual(['b', 'a']);
   // The console does not have that node: nothing is sent to another one instead.
   expect(idsOf('takeover', overviewOf({ standbyId: null }))).toEqual([]);
+  const split = overviewOf({ standby: null, standbyId: null });
+  expect(idsOf('yield', split)).toEqual(['a', 'b']);
+  const waiting = { ...split, problems: [{ code: 'PRIMARY_WAITS', level: 'error', params: {} }] };
+  expect(idsOf('takeover', waiting as typeof split)).toEqual(['a']);
 });
 
 test('what is dangerous says which state it was decided on', () => {

@@ -57,7 +57,7 @@ export function hindranceOf(kind: OperationKind, group: Known): Hindrance | null
     case 'verify':
       return primary === null ? 'no-primary' : null;
     case 'takeover':
-      return standby === null ? 'no-standby' : null;
+      return standby === null && !has('PRIMARY_WAITS') ? 'no-standby' : null;
     case 'yield':
       return has('SPLIT_BRAIN') ? null : 'not-needed';
     case 'accept':
@@ -83,23 +83,35 @@ export interface Target {
   readonly name: string;
 }
 
+const waits = ({ problems }: GroupOverview): boolean =>
+  problems.some(({ code }) => code === 'PRIMARY_WAITS');
+
 const at = (id: string | null, name: string | null): Target[] =>
   id === null || name === null ? [] : [{ id, name }];
 
-/** The nodes that an operation may be asked of, the usual one first. Empty: this console does not have the one that it needs. */
-export function targetsOf(kind: OperationKind, group: GroupOverview): readonly Target[] {
+/**
+ * The nodes that an operation may be asked of, the usual one first. Empty: this console does not have the one that it needs. `nodes`: the
+ * pair.
+ */
+export function targetsOf(
+  kind: OperationKind,
+  group: GroupOverview,
+  nodes: readonly { readonly id: string | null; readonly name: string }[],
+): readonly Target[] {
   const primary = at(group.primaryId, group.primary);
   const standby = at(group.standbyId, group.standby);
   switch (OPERATION_RULES[kind].on) {
     case 'primary':
       return primary;
     case 'standby':
-      return standby;
+      // A primary that handed over and waits for an answer may be told that there will be none.
+      return standby.length === 0 && waits(group) ? primary : standby;
     case 'halted':
       return [...standby, ...primary];
-    case 'split':
     case 'any':
-      return [...primary, ...standby];
+      return primary.length > 0 ? primary : standby;
+    case 'split':
+      return nodes.flatMap(({ id, name }) => at(id, name));
   }
 }
 

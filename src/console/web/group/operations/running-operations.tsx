@@ -13,11 +13,11 @@ const REFRESH_MS = 20_000;
 
 export function RunningOperations() {
   const { t } = useTranslation('group');
-  const { overview } = useGroupDetail();
-  const nodes = [...new Set([overview.seenFrom, overview.primaryId, overview.standbyId])].flatMap(
-    (id) => id ?? [],
+  const { overview, nodes } = useGroupDetail();
+  const running = useRunning(
+    nodes.flatMap(({ id }) => id ?? []),
+    overview.name,
   );
-  const running = useRunning(nodes, overview.name);
   if (running.length === 0) return null;
   return (
     <section className="card" aria-label={t('running')}>
