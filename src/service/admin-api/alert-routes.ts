@@ -75,7 +75,8 @@ function channelRoutes({ alerts: { settings } }: ApiContext): AnyRoute[] {
       path: '/alerts/channels/:id',
       role,
       tag,
-      summary: 'Replaces a channel; a password or secret that is left out stays.',
+      summary:
+        'Replaces a channel; a password or secret that is left out stays, and so does the address of a robot that is sent as it was shown.',
       params,
       body: channelInputSchema,
       reply: viewSchema,

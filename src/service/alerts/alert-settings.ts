@@ -135,10 +135,10 @@ export class AlertSettings {
     return channel;
   }
 
-  /** Secrets and addresses of robots that are left out stay as they are. Errors: ALERT_CHANNEL_UNKNOWN. */
+  /** Secrets that are left out and addresses of robots that come back as they were shown stay. Errors: ALERT_CHANNEL_UNKNOWN. */
   replace(id: string, input: ChannelInput): Channel {
     const before = this.get(id);
-    const channel = { ...keptSecrets(before, input), ...input, id };
+    const channel = { ...keptSecrets(before, input), ...input, ...keptUrl(before, input), id };
     this.#save(
       this.#timing,
       this.#channels.map((one) => (one === before ? channel : one)),
@@ -174,6 +174,12 @@ function keptSecrets(
     ...(password === undefined ? {} : { password }),
     ...(secret === undefined ? {} : { secret }),
   };
+}
+
+/** A robot's address that comes back as it was shown was not changed. */
+function keptUrl(before: Channel, input: ChannelInput): { readonly url?: string } {
+  if (!('url' in before) || !('url' in input) || before.kind !== input.kind) return {};
+  return input.url === shownUrl(before.url, before.kind) ? { url: before.url } : {};
 }
 
 export function channelView(channel: Channel): ChannelView {

@@ -318,3 +318,19 @@ describe('channels', () => {
     expect(channelInputSchema.safeParse({ name: 'x', ...input }).success).toBe(false);
   });
 });
+
+test("a robot's address that comes back as it was shown stays; another one replaces it", () => {
+  const top = mkdtempSync(join(tmpdir(), 'understudy-robots-'));
+  const settings = new AlertSettings(join(top, 'alerts.json'));
+  const url = 'https://open.feishu.cn/open-apis/bot/v2/hook/0123456789abcdef';
+  const robot = (address: string) =>
+    channelInputSchema.parse({ kind: 'feishu', name: 'robot', url: address });
+  const { id } = settings.add(robot(url));
+  const shown = channelView(settings.get(id));
+  expect(shown['url']).not.toContain('0123456789');
+  settings.replace(id, robot(String(shown['url'])));
+  expect(settings.get(id)).toMatchObject({ url });
+  settings.replace(id, robot('https://open.feishu.cn/other'));
+  expect(settings.get(id)).toMatchObject({ url: 'https://open.feishu.cn/other' });
+  rmSync(top, { recursive: true });
+});
