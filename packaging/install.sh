@@ -61,4 +61,7 @@ done
 rm -f "$pattern"
 
 "$links/understudy" doctor || true
+if [ -S /run/understudy/understudyd.sock ]; then
+  echo "running groups keep the version before: \"understudy upgrade\" replaces it while applications work"
+fi
 echo "installed in $target; next: understudy init --name NAME --address ADDRESS"

@@ -4,11 +4,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
 import { UnderstudyError } from '../core/errors.ts';
 import type { GroupDefinition } from '../service/group-definition.ts';
-import { readYaml } from './read-yaml.ts';
+import { readGroupFile } from './read-yaml.ts';
 import type { Outcome } from '../service/node-protocol.ts';
 import type { Accepted } from '../service/safety-accept.ts';
 import type { GroupStatus, ServiceStatus } from '../service/status.ts';
 import { callApi, runOperation, segment } from './admin.ts';
+import { addEditCommand } from './edit-command.ts';
 import { discoveredGroup } from './discover-command.ts';
 import { exitCode, print } from './output.ts';
 import { groupsText, scanText } from './status-text.ts';
@@ -58,14 +59,7 @@ export function addGroupCommands(program: Command): void {
       const shown = await callApi({ method: 'GET', path: `/groups/${segment(name)}` });
       print(json, shown, (value) => JSON.stringify(value, null, 2));
     });
-  group
-    .command('edit')
-    .description('change what may change while it runs, on both nodes')
-    .argument('<group>')
-    .option('--verify <interval>', 'how often the copies are compared by themselves: 7d, or off')
-    .option('--bandwidth <rate>', 'limit of what replication sends: 50Mbit/s, or unlimited')
-    .option('--json', 'print JSON')
-    .action(edit);
+  addEditCommand(group);
   group
     .command('delete')
     .description('end the protection; the data stays on both nodes')
@@ -167,17 +161,6 @@ function addRoleCommands(program: Command): void {
     });
 }
 
-interface EditOptions extends Json {
-  readonly verify?: string;
-  readonly bandwidth?: string;
-}
-
-async function edit(name: string, { json = false, ...body }: EditOptions): Promise<void> {
-  const path = `/groups/${segment(name)}`;
-  const changed = await callApi<{ definition: GroupDefinition }>({ method: 'PATCH', path, body });
-  print(json, changed, () => `group "${name}" is changed on both nodes`);
-}
-
 async function changeRole<T>(name: string, what: string, body: object): Promise<T> {
   return runOperation<T>({ method: 'POST', path: `/groups/${segment(name)}/${what}`, body });
 }
@@ -267,17 +250,6 @@ function pathsFrom(options: CreateOptions): object {
       ...(exclude === undefined ? {} : { exclude }),
     })),
   };
-}
-
-function readGroupFile(file: string): Record<string, unknown> {
-  const value = readYaml(file);
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-    return value as Record<string, unknown>;
-  }
-  throw new UnderstudyError(
-    'GROUP_INVALID',
-    `${file} does not describe a group (keys: name, paths)`,
-  );
 }
 
 async function waitForCopy(name: string, json: boolean): Promise<GroupStatus> {

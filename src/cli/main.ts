@@ -12,6 +12,7 @@ import { exitCode, fail } from './output.ts';
 import { addRewindCommands } from './rewind-commands.ts';
 import { addSalvageCommands } from './salvage-commands.ts';
 import { addTokenCommands } from './token-commands.ts';
+import { addUpgradeCommand } from './upgrade-command.ts';
 import { addVerifyCommands } from './verify-commands.ts';
 
 /** Builds the command tree; nothing runs before `parseAsync`. */
@@ -31,6 +32,7 @@ export function buildProgram(): Command {
   addConsoleCommands(program);
   addDiscoverCommand(program);
   addDoctorCommand(program);
+  addUpgradeCommand(program);
   addCompletionCommand(program);
   return program;
 }

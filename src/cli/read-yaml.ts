@@ -14,3 +14,15 @@ export function readYaml(file: string): unknown {
   }
   return parseYaml(text, file);
 }
+
+/** A group, or keys of one. Errors: as {@link readYaml}, GROUP_INVALID. */
+export function readGroupFile(file: string): Record<string, unknown> {
+  const value = readYaml(file);
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    return value as Record<string, unknown>;
+  }
+  throw new UnderstudyError(
+    'GROUP_INVALID',
+    `${file} does not describe a group (keys: name, paths)`,
+  );
+}

@@ -14,9 +14,12 @@
 // dies at any instruction leaves either the old or the new state: what is new becomes valid by one store.
 import { assert } from '../core/assert.ts';
 import { assertCapacity, type RingMemory } from '../core/byte-ring.ts';
+import { sys } from '../linux/libc.ts';
 import { createMemory, mapMemory } from '../linux/shared-memory.ts';
 
 const MAGIC = 0x31465355;
+/** Enough for what tells whether the rest can be understood. */
+const HEAD_WORDS = 16;
 /** To be raised with every change of the layout, the log or the note: others then begin anew. */
 const VERSION = 1;
 
@@ -100,6 +103,22 @@ export class SharedState {
   /** The memory behind `fd`, which {@link create} made in this process or in another one. */
   static open(fd: number): SharedState {
     return new SharedState(fd);
+  }
+
+  /**
+   * Why this version cannot go on from the memory behind `fd`, as a clause; null: it can. Nothing is mapped for the
+   * question.
+   */
+  static whyUnusable(fd: number): string | null {
+    const head = Buffer.alloc(HEAD_WORDS * 4);
+    const read = sys.pread(fd, head, head.length, 0);
+    if (read !== head.length) return 'its memory cannot be read';
+    if (head.readInt32LE(4 * word.magic) !== MAGIC) return 'its memory is of something else';
+    const version = head.readInt32LE(4 * word.version);
+    if (version !== VERSION)
+      return `its memory has layout ${version}, and this version reads ${VERSION}`;
+    if (head.readInt32LE(4 * word.logBroken) !== 0) return 'more is open than its log has room for';
+    return null;
   }
 
   /** Whether this version can go on from what is in there. */

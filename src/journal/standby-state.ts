@@ -144,6 +144,11 @@ function decode(text: string): unknown {
 
 const checksumOf = (text: string): string => crc32(text).toString(16).padStart(8, '0');
 
+/** Whether this version understands the state below `directory`, if there is one. Errors: STATE_UNREADABLE. */
+export function requireReadable(directory: string): void {
+  readState(join(directory, STATE_FILE));
+}
+
 function readState(path: string): StandbyStateData | undefined {
   let text: string;
   try {

@@ -3,6 +3,7 @@
 // ends everything that waits for them.
 import { z } from 'zod';
 import type { FilterDescriptors } from '../filter/filter.ts';
+import { SharedState } from '../filter/shared-state.ts';
 import { sys } from '../linux/libc.ts';
 import { takeDescriptors } from '../linux/pidfd.ts';
 
@@ -45,6 +46,12 @@ export class FilterHolder {
     return this.#held === undefined
       ? null
       : heldFilterSchema.parse({ pid: process.pid, held: this.#held });
+  }
+
+  /** Why a filter of this installation cannot go on with what is held, as a clause; null: it can. */
+  get whyUnusable(): string | null {
+    if (this.#held === undefined) return 'the kernel does not let its mounts be handed over';
+    return SharedState.whyUnusable(this.#held.memory);
   }
 
   /** Takes copies from a running filter. Returns 0 or a negative errno. */

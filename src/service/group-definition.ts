@@ -88,7 +88,7 @@ export function mirroredDefinition(definition: GroupDefinition, ownId: string): 
 const textSize = z.union([z.int().min(0), z.string().max(40)]);
 const textDuration = z.string().max(40);
 
-const groupInputSchema = z.strictObject({
+export const groupInputSchema = z.strictObject({
   name: nameSchema,
   paths: z
     .array(
@@ -213,7 +213,8 @@ function checkPath(path: string): string {
   );
 }
 
-function defineReplication(
+/** Fills in defaults. Errors: GROUP_INVALID, SIZE_INVALID, DURATION_INVALID, BANDWIDTH_INVALID, RATE_INVALID. */
+export function defineReplication(
   input: NonNullable<GroupInput['replication']>,
   origin: string,
 ): GroupDefinition['replication'] {

@@ -146,6 +146,11 @@ export class GroupProcess {
     return this.#holder.held;
   }
 
+  /** Why another process cannot go on with the mounts, as a clause; null: it can. */
+  get whyNotSucceedable(): string | null {
+    return this.#holder.whyUnusable;
+  }
+
   /** Nobody shall go on with the mounts: they end with the process that serves them. */
   letGo(): void {
     this.#holder.letGo();

@@ -13,6 +13,7 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { unreachable } from '../core/assert.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { within } from '../core/within.ts';
@@ -25,6 +26,7 @@ import { SalvageStore } from '../mirror/salvage/salvage-store.ts';
 import type { MachineView } from '../cluster/thread/machine-view.ts';
 import type { GroupNotice } from './data-notices.ts';
 import type { GroupDefinition } from './group-definition.ts';
+import type { GroupSettings } from './group-edit-input.ts';
 import { GroupProcess, type ProcessExit } from './group-process.ts';
 import type { HeldFilter } from './filter-holder.ts';
 import type { GroupProcessSpec, Position } from './group-spec.ts';
@@ -33,6 +35,7 @@ import { DirectoryGuard } from './safety-identity.ts';
 import { firstSequenceAfter, type GroupState, groupStateSchema } from './group-state.ts';
 import { removeLeftoverMounts } from './mount-cleanup.ts';
 import type { GroupView, NodeView } from './node-protocol.ts';
+import { renewalFailed, renewalNotPossible, whyNotRenewable } from './renewal.ts';
 import { RestartBackoff } from './restart-backoff.ts';
 import { concludeFromPeer, decideStart, type PeerAnswer } from './role-decision.ts';
 import { type GroupPaths, groupPaths, type ServicePaths } from './service-paths.ts';
@@ -50,6 +53,9 @@ const LAST_WORDS_MS = 3000;
 const SUCCESSORS_MAX = 2;
 const RETRY_KILL_MS = 50;
 const KILL_TIMEOUT_MS = 10_000;
+const SHUTDOWN_TIMEOUT_MS = 60_000;
+/** Code that is not loaded by then is loaded while applications wait. */
+const PREPARE_TIMEOUT_MS = 15_000;
 const SEQUENCE_SAVE_INTERVAL_MS = 10_000;
 /** Between looks at directories that are not what they were. */
 const HALT_INTERVAL_MS = 2000;
@@ -73,13 +79,15 @@ export interface RuntimeOwner {
   onNotice(notice: GroupNotice): void;
   /** The application works, or cannot be made to work on this node. */
   onApplication(state: 'ok' | 'failed', why: string): void;
+  /** Others watch the application from now on. */
+  onAgentsReplaced(): void;
   /** For the status. */
   readonly view: MachineView | null;
 }
 
 export class GroupRuntime {
   readonly process: GroupProcess;
-  readonly agents: AgentSupervision;
+  #agents: AgentSupervision;
   readonly #context: RuntimeContext;
   readonly #files: GroupPaths;
   readonly #troubles = new Map<Trouble, string>();
@@ -93,6 +101,8 @@ export class GroupRuntime {
   /** Calls of `exclusive` that have not ended. */
   #pending = 0;
   #expectExit = false;
+  /** The process is ended for another one to go on in its place. */
+  #isRenewing = false;
   #closed = false;
   #knownEventsUntil = '';
   #sequenceSavedMs = Number.NEGATIVE_INFINITY;
@@ -126,11 +136,16 @@ export class GroupRuntime {
       onExit: (exit) => this.#onExit(exit),
       onNotice: (notice) => this.#owner?.onNotice(notice as GroupNotice),
     });
-    this.agents = new AgentSupervision({
-      definition,
-      catalog: context.catalog,
-      logDirectory: context.paths.logs,
-      runtimeDirectory: context.paths.agentsRun,
+    this.#agents = this.#makeAgents();
+  }
+
+  #makeAgents(): AgentSupervision {
+    const { catalog, paths } = this.#context;
+    return new AgentSupervision({
+      definition: this.#definition,
+      catalog,
+      logDirectory: paths.logs,
+      runtimeDirectory: paths.agentsRun,
       role: () => this.#state.role,
       isMounted: async (signal) => this.#whenMounted(signal),
       isExcused: async () => this.#commitsWait(),
@@ -158,6 +173,10 @@ export class GroupRuntime {
     this.#owner = owner;
   }
 
+  get agents(): AgentSupervision {
+    return this.#agents;
+  }
+
   get definition(): GroupDefinition {
     return this.#definition;
   }
@@ -174,10 +193,48 @@ export class GroupRuntime {
     await this.#tellBandwidth();
   }
 
-  /** What may change while everything runs, and is only read when it is needed: persisted. */
-  changeSettings(change: Pick<GroupDefinition, 'verifyEveryMs'>): void {
-    this.#definition = { ...this.definition, ...change };
-    writeJsonDurably(this.#files.definition, this.#definition);
+  /**
+   * What may change in the life of a group (group-edit.ts): persisted. A process that runs goes on with what it was
+   * started with, see {@link renew}; agents are watched by the new ones at once. The bandwidth limit stays.
+   */
+  async changeSettings(change: GroupSettings): Promise<void> {
+    await this.exclusive(async () => {
+      const before = this.#definition;
+      const { bandwidth } = before.replication;
+      this.#definition = {
+        ...before,
+        ...change,
+        replication: { ...change.replication, bandwidth },
+      };
+      writeJsonDurably(this.#files.definition, this.#definition);
+      if (!isDeepStrictEqual(before.agents, change.agents)) this.#replaceAgents();
+    });
+  }
+
+  /** Applications run on, as they do when the service is restarted. */
+  #replaceAgents(): void {
+    this.#agents.close();
+    this.#agents = this.#makeAgents();
+    this.#agents.prepare();
+    // In a managed group the machine says whether they run.
+    if (this.isManaged) this.#owner?.onAgentsReplaced();
+    else if (this.#state.role === 'primary' && this.#state.agentsStarted) this.#agents.adopt();
+  }
+
+  /** A start, a stop or a change of role is under way. */
+  get isChanging(): boolean {
+    const moving = ['starting', 'stopping'];
+    return this.#pending > 0 || this.agents.view.some(({ phase }) => moving.includes(phase));
+  }
+
+  /** Errors: RENEWAL_NOT_POSSIBLE, see {@link renew}. */
+  async requireRenewable(): Promise<void> {
+    if (this.#phase !== 'running' || !this.process.isAlive) return;
+    const { role, generation } = this.#state;
+    const status = await this.process.status();
+    const stateDirectory = role === 'standby' ? this.#files.process(generation) : null;
+    const why = whyNotRenewable(role, status, { process: this.process, stateDirectory });
+    if (why !== null) throw renewalNotPossible(this.name, why);
   }
 
   async #tellBandwidth(): Promise<void> {
@@ -462,7 +519,7 @@ export class GroupRuntime {
 
   async #endProcess(): Promise<void> {
     try {
-      await this.callLast('shutdown', {}, 60_000);
+      await this.callLast('shutdown', {}, SHUTDOWN_TIMEOUT_MS);
     } catch (thrown) {
       if (thrown instanceof UnderstudyError && thrown.code === 'DIRECTORY_BUSY') throw thrown;
       this.#expectExit = true;
@@ -514,6 +571,49 @@ export class GroupRuntime {
     const { left } = await killAgents(directories, { ignorePids, timeoutMs });
     if (left.length === 0) return null;
     return `these processes cannot be killed: ${left.map((one) => `${one.pid} ${one.command}`).join(', ')}`;
+  }
+
+  /**
+   * Another process of this installation goes on in the place of the one that runs, with the settings as they are
+   * now. That of a primary has the same mounts and the same stream: applications only wait. Where none runs there is nothing
+   * to do. Errors: RENEWAL_NOT_POSSIBLE (nothing has changed), RENEWAL_FAILED.
+   */
+  async renew(): Promise<void> {
+    await this.exclusive(async () => {
+      await this.#succession;
+      if (this.#phase !== 'running' || !this.process.isAlive) return;
+      await this.requireRenewable();
+      this.#isRenewing = true;
+      try {
+        if (this.#state.role === 'primary') await this.#renewPrimary();
+        else await this.#renewStandby();
+      } finally {
+        this.#isRenewing = false;
+      }
+      if (this.phase !== 'running') throw renewalFailed(this.name, [...this.#troubles.values()]);
+    });
+  }
+
+  /** As a death, which is what it is for the kernel and for applications; only that the next one is there before. */
+  async #renewPrimary(): Promise<void> {
+    this.process.prepare();
+    const deadline = performance.now() + PREPARE_TIMEOUT_MS;
+    while (!this.process.isPrepared && performance.now() < deadline) await sleep(MOUNT_POLL_MS);
+    this.process.kill();
+    await this.process.endsWithin(KILL_TIMEOUT_MS);
+    await this.#succession;
+  }
+
+  /** Its cover stays: nobody may write the copy in between. */
+  async #renewStandby(): Promise<void> {
+    await this.callLast('shutdown', { keepCover: true }, SHUTDOWN_TIMEOUT_MS);
+    await this.#attempt(async () => this.startStandby());
+    if (this.#phase !== 'running') return;
+    this.emit(
+      'info',
+      'GROUP_PROCESS_RENEWED',
+      `the standby process of group "${this.name}" was replaced by another one`,
+    );
   }
 
   /** An operation gave the process up for now: nothing starts it until the peer is heard of. */
@@ -791,6 +891,11 @@ export class GroupRuntime {
         const ms = Math.round(performance.now() - started);
         this.#setRunning();
         this.#prepare();
+        if (this.#isRenewing) {
+          const sentence = `the primary process of group "${this.name}" was replaced: another one went on in its place after ${ms} ms, open files and all`;
+          this.emit('info', 'GROUP_PROCESS_RENEWED', sentence, { ms });
+          return;
+        }
         this.emit(
           'warning',
           'GROUP_PROCESS_SUCCEEDED',

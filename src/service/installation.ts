@@ -11,3 +11,6 @@ export function installedVersion(): string {
   const text = readFileSync(join(INSTALLATION, 'package.json'), 'utf8');
   return z.object({ version: z.string() }).parse(JSON.parse(text)).version;
 }
+
+/** What a process runs, for its status: one that was started before an upgrade runs the former program. */
+export const PROGRAM = { version: installedVersion(), installation: INSTALLATION } as const;

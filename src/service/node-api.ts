@@ -17,6 +17,7 @@ import {
 } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { takeFromPeer } from './group-edit.ts';
 import { deleteGroup, deleteStandby } from './group-deletion.ts';
 import { nameSchema } from './group-spec.ts';
 import {
@@ -246,7 +247,7 @@ function addGroupRoutes(untyped: FastifyInstance, service: NodeService): void {
       },
     },
     async ({ params, body: { groupId, ...change } }) => {
-      service.groupById(params.group, groupId).changeSettings(change);
+      await takeFromPeer(service, service.groupById(params.group, groupId), change);
       return {};
     },
   );

@@ -121,6 +121,10 @@ export const yieldRequestSchema = z.strictObject({ groupId: id128Schema, epoch: 
 export const settingsRequestSchema = z.strictObject({
   groupId: id128Schema,
   verifyEveryMs: groupDefinitionSchema.shape.verifyEveryMs,
+  /** What a process reads at its start, and the agents; left out: it has not changed. */
+  settings: groupDefinitionSchema
+    .pick({ replication: true, replicationPort: true, safety: true, agents: true })
+    .optional(),
 });
 export type SettingsRequest = z.infer<typeof settingsRequestSchema>;
 

@@ -37,6 +37,7 @@ export interface NodeServiceOptions {
 export class NodeService {
   readonly paths: ServicePaths;
   readonly version: string;
+  readonly programs: GroupPrograms;
   readonly config: NodeConfig;
   readonly identity: Identity;
   readonly peers: PeerStore;
@@ -58,6 +59,7 @@ export class NodeService {
     const { paths, programs } = options;
     this.paths = paths;
     this.version = options.version;
+    this.programs = programs;
     this.config = readNodeConfig(paths);
     this.identity = readIdentity(paths);
     for (const path of [paths.state, paths.run, paths.groups, paths.logs]) {

@@ -16,6 +16,7 @@ import { copyDescriptors, type HeldFilter } from './filter-holder.ts';
 import { ControlServer, makeEvent } from './control-channel.ts';
 import { type GroupNotice, tellData } from './data-notices.ts';
 import { endProcess, isPrepared, letGo, receiveSpec, tellListening } from './group-program.ts';
+import { PROGRAM } from './installation.ts';
 import { processLogger } from './process-logger.ts';
 import { removeLeftoverMounts } from './mount-cleanup.ts';
 import { PrimaryGroup, type StreamEnd } from './primary-group.ts';
@@ -66,7 +67,7 @@ const group = new PrimaryGroup(spec, {
 });
 
 const control = new ControlServer(spec.controlSocket, {
-  status: () => group.status(),
+  status: () => ({ ...PROGRAM, ...group.status() }),
   point: async () => ({ sequence: await group.point() }),
   verify: () => {
     group.verify();

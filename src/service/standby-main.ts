@@ -15,6 +15,7 @@ import { tellData } from './data-notices.ts';
 import { endProcess, letGo, tellListening } from './group-program.ts';
 import { rewindWishSchema } from './rewind-wish.ts';
 import { readSpec } from './group-spec.ts';
+import { PROGRAM } from './installation.ts';
 import { processLogger } from './process-logger.ts';
 import { removeLeftoverMounts } from './mount-cleanup.ts';
 import { DirectoryGuard } from './safety-identity.ts';
@@ -89,7 +90,7 @@ const space = new SpaceGuard({
 setInterval(() => space.look(), SPACE_INTERVAL_MS).unref();
 
 const control = new ControlServer(spec.controlSocket, {
-  status: () => ({ role: 'standby', pid: process.pid, ...standby.status }),
+  status: () => ({ role: 'standby', pid: process.pid, ...PROGRAM, ...standby.status }),
   accept: () => standby.accept(),
   'rewind-list': () => standby.rewinder.list(),
   'rewind-mark': async ({ name, sequence }) =>
@@ -102,15 +103,18 @@ const control = new ControlServer(spec.controlSocket, {
   'rewind-release': () => standby.release(),
   finish: async ({ accepts = ['up-to-date'] }) =>
     endWith(async () => standby.finish(accepts as readonly string[])),
-  shutdown: async () =>
-    endWith(async () => {
-      await standby.stop();
-      return {};
-    }),
+  shutdown: async ({ keepCover = false }) =>
+    endWith(
+      async () => {
+        await standby.stop();
+        return {};
+      },
+      { keepCover: keepCover === true },
+    ),
 });
 
 /** Answers, then ends the process. A refusal that changed nothing leaves it running. */
-async function endWith<T>(work: () => Promise<T>): Promise<T> {
+async function endWith<T>(work: () => Promise<T>, { keepCover = false } = {}): Promise<T> {
   if (ending !== undefined) {
     throw new UnderstudyError('STANDBY_STOPPING', `the standby of ${spec.group} already ends`);
   }
@@ -119,7 +123,7 @@ async function endWith<T>(work: () => Promise<T>): Promise<T> {
   try {
     const result = await running;
     directoryGuard?.note();
-    uncoverDirectories(spec.stateDirectory);
+    if (!keepCover) uncoverDirectories(spec.stateDirectory);
     letGo(control);
     void endProcess(control, 0);
     return result;

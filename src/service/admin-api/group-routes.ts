@@ -4,6 +4,7 @@ import { bandwidthSchema } from '../bandwidth.ts';
 import { createGroup, planGroup } from '../group-creation.ts';
 import { groupDefinitionSchema, parseGroupInput } from '../group-definition.ts';
 import { editGroup } from '../group-edit.ts';
+import { parseGroupEdit } from '../group-edit-input.ts';
 import { deleteGroup } from '../group-deletion.ts';
 import { groupStateSchema } from '../group-state.ts';
 import { changeLimit, showLimit } from '../limits.ts';
@@ -129,17 +130,21 @@ function editRoute({ service }: ApiContext): AnyRoute {
     role: 'administrator',
     tag,
     summary:
-      'Changes what may change while a group runs, on both nodes; what is left out stays. Directories, replication, agents and failover are of one creation.',
+      'Changes what may change in the life of a group, on both nodes, while it runs: keys as in its YAML file; what is left out stays. Others are refused with GROUP_KEY_FIXED, unless they are as before. See docs/cli.md, "understudy group edit".',
     params,
-    body: z.strictObject({
+    body: z.looseObject({
       verify: z.string().max(40).optional().describe('How often copies are compared: "7d", "off"'),
       bandwidth: bandwidthBodySchema.shape.bandwidth.optional(),
+      replication: z.unknown().optional().describe('Keys as in the YAML file'),
+      safety: z.unknown().optional(),
+      agents: z.unknown().optional().describe('All of them, each whole'),
       expectEpoch: expectedEpochSchema,
     }),
     reply: () => z.object({ definition: groupDefinitionSchema }),
     handle: async ({ params: { group }, body: { expectEpoch, ...change } }) => {
       checkExpected(service, group, expectEpoch);
-      return { definition: await editGroup(service, group, change) };
+      const edit = parseGroupEdit(change, 'the request');
+      return { definition: await editGroup(service, group, edit) };
     },
   });
 }

@@ -14,6 +14,7 @@ import { roleRoutes } from './role-routes.ts';
 import type { AnyRoute } from './route.ts';
 import { salvageRoutes } from './salvage-routes.ts';
 import { streamRoutes } from './stream-routes.ts';
+import { upgradeRoutes } from './upgrade-routes.ts';
 
 /** Every route that the API has; making them starts nothing. */
 export function allRoutes(context: ApiContext): AnyRoute[] {
@@ -30,6 +31,7 @@ export function allRoutes(context: ApiContext): AnyRoute[] {
     ...accessRoutes(context),
     ...measureRoutes(context),
     ...streamRoutes(context),
+    ...upgradeRoutes(context),
     ...documentRoutes(context, () => allRoutes(context)),
   ];
 }

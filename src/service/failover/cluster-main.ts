@@ -29,6 +29,7 @@ import {
   groupRefSchema,
   type GroupStanding,
 } from './cluster-protocol.ts';
+import { PROGRAM } from '../installation.ts';
 import { processLogger } from '../process-logger.ts';
 import { endThisMachine } from './end-machine.ts';
 import { MemoFile } from './memo-file.ts';
@@ -204,6 +205,7 @@ function requireGroup(groupId: string): Group {
 const control = new ControlServer(spec.controlSocket, {
   status: () => ({
     pid: process.pid,
+    ...PROGRAM,
     urgency: thread?.urgency ?? null,
     groups: [...groups.keys()],
     networks: networks.map(({ name }, index) => ({ name, ...thread?.board.measurements(index) })),

@@ -70,6 +70,21 @@ export class ClusterProcess {
     await this.#running;
   }
 
+  /**
+   * Ends the process; another one is started in its place, as after a death. Errors: CLUSTER_PROCESS_DOWN when none is
+   * connected after that in time.
+   */
+  async renew(): Promise<void> {
+    const before = this.#client;
+    await this.#replace();
+    before?.close();
+    const deadline = performance.now() + START_TIMEOUT_MS;
+    while (this.#client === before || this.#client?.isClosed !== false) {
+      if (performance.now() > deadline) await this.call('status', {});
+      await sleep(RETRY_MS);
+    }
+  }
+
   /** Errors: CLUSTER_PROCESS_DOWN, and those of the method. */
   async call(method: string, params: ControlParams, timeoutMs = CALL_TIMEOUT_MS): Promise<unknown> {
     const client = this.#client;

@@ -249,6 +249,10 @@ export class GroupFailover implements RuntimeOwner {
     void this.#tellStatus();
   }
 
+  onAgentsReplaced(): void {
+    if (this.#view !== null) this.onView(this.#view);
+  }
+
   onLost(): void {
     this.#adjust();
   }

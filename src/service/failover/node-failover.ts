@@ -99,6 +99,18 @@ export class NodeFailover {
     await cluster?.end();
   }
 
+  /** Of the cluster process; null: there is none. Errors: CLUSTER_PROCESS_DOWN, CONTROL_TIMEOUT, CONTROL_CLOSED. */
+  async clusterStatus(): Promise<Readonly<Record<string, unknown>> | null> {
+    const cluster = this.#cluster;
+    if (cluster === undefined) return null;
+    return (await cluster.call('status', {})) as Readonly<Record<string, unknown>>;
+  }
+
+  /** Another cluster process in the place of the one that runs; no managed group may be primary here. */
+  async renewCluster(): Promise<void> {
+    await this.#cluster?.renew();
+  }
+
   /** The service ends; the cluster process goes on. */
   async stop(): Promise<void> {
     for (const failover of this.#groups.values()) failover.stop();
