@@ -1,16 +1,21 @@
 import { defineConfig } from 'vitest/config';
 
 // Suffixes name the environment: `.test.ts` pure, `.fuzz.test.ts` fast-check, `.root.test.ts` real
-// mounts and namespaces. Root tests look at times and share the machine's loop devices and cores: one file
-// at a time. Those of the whole system have labs of their own, and wait more than they work; so do those that
-// start a database on a port of their own, or hosts in namespaces.
+// mounts and namespaces. Root tests look at times and share the machine's cores: one file at a time. Those of
+// the whole system have labs of their own, and wait more than they work; so do those that start a database on a
+// port of their own, hosts in namespaces, or nodes on addresses of their own.
 const root = ['**/*.root.test.ts'];
 const system = [
   'test/system/**/*.test.ts',
   'src/agents/{builtin,ocf}/*.root.test.ts',
   'src/mirror/salvage/*.root.test.ts',
   'src/cluster/{address,arbiter}/*.root.test.ts',
-  'lab/lab.root.test.ts',
+  'src/cli/*.root.test.ts',
+  'src/console/*.root.test.ts',
+  'src/service/{groups,service}.root.test.ts',
+  'src/mirror/{rewind,staged-resync,standby,standby-power}.root.test.ts',
+  'src/mirror/guard/workloads.root.test.ts',
+  'lab/**/*.root.test.ts',
   'test/console/*.test.ts',
 ];
 const SYSTEM_WORKERS = 3;

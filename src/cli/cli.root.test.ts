@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { until } from '../service/fixtures/two-nodes.ts';
 
 const BIN = resolve(import.meta.dirname, '../../bin/understudy');
-const ADDRESS = `127.${200 + (process.pid % 50)}.1.1`;
+const ADDRESS = `127.${200 + (process.pid % 50)}.${Math.floor(process.pid / 50) % 250}.1`;
 
 let top = '';
 let env: NodeJS.ProcessEnv = {};

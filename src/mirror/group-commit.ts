@@ -4,7 +4,7 @@
 //   a commit waits            flush at once
 //   4 MiB not durable         flush at once
 //   anything not durable      flush, when this takes at most about a tenth of the disk's time: others
-//                             need it too, on a slow or busy one above all
+//                             need it too, on a slow or busy one above all; a third, while little comes
 import type { Clock } from '../core/clock.ts';
 import { KiB, MiB } from '../core/units.ts';
 import type { JournalWriter } from '../journal/journal-writer.ts';
@@ -12,6 +12,9 @@ import type { JournalWriter } from '../journal/journal-writer.ts';
 export const FLUSH_BYTES = 4 * MiB;
 /** Pauses are so many times as long as the flush before them. */
 const PAUSE_PER_FLUSH = 8;
+/** The same after a flush of a few records: what comes rarely is in the copy soon. */
+const PAUSE_PER_RARE_FLUSH = 2;
+const RARE_RECORDS = 8;
 const PAUSE_MS_MAX = 40;
 /** A little is flushed on this thread while the disk is quicker than this: no hop and back. */
 const QUICK_FLUSH_MS = 8;
@@ -30,6 +33,8 @@ export class GroupCommit {
   readonly #clock: Clock;
   #startedAt = 0;
   #endedAt = 0;
+  /** Records of the last flush. */
+  #flushed = 0;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   #isUrgent = false;
@@ -61,7 +66,8 @@ export class GroupCommit {
 
   get #pauseUntil(): number {
     const flushMs = Math.max(0, this.#endedAt - this.#startedAt);
-    const pauseMs = Math.min(PAUSE_MS_MAX, PAUSE_PER_FLUSH * flushMs);
+    const perFlush = this.#flushed <= RARE_RECORDS ? PAUSE_PER_RARE_FLUSH : PAUSE_PER_FLUSH;
+    const pauseMs = Math.min(PAUSE_MS_MAX, perFlush * flushMs);
     return this.#endedAt + pauseMs;
   }
 
@@ -84,6 +90,7 @@ export class GroupCommit {
     const isQuick = this.#endedAt - this.#startedAt < QUICK_FLUSH_MS;
     const isSmall = this.#journal.unflushedBytes < SMALL_FLUSH_BYTES;
     this.#isUrgent = false;
+    this.#flushed = this.#journal.position.sequence - this.#journal.durableSequence;
     this.#startedAt = this.#clock.monotonicMs();
     if (isQuick && isSmall && this.#flushNow()) return;
     this.#running = this.#flush();
