@@ -82,14 +82,14 @@ function isOnLoopDevice(fd: number): boolean {
   return ((fstatSync(fd).dev >> 8) & 0xfff) === LOOP_MAJOR;
 }
 
-/** Loop devices whose image lies below `directory`. */
-export function loopDevicesOf(directory: string): string[] {
+/** Loop devices whose image is `path` or lies below it. */
+export function loopDevicesOf(path: string): string[] {
   const devices: string[] = [];
   for (const name of readdirSync('/sys/block')) {
     if (!name.startsWith('loop')) continue;
     try {
       const file = readFileSync(`/sys/block/${name}/loop/backing_file`, 'utf8').trim();
-      if (file.startsWith(`${directory}/`)) devices.push(`/dev/${name}`);
+      if (file === path || file.startsWith(`${path}/`)) devices.push(`/dev/${name}`);
     } catch {
       // Not in use.
     }

@@ -1,25 +1,24 @@
 // The journal on a disk that loses power: what was reported durable is there afterwards, and what
 // is there is a prefix of what was appended.
 import { execFileSync } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import {
   type FileSystemKind,
+  mountAgain,
   mountLoopImage,
   unmountLazily,
 } from '../../test/support/loop-image.ts';
+import { cutPower } from '../../test/support/power-cut.ts';
 import { Random } from '../../test/support/random.ts';
 import { type SampleRecord, sampleRecords } from '../../test/support/records.ts';
 import type { UnderstudyError } from '../core/errors.ts';
-import { sys } from '../linux/libc.ts';
 import { JournalReader } from './journal-reader.ts';
 import type { JournalPosition } from './journal-recovery.ts';
 import { JournalWriter } from './journal-writer.ts';
 
-const FS_IOC_SHUTDOWN = 0x8004587d;
-const NO_LOG_FLUSH = 2;
 const groupId = 'aa'.repeat(16);
 const start: JournalPosition = { streamId: '01'.repeat(16), epoch: 1, sequence: 0 };
 
@@ -33,14 +32,6 @@ afterEach(() => {
   unmountLazily(disk);
   rmSync(top, { recursive: true });
 });
-
-function cutPower(): void {
-  const fd = openSync(disk, 'r');
-  const flags = Buffer.alloc(4);
-  flags.writeUInt32LE(NO_LOG_FLUSH);
-  expect(sys.ioctl(fd, FS_IOC_SHUTDOWN, flags)).toBe(0);
-  closeSync(fd);
-}
 
 function open(checkpoint: JournalPosition): JournalWriter {
   const directory = join(disk, 'journal');
@@ -101,10 +92,10 @@ it.each<FileSystemKind>(['ext4', 'xfs'])(
       }
       const durable = writer.durableSequence;
       const appended = writer.position.sequence;
-      cutPower();
+      cutPower(disk);
       await writer.close();
       execFileSync('umount', [disk]);
-      execFileSync('mount', ['-o', 'loop', image, disk]);
+      mountAgain(image, disk);
       const after = open(checkpoint);
       expect(after.position.sequence).toBeGreaterThanOrEqual(durable);
       expect(after.position.sequence).toBeLessThanOrEqual(appended);

@@ -1,12 +1,13 @@
 // The standby's node loses its power, again and again, while the primary goes on: journal, state,
 // checkpoint and copy are on a disk of which only what was written through remains each time.
 import { execFileSync } from 'node:child_process';
-import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import {
   type FileSystemKind,
+  mountAgain,
   mountLoopImage,
   unmountLazily,
 } from '../../test/support/loop-image.ts';
@@ -18,16 +19,14 @@ import {
   type SenderRig,
   until,
 } from '../../test/support/mirror-rig.ts';
+import { cutPower } from '../../test/support/power-cut.ts';
 import { Random } from '../../test/support/random.ts';
 import { randomOperation } from '../../test/support/recorder-ops.ts';
 import type { Recorder } from '../../test/support/recorder.ts';
 import { StandbyProcess } from '../../test/support/standby-process.ts';
 import { compareTrees, snapshotTree } from '../../test/support/tree.ts';
 import { recordType } from '../journal/record.ts';
-import { sys } from '../linux/libc.ts';
 
-const FS_IOC_SHUTDOWN = 0x8004587d;
-const NO_LOG_FLUSH = 2;
 const BASE = { streamId: '0f'.repeat(16), sequence: 100 };
 const ROUNDS = 8;
 const MARKED_ROUND = 2;
@@ -60,15 +59,11 @@ afterEach(async () => {
 
 /** The node is without power: its processes are gone, and so is what was not on its disk. */
 async function losePower(image: string): Promise<void> {
-  const fd = openSync(disk, 'r');
-  const flags = Buffer.alloc(4);
-  flags.writeUInt32LE(NO_LOG_FLUSH);
-  expect(sys.ioctl(fd, FS_IOC_SHUTDOWN, flags)).toBe(0);
-  closeSync(fd);
+  cutPower(disk);
   await standby.kill();
   execFileSync('umount', ['-l', join(disk, 'copy')]);
   execFileSync('umount', [disk]);
-  execFileSync('mount', ['-o', 'loop', image, disk]);
+  mountAgain(image, disk);
 }
 
 async function applied(): Promise<void> {

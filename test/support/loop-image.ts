@@ -1,6 +1,10 @@
 // File systems in image files, for tests that need a disk of their own (real limits, real mounts).
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
+import { loopDevicesOf } from '../../lab/disk.ts';
+
+const RELEASE_MS_MAX = 30_000;
+const RELEASE_POLL_MS = 5;
 
 export type FileSystemKind = 'ext4' | 'xfs' | 'btrfs';
 
@@ -34,6 +38,35 @@ export function mountLoopImage(options: LoopImageOptions): void {
   const mountOptions = ['loop', options.mountOptions ?? ''].filter((text) => text !== '').join(',');
   execFileSync('mount', ['-o', mountOptions, options.image, options.dir], { stdio: 'pipe' });
   fs.rmSync(`${options.dir}/lost+found`, { recursive: true, force: true });
+}
+
+/**
+ * Mounts again what the image has, as after a boot. The file system has to be unmounted. While anybody begins a mount namespace
+ * (a host of a lab, for one), that has a copy of every mount for a moment and keeps the file system in memory: mounted in that
+ * moment, it would be the one of before, which after a power cut knows nothing but EIO.
+ */
+export function mountAgain(image: string, dir: string): void {
+  const deadline = performance.now() + RELEASE_MS_MAX;
+  const path = fs.realpathSync(image);
+  while (loopDevicesOf(path).length > 0) {
+    if (performance.now() > deadline) {
+      throw new Error(`somebody keeps the file system of ${image} in memory: ${keepersOf(dir)}`);
+    }
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RELEASE_POLL_MS);
+  }
+  execFileSync('mount', ['-o', 'loop', image, dir], { stdio: 'pipe' });
+}
+
+/** Processes that see something mounted at `dir`. */
+function keepersOf(dir: string): string {
+  const pids = fs.readdirSync('/proc').filter((name) => {
+    try {
+      return fs.readFileSync(`/proc/${name}/mountinfo`, 'latin1').includes(` ${dir} `);
+    } catch {
+      return false;
+    }
+  });
+  return pids.join(', ') || 'nobody sees it mounted';
 }
 
 /** Takes a mount away, whatever still uses it. */

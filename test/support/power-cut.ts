@@ -4,12 +4,21 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { AT, O, errnoName } from '../../src/linux/constants.ts';
 import { cstring, sys } from '../../src/linux/libc.ts';
-
-import { type FileSystemKind, mountLoopImage, unmountLazily } from './loop-image.ts';
+import { type FileSystemKind, mountAgain, mountLoopImage, unmountLazily } from './loop-image.ts';
 
 /** FS_IOC_SHUTDOWN of ext4 and XFS (uapi/linux/fs.h): nothing more is written, not even the log. */
 const FS_IOC_SHUTDOWN = 0x8004587d;
 const NO_LOG_FLUSH = 2;
+
+/** From now on nothing reaches the disk of the file system at `dir`. */
+export function cutPower(dir: string): void {
+  const fd = sys.openat(AT.FDCWD, cstring(dir), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
+  const flag = Buffer.alloc(4);
+  flag.writeUInt32LE(NO_LOG_FLUSH);
+  const result = fd < 0 ? fd : sys.ioctl(fd, FS_IOC_SHUTDOWN, flag);
+  if (fd >= 0) sys.close(fd);
+  if (result < 0) throw new Error(`cannot cut the power of ${dir}: ${errnoName(result)}`);
+}
 
 export class PowerCutDisk {
   readonly dir: string;
@@ -26,18 +35,13 @@ export class PowerCutDisk {
 
   /** The power goes. Descriptors on the file system are to be closed before {@link powerOn}. */
   cut(): void {
-    const fd = sys.openat(AT.FDCWD, cstring(this.dir), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
-    const flag = Buffer.alloc(4);
-    flag.writeUInt32LE(NO_LOG_FLUSH);
-    const result = fd < 0 ? fd : sys.ioctl(fd, FS_IOC_SHUTDOWN, flag);
-    if (fd >= 0) sys.close(fd);
-    if (result < 0) throw new Error(`cannot cut the power of ${this.dir}: ${errnoName(result)}`);
+    cutPower(this.dir);
   }
 
   /** Mounts what is on the disk. */
   powerOn(): void {
     execFileSync('umount', [this.dir], { stdio: 'pipe' });
-    execFileSync('mount', ['-o', 'loop', this.#image, this.dir], { stdio: 'pipe' });
+    mountAgain(this.#image, this.dir);
   }
 
   /** Unmounts and removes everything. */
