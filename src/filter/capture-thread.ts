@@ -8,6 +8,7 @@ import { RingProducer } from '../core/byte-ring.ts';
 import { messageOf } from '../core/errors.ts';
 import { ScanPace } from '../core/scan-pace.ts';
 import { DescriptorStore, type StoreSockets } from '../linux/descriptor-store.ts';
+import { tellRunning } from '../linux/threads.ts';
 import { Capture } from './capture.ts';
 import { CommitGate } from './commit-gate.ts';
 import { Driver } from './driver.ts';
@@ -286,6 +287,7 @@ class CaptureThread {
   }
 }
 
+tellRunning();
 // Kept for the next start: compiled code needs less memory than compiling.
 flushCompileCache();
 const port = present(parentPort, 'the port of the capture thread');

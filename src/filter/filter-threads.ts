@@ -1,7 +1,8 @@
 // The threads of a filter: one captures, the helpers take what may block. They can be started before
 // it is known what is to be mounted: they load their code, which takes most of the time, and wait
 // without using the processor.
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
+import { endThread, startThread } from '../linux/threads.ts';
 import type { CaptureCommand, CaptureReport, CaptureThreadData } from './capture-thread.ts';
 import { createGateMemory } from './gate-memory.ts';
 import type { HelperThreadData } from './helper-thread.ts';
@@ -23,7 +24,7 @@ export class FilterThreads {
   /** Starts the capture thread; `onFailed` is called when it breaks before {@link start}. */
   constructor(onFailed: (message: string) => void) {
     this.#handlers = { onReport: () => undefined, onFailed };
-    this.#capture = new Worker(new URL('capture-thread.ts', import.meta.url));
+    this.#capture = startThread(new URL('capture-thread.ts', import.meta.url));
     this.#capture.on('error', (thrown) => this.#handlers.onFailed(thrown.message));
     this.#capture.on('message', (report: CaptureReport) => {
       if (report.type === 'ready') this.#ready?.();
@@ -60,7 +61,7 @@ export class FilterThreads {
   }
 
   #startHelper({ lease }: Pick<CaptureThreadData, 'lease'>): Worker {
-    const helper = new Worker(new URL('helper-thread.ts', import.meta.url), {
+    const helper = startThread(new URL('helper-thread.ts', import.meta.url), {
       workerData: { gate: this.gate, lease } satisfies HelperThreadData,
     });
     helper.on('error', (thrown) => this.#handlers.onFailed(`helper thread: ${thrown.message}`));
@@ -74,6 +75,6 @@ export class FilterThreads {
 
   /** Ends all threads. The gate must have been stopped. */
   async terminate(): Promise<void> {
-    await Promise.all([...this.#helpers, this.#capture].map((worker) => worker.terminate()));
+    await Promise.all([...this.#helpers, this.#capture].map(endThread));
   }
 }

@@ -1,8 +1,9 @@
 // Keeps the applier thread: starts it, listens to it, ends it. One thread at a time.
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { assert } from '../core/assert.ts';
 import { messageOf } from '../core/errors.ts';
 import { ApplyControl } from '../journal/apply-control.ts';
+import { startThread } from '../linux/threads.ts';
 import type { ApplierMessage, ApplierWorkerData } from './applier/applier-messages.ts';
 import type { VerifyNotice } from './applier/verification.ts';
 import type { UndoNews, UndoSettings } from './applier/undo-keeper.ts';
@@ -87,7 +88,7 @@ export class ApplierHost {
       directories: directories.map(({ dir, fd }) => ({ fd, label: dir })),
     };
     const url = new URL('applier/applier-worker.ts', import.meta.url);
-    const worker = new Worker(url, { workerData, name: 'applier' });
+    const worker = startThread(url, { workerData, name: 'applier' });
     this.#worker = worker;
     worker.on('message', (message: ApplierMessage) => {
       if (worker === this.#worker) this.#receive(message);

@@ -3,7 +3,7 @@
 // only while that one is stopped.
 import { statfsSync } from 'node:fs';
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { present } from '../core/assert.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { undoFlag } from '../journal/undo-format.ts';
@@ -11,6 +11,7 @@ import { UndoLog } from '../journal/undo-log.ts';
 import { readUndoNote, writeUndoNote } from '../journal/undo-note.ts';
 import { readUndoSegments, type UndoMoment } from '../journal/undo-reader.ts';
 import { MiB } from '../core/units.ts';
+import { endThread, startThread } from '../linux/threads.ts';
 import type { RewindTask, RewindWorkerData, RewindWorkerMessage } from './applier/rewind-worker.ts';
 import type { UndoSettings } from './applier/undo-keeper.ts';
 import type { SalvageSummary } from './salvage/salvage-report.ts';
@@ -170,12 +171,12 @@ export class UndoHost {
 
   /** Ends a salvage that is being written: its call rejects. */
   abortSalvage(): void {
-    void this.#salvager?.terminate();
+    if (this.#salvager !== undefined) void endThread(this.#salvager);
   }
 
   /** Ends a clone that is being made, which only reads the copy. */
   abortClone(): void {
-    void this.#cloner?.terminate();
+    if (this.#cloner !== undefined) void endThread(this.#cloner);
   }
 
   async #run(task: RewindTask): Promise<RewindDone> {
@@ -187,7 +188,7 @@ export class UndoHost {
       task,
     };
     const url = new URL('applier/rewind-worker.ts', import.meta.url);
-    const worker = new Worker(url, { workerData, name: 'rewind' });
+    const worker = startThread(url, { workerData, name: 'rewind' });
     if (task.kind === 'clone') this.#cloner = worker;
     if (task.kind === 'salvage') this.#salvager = worker;
     const message = await new Promise<RewindWorkerMessage>((resolve, reject) => {

@@ -1,9 +1,8 @@
 // What a node has kept aside of its own data when another one's replaced it (mirror/salvage/): listed,
 // shown, taken out, removed. Of this node only, whatever its role is by now.
 import { mkdirSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
 import { UnderstudyError } from '../core/errors.ts';
+import { startThread } from '../linux/threads.ts';
 import type { SalvageReport, SalvageSummary } from '../mirror/salvage/salvage-report.ts';
 import type { CloneTreeData, CloneTreeMessage } from '../mirror/salvage/clone-tree-worker.ts';
 import type { NodeService } from './node-service.ts';
@@ -81,8 +80,8 @@ function invalid(to: string, why: string): UnderstudyError {
 }
 
 async function cloneTree(workerData: CloneTreeData): Promise<void> {
-  const path = join(import.meta.dirname, '../mirror/salvage/clone-tree-worker.ts');
-  const worker = new Worker(path, { workerData, name: 'salvage' });
+  const url = new URL('../mirror/salvage/clone-tree-worker.ts', import.meta.url);
+  const worker = startThread(url, { workerData, name: 'salvage' });
   const message = await new Promise<CloneTreeMessage>((resolve, reject) => {
     worker.once('message', resolve);
     worker.once('error', reject);

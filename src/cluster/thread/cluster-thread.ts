@@ -3,9 +3,10 @@
 // collection nor a long computation nor a full disk in the rest of the process delays a heartbeat;
 // and what the rest of the process must do (promote, start the application, …) comes out as effects.
 import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { UnderstudyError } from '../../core/errors.ts';
 import type { Urgency } from '../../linux/scheduling.ts';
+import { startThread } from '../../linux/threads.ts';
 import type { AddressOptions } from '../address/virtual-addresses.ts';
 import { HeartbeatBoard } from '../heartbeat/board.ts';
 import type { TransportEvent, TransportOptions } from '../heartbeat/transport.ts';
@@ -96,7 +97,7 @@ export class ClusterThread {
   static async start(options: ClusterOptions, handlers: ClusterHandlers): Promise<ClusterThread> {
     const board = new HeartbeatBoard();
     const workerData: WorkerData = { ...options, buffer: board.buffer };
-    const worker = new Worker(new URL('./cluster-worker.ts', import.meta.url), {
+    const worker = startThread(new URL('./cluster-worker.ts', import.meta.url), {
       workerData,
       resourceLimits: URGENT_RESOURCE_LIMITS,
       name: 'cluster',

@@ -4,6 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { present, unreachable } from '../../core/assert.ts';
 import { messageOf } from '../../core/errors.ts';
 import { bootClock } from '../../linux/boottime.ts';
+import { tellRunning } from '../../linux/threads.ts';
 import { HeartbeatBoard } from '../heartbeat/board.ts';
 import { ServingResponder } from '../heartbeat/serving-probe.ts';
 import { HeartbeatTransport, type TransportEvent } from '../heartbeat/transport.ts';
@@ -18,6 +19,7 @@ interface Group {
   readonly effects: GroupEffects;
 }
 
+tellRunning();
 const port = present(parentPort, 'the port to the starting thread');
 const { buffer, ...options } = workerData as WorkerData;
 const board = new HeartbeatBoard(buffer);

@@ -3,9 +3,11 @@
 import { flushCompileCache } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import { present } from '../../core/assert.ts';
+import { tellRunning } from '../../linux/threads.ts';
 import { ApplierLoop } from './applier-loop.ts';
 import type { ApplierMessage, ApplierWorkerData } from './applier-messages.ts';
 
+tellRunning();
 const port = present(parentPort, 'the port to the thread that started the applier');
 const post = (message: ApplierMessage): void => port.postMessage(message);
 // A thread keeps compiled code for itself; without it, stripping types costs 15 MiB in each.

@@ -6,6 +6,7 @@ import { messageOf, type SerializedError, UnderstudyError } from '../../core/err
 import { lastMoment, readUndoSegments, type UndoMoment } from '../../journal/undo-reader.ts';
 import { errnoName } from '../../linux/constants.ts';
 import { sys } from '../../linux/libc.ts';
+import { tellRunning } from '../../linux/threads.ts';
 import { type SalvageOptions, writeSalvage } from '../salvage/salvage-writer.ts';
 import type { SalvageSummary } from '../salvage/salvage-report.ts';
 import { cloneCopies } from './clone.ts';
@@ -82,6 +83,7 @@ function makeDurable(fd: number, label: string): void {
   );
 }
 
+tellRunning();
 present(parentPort, 'the port to the thread that started this one').postMessage(
   run(workerData as RewindWorkerData),
 );

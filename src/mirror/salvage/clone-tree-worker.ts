@@ -4,6 +4,7 @@ import { present } from '../../core/assert.ts';
 import { messageOf, type SerializedError, UnderstudyError } from '../../core/errors.ts';
 import { AT, O } from '../../linux/constants.ts';
 import { cstring, sys } from '../../linux/libc.ts';
+import { tellRunning } from '../../linux/threads.ts';
 import { cloneTree } from '../applier/clone.ts';
 import { latin1 } from './directory-salvage.ts';
 
@@ -33,6 +34,7 @@ function run({ from, to }: CloneTreeData): CloneTreeMessage {
   }
 }
 
+tellRunning();
 present(parentPort, 'the port to the thread that started this one').postMessage(
   run(workerData as CloneTreeData),
 );
