@@ -63,7 +63,55 @@ async function until(what: string, isDone: () => Promise<boolean>): Promise<void
 
 const curl = (url: string): string[] => ['curl', '-sf', '--max-time', '4', url];
 
-class Postgresql implements LabApplication {
+/**
+ * A database server: installed as its own user, started, asked through its own client. What differs is what
+ * each of them says here.
+ */
+abstract class Database implements LabApplication {
+  abstract readonly name: string;
+  abstract readonly title: string;
+  abstract readonly directory: string;
+  abstract readonly port: number;
+  abstract readonly processes: { readonly program: string };
+  abstract readonly agents: readonly object[];
+  /** User of the system that its data belongs to. */
+  protected abstract readonly owner: string;
+  /** The server itself, to be left running; started by its owner. */
+  protected abstract readonly server: string;
+  /** Makes empty data, by its owner. */
+  protected abstract readonly initialise: string;
+  /** Statements: is it there, make what notes are kept in, keep one, how many are there of a key. */
+  protected abstract readonly statements: {
+    readonly ping: string;
+    readonly create: string;
+    readonly add: (key: string) => string;
+    readonly count: (key: string) => string;
+  };
+
+  /** A command that prints what a statement gives. */
+  protected abstract ask(address: string, statement: string): string[];
+
+  async prepare(host: LabHost): Promise<void> {
+    const { owner, directory, statements } = this;
+    await host.must(['install', '-d', '-m', '700', '-o', owner, '-g', owner, directory]);
+    await shell(host, `cd / && ${this.initialise}`, owner);
+    await launch(host, `cd ${directory} && exec ${this.server}`, owner);
+    const isThere = async (): Promise<boolean> =>
+      succeeds(host, this.ask('127.0.0.1', statements.ping));
+    await until(this.title, isThere);
+    await host.must(this.ask('127.0.0.1', statements.create));
+  }
+
+  async write(client: LabHost, address: string, key: string): Promise<boolean> {
+    return await succeeds(client, this.ask(address, this.statements.add(key)));
+  }
+
+  async has(client: LabHost, address: string, key: string): Promise<boolean> {
+    return await says(client, this.ask(address, this.statements.count(key)), '1');
+  }
+}
+
+class Postgresql extends Database {
   readonly name = 'postgresql';
   readonly title = 'PostgreSQL 15';
   readonly directory = '/srv/pg';
@@ -79,54 +127,32 @@ class Postgresql implements LabApplication {
       ...common,
     },
   ];
+  protected readonly owner = 'postgres';
+  protected readonly server = `${BIN}/postgres -D ${this.directory}`;
+  readonly #settings = `port = ${this.port}\nlisten_addresses = '*'\nunix_socket_directories = ''\nshared_buffers = 16MB\nmax_wal_size = 64MB`;
+  protected readonly initialise = `${BIN}/initdb -D ${this.directory} --auth=trust --locale=C --encoding=UTF8 >/dev/null &&
+    echo "${this.#settings}" >> ${this.directory}/postgresql.conf &&
+    echo "host all all 10.0.0.0/8 trust" >> ${this.directory}/pg_hba.conf`;
+  protected readonly statements = {
+    ping: 'select 1',
+    create: 'create table notes (id text primary key)',
+    add: (key: string) => `insert into notes values ('${key}') on conflict do nothing`,
+    count: (key: string) => `select count(*) from notes where id = '${key}'`,
+  };
 
-  async prepare(host: LabHost): Promise<void> {
-    await host.must([
-      'install',
-      '-d',
-      '-m',
-      '700',
-      '-o',
-      'postgres',
-      '-g',
-      'postgres',
-      this.directory,
-    ]);
-    const settings = `port = ${this.port}\nlisten_addresses = '*'\nunix_socket_directories = ''\nshared_buffers = 16MB\nmax_wal_size = 64MB`;
-    await shell(
-      host,
-      `cd / && ${BIN}/initdb -D ${this.directory} --auth=trust --locale=C --encoding=UTF8 >/dev/null &&
-       echo "${settings}" >> ${this.directory}/postgresql.conf &&
-       echo "host all all 10.0.0.0/8 trust" >> ${this.directory}/pg_hba.conf`,
-      'postgres',
-    );
-    await launch(host, `cd / && exec ${BIN}/postgres -D ${this.directory}`, 'postgres');
-    await until(this.title, async () => await succeeds(host, this.#sql('127.0.0.1', 'select 1')));
-    await host.must(this.#sql('127.0.0.1', 'create table notes (id text primary key)'));
-  }
-
-  #sql(address: string, sql: string): string[] {
+  protected ask(address: string, statement: string): string[] {
     const target = `host=${address} port=${this.port} user=postgres dbname=postgres connect_timeout=2`;
-    return [join(BIN, 'psql'), target, '-Atqc', sql];
-  }
-
-  async write(client: LabHost, address: string, key: string): Promise<boolean> {
-    const sql = `insert into notes values ('${key}') on conflict do nothing`;
-    return await succeeds(client, this.#sql(address, sql));
-  }
-
-  async has(client: LabHost, address: string, key: string): Promise<boolean> {
-    const sql = `select count(*) from notes where id = '${key}'`;
-    return await says(client, this.#sql(address, sql), '1');
+    return [join(BIN, 'psql'), target, '-Atqc', statement];
   }
 }
 
-class Mariadb implements LabApplication {
+class Mariadb extends Database {
   readonly name = 'mariadb';
   readonly title = 'MariaDB 10.11';
   readonly directory = '/srv/mariadb';
   readonly port = 3340;
   readonly processes = { program: 'mariadbd' };
+  readonly #socket = '/run/mysqld/lab.sock';
   readonly #options = [
     '--bind-address=0.0.0.0',
     '--innodb-log-file-size=8M',
@@ -137,7 +163,7 @@ class Mariadb implements LabApplication {
       use: 'mysql',
       dataDir: this.directory,
       configFile: '/dev/null',
-      socket: '/run/mysqld/lab.sock',
+      socket: this.#socket,
       host: '127.0.0.1',
       port: this.port,
       login: 'watch',
@@ -148,55 +174,33 @@ class Mariadb implements LabApplication {
       startTimeout: '30s',
     },
   ];
+  protected readonly owner = 'mysql';
+  // The user of the agent and of clients is made before the server is open to anybody.
+  readonly #users = `create user watch identified by 'watch'; grant all on *.* to watch;`;
+  protected readonly server = `/usr/sbin/mariadbd --no-defaults --datadir=${this.directory} --socket=${this.#socket} --port=${this.port} ${this.#options.join(' ')}`;
+  protected readonly initialise = `mariadb-install-db --no-defaults --datadir=${this.directory} --skip-test-db --innodb-log-file-size=8M >/dev/null 2>&1 &&
+    (echo "flush privileges; ${this.#users}" | /usr/sbin/mariadbd --no-defaults --bootstrap --datadir=${this.directory} --innodb-log-file-size=8M >/dev/null 2>&1)`;
+  protected readonly statements = {
+    ping: 'select 1',
+    create:
+      'create database shop; create table shop.notes (id varchar(64) primary key) engine=InnoDB',
+    add: (key: string) => `insert ignore into shop.notes values ("${key}")`,
+    count: (key: string) => `select count(*) from shop.notes where id = "${key}"`,
+  };
 
-  async prepare(host: LabHost): Promise<void> {
-    await host.must(['install', '-d', '-m', '700', '-o', 'mysql', '-g', 'mysql', this.directory]);
-    await host.must(['install', '-d', '-o', 'mysql', '-g', 'mysql', '/run/mysqld']);
-    await shell(
-      host,
-      `mariadb-install-db --no-defaults --datadir=${this.directory} --user=mysql --skip-test-db --innodb-log-file-size=8M >/dev/null 2>&1`,
-    );
-    const argv = [
-      '/usr/sbin/mariadbd --no-defaults --user=mysql',
-      `--datadir=${this.directory} --socket=/run/mysqld/lab.sock --port=${this.port}`,
-      this.#options.join(' '),
-    ];
-    await launch(host, `exec ${argv.join(' ')}`);
-    const sql = `create user watch identified by "watch"; grant all on *.* to watch; create database shop; create table shop.notes (id varchar(64) primary key) engine=InnoDB`;
-    const local = ['mariadb', '--no-defaults', '-S', '/run/mysqld/lab.sock', '-e'];
-    await until(this.title, async () => await succeeds(host, [...local, 'select 1']));
-    await host.must([...local, sql]);
+  override async prepare(host: LabHost): Promise<void> {
+    await host.must(['install', '-d', '-o', this.owner, '-g', this.owner, '/run/mysqld']);
+    await super.prepare(host);
   }
 
-  #sql(address: string, sql: string): string[] {
+  protected ask(address: string, statement: string): string[] {
     const login = ['-u', 'watch', '-pwatch', '--connect-timeout=2'];
-    return [
-      'mariadb',
-      '--no-defaults',
-      '-h',
-      address,
-      '-P',
-      String(this.port),
-      ...login,
-      '-NBe',
-      sql,
-    ];
-  }
-
-  async write(client: LabHost, address: string, key: string): Promise<boolean> {
-    return await succeeds(
-      client,
-      this.#sql(address, `insert ignore into shop.notes values ("${key}")`),
-    );
-  }
-
-  async has(client: LabHost, address: string, key: string): Promise<boolean> {
-    const sql = `select count(*) from shop.notes where id = "${key}"`;
-    return await says(client, this.#sql(address, sql), '1');
+    const server = ['-h', address, '-P', String(this.port)];
+    return ['mariadb', '--no-defaults', ...server, ...login, '-NBe', statement];
   }
 }
 
-class Redis implements LabApplication {
+class Redis extends Database {
   readonly name = 'redis';
   readonly title = 'Redis 7.0';
   readonly directory = '/srv/redis';
@@ -214,24 +218,20 @@ class Redis implements LabApplication {
       ...quick,
     },
   ];
+  protected readonly owner = 'redis';
+  protected readonly server = `redis-server ${this.#options.join(' ')} --bind 0.0.0.0 --port ${this.port}`;
+  protected readonly initialise = 'true';
+  protected readonly statements = {
+    ping: 'ping',
+    create: 'set first 1',
+    add: (key: string) => `set ${key} 1`,
+    count: (key: string) => `get ${key}`,
+  };
 
-  async prepare(host: LabHost): Promise<void> {
-    await host.must(['install', '-d', '-o', 'redis', '-g', 'redis', this.directory]);
-    const options = [...this.#options, '--bind 0.0.0.0', `--port ${this.port}`].join(' ');
-    await launch(host, `cd ${this.directory} && exec redis-server ${options}`, 'redis');
-    await until(this.title, async () => await says(host, this.#cli('127.0.0.1', 'ping'), 'PONG'));
-  }
-
-  #cli(address: string, ...command: string[]): string[] {
-    return ['timeout', '4', 'redis-cli', '-h', address, '-p', String(this.port), ...command];
-  }
-
-  async write(client: LabHost, address: string, key: string): Promise<boolean> {
-    return await says(client, this.#cli(address, 'set', key, '1'), 'OK');
-  }
-
-  async has(client: LabHost, address: string, key: string): Promise<boolean> {
-    return await says(client, this.#cli(address, 'get', key), '1');
+  protected ask(address: string, statement: string): string[] {
+    // It ends with 0 also when the server answers with an error.
+    const client = ['timeout', '4', 'redis-cli', '-e', '-h', address, '-p', String(this.port)];
+    return [...client, ...statement.split(' ')];
   }
 }
 

@@ -16,13 +16,14 @@ import {
   codeOf,
   connectTo,
   describeTarget,
-  isRefused,
-  reasonOf,
   since,
+  unreachable,
 } from './support/connection.ts';
 import { withSpace } from './support/free-space.ts';
+import { beat } from './support/heartbeat-row.ts';
 import { passwordFindings, passwordOf } from './support/parameters.ts';
 
+const PRODUCT = 'MariaDB/MySQL';
 const TABLE = 'understudy.heartbeat';
 const LOGIN_REFUSED = new Set([
   'ER_ACCESS_DENIED_ERROR',
@@ -67,7 +68,7 @@ export async function probeMysql(
     connected = await connectTo(target, signal);
   } catch (failure) {
     signal.throwIfAborted();
-    return unreachable(parameters, context, { failure, at });
+    return notReached(parameters, context, { failure, at });
   }
   const { socket, connectMs } = connected;
   const question = { parameters, context, at, connectMs };
@@ -129,7 +130,7 @@ async function ask(
     answer = rows[0];
   } catch (failure) {
     context.signal.throwIfAborted();
-    return { state: 'failed', sentence: `asked at ${at}, the server said: ${messageOf(failure)}` };
+    return { state: 'failed', sentence: `asked at ${at}, ${PRODUCT} said: ${messageOf(failure)}` };
   }
   const sessions = Number(answer?.sessions ?? 0);
   const measures = { connectMs, loginMs, queryMs: since(from), sessions };
@@ -140,36 +141,19 @@ async function ask(
   if (!parameters.heartbeat) {
     return { state: 'ok', sentence: `${name} accepts writes; ${sessions} sessions`, measures };
   }
-  return await beat(connection, { name, measures, context });
-}
-
-async function beat(
-  connection: Connection,
-  {
-    name,
+  return await beat({
+    who: name,
+    signal: context.signal,
+    exchange: async (stamp) => {
+      await writeRow(connection, stamp);
+      const sql = `SELECT stamp FROM ${TABLE} WHERE id = 1`;
+      const [rows] = await connection.query<RowDataPacket[]>(sql);
+      return rows[0]?.['stamp'] as unknown;
+    },
+    isForbidden: (failure) => NO_RIGHT.has(codeOf(failure)),
     measures,
-    context,
-  }: { name: string; measures: Readonly<Record<string, number>>; context: AgentContext },
-): Promise<ProbeResult> {
-  const from = performance.now();
-  const stamp = `${Date.now()}-${process.pid}`;
-  try {
-    await abortable(context.signal, writeRow(connection, stamp));
-    const [rows] = await abortable(
-      context.signal,
-      connection.query<RowDataPacket[]>(`SELECT stamp FROM ${TABLE} WHERE id = 1`),
-    );
-    if (rows[0]?.['stamp'] !== stamp) {
-      const sentence = `${name} did not give back the heartbeat row that it took`;
-      return { state: 'failed', sentence, measures };
-    }
-  } catch (failure) {
-    context.signal.throwIfAborted();
-    const sentence = `${name} answers but cannot write ${TABLE}: ${messageOf(failure)}`;
-    return { state: NO_RIGHT.has(codeOf(failure)) ? 'degraded' : 'failed', sentence, measures };
-  }
-  const sentence = `${name} wrote and read its heartbeat row; ${measures['sessions'] ?? 0} sessions`;
-  return { state: 'ok', sentence, measures: { ...measures, heartbeatMs: since(from) } };
+    more: `${sessions} sessions`,
+  });
 }
 
 async function writeRow(connection: Connection, stamp: string): Promise<void> {
@@ -188,7 +172,7 @@ async function writeRow(connection: Connection, stamp: string): Promise<void> {
   }
 }
 
-function unreachable(
+function notReached(
   parameters: MysqlParameters,
   context: AgentContext,
   { failure, at }: { failure: unknown; at: string },
@@ -199,12 +183,8 @@ function unreachable(
   } catch {
     // A server whose data is elsewhere: only its address tells.
   }
-  if (isRefused(failure) && count === 0) {
-    return { state: 'stopped', sentence: `no server listens at ${at}, and no process of it runs` };
-  }
-  const there = count === 0 ? '' : '; its process runs';
-  const sentence = `the server cannot be reached at ${at}: ${reasonOf(failure)}${there}`;
-  return { state: 'failed', sentence };
+  const there = count === 0 ? '' : 'its process runs';
+  return unreachable(failure, { product: PRODUCT, at, there });
 }
 
 function loginRefused(failure: unknown, { parameters, at, connectMs }: Question): ProbeResult {
@@ -212,12 +192,12 @@ function loginRefused(failure: unknown, { parameters, at, connectMs }: Question)
   const said = messageOf(failure);
   const measures = { connectMs };
   if (LOGIN_REFUSED.has(code)) {
-    const sentence = `the server at ${at} answers but does not let "${parameters.login}" in: ${said}. Correct login and password of the agent`;
+    const sentence = `${PRODUCT} at ${at} answers but does not let "${parameters.login}" in: ${said}. Correct login and password of the agent`;
     return { state: 'degraded', sentence, measures };
   }
   if (NO_CONNECTION_LEFT.has(code)) {
-    const sentence = `the server at ${at} serves others and has no connection left: ${said}`;
+    const sentence = `${PRODUCT} at ${at} serves others and has no connection left: ${said}`;
     return { state: 'degraded', sentence, measures };
   }
-  return { state: 'failed', sentence: `the server at ${at} refuses sessions: ${said}`, measures };
+  return { state: 'failed', sentence: `${PRODUCT} at ${at} refuses sessions: ${said}`, measures };
 }

@@ -14,6 +14,7 @@ import { z } from 'zod';
 import { messageOf } from '../../core/errors.ts';
 import { type AgentContext, defineAgent, type ProbeResult } from '../agent.ts';
 import { abortable, ownSockets, since } from './support/connection.ts';
+import { beat } from './support/heartbeat-row.ts';
 import {
   passwordFindings,
   passwordOf,
@@ -166,7 +167,18 @@ async function ask(connection: oracledb.Connection, question: Question): Promise
     return { state: 'degraded', sentence: `Oracle ${server} is open ${mode}: no writes`, measures };
   }
   const open = mode ?? 'in a mode that this user may not see (grant select on v_$database)';
-  if (given.heartbeat) return await beat(connection, { ...question, measures });
+  if (given.heartbeat) {
+    return await beat({
+      who: `Oracle ${server}`,
+      signal,
+      exchange: async (stamp) => {
+        await writeRow(connection, stamp);
+        return firstValue(connection, `SELECT stamp FROM ${TABLE} WHERE id = 1`);
+      },
+      isForbidden: (failure) => NO_RIGHT.some((code) => messageOf(failure).includes(code)),
+      measures,
+    });
+  }
   return { state: 'ok', sentence: `Oracle ${server} answers and is open ${open}`, measures };
 }
 
@@ -189,34 +201,6 @@ async function openMode(connection: oracledb.Connection): Promise<string | undef
     if (NO_RIGHT.some((code) => messageOf(failure).includes(code))) return undefined;
     throw failure;
   }
-}
-
-async function beat(
-  connection: oracledb.Connection,
-  { given, signal, measures }: Question,
-): Promise<ProbeResult> {
-  const server = describeServer(given);
-  const from = performance.now();
-  const stamp = `${Date.now()}-${process.pid}`;
-  try {
-    await abortable(signal, writeRow(connection, stamp));
-    const read = await abortable(
-      signal,
-      firstValue(connection, `SELECT stamp FROM ${TABLE} WHERE id = 1`),
-    );
-    if (read !== stamp) {
-      const sentence = `Oracle ${server} did not give back the heartbeat row that it took`;
-      return { state: 'failed', sentence, measures };
-    }
-  } catch (failure) {
-    signal.throwIfAborted();
-    const said = messageOf(failure);
-    const sentence = `Oracle ${server} answers but does not take the heartbeat row: ${said}`;
-    const isRight = NO_RIGHT.some((code) => said.includes(code));
-    return { state: isRight ? 'degraded' : 'failed', sentence, measures };
-  }
-  const sentence = `Oracle ${server} wrote and read its heartbeat row`;
-  return { state: 'ok', sentence, measures: { ...measures, heartbeatMs: since(from) } };
 }
 
 async function writeRow(connection: oracledb.Connection, stamp: string): Promise<void> {

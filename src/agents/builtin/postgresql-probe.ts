@@ -26,6 +26,7 @@ import {
   unreachable,
 } from './support/connection.ts';
 import { withSpace } from './support/free-space.ts';
+import { beat } from './support/heartbeat-row.ts';
 import { passwordFindings, passwordOf } from './support/parameters.ts';
 import { ownerOf } from './support/users.ts';
 
@@ -175,7 +176,18 @@ async function ask(client: Client, question: Question): Promise<ProbeResult> {
     const sentence = `PostgreSQL at ${at} accepts writes; ${sessions} of ${sessionsMax} sessions`;
     return { state: 'ok', sentence, measures };
   }
-  return await beat(client, question, measures);
+  return await beat({
+    who: `PostgreSQL at ${at}`,
+    signal: context.signal,
+    exchange: async (stamp) => {
+      await writeRow(client, stamp);
+      const sql = `SELECT stamp FROM ${TABLE} WHERE id = 1`;
+      return (await client.query<{ stamp: string }>(sql)).rows[0]?.stamp;
+    },
+    isForbidden: (failure) => codeOf(failure) === '42501',
+    measures,
+    more: `${sessions} of ${sessionsMax} sessions`,
+  });
 }
 
 async function askState(client: Client, signal: AbortSignal): Promise<Answer> {
@@ -191,38 +203,6 @@ async function askState(client: Client, signal: AbortSignal): Promise<Answer> {
   const [row] = result.rows;
   if (row === undefined) throw new Error('no row came back');
   return row;
-}
-
-/** Writes a row and reads it back: the way of every commit, down to the disk. */
-async function beat(
-  client: Client,
-  { parameters, context, at }: Question,
-  measures: Readonly<Record<string, number>>,
-): Promise<ProbeResult> {
-  const from = performance.now();
-  const stamp = `${Date.now()}-${process.pid}`;
-  try {
-    await abortable(context.signal, writeRow(client, stamp));
-    const read = await abortable(
-      context.signal,
-      client.query<{ stamp: string }>(`SELECT stamp FROM ${TABLE} WHERE id = 1`),
-    );
-    if (read.rows[0]?.stamp !== stamp) {
-      const found = read.rows[0]?.stamp ?? 'nothing';
-      return {
-        state: 'failed',
-        sentence: `PostgreSQL at ${at} did not give back the heartbeat row that it took (${found})`,
-        measures,
-      };
-    }
-  } catch (failure) {
-    context.signal.throwIfAborted();
-    const sentence = `PostgreSQL at ${at} answers but cannot write its heartbeat row in database "${parameters.database}": ${messageOf(failure)}`;
-    const isRights = codeOf(failure) === '42501';
-    return { state: isRights ? 'degraded' : 'failed', sentence, measures };
-  }
-  const sentence = `PostgreSQL at ${at} wrote and read its heartbeat row; ${measures['sessions'] ?? 0} sessions`;
-  return { state: 'ok', sentence, measures: { ...measures, heartbeatMs: since(from) } };
 }
 
 async function writeRow(client: Client, stamp: string): Promise<void> {

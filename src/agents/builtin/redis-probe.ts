@@ -20,6 +20,7 @@ import {
   type Target,
   unreachable,
 } from './support/connection.ts';
+import { beat } from './support/heartbeat-row.ts';
 import { passwordFindings, passwordOf } from './support/parameters.ts';
 
 const KEY = 'understudy:heartbeat';
@@ -125,7 +126,20 @@ async function ask(client: Client, question: Question): Promise<ProbeResult> {
   if (fault !== undefined) {
     return { state: fault.state, sentence: `Redis at ${at} ${fault.why}`, measures };
   }
-  if (parameters.heartbeat) return await beat(client, question, measures);
+  if (parameters.heartbeat) {
+    return await beat({
+      who: `Redis at ${at}`,
+      kind: 'key',
+      signal: context.signal,
+      exchange: async (stamp) => {
+        await client.set(KEY, stamp);
+        return client.get(KEY);
+      },
+      isForbidden: (failure) => reasonOf(failure).startsWith('NOPERM'),
+      measures,
+      more: `${measures.clients} clients`,
+    });
+  }
   const sentence = `Redis at ${at} answers PING and is a master; ${measures.clients} clients`;
   return { state: 'ok', sentence, measures };
 }
@@ -153,30 +167,6 @@ function faultOf(
     return { state: 'degraded', why: 'could not write its last snapshot: is the disk full?' };
   }
   return undefined;
-}
-
-async function beat(
-  client: Client,
-  { context, at }: Question,
-  measures: Readonly<Record<string, number>>,
-): Promise<ProbeResult> {
-  const from = performance.now();
-  const stamp = `${Date.now()}-${process.pid}`;
-  try {
-    await abortable(context.signal, client.set(KEY, stamp));
-    const read = await abortable(context.signal, client.get(KEY));
-    if (read !== stamp) {
-      const sentence = `Redis at ${at} did not give back the heartbeat key that it took`;
-      return { state: 'failed', sentence, measures };
-    }
-  } catch (failure) {
-    context.signal.throwIfAborted();
-    const said = reasonOf(failure);
-    const sentence = `Redis at ${at} answers but does not take its heartbeat key: ${said}`;
-    return { state: said.startsWith('NOPERM') ? 'degraded' : 'failed', sentence, measures };
-  }
-  const sentence = `Redis at ${at} set and gave back its heartbeat key; ${measures['clients'] ?? 0} clients`;
-  return { state: 'ok', sentence, measures: { ...measures, heartbeatMs: since(from) } };
 }
 
 /** Whether it answers at all, be it with a refusal; not while it loads its data. */

@@ -19,6 +19,7 @@ import {
   since,
   unreachable,
 } from './support/connection.ts';
+import { beat } from './support/heartbeat-row.ts';
 import {
   passwordFindings,
   passwordOf,
@@ -177,39 +178,29 @@ async function ask(connection: Connection, question: Question): Promise<ProbeRes
   if (isReadOnly !== 0) {
     return { state: 'degraded', sentence: `${name} is ONLINE and read-only`, measures };
   }
-  if (given.heartbeat) return await beat(connection, { ...question, measures }, name);
+  if (given.heartbeat) {
+    return await beat({
+      who: name,
+      signal,
+      exchange: async (stamp) => (await batch(connection, beatSql(given, stamp))).at(-1)?.[0],
+      isForbidden: (failure) => NO_RIGHT.has(numberOf(failure)),
+      measures,
+      more: 'it is ONLINE',
+    });
+  }
   return { state: 'ok', sentence: `${name} is ONLINE`, measures };
 }
 
-async function beat(
-  connection: Connection,
-  { given, signal, measures }: Question,
-  name: string,
-): Promise<ProbeResult> {
-  const from = performance.now();
-  const stamp = `${Date.now()}-${process.pid}`;
+/** Writes the heartbeat row and reads it back, in one go. */
+function beatSql(given: SqlserverParameters, stamp: string): string {
   const database = `[${given.database.replaceAll(']', ']]')}]`;
   const table = `${database}.${TABLE}`;
-  const sql = `
+  return `
     IF OBJECT_ID(N'${quoted(table)}') IS NULL
       EXEC(N'CREATE TABLE ${quoted(table)} (id int PRIMARY KEY, stamp varchar(64) NOT NULL)');
     UPDATE ${table} SET stamp = '${stamp}' WHERE id = 1;
     IF @@ROWCOUNT = 0 INSERT INTO ${table} VALUES (1, '${stamp}');
     SELECT stamp FROM ${table} WHERE id = 1`;
-  try {
-    const rows = await abortable(signal, batch(connection, sql));
-    if (rows.at(-1)?.[0] !== stamp) {
-      const sentence = `${name} did not give back the heartbeat row that it took`;
-      return { state: 'failed', sentence, measures };
-    }
-  } catch (failure) {
-    signal.throwIfAborted();
-    const sentence = `${name} is ONLINE but does not take the heartbeat row: ${messageOf(failure)}`;
-    const state = NO_RIGHT.has(numberOf(failure)) ? 'degraded' : 'failed';
-    return { state, sentence, measures };
-  }
-  const sentence = `${name} is ONLINE, wrote and read its heartbeat row`;
-  return { state: 'ok', sentence, measures: { ...measures, heartbeatMs: since(from) } };
 }
 
 async function batch(connection: Connection, sql: string): Promise<unknown[][]> {
