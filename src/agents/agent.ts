@@ -83,7 +83,10 @@ export interface Agent<P = unknown> {
   /** Brings its data to a state worth a bookmark, and holds it until {@link resume}. */
   quiesce?(parameters: P, context: AgentContext): Promise<void>;
   resume?(parameters: P, context: AgentContext): Promise<void>;
-  /** On a standby that may be promoted: a reason not to, or undefined. */
+  /**
+   * On a standby that may be promoted: a reason not to, or undefined. Asked every 30 s; it refuses a switchover, and
+   * does not keep the group from being served when the primary is gone. Reads the data only.
+   */
   promoteCheck?(parameters: P, context: AgentContext): Promise<string | undefined>;
   /** Process ids of the application, all of them. `agent test` freezes and kills these. */
   processes?(parameters: P, context: AgentContext): Promise<readonly number[]>;

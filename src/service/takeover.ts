@@ -49,10 +49,13 @@ export async function takeover(
     if (typeof other === 'object' && other.role === 'primary') {
       await askToYield(service, runtime, epoch);
     }
+    // Nobody waits for them before the group is served, and none of them can prevent it.
+    const advice = runtime.agents.questions.reasonsAgainst();
     const position = await finish(runtime, [...UP_TO_DATE_COPY, String(status['copy'])]);
     const outcome = await takeRole(runtime, epoch, position);
+    const against = (await advice).map((reason) => `served against the advice of ${reason}`);
     runtime.emit('warning', 'TAKEN_OVER', `group "${name}" was taken over by force`, { epoch });
-    return outcome;
+    return { ...outcome, warnings: [...against, ...outcome.warnings] };
   });
 }
 

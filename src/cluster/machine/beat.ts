@@ -3,7 +3,7 @@ import type { Draft } from './draft.ts';
 import { consentsTo } from './election.ts';
 import { networkHealth } from './gateway.ts';
 import { asksForLease, makeGrant, ownEpoch } from './lease.ts';
-import { isComplete, isStale, type MachineState } from './state.ts';
+import { applicationHealth, isComplete, isStale, type MachineState } from './state.ts';
 import type { AloneMark, GroupBeat } from './types.ts';
 
 /** Sends the present state to the peer. */
@@ -34,7 +34,7 @@ function describe(s: MachineState, now: number): Omit<GroupBeat, 'grant'> {
     demand: demandOf(s),
     disk: s.health.disk,
     network: networkHealth(s, now),
-    application: s.health.application,
+    application: applicationHealth(s),
     paused: s.memo.paused,
     leaving: s.leaving,
   };

@@ -9,6 +9,7 @@
 //               fail, then newer data (otherwise newer data first); the preferred node; the lower id
 import { networkHealth } from './gateway.ts';
 import {
+  applicationHealth,
   isAhead,
   isComplete,
   isIntact,
@@ -43,7 +44,7 @@ function own(s: MachineState, now: number): Candidate {
     served: s.memo.served,
     fresh: isComplete(s),
     stale: isStale(s),
-    application: s.health.application,
+    application: applicationHealth(s),
     data: s.data,
   };
 }

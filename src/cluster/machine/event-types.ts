@@ -65,10 +65,13 @@ export type MachineEvent =
   | { readonly kind: 'arbiterChanged' }
   /** Answer to `fence`: `off` true only when the agent has confirmed it. */
   | { readonly kind: 'fence'; readonly op: number; readonly off: boolean; readonly message: string }
-  /** Health of this node. `network`: the card that clients come in through. */
+  /**
+   * Health of this node. `network`: the card that clients come in through. `readiness`: what the agents of
+   * a standby say about a promotion.
+   */
   | {
       readonly kind: 'health';
-      readonly part: 'disk' | 'network';
+      readonly part: 'disk' | 'network' | 'readiness';
       readonly state: Health;
       readonly why: string;
     }

@@ -113,7 +113,7 @@ const event: fc.Arbitrary<Timed> = fc.oneof(
   fixed(
     fc.record({
       kind: fc.constant('health' as const),
-      part: fc.constantFrom('disk', 'network'),
+      part: fc.constantFrom('disk', 'network', 'readiness'),
       state: health,
       why: fc.constant(''),
     }),

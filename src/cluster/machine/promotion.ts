@@ -277,6 +277,8 @@ export function onPromoted(d: Draft, event: Extract<MachineEvent, { kind: 'promo
   s.promotion = null;
   s.offer = null;
   s.wellSinceMs = d.now;
+  // From now on the application itself tells.
+  s.health = { ...s.health, readiness: 'ok' };
   beginAlone(d);
   const { epoch } = promotion;
   d.memo({ epoch, served: epoch, stale: false, aloneSeen: null });

@@ -138,6 +138,8 @@ export interface HealthState {
   readonly networkSinceMs: number;
   readonly application: Health;
   readonly applicationFailedMs: number;
+  /** On a standby: its agents have no reason against a promotion. */
+  readonly readiness: Health;
   readonly why: string;
 }
 
@@ -255,6 +257,7 @@ export function initialState(config: MachineConfig, boot: Boot, nowMs: number): 
       networkSinceMs: nowMs,
       application: 'ok',
       applicationFailedMs: NEVER,
+      readiness: 'ok',
       why: '',
     },
     alone: {
@@ -304,6 +307,12 @@ function silentPeer(nowMs: number): PeerState {
 export function firstMemo(isCreator: boolean): Memo {
   const served = isCreator ? 1 : 0;
   return { epoch: 1, served, stale: false, aloneSeen: null, paused: { on: false, version: 0 } };
+}
+
+/** Whether the application can be run here, as far as is known: it failed lately, or its agents see a reason. */
+export function applicationHealth({ role, health }: MachineState): Health {
+  const isUnready = role === 'standby' && health.readiness === 'failed';
+  return isUnready ? 'failed' : health.application;
 }
 
 /** True when `a` goes further than `b`. */

@@ -182,9 +182,27 @@ function onHealth(d: Draft, event: Extract<MachineEvent, { kind: 'health' }>): v
   const networkSinceMs = part === 'network' ? d.now : health.networkSinceMs;
   d.s.health = { ...health, [part]: state, networkSinceMs, why };
   const { self, group } = d.s.config;
+  if (part === 'readiness') {
+    onReadiness(d, state, why);
+    return;
+  }
   const sentence = `the ${part} of ${self.name} (group ${group}) is ${state === 'ok' ? 'well again' : 'failing'}: ${why}`;
   if (state === 'ok') d.emit('info', 'HEALTH_CHANGED', sentence);
   else d.emit('error', 'HEALTH_CHANGED', sentence);
+}
+
+/**
+ * What the agents of a standby say. With a reason this node is the second choice wherever there is one; a primary
+ * that is gone is taken over from all the same.
+ */
+function onReadiness(d: Draft, state: 'ok' | 'failed', why: string): void {
+  const { self, group } = d.s.config;
+  if (state === 'ok') {
+    d.emit('info', 'HEALTH_CHANGED', `${self.name} can become the primary of ${group} again`);
+    return;
+  }
+  const sentence = `${self.name} should not become the primary of ${group}: ${why}`;
+  d.emit('warning', 'HEALTH_CHANGED', sentence);
 }
 
 type ServiceResult = Exclude<

@@ -84,6 +84,34 @@ describe('standby → promoting', () => {
     expect(subject.state.promotion?.sinceMs).toBeLessThanOrEqual(died + 1150);
   });
 
+  const unready = {
+    kind: 'health',
+    part: 'readiness',
+    state: 'failed',
+    why: 'no licence',
+  } as const;
+
+  test('takeover: also against the advice of its agents, since nobody else serves', () => {
+    const subject = standby().give(unready);
+    expect(subject.pass(100).last('sendBeat').beat.application).toBe('failed');
+    subject.pass(1300, silentGateway);
+    expect(subject.role).toBe('promoting');
+    subject.promoted();
+    expect(subject.pass(100).last('sendBeat').beat.application).toBe('ok');
+  });
+
+  test('election: not against the advice of its agents', () => {
+    const lower = { ...DATA, sequence: DATA.sequence - 1 };
+    const advised = new Subject().give(unready).pass(3000, (each) => each.hear(beatOf()));
+    expect(advised.role).toBe('standby');
+    // A reason that has passed is one no more.
+    advised
+      .give({ ...unready, state: 'ok' })
+      .pass(400, (each) => each.hear(beatOf({ data: lower })));
+    expect(advised.role).toBe('promoting');
+    expect(advised.codes().filter((code) => code === 'HEALTH_CHANGED')).toHaveLength(2);
+  });
+
   test('offer: the primary has stopped and handed over', () => {
     const subject = standby();
     subject.hear(beatOf({ offer: { epoch: DATA.epoch + 1, position: DATA } }));
@@ -239,6 +267,20 @@ describe('primary → standby (handed over, lease kept until unmounted)', () => 
     subject.give({ kind: 'health', part: 'disk', state: 'failed', why: 'EIO' });
     expect(subject.codes()).toContain('HANDING_OVER');
   });
+
+  test.each(['ok', 'failed'] as const)(
+    'the application fails for good, the other one says %s: it gets the group, or not',
+    (application) => {
+      const { timings } = primary().state.config;
+      const hears = (each: Subject): void => {
+        each.gateway();
+        each.hearGrant(beatOf({ epoch: each.state.epoch, application }));
+      };
+      const subject = primary({ timings: { ...timings, restartsMax: 0 } }).pass(200, hears);
+      subject.give({ kind: 'application', state: 'failed', why: 'no answer' }).pass(300, hears);
+      expect(subject.codes().includes('HANDING_OVER')).toBe(application === 'ok');
+    },
+  );
 
   test('the network card is out: the peer takes over, after it had the time to say that its own is too', () => {
     const subject = primary();

@@ -1,6 +1,6 @@
 // What status, API and console show of a machine: sent whenever it changes. Nothing in it changes with
 // every heartbeat.
-import type { MachineState } from '../machine/state.ts';
+import { applicationHealth, type MachineState } from '../machine/state.ts';
 
 /** A copy, so that it can cross a thread border. */
 export interface MachineView {
@@ -28,7 +28,7 @@ export interface MachineView {
 }
 
 export function machineView(s: MachineState): MachineView {
-  const { disk, network, application } = s.health;
+  const { disk, network } = s.health;
   return {
     role: s.role,
     epoch: s.epoch,
@@ -43,7 +43,7 @@ export function machineView(s: MachineState): MachineView {
     booting: s.booting,
     peerRole: s.peer.beat?.role ?? null,
     peerCopy: s.peer.beat?.copy ?? null,
-    health: { disk, network, application },
+    health: { disk, network, application: applicationHealth(s) },
     reason: s.reason,
     waiting: s.waiting,
   };

@@ -21,6 +21,7 @@ import type { ClusterProcess } from './cluster-process.ts';
 import type { GroupHandover, GroupStanding } from './cluster-protocol.ts';
 import type { GroupSettings } from './group-settings.ts';
 import { LinkWatch } from './link-watch.ts';
+import { ReadinessWatch } from './readiness-watch.ts';
 import {
   cease,
   dataPosition,
@@ -49,6 +50,7 @@ export class GroupFailover implements RuntimeOwner {
   readonly #cluster: ClusterProcess;
   readonly #groupId: string;
   readonly #links: LinkWatch;
+  readonly #readiness: ReadinessWatch;
   #view: MachineView | null = null;
   /** Effects that are being carried out, so that none is begun twice. */
   readonly #running = new Set<number>();
@@ -75,7 +77,33 @@ export class GroupFailover implements RuntimeOwner {
     this.#links = new LinkWatch(interfaces, (state, why) => {
       this.#tell({ kind: 'health', part: 'network', state, why });
     });
+    this.#readiness = new ReadinessWatch({
+      isAsked: () => this.#isReadyCopy(),
+      ask: async () => runtime.agents.questions.reasonsAgainst(),
+      onChange: () => this.#tellReadiness(),
+    });
     runtime.manageBy(this);
+  }
+
+  #isReadyCopy(): boolean {
+    const { view, runtime } = this;
+    if (runtime.definition.agents.length === 0 || runtime.phase !== 'running') return false;
+    return view?.role === 'standby' && view.copy === 'up-to-date';
+  }
+
+  #tellReadiness(): void {
+    const { reasons } = this.#readiness;
+    const why = reasons.join('; ');
+    const state = reasons.length === 0 ? 'ok' : 'failed';
+    this.#tell({ kind: 'health', part: 'readiness', state, why });
+    const { name } = this.runtime;
+    const sentence = `this node should not become the primary of group "${name}": ${why}`;
+    this.runtime.setTrouble('readiness', reasons.length === 0 ? null : sentence);
+  }
+
+  /** Why this standby should not become the primary, as its agents said last. */
+  get reasons(): readonly string[] {
+    return this.#readiness.reasons;
   }
 
   get view(): MachineView | null {
@@ -95,6 +123,7 @@ export class GroupFailover implements RuntimeOwner {
       this.#tell({ kind: 'health', part: 'disk', state: 'failed', why: 'it failed before' });
     for (const effect of found.effects) this.onEffect(effect);
     this.#links.tellAgain();
+    if (this.#readiness.reasons.length > 0) this.#tellReadiness();
     if (this.runtime.phase === 'running') await this.#tellStatus();
   }
 
@@ -102,6 +131,7 @@ export class GroupFailover implements RuntimeOwner {
   stop(): void {
     this.#stopped = true;
     this.#links.stop();
+    this.#readiness.stop();
     clearTimeout(this.#haltTimer);
   }
 
@@ -163,6 +193,7 @@ export class GroupFailover implements RuntimeOwner {
   onView(view: MachineView): void {
     this.#view = view;
     if (view.role === 'demoting') this.#endFilter();
+    if (view.role === 'primary') this.#readiness.forget();
     this.runtime.agents.pause(view.paused);
     const isServing = view.role === 'primary' && view.application === 'running';
     if (isServing) this.runtime.agents.adopt();
@@ -379,6 +410,7 @@ export class GroupFailover implements RuntimeOwner {
 
   async #promote({ op, epoch, base, accepts }: EffectOf<'promote'>): Promise<void> {
     const runtime = this.runtime;
+    const { reasons } = this.#readiness;
     this.#lastRequest = 1;
     try {
       const position = await runtime.exclusive(async () =>
@@ -392,11 +424,18 @@ export class GroupFailover implements RuntimeOwner {
         }),
       );
       this.#tell({ kind: 'promoted', op, position });
+      if (base === null && reasons.length > 0) this.#tellAdvice(reasons);
       await this.#tellStatus();
     } catch (thrown) {
       this.lookAgain();
       this.#tell({ kind: 'promoteFailed', op, message: messageOf(thrown) });
     }
+  }
+
+  /** Nobody else serves: what the agents said against it is told, and does not keep the group from being served. */
+  #tellAdvice(reasons: readonly string[]): void {
+    const sentence = `group "${this.runtime.name}" is served here although its agents have a reason against it: ${reasons.join('; ')}`;
+    this.runtime.emit('warning', 'PROMOTED_UNREADY', sentence);
   }
 
   async #demote({ op, drain, timeoutMs }: EffectOf<'demote'>): Promise<void> {
@@ -452,6 +491,8 @@ export class GroupFailover implements RuntimeOwner {
     const signal = AbortSignal.any([given, AbortSignal.timeout(timeoutMs)]);
     if (kind === 'startApplication') {
       const faults = await runtime.startAgents(signal);
+      // The service ends: the machine asks the next one.
+      if (this.#stopped && faults.length > 0) return;
       if (faults.length === 0) this.#tell({ kind: 'applicationStarted', op });
       else this.#tell({ kind: 'applicationStartFailed', op, message: faults.join('; ') });
       return;

@@ -35,7 +35,9 @@ export async function takeoverManaged(
     readonly acceptHalted: boolean;
   },
 ): Promise<Outcome> {
-  await service.failover.of(runtime).command(
+  const failover = service.failover.of(runtime);
+  const { reasons } = failover;
+  await failover.command(
     { kind: 'takeover', ...options },
     {
       isDone: ({ role }) => role === 'primary',
@@ -43,7 +45,8 @@ export async function takeoverManaged(
       timeoutMs: TAKEOVER_TIMEOUT_MS,
     },
   );
-  return { warnings: [], epoch: runtime.state.epoch };
+  const warnings = reasons.map((reason) => `served against the advice of ${reason}`);
+  return { warnings, epoch: runtime.state.epoch };
 }
 
 /** Gives up in favour of the other primary. */
