@@ -15,6 +15,7 @@ import {
   parameterCheckSchema,
 } from './host/host-protocol.ts';
 import { checkParameters, describeAgent, loadAgent } from './host/load-agent.ts';
+import { keepLogSmall } from './sdk/program.ts';
 import { invoke, type Invocation, type Operation, type Outcome, outcomeSchema } from './invoke.ts';
 
 const DESCRIBE_TIMEOUT_MS = 20_000;
@@ -41,6 +42,8 @@ export interface PooledAgent {
   readonly name: string;
   /** As written in the YAML. */
   readonly parameters: unknown;
+  /** Why it cannot be used, whatever is installed here. */
+  readonly fault?: string | undefined;
 }
 
 export interface CallContext {
@@ -80,7 +83,9 @@ export class AgentPool {
 
   /** Starts the hosts that these agents need, so that calls find them ready. */
   prepare(agents: readonly PooledAgent[]): void {
-    for (const { use } of agents) {
+    for (const agent of agents) {
+      if (this.faultOf(agent) !== undefined) continue;
+      const { use } = agent;
       try {
         const entry = this.#options.catalog.find(use);
         if (entry.place === 'service') {
@@ -96,10 +101,22 @@ export class AgentPool {
     }
   }
 
+  /** Why nothing of an agent can be called on this node; undefined when it is there. */
+  faultOf({ use, fault }: PooledAgent): string | undefined {
+    if (fault !== undefined) return fault;
+    try {
+      this.#options.catalog.find(use);
+      return undefined;
+    } catch (thrown) {
+      return messageOf(thrown);
+    }
+  }
+
   /** Calls one function of an agent. Never throws. */
   async invoke(agent: PooledAgent, operation: Operation, call: CallContext): Promise<Outcome> {
     const { timeoutMs, signal } = call;
     const beganMs = performance.now();
+    if (agent.fault !== undefined) return { kind: 'unusable', why: agent.fault, ms: 0 };
     try {
       const entry = this.#options.catalog.find(agent.use);
       const { parameters } = agent;
@@ -128,6 +145,9 @@ export class AgentPool {
         return { kind: 'late', why: `it was not done within ${timeoutMs} ms`, ms };
       }
       return { kind: 'unusable', why: messageOf(thrown).slice(0, 1000), ms };
+    } finally {
+      // What its application prints, and its commands, goes there directly.
+      keepLogSmall(this.logFile(agent.name));
     }
   }
 

@@ -84,6 +84,7 @@ async function faultsOf(
   { definition, role }: { definition: GroupDefinition; role: 'primary' | 'standby' },
 ): Promise<string[]> {
   const what = whatOf(agent);
+  if (agent.fault !== undefined) return [`${what}: ${agent.fault}`];
   try {
     const { fault } = await pool.check(agent.use, agent.parameters);
     if (fault !== null) return [`${what}: ${fault}`];

@@ -21,16 +21,16 @@ const TIMES_DEFAULT = {
 } as const;
 const RESTARTS_DEFAULT = { limit: 3, within: '10m' } as const;
 
-const agentName = z.string().min(1).max(64);
+export const agentNameSchema = z.string().min(1).max(64);
 const timeMs = z.int().min(TIME_MS_MIN).max(TIME_MS_MAX);
 
 export const agentDefinitionSchema = z.strictObject({
   /** Which agent. */
   use: z.string().min(1).max(64),
   /** Unique within the group. */
-  name: agentName,
+  name: agentNameSchema,
   /** Names of agents that run before this one starts. */
-  after: z.array(agentName).max(AGENTS_MAX),
+  after: z.array(agentNameSchema).max(AGENTS_MAX),
   startTimeoutMs: timeMs,
   stopTimeoutMs: timeMs,
   /** It starts nothing: what it comes after is started again when it fails. */
@@ -45,14 +45,16 @@ export const agentDefinitionSchema = z.strictObject({
   }),
   /** As written; checked by the agent. */
   parameters: z.record(z.string().max(128), z.unknown()),
+  /** Why this version cannot use it (stored-definition.ts); its `parameters` are then all that was found. */
+  fault: z.string().max(4096).optional(),
 });
 export type AgentDefinition = z.infer<typeof agentDefinitionSchema>;
 
 const textDuration = z.string().max(40);
 const commonKeys = {
   use: z.string().min(1).max(64),
-  name: agentName.optional(),
-  after: z.array(agentName).max(AGENTS_MAX).optional(),
+  name: agentNameSchema.optional(),
+  after: z.array(agentNameSchema).max(AGENTS_MAX).optional(),
   /** Of start and stop alike. */
   timeout: textDuration.optional(),
   startTimeout: textDuration.optional(),

@@ -33,6 +33,8 @@ export class HeartbeatSocket {
         answer(response, 500, messageOf(thrown));
       });
     });
+    // One that cannot be accepted is no reason to end.
+    this.#server.on('error', () => undefined);
     this.#server.maxConnections = CONNECTIONS_MAX;
     this.#server.headersTimeout = REQUEST_TIMEOUT_MS;
   }

@@ -49,9 +49,11 @@ export class AgentQuestions {
   /** Why this node should not become the primary, as its agents say, one sentence each. */
   async reasonsAgainst(): Promise<string[]> {
     const asked = this.#definition.agents.map(async (agent) => {
+      const fault = this.#pool.faultOf(agent);
+      if (fault !== undefined) return [`agent "${agent.name}": ${fault}`];
       const call = this.#call(PROMOTE_CHECK_TIMEOUT_MS);
       const outcome = await this.#pool.invoke(agent, 'promoteCheck', call);
-      // An agent that cannot tell has no reason.
+      // One that is there and cannot tell has no reason.
       if (outcome.kind !== 'done' || outcome.value === null) return [];
       return [`agent "${agent.name}": ${String(outcome.value)}`];
     });

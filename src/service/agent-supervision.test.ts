@@ -298,6 +298,55 @@ export default defineAgent({
   );
 }, 60_000);
 
+test('agents that cannot be used here: said of each, never called, in the way of no stop', async () => {
+  const stopped = join(top, 'stopped');
+  const agents = supervise(
+    [
+      agent('web', { start: 'true', stop: `touch ${stopped}` }),
+      agent('db', { start: 'true' }, { fault: 'written by another version' }),
+      agent('till', {}, { use: 'till', after: ['web'] }),
+    ],
+    {},
+    null,
+  );
+  agents.prepare();
+  await expect(agents.start()).rejects.toMatchObject({
+    code: 'AGENT_FAILED',
+    message: expect.stringMatching(/"db" .* did not start: written by another version/),
+  });
+  expect(agents.faults).toEqual([
+    expect.stringMatching(/"db" of group "shop": written/),
+    expect.stringMatching(/"till" of group "shop": there is no agent "till"/),
+  ]);
+  expect(agents.view.map(({ fault }) => fault)).toEqual([
+    null,
+    'written by another version',
+    expect.stringContaining('no agent "till"'),
+  ]);
+  expect(await agents.questions.reasonsAgainst()).toEqual([
+    'agent "db": written by another version',
+    expect.stringMatching(/^agent "till": there is no agent "till"/),
+  ]);
+  await agents.stop();
+  expect(existsSync(stopped)).toBe(true);
+  // A program that is not there is no process that was lost.
+  expect(events.filter((event) => event.startsWith('AGENT_PROCESS_LOST'))).toEqual([]);
+});
+
+test('the service ends while an agent starts: the command is given up, nothing is reported', async () => {
+  const begun = join(top, 'begun');
+  const agents = supervise([agent('db', { start: `echo $$ > ${begun}; sleep 1000` })]);
+  const started = agents.start();
+  await until(() => existsSync(begun));
+  const pid = Number(readFileSync(begun, 'utf8'));
+  agents.giveUpStart();
+  await expect(started).rejects.toMatchObject({ code: 'AGENT_ABORTED' });
+  await until(() => !isAlive(pid));
+  expect([reports, events]).toEqual([[], []]);
+  agents.close();
+  await expect(agents.start()).rejects.toMatchObject({ code: 'AGENT_ABORTED' });
+});
+
 test('a log that cannot be written does not keep an application from being stopped', async () => {
   mkdirSync(join(top, 'logs'));
   writeFileSync(join(top, 'logs', 'file'), '');

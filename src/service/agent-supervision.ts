@@ -173,7 +173,8 @@ export class AgentSupervision {
   }
 
   get view(): AgentView[] {
-    return this.#options.definition.agents.map(({ name, use, restarts }) => {
+    return this.#options.definition.agents.map((agent) => {
+      const { name, use, restarts } = agent;
       const state = present(this.#state.agents[name], 'agent of the group');
       const { phase, fault, restartsMs } = state;
       const now = performance.now();
@@ -182,11 +183,20 @@ export class AgentSupervision {
         use,
         phase,
         seen: state.seen === null ? null : (this.#history.get(name)?.at(-1) ?? null),
-        fault,
+        fault: fault ?? this.#pool.faultOf(agent) ?? null,
         restarts: restartsMs.filter((at) => now - at < restarts.withinMs).length,
         restartsMax: restarts.limit,
         log: this.#pool.logFile(name),
       };
+    });
+  }
+
+  /** Agents that cannot be used on this node, one sentence each. */
+  get faults(): string[] {
+    const { agents, name: group } = this.#options.definition;
+    return agents.flatMap((agent) => {
+      const fault = this.#pool.faultOf(agent);
+      return fault === undefined ? [] : [`agent "${agent.name}" of group "${group}": ${fault}`];
     });
   }
 
@@ -200,9 +210,16 @@ export class AgentSupervision {
     return new AgentQuestions(this.#options.definition, this.#pool, this.#options.role());
   }
 
+  /** The service ends: what is being started is given up, and the next service starts it. */
+  giveUpStart(): void {
+    if (this.#state.pending?.kind === 'start') this.#tell({ kind: 'giveUp' });
+  }
+
+  /** Programs that were started go on; commands that are under way are given up. */
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);
+    for (const control of this.#operations.values()) control.abort();
     this.#pool.close();
     this.#heartbeats?.close();
   }
@@ -212,7 +229,7 @@ export class AgentSupervision {
     const onAbort = (): void => {
       if (this.#requests.has(request)) this.#tell({ kind: 'giveUp' });
     };
-    if (signal?.aborted === true) {
+    if (signal?.aborted === true || this.#closed) {
       const failure: Failure = { kind: 'aborted', agent: '', action: kind, why: '' };
       throw this.#errorOf(failure);
     }
@@ -266,12 +283,23 @@ export class AgentSupervision {
     const definition = this.#agent(agent);
     const timeoutMs = operation === 'start' ? definition.startTimeoutMs : definition.stopTimeoutMs;
     const { signal } = this.#begin(op);
-    const isReady = operation === 'stop' || (await this.#isMounted(signal, timeoutMs));
-    const outcome: Outcome = isReady
-      ? await this.#pool.invoke(definition, operation, this.#call({ timeoutMs, signal }))
-      : { kind: 'failed', why: 'the directories of its group are not mounted', ms: timeoutMs };
+    const outcome = await this.#outcomeOf(definition, operation, { timeoutMs, signal });
     this.#operations.delete(op);
     this.#tell({ kind: 'ended', op, outcome });
+  }
+
+  async #outcomeOf(
+    definition: AgentDefinition,
+    operation: 'start' | 'stop',
+    { timeoutMs, signal }: Pick<CallContext, 'timeoutMs' | 'signal'>,
+  ): Promise<Outcome> {
+    // What is not there has started nothing. Whoever uses the directories all the same is named by the
+    // kernel when they are to be given back.
+    const isGone = operation === 'stop' && this.#pool.faultOf(definition) !== undefined;
+    if (isGone) return { kind: 'done', value: null, ms: 0 };
+    const isReady = operation === 'stop' || (await this.#isMounted(signal, timeoutMs));
+    if (isReady) return this.#pool.invoke(definition, operation, this.#call({ timeoutMs, signal }));
+    return { kind: 'failed', why: 'the directories of its group are not mounted', ms: timeoutMs };
   }
 
   async #isMounted(given: AbortSignal, timeoutMs: number): Promise<boolean> {

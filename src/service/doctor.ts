@@ -20,12 +20,12 @@ import { createTimedWrite } from '../linux/timed-write.ts';
 import { agentFaults } from './agent-checks.ts';
 import { checkFileSystem } from './directory-checks.ts';
 import { readJsonFile } from './durable-file.ts';
-import { groupDefinitionSchema } from './group-definition.ts';
 import { groupStateSchema } from './group-state.ts';
 import { readIdentity } from './identity.ts';
 import { readNodeConfig } from './node-config.ts';
 import { isLocked } from './process-lock.ts';
 import { groupPaths, type ServicePaths } from './service-paths.ts';
+import { readDefinition } from './stored-definition.ts';
 
 export interface Finding {
   readonly check: string;
@@ -240,7 +240,7 @@ async function checkGroupAgents(paths: ServicePaths): Promise<Finding[]> {
     const check = `agents of group "${group}"`;
     try {
       const files = groupPaths(paths, group);
-      const definition = readJsonFile(files.definition, groupDefinitionSchema);
+      const definition = readDefinition(files.definition);
       const state = readJsonFile(files.state, groupStateSchema);
       if (definition === undefined || state === undefined || definition.agents.length === 0) {
         return [];

@@ -48,10 +48,14 @@ export function writeJsonDurably(path: string, value: unknown): void {
 }
 
 /**
- * Reads and checks a JSON file of this service; `undefined` when it does not exist.
- * Errors: STATE_FILE_INVALID naming the file and the fault.
+ * Reads and checks a JSON file of this service; `undefined` when it does not exist. `translate`: what another
+ * version wrote becomes what this one knows. Errors: STATE_FILE_INVALID naming the file and the fault.
  */
-export function readJsonFile<T>(path: string, schema: z.ZodType<T>): T | undefined {
+export function readJsonFile<T>(
+  path: string,
+  schema: z.ZodType<T>,
+  translate: (value: unknown) => unknown = (value) => value,
+): T | undefined {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -62,7 +66,7 @@ export function readJsonFile<T>(path: string, schema: z.ZodType<T>): T | undefin
   if (text.length > FILE_BYTES_MAX) throw invalidFile(path, `it has ${text.length} characters`);
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = translate(JSON.parse(text));
   } catch (thrown) {
     throw invalidFile(path, messageOf(thrown), thrown);
   }

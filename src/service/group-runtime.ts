@@ -61,7 +61,15 @@ const SEQUENCE_SAVE_INTERVAL_MS = 10_000;
 const HALT_INTERVAL_MS = 2000;
 
 type Phase = GroupView['process'];
-type Trouble = 'process' | 'agents' | 'conflict' | 'handover' | 'peer' | 'failover' | 'halt';
+type Trouble =
+  | 'process'
+  | 'agents'
+  | 'readiness'
+  | 'conflict'
+  | 'handover'
+  | 'peer'
+  | 'failover'
+  | 'halt';
 
 const MOUNT_POLL_MS = 20;
 /** A commit that waits so long waits for a standby that does not answer. */
@@ -334,6 +342,7 @@ export class GroupRuntime {
     this.#closed = true;
     this.#retry.cancel();
     this.#poller.stop();
+    this.agents.giveUpStart();
     await this.#queue;
     this.agents.close();
     this.process.release();
@@ -376,10 +385,18 @@ export class GroupRuntime {
       status: status === null ? null : { ...status },
       bandwidth: this.definition.replication.bandwidth,
       salvages: this.salvages.names,
-      trouble: this.#troubles.size === 0 ? null : [...this.#troubles.values()].join('; '),
+      trouble: this.#trouble,
       agents: this.agents.view,
       failover: this.#owner?.view == null ? null : { ...this.#owner.view },
     };
+  }
+
+  get #trouble(): string | null {
+    const { faults } = this.agents;
+    const known =
+      faults.length === 0 ? null : `the application is not watched: ${faults.join('; ')}`;
+    const all = [...this.#troubles.values(), ...(known === null ? [] : [known])];
+    return all.length === 0 ? null : all.join('; ');
   }
 
   setTrouble(kind: Trouble, sentence: string | null): void {
@@ -538,6 +555,8 @@ export class GroupRuntime {
 
   /** Starts the agents; returns what failed, which is also an event and shown in the status. */
   async startAgents(signal?: AbortSignal): Promise<string[]> {
+    // The next service finds that they are not started.
+    if (this.#closed) return ['the service ends: the next one starts the agents'];
     try {
       await this.agents.start(signal);
       this.setTrouble('agents', null);
@@ -546,7 +565,7 @@ export class GroupRuntime {
     } catch (thrown) {
       const sentence = messageOf(thrown);
       this.setTrouble('agents', sentence);
-      this.emit('error', 'AGENT_FAILED', sentence);
+      if (!this.#closed) this.emit('error', 'AGENT_FAILED', sentence);
       return [sentence];
     }
   }

@@ -7,9 +7,9 @@ import type { Clock } from '../core/clock.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { type ControlEvent, makeEvent } from './control-channel.ts';
 import type { OccupiedDirectory } from './directory-checks.ts';
-import { makePrivateDirectory, readJsonFile, writeJsonDurably } from './durable-file.ts';
+import { makePrivateDirectory, writeJsonDurably } from './durable-file.ts';
 import { EventLog } from './event-log.ts';
-import { type GroupDefinition, groupDefinitionSchema } from './group-definition.ts';
+import type { GroupDefinition } from './group-definition.ts';
 import type { GroupPrograms } from './group-process.ts';
 import { GroupRuntime } from './group-runtime.ts';
 import type { RuntimeContext } from './group-spec-builder.ts';
@@ -24,6 +24,7 @@ import { NodeLimit } from './node-limit.ts';
 import { PeerLink } from './peer-link.ts';
 import { PeerStore } from './peer-store.ts';
 import { groupPaths, type ServicePaths } from './service-paths.ts';
+import { readDefinition } from './stored-definition.ts';
 import { VerifySchedule } from './verification.ts';
 
 export const GROUPS_MAX = 64;
@@ -229,10 +230,12 @@ export class NodeService {
       const files = groupPaths(this.paths, name);
       if (!existsSync(files.definition)) continue;
       try {
-        const definition = readJsonFile(files.definition, groupDefinitionSchema);
+        const definition = readDefinition(files.definition);
         const state = GroupRuntime.readState(this.paths, name);
         if (definition === undefined || state === undefined) continue;
-        this.groups.set(name, new GroupRuntime(definition, state, this.#context));
+        const runtime = new GroupRuntime(definition, state, this.#context);
+        this.groups.set(name, runtime);
+        for (const fault of runtime.agents.faults) runtime.emit('error', 'AGENT_UNUSABLE', fault);
       } catch (thrown) {
         // One damaged group must not keep the others from running.
         this.emit('error', 'GROUP_UNREADABLE', messageOf(thrown));
