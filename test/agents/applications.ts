@@ -176,10 +176,10 @@ class Mariadb extends Database {
   ];
   protected readonly owner = 'mysql';
   // The user of the agent and of clients is made before the server is open to anybody.
-  readonly #users = `create user watch identified by 'watch'; grant all on *.* to watch;`;
+  readonly #users = `flush privileges;\ncreate user watch identified by 'watch';\ngrant all on *.* to watch;`;
   protected readonly server = `/usr/sbin/mariadbd --no-defaults --datadir=${this.directory} --socket=${this.#socket} --port=${this.port} ${this.#options.join(' ')}`;
   protected readonly initialise = `mariadb-install-db --no-defaults --datadir=${this.directory} --skip-test-db --innodb-log-file-size=8M >/dev/null 2>&1 &&
-    (echo "flush privileges; ${this.#users}" | /usr/sbin/mariadbd --no-defaults --bootstrap --datadir=${this.directory} --innodb-log-file-size=8M >/dev/null 2>&1)`;
+    (echo "${this.#users}" | /usr/sbin/mariadbd --no-defaults --bootstrap --datadir=${this.directory} --innodb-log-file-size=8M >/dev/null 2>&1)`;
   protected readonly statements = {
     ping: 'select 1',
     create:
