@@ -104,6 +104,7 @@ export class GroupRuntime {
   /** Revision of the bandwidth limit that the process was started with; -1: not known. */
   #toldRevision = -1;
   #state: GroupState;
+  #roleSinceMs = 0;
   #phase: Phase = 'stopped';
   #queue: Promise<unknown> = Promise.resolve();
   /** Calls of `exclusive` that have not ended. */
@@ -305,8 +306,16 @@ export class GroupRuntime {
 
   /** Persists a change of state before it takes effect. */
   saveState(change: Partial<GroupState>): void {
+    if (change.role !== undefined && change.role !== this.#state.role) {
+      this.#roleSinceMs = performance.now();
+    }
     this.#state = { ...this.#state, ...change };
     writeJsonDurably(this.#files.state, this.#state);
+  }
+
+  /** `performance.now()` of the last change of this node's role; 0: none since the service was started. */
+  get roleSinceMs(): number {
+    return this.#roleSinceMs;
   }
 
   /** Runs `work` alone: no other change of role, restart or boot happens meanwhile. */

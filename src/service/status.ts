@@ -3,7 +3,7 @@ import type { PackerStatus } from '../mirror/packer.ts';
 import type { VerifyReportData } from '../mirror/verify-report.ts';
 import type { GroupDefinition } from './group-definition.ts';
 import type { ProcessStatus } from './group-process.ts';
-import type { GroupView, NodeInfo, NodeView } from './node-protocol.ts';
+import type { GroupView, NodeInfo } from './node-protocol.ts';
 import type { NodeService } from './node-service.ts';
 import type { LimitStatus } from './primary-limit.ts';
 
@@ -84,7 +84,11 @@ export async function collectStatus(service: NodeService): Promise<ServiceStatus
       peer === undefined
         ? null
         : { name: peer.name, host: peer.host, reachable: remote !== undefined, fault, ageMs },
-    groups: local.groups.map((view) => groupStatus(service, view, remote)),
+    groups: local.groups.map((view) => {
+      const seen = remote?.groups.find(({ groupId }) => groupId === view.groupId) ?? null;
+      const sinceRoleMs = performance.now() - service.group(view.name).roleSinceMs;
+      return groupStatus(service, view, presentView(view, seen, { ageMs, sinceRoleMs }));
+    }),
   };
 }
 
@@ -94,13 +98,25 @@ export async function freshStatus(service: NodeService): Promise<ServiceStatus> 
   return collectStatus(service);
 }
 
+/**
+ * What the peer said of a group, unless it is as of before this node was promoted: a primary that died would look like a second one.
+ * `sinceRoleMs`: since the last change of this node's role.
+ */
+export function presentView(
+  local: Pick<GroupView, 'role'>,
+  remote: GroupView | null,
+  { ageMs, sinceRoleMs }: { readonly ageMs: number | null; readonly sinceRoleMs: number },
+): GroupView | null {
+  const isBefore = ageMs === null || ageMs > sinceRoleMs;
+  return isBefore && local.role === 'primary' && remote?.role === 'primary' ? null : remote;
+}
+
 function groupStatus(
   service: NodeService,
   local: GroupView,
-  peerView: NodeView | undefined,
+  remote: GroupView | null,
 ): GroupStatus {
   const { definition } = service.group(local.name);
-  const remote = peerView?.groups.find(({ groupId }) => groupId === local.groupId) ?? null;
   const names = { local: service.config.name, remote: service.peers.peer?.name ?? null };
   const primary = statusOf('primary', local, remote);
   const standby = statusOf('standby', local, remote);

@@ -206,7 +206,10 @@ export async function ask<T>(
       const { csrf = '' } = (await session.json()) as { csrf?: string };
       const response = await fetch(`/api/console${url}`, {
         method: verb,
-        headers: { 'content-type': 'application/json', 'x-csrf-token': csrf },
+        headers: {
+          'x-csrf-token': csrf,
+          ...(sent === undefined ? {} : { 'content-type': 'application/json' }),
+        },
         ...(sent === undefined ? {} : { body: JSON.stringify(sent) }),
       });
       return { isOk: response.ok, text: await response.text() };

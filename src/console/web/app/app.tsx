@@ -7,7 +7,7 @@ import { ApiError } from './api.ts';
 import { ErrorBoundary } from './error-boundary.tsx';
 import { Gate } from './gate.tsx';
 import { SessionProvider } from './session.tsx';
-import { theme } from './theme.ts';
+import { cssVariables, theme } from './theme.ts';
 
 const RETRIES_MAX = 2;
 
@@ -35,7 +35,12 @@ export function App({ nonce }: { readonly nonce: string }) {
     return mergeThemeOverrides(theme, { components });
   }, [close]);
   return (
-    <MantineProvider theme={named} defaultColorScheme="auto" getStyleNonce={() => nonce}>
+    <MantineProvider
+      theme={named}
+      cssVariablesResolver={cssVariables}
+      defaultColorScheme="auto"
+      getStyleNonce={() => nonce}
+    >
       <Notifications position="top-right" limit={4} />
       <ErrorBoundary>
         <QueryClientProvider client={client}>

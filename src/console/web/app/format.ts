@@ -65,12 +65,8 @@ function inUnit(value: number, unit: Unit, language: string): string {
 
 export function formatTime(at: string | number | Date, language: string): string {
   return new Intl.DateTimeFormat(language, {
-    year: 'numeric',
-    month: '2-digit',
-    day: '2-digit',
-    hour: '2-digit',
-    minute: '2-digit',
-    second: '2-digit',
+    dateStyle: 'medium',
+    timeStyle: 'medium',
     hourCycle: 'h23',
   }).format(new Date(at));
 }

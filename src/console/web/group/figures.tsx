@@ -15,7 +15,10 @@ export function Figures() {
   const { overview, status } = detail;
   return (
     <div className="figures">
-      <Figure title={t('figure.copy')} value={t(`copy.${overview.copy}`)}>
+      <Figure
+        title={t('figure.copy')}
+        value={t(`copyWord.${overview.copy}`, { defaultValue: overview.copy })}
+      >
         {t(`copyMeans.${overview.copy}`, { defaultValue: '' })}
       </Figure>
       <Lag detail={detail} />
@@ -93,7 +96,7 @@ function Journal({ detail: { overview, definition, viewOf } }: { readonly detail
   const of = (bytes: number, total: number): string =>
     t('figure.of', { bytes: formatBytes(bytes), total: formatBytes(total) });
   return (
-    <section className="figure card">
+    <section className="figure figure-wide card">
       <h2 className="figure-title">{t('figure.journal')}</h2>
       <Meter
         label={t('figure.journalStandby')}

@@ -5,7 +5,7 @@ import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { GroupDefinition } from '../../../service/group-definition.ts';
 import { call, nodeRoute } from '../app/api.ts';
-import { formatBytes, formatDuration } from '../app/format.ts';
+import { formatBytes, formatDuration, formatTime } from '../app/format.ts';
 import { currentLanguage } from '../app/i18n.ts';
 import { useMay } from '../app/session.tsx';
 import { Fault } from '../app/ui/fault.tsx';
@@ -178,7 +178,7 @@ function Defined({ definition }: { readonly definition: GroupDefinition }) {
       t('settings.agents'),
       agents.map(({ name }) => name).join(', ') || t('none', { ns: 'common' }),
     ],
-    [t('settings.created'), new Date(createdAt).toLocaleString(language)],
+    [t('settings.created'), formatTime(createdAt, language)],
   ];
   return (
     <section className="card">

@@ -1,5 +1,5 @@
 // How bad something is: a sign, a colour and a word, never the colour alone.
-import { Badge, ThemeIcon } from '@mantine/core';
+import { Badge } from '@mantine/core';
 import {
   IconAlertOctagonFilled,
   IconAlertTriangleFilled,
@@ -27,9 +27,9 @@ export function LevelIcon({ level, size = 20 }: { readonly level: Level; readonl
   const { t } = useTranslation();
   const Icon = ICONS[level];
   return (
-    <ThemeIcon variant="transparent" color={LEVEL_COLORS[level]} size={size} className="level-icon">
+    <span className="level-icon" data-level={level}>
       <Icon size={size} role="img" aria-label={t(`level.${level}`)} />
-    </ThemeIcon>
+    </span>
   );
 }
 
