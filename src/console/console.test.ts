@@ -236,6 +236,10 @@ describe('logins', () => {
     expect([locked.status, locked.code]).toEqual([429, 'LOGIN_TRIES_EXCEEDED']);
     expect(Number(locked.headers['retry-after'])).toBeGreaterThan(600);
     const { json } = await admin.get('/audit');
+    // Neither the password that was chosen nor the one that it replaced.
+    const oneTime = running.firstUser?.password ?? '?';
+    for (const password of [PASSWORD, oneTime])
+      expect(JSON.stringify(json)).not.toContain(password);
     const failed = (json as AuditEntry[]).filter(
       ({ who, result }) => who === 'target' && result === 'LOGIN_FAILED',
     );

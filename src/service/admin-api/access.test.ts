@@ -88,10 +88,12 @@ describe('audit', () => {
     const text = withoutSecrets({
       a: { password: 'p1', list: [{ accessToken: 't1' }] },
       secretKey: 's1',
+      present: 'o1',
+      code: 'c1',
       name: 'n',
     });
     expect(text).toContain('"name":"n"');
-    for (const secret of ['p1', 't1', 's1']) expect(text).not.toContain(secret);
+    for (const secret of ['p1', 't1', 's1', 'o1', 'c1']) expect(text).not.toContain(secret);
     expect(withoutSecrets({ x: 'y'.repeat(10_000) }).length).toBeLessThan(2100);
   });
 

@@ -6,7 +6,8 @@ import { z } from 'zod';
 const FILE_BYTES_MAX = 1024 * 1024;
 const OLD_FILES = 3;
 const TEXT_MAX = 2000;
-const SECRET_KEYS = /secret|password|token|key/i;
+/** `present` is the password that is being changed, `code` that of an authenticator. */
+const SECRET_KEYS = /secret|password|token|key|^present$|^code$/i;
 
 export const auditEntrySchema = z.object({
   /** ISO 8601. */
