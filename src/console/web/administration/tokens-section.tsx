@@ -147,7 +147,15 @@ function TokenTable({
     <WideTable
       label={t('tokens')}
       minWidth={720}
-      head={[t('name'), t('role'), t('createdBy'), t('created'), t('used'), t('expires'), '']}
+      head={[
+        t('name'),
+        t('role'),
+        t('createdBy'),
+        t('created'),
+        t('used'),
+        t('expires'),
+        t('actions'),
+      ]}
     >
       {tokens.map((token) => (
         <Table.Tr key={token.id}>

@@ -77,7 +77,14 @@ export function UsersSection() {
           <WideTable
             label={t('users')}
             minWidth={680}
-            head={[t('name'), t('role'), t('secondFactor'), t('lastLogin'), t('created'), '']}
+            head={[
+              t('name'),
+              t('role'),
+              t('secondFactor'),
+              t('lastLogin'),
+              t('created'),
+              t('actions'),
+            ]}
           >
             {users.data.map((user) => (
               <UserRow

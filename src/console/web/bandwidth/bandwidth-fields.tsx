@@ -1,5 +1,5 @@
 // The fields of a limit with its weekly schedule; the wizard has them, too.
-import { Button, Chip, Fieldset, Group, Stack, Text, TextInput } from '@mantine/core';
+import { Button, Chip, Fieldset, Group, Input, Stack, Text, TextInput } from '@mantine/core';
 import { IconPlus, IconTrash } from '@tabler/icons-react';
 import { useTranslation } from 'react-i18next';
 import { type BandwidthDraft, newWindow, type WindowDraft } from './bandwidth-draft.ts';
@@ -28,9 +28,9 @@ export function BandwidthFields({
   return (
     <Stack>
       <div>
-        <Text fw={500} size="sm" mb={6}>
+        <Input.Label component="div" mb={4}>
           {t(schedule.length === 0 ? 'limit' : 'limitOtherwise')}
-        </Text>
+        </Input.Label>
         <RateField
           label={t('limit')}
           value={rate}

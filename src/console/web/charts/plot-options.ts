@@ -37,6 +37,7 @@ export function plotOptions(settings: PlotSettings): uPlot.Options {
   const isBytes = unit === 'bytes' || unit === 'bytes/s';
   return {
     ...size,
+    padding: [10, 8, 0, 0],
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
     scales: {
@@ -49,7 +50,7 @@ export function plotOptions(settings: PlotSettings): uPlot.Options {
       fill: color(`--chart-band-${index}`),
     })),
     axes: [
-      { ...axis, values: timeMarks(language), space: 70 },
+      { ...axis, values: timeMarks(language), space: 52, size: 26 },
       {
         ...axis,
         size: 72,
@@ -109,7 +110,8 @@ function timeMarks(language: string): (plot: uPlot, marks: number[]) => string[]
   const minute = format({ hour: '2-digit', minute: '2-digit' });
   const second = format({ hour: '2-digit', minute: '2-digit', second: '2-digit' });
   return (_plot, marks) => {
-    const step = (marks[1] ?? 0) - (marks[0] ?? 0);
+    const [first = 0, next = first + 60] = marks;
+    const step = next - first;
     const shown = step >= DAY_SECONDS ? day : step < 60 ? second : minute;
     return marks.map((at) => shown.format(at * 1000));
   };

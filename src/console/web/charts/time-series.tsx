@@ -71,7 +71,6 @@ export function TimeSeries(props: TimeSeriesProps) {
 
 /** The values under the pointer, or the last ones. */
 function Legend({ lines, unit, at, mark }: TimeSeriesProps & { readonly at: number | null }) {
-  const { t } = useTranslation('charts');
   const language = currentLanguage();
   return (
     <span className="chart-legend" aria-hidden>
@@ -93,9 +92,7 @@ function Legend({ lines, unit, at, mark }: TimeSeriesProps & { readonly at: numb
           <span>{mark.label}</span>
         </span>
       )}
-      <span className="chart-at numbers">
-        {at === null ? t('now') : formatTime(at * 1000, language)}
-      </span>
+      {at !== null && <span className="chart-at numbers">{formatTime(at * 1000, language)}</span>}
     </span>
   );
 }

@@ -77,7 +77,15 @@ function NodeTable({
         <WideTable
           label={t('nodes')}
           minWidth={680}
-          head={[t('state'), t('node'), t('address'), t('peer'), 'Understudy', t('seen'), '']}
+          head={[
+            t('state'),
+            t('node'),
+            t('address'),
+            t('peer'),
+            'Understudy',
+            t('seen'),
+            t('actions'),
+          ]}
         >
           {nodes.map((node) => (
             <NodeRow

@@ -54,11 +54,17 @@ function Wizard() {
   const [step, setStep] = useState<Step>('source');
   const [faults, setFaults] = useState<Faults>({});
   const [created, setCreated] = useState<Created | null>(null);
-  const top = useRef<HTMLDivElement>(null);
+  const body = useRef<HTMLElement>(null);
   const nodes = useNodes(draft);
   const agents = useAgents(draft.node);
+  const isFirst = useRef(true);
   useEffect(() => {
-    top.current?.scrollIntoView({ block: 'nearest' });
+    if (!isFirst.current) {
+      window.scrollTo(0, 0);
+      // Who does not see the page hears which step it is now.
+      body.current?.focus({ preventScroll: true });
+    }
+    isFirst.current = false;
   }, [step]);
   if (created !== null) return <CreationProgress {...created} />;
   const change = (part: Partial<WizardDraft>): void => {
@@ -86,14 +92,20 @@ function Wizard() {
   const index = STEPS.indexOf(step);
   const found = Object.keys(faults).some((field) => stepOf(field) === step);
   return (
-    <Stack ref={top}>
+    <Stack>
       <Steps
         step={step}
         faults={faults}
         canGo={(one) => STEPS.indexOf(one) < index}
         onGo={setStep}
       />
-      <section className="card" aria-label={t(`step.${step}`)} data-step={step}>
+      <section
+        className="card step-body"
+        aria-label={t(`step.${step}`)}
+        data-step={step}
+        tabIndex={-1}
+        ref={body}
+      >
         {found && (
           <Alert color="red" mb="md" role="alert">
             {t('found')}
