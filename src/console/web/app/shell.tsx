@@ -8,6 +8,7 @@ import {
   IconListDetails,
   IconLogout,
   IconPlus,
+  IconServer2,
   IconUser,
   IconUsers,
 } from '@tabler/icons-react';
@@ -29,6 +30,7 @@ const PLACES: readonly {
   readonly role: AccessRole;
 }[] = [
   { to: '/', label: 'nav.fleet', icon: IconLayoutDashboard, role: 'viewer' },
+  { to: '/nodes', label: 'nav.nodes', icon: IconServer2, role: 'viewer' },
   { to: '/events', label: 'nav.events', icon: IconListDetails, role: 'viewer' },
   { to: '/alerts', label: 'nav.alerts', icon: IconBell, role: 'viewer' },
   { to: '/create', label: 'nav.create', icon: IconPlus, role: 'administrator' },
@@ -138,9 +140,8 @@ function Navigation({ location }: { readonly location: string }) {
   );
 }
 
-/** Groups and nodes are reached from the fleet. */
-const isFleet = (location: string): boolean =>
-  location === '/' || location.startsWith('/groups') || location.startsWith('/nodes');
+/** Groups are reached from the fleet. */
+const isFleet = (location: string): boolean => location === '/' || location.startsWith('/groups');
 
 function UserMenu() {
   const { t } = useTranslation();

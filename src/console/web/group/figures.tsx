@@ -9,6 +9,9 @@ import { Meter } from '../charts/meter.tsx';
 import { Sparkline } from '../charts/sparkline.tsx';
 import { type GroupDetail, useGroupDetail } from './group-detail.tsx';
 
+/** Less is none to speak of. */
+const RATIO_SHOWN_MIN = 1.05;
+
 export function Figures() {
   const { t } = useTranslation('group');
   const detail = useGroupDetail();
@@ -81,7 +84,7 @@ function Throughput({ detail: { overview, status, traffic } }: { readonly detail
       <div>
         {status?.limit == null ? t('figure.noLimit') : t('figure.limit', { limit: status.limit })}
       </div>
-      {ratio !== null && <div>{t('figure.compressed', { ratio })}</div>}
+      {ratio !== null && ratio >= RATIO_SHOWN_MIN && <div>{t('figure.compressed', { ratio })}</div>}
     </Figure>
   );
 }

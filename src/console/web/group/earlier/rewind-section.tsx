@@ -68,14 +68,14 @@ function Moments({ list, standbyId }: { readonly list: RewindList; readonly stan
             leftSection={<IconFolderSearch size={16} aria-hidden />}
             onClick={() => begin('browse', latest)}
           >
-            {t('rewind.browse')}
+            {t('rewind.browseAny')}
           </Button>
           <Button
             variant="default"
             leftSection={<IconArrowBackUp size={16} aria-hidden />}
             onClick={() => begin('restore', latest)}
           >
-            {t('rewind.restore')}
+            {t('rewind.restoreAny')}
           </Button>
           <Button
             variant="default"
