@@ -3,6 +3,7 @@
 import { UnderstudyError, messageOf } from '../core/errors.ts';
 import { MiB } from '../core/units.ts';
 import { MARK_SLACK_MS, type MarkedPoint } from '../journal/marks.ts';
+import type { PersistedCopy } from '../journal/standby-state.ts';
 import { isLazytime } from '../linux/lazytime.ts';
 import type { CopyCourse } from './copy-course.ts';
 import type { CopySalvage } from './copy-salvage.ts';
@@ -72,13 +73,14 @@ export class CopyCheckpoints {
    * redo after a crash never begins within a scan, whose course the applier has only in memory.
    */
   async completeScan(): Promise<void> {
-    const { handlers, state, logger, receiver } = this.#parts;
+    const { handlers, state, receiver } = this.#parts;
     const scan = receiver.scanCount;
+    const before = state.data.copy;
     try {
       if (this.#salvage.isPending) {
         await this.#course.pausedAtScanEnd(async () => {
-          await this.#salvage.keep();
-          return this.#salvage.isPending ? 'salvage' : 'complete';
+          if (scan === receiver.scanCount) this.#completeBeforeSalvage();
+          return this.#salvaged();
         });
         // It could not be written to its end.
         if (this.#salvage.isPending) return;
@@ -88,10 +90,44 @@ export class CopyCheckpoints {
       handlers.onFatal(error);
       return;
     }
-    if (state.data.copy !== 'complete') return;
-    logger.info({ from: 'syncing', to: 'complete', reason: 'scan applied' }, 'copy');
+    this.#tellComplete(before);
+  }
+
+  #tellComplete(before: PersistedCopy): void {
+    const { handlers, state, logger, receiver } = this.#parts;
+    const { copy } = state.data;
+    if (copy !== 'complete' || copy === before) return;
+    logger.info({ from: before, to: copy, reason: 'scan applied' }, 'copy');
     handlers.onEvent('info', 'COPY_COMPLETE', 'the copy is complete', {});
     receiver.applied();
+  }
+
+  /**
+   * The copy stands still at the end of the scan, and is on its disk: it may be promoted. What it replaced is still to
+   * be written aside, by this process or the next.
+   */
+  #completeBeforeSalvage(): void {
+    const { journal, state } = this.#parts;
+    const { streamId, epoch } = journal.position;
+    const { copy } = state.data;
+    const checkpoint = { streamId, epoch, sequence: this.#course.moment };
+    state.update({ copy: 'complete', staged: null, checkpoint });
+    this.#tellComplete(copy);
+  }
+
+  /** How the undo log goes on. */
+  async #salvaged(): Promise<'salvage' | 'complete'> {
+    await this.#salvage.keep();
+    return this.#salvage.isPending ? 'salvage' : 'complete';
+  }
+
+  /** The process before ended while it wrote the salvage of a complete copy: nothing is applied before it is there. */
+  async keepSalvage(): Promise<void> {
+    try {
+      await this.#course.pausedAtScanEnd(async () => this.#salvaged());
+    } catch (error) {
+      this.#parts.handlers.onFatal(error);
+    }
   }
 
   #failed(error: unknown): void {

@@ -138,8 +138,8 @@ export class CopyCourse {
   }
 
   /**
-   * As {@link paused}, at the end of a scan, before it is known that the copy is complete. To be called
-   * before anything more can be received: what comes after the scan is not applied before `work` is done.
+   * As {@link paused}, at the end of a scan, or in a process that begins there and has started nothing yet. To be
+   * called before anything more can be received: what comes after the scan is not applied before `work` is done.
    * `work` returns how the undo log goes on.
    */
   async pausedAtScanEnd(work: () => Promise<UndoSettings['begin']>): Promise<void> {

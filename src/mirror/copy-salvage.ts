@@ -1,15 +1,16 @@
 // Data that a node has of its own when it becomes a standby (an old primary's tail that nobody received,
-// above all) is not dropped by the scan that makes it equal to the primary: it is kept aside.
+// above all), and those of a copy that somebody has changed underneath, are not dropped by the scan that makes them equal to the
+// primary: they are kept aside.
 //
-//   empty ──scan: the undo log has what it replaces──▶ end of the scan ──▶ salvage/NAME ──▶ complete
-//                 └──the process dies, another scan──▶ the log goes on, back to the first beginning
+//   empty, diverged ──scan: the undo log has what it replaces──▶ end of the scan: complete ──▶ salvage/NAME ──▶ goes on
+//                       └──the process dies, another scan──▶ the log goes on, back to the first beginning
 //
-// The copy is complete only when the salvage is: until then a crash means another scan, and nothing of
-// what was replaced is lost. Where there is no room for that, an event says what is given up.
+// From the end of the scan on the copy may be promoted, but it stands still until the salvage is written: that is read from the copy,
+// too. The next process begins with it. Where there is no room for it, an event says what is given up.
 import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { messageOf } from '../core/errors.ts';
-import type { StandbyStateData } from '../journal/standby-state.ts';
+import type { PersistedCopy, StandbyStateData } from '../journal/standby-state.ts';
 import type { ScanStart } from './receiver.ts';
 import { type SalvageHead, salvageName } from './salvage/salvage-report.ts';
 import { SalvageStore } from './salvage/salvage-store.ts';
@@ -49,14 +50,20 @@ export class CopySalvage {
   }
 
   /**
-   * A scan begins that makes something else of the data at hand. `isOwn`: they are no copy. Returns what has
-   * to be remembered; null: nothing, or it cannot be kept.
+   * A scan begins that makes something else of the data at hand. `from`: what they were a copy of, and whether there are
+   * any. Returns what has to be remembered; null: nothing, or it cannot be kept.
    */
-  begin({ position, trustedSinceMs }: ScanStart, isOwn: boolean): StandbyStateData['salvage'] {
+  begin(
+    { position, trustedSinceMs }: ScanStart,
+    from: { readonly copy: PersistedCopy; readonly isEmpty: boolean },
+  ): StandbyStateData['salvage'] {
     const { state, options, undo, clock, marks } = this.#parts;
     const pending = state.data.salvage;
     if (this.#store === undefined || options.undo === undefined) return null;
-    if (pending === null && !isOwn) return null;
+    const isOwn = from.copy === 'empty' && !from.isEmpty && options.salvage?.isBase !== true;
+    if (pending === null && !isOwn && from.copy !== 'diverged') return null;
+    // What led to a diverged copy is not what was there.
+    if (pending === null && from.copy === 'diverged') undo.clear();
     const why = undo.prepareScan(position.sequence, { goesOn: pending !== null });
     if (why !== undefined) {
       this.#tellLost(why);

@@ -34,13 +34,15 @@ export interface StandbyOptions {
   readonly holds: StreamPosition | null;
   /** How much is kept to take the copy back; nothing when it is left out. */
   readonly undo?: UndoLimits;
-  /** Where data is kept aside that this node has of its own; undefined: it has none. */
+  /** Where data is kept aside that this node has of its own; undefined: nothing is. */
   readonly salvage?: SalvagePlace;
 }
 
 export interface SalvagePlace {
   /** Outlives `stateDirectory`. */
   readonly directory: string;
+  /** What is there before the first copy is a base by the operator's word: it is not kept aside. */
+  readonly isBase: boolean;
   /** What is mirrored of the protected directories, by index in the group. */
   readonly patterns: readonly {
     readonly include: readonly string[];

@@ -1,7 +1,7 @@
 // The standby as a process, over a real directory: what the primary records is in the copy,
 // wherever the process is killed.
 import { execFileSync } from 'node:child_process';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Identities, makeIdentities, until } from '../../test/support/mirror-rig.ts';
@@ -100,6 +100,7 @@ describe('standby process', () => {
     // Only possible underneath the cover, as a damaged disk might do it.
     execFileSync('umount', ['-l', pair.copy]);
     rmSync(join(pair.copy, 'one'));
+    writeFileSync(join(pair.copy, 'intruder'), 'what somebody left here');
     pair.recorder.rename('one', 'two');
     await until(
       () => pair.rig.scansWanted.length > 0,
@@ -116,6 +117,19 @@ describe('standby process', () => {
     pair.recorder.emit({ type: recordType.scanEnd });
     await pair.applied();
     await until(() => pair.rig.sender.copy === 'up-to-date', 'the copy is complete');
+    expect(compareTrees(pair.source, pair.copy)).toEqual([]);
+    // What was not the primary's is kept aside.
+    await until(
+      () => pair.standby.log.includes('SALVAGE_KEPT'),
+      () => `the salvage is written: ${pair.standby.log}`,
+    );
+    const [name = ''] = readdirSync(join(pair.top, 'salvage'));
+    const kept = join(pair.top, 'salvage', name, 'files');
+    expect(readdirSync(kept)).toEqual(['intruder']);
+    expect(readFileSync(join(kept, 'intruder'), 'utf8')).toBe('what somebody left here');
+    // And the copy goes on.
+    pair.recorder.create('three', 0o644);
+    await pair.applied();
     expect(compareTrees(pair.source, pair.copy)).toEqual([]);
   });
 });

@@ -229,7 +229,8 @@ export class Standby {
     }
     this.#salvage.resume();
     if (!this.#past.resume() && copy === 'complete') {
-      this.#course.start(checkpoint.sequence, 'complete');
+      if (this.#salvage.isPending) void this.#checkpoints.keepSalvage();
+      else this.#course.start(checkpoint.sequence, 'complete');
     }
     this.#timer = setInterval(() => this.#keepHouse(), HOUSEKEEPING_INTERVAL_MS);
     return this.#server.listen();
@@ -411,7 +412,7 @@ export class Standby {
     if (isDrained) state.update({ checkpoint: journal.position });
     const { sequence } = position;
     const staged = isDrained ? this.#past.stage(sequence) : this.#past.stageAgain(sequence);
-    const salvage = this.#salvage.begin(scan, from === 'empty' && !this.#isEmpty);
+    const salvage = this.#salvage.begin(scan, { copy: from, isEmpty: this.#isEmpty });
     const firstSegment = await journal.reset(position);
     const change = { copy: 'syncing', checkpoint: position, firstSegment, closed: null } as const;
     state.update({ ...change, staged, salvage });

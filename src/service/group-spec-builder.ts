@@ -74,8 +74,9 @@ export function buildSpec(input: SpecInput): GroupProcessSpec {
     safety: definition.safety,
     leaseFile: definition.failover === null ? null : files.lease,
     safetyFile: files.safety,
+    salvageDirectory: files.salvage,
     // Data that was there before the group is a base for the first copy, by the operator's word.
-    salvageDirectory: state.generation > 1 ? files.salvage : null,
+    dataIsBase: state.generation <= 1,
     firstCommitRequest,
     takeOver: takeOver ?? null,
     ...(start === null ? { holds: state.position } : { start }),

@@ -142,6 +142,8 @@ export const groupProcessSpecSchema = z
     leaseFile: absolutePathSchema.nullable().default(null),
     /** Standby only: where data is kept that only this node has; null: it has none. */
     salvageDirectory: absolutePathSchema.nullable().default(null),
+    /** Standby only: what is there before its first copy is a base by the operator's word, and not kept aside. */
+    dataIsBase: z.boolean().default(false),
     /** What is known of the directories (safety-identity.ts); null: they are taken as they are. */
     safetyFile: absolutePathSchema.nullable().default(null),
     /**

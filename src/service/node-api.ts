@@ -21,6 +21,7 @@ import { takeFromPeer } from './group-edit.ts';
 import { deleteGroup, deleteStandby } from './group-deletion.ts';
 import { nameSchema } from './group-spec.ts';
 import {
+  acceptedSchema,
   BODY_BYTES_MAX,
   checkReplySchema,
   emptyReplySchema,
@@ -31,6 +32,7 @@ import {
   outcomeSchema,
   promoteRequestSchema,
   readinessSchema,
+  rewindRestoreSchema,
   standbyRequestSchema,
   settingsRequestSchema,
   yieldRequestSchema,
@@ -41,12 +43,17 @@ import { promote } from './promotion.ts';
 import { checkStandby, createStandby } from './standby-creation.ts';
 import {
   markOnStandby,
+  listHere,
   markReplySchema,
   markRequestSchema,
   pointOf,
   pointReplySchema,
   pointRequestSchema,
+  restoredSchema,
+  restoreHere,
+  rewindListSchema,
 } from './rewind.ts';
+import { acceptHere } from './safety-accept.ts';
 import { switchover } from './switchover.ts';
 import { yieldTo } from './takeover.ts';
 
@@ -237,6 +244,7 @@ function addGroupRoutes(untyped: FastifyInstance, service: NodeService): void {
       return markOnStandby(runtime, body.name, body.sequence);
     },
   );
+  addForwardedRoutes(untyped, service);
   server.put(
     '/v1/groups/:group/settings',
     {
@@ -257,6 +265,34 @@ function addGroupRoutes(untyped: FastifyInstance, service: NodeService): void {
       schema: { params: groupParams, body: yieldRequestSchema, response: { 200: outcomeSchema } },
     },
     async ({ params, body }) => yieldTo(service.groupById(params.group, body.groupId), body.epoch),
+  );
+}
+
+/** What a person has asked of the other node, and is for this one. */
+function addForwardedRoutes(untyped: FastifyInstance, service: NodeService): void {
+  const server = untyped.withTypeProvider<ZodTypeProvider>();
+  const byId = { params: groupParams, body: groupRefSchema };
+  server.post(
+    '/v1/groups/:group/accept',
+    { schema: { ...byId, response: { 200: acceptedSchema } } },
+    async ({ params, body }) => acceptHere(service, service.groupById(params.group, body.groupId)),
+  );
+  server.post(
+    '/v1/groups/:group/rewind-list',
+    { schema: { ...byId, response: { 200: rewindListSchema } } },
+    async ({ params, body }) => listHere(service.groupById(params.group, body.groupId)),
+  );
+  server.post(
+    '/v1/groups/:group/rewind-restore',
+    {
+      schema: {
+        params: groupParams,
+        body: rewindRestoreSchema,
+        response: { 200: restoredSchema },
+      },
+    },
+    async ({ params, body: { groupId, wish } }) =>
+      restoreHere(service, service.groupById(params.group, groupId), wish),
   );
 }
 

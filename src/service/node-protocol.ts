@@ -10,6 +10,7 @@ import {
 } from './group-spec.ts';
 import { bandwidthSchema } from './bandwidth.ts';
 import { groupDefinitionSchema } from './group-definition.ts';
+import { rewindWishSchema } from './rewind-wish.ts';
 import { hostSchema } from './node-config.ts';
 
 /** Raised when a node of the version before could misunderstand. */
@@ -127,6 +128,12 @@ export const settingsRequestSchema = z.strictObject({
     .optional(),
 });
 export type SettingsRequest = z.infer<typeof settingsRequestSchema>;
+
+/** A moment of the copy of the node that is asked. */
+export const rewindRestoreSchema = z.strictObject({ groupId: id128Schema, wish: rewindWishSchema });
+
+/** What was accepted, as a sentence. */
+export const acceptedSchema = z.object({ what: z.string().max(4096) });
 
 export const outcomeSchema = z.object({
   /** Sentences for the operator about what did not go as it should. */

@@ -2,7 +2,15 @@
 // of it fails, nothing is scanned again, and the copy has everything.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join, resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,6 +18,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { compareTrees, snapshotTree } from '../../test/support/tree.ts';
 import { present } from '../core/assert.ts';
 import { SharedState, word } from '../filter/shared-state.ts';
+import type { RewindList } from '../mirror/rewind.ts';
 import { programs } from './daemon.ts';
 import { type TestNode, twoNodes, type TwoNodes, until } from './fixtures/two-nodes.ts';
 import type { GroupPrograms } from './group-process.ts';
@@ -217,4 +226,35 @@ test('the application noticed nothing, and the copy has everything', async () =>
   expect(await count('SCAN_STARTED')).toBe(1);
   expect(await count('GROUP_PROCESS_DIED')).toBe(0);
   expect((await a.group('shop'))?.local.status?.['streamId']).toBe(stream);
+});
+
+test('earlier states are asked for on either node, and the one with the copy answers', async () => {
+  const rewind = '/groups/shop/rewind';
+  writeFileSync(join(dirA, 'before'), '1');
+  await a.api.run({ method: 'POST', path: `${rewind}/marks`, body: { name: 'here' } });
+  writeFileSync(join(dirA, 'after'), '2');
+  const list = await a.api.call<RewindList>({ method: 'GET', path: rewind });
+  const { from, bookmarks } = await b.api.call<RewindList>({ method: 'GET', path: rewind });
+  expect([list.from, list.bookmarks]).toEqual([from, bookmarks]);
+  expect(list.bookmarks).toMatchObject([{ name: 'here', kept: true }]);
+  await calm();
+
+  const wish = { kind: 'name', name: 'here' } as const;
+  const restore = (force: boolean): Promise<{ epoch: number }> =>
+    a.api.run({ method: 'POST', path: `${rewind}/restore`, body: { wish, force } });
+  await expect(restore(false)).rejects.toMatchObject({ code: 'REWIND_NEEDS_FORCE' });
+  expect((await restore(true)).epoch).toBe(2);
+  expect(b.service.group('shop').state.role).toBe('primary');
+  await until(
+    'the other one follows',
+    async () => {
+      const view = await b.group('shop');
+      return view?.copy === 'up-to-date' && view.remote?.role === 'standby';
+    },
+    60_000,
+  );
+  for (const dir of [dirA, dirB]) {
+    expect(existsSync(join(dir, 'before'))).toBe(true);
+    expect(existsSync(join(dir, 'after'))).toBe(false);
+  }
 });

@@ -6,7 +6,7 @@ import { BOOKMARK_NAME } from '../mirror/bookmarks.ts';
 import type { RewindList, RewindState, RewindWish } from '../mirror/rewind.ts';
 import type { GroupRuntime } from './group-runtime.ts';
 import { id128Schema, sequenceSchema } from './group-spec.ts';
-import type { Outcome } from './node-protocol.ts';
+import { type Outcome, outcomeSchema } from './node-protocol.ts';
 import type { NodeService } from './node-service.ts';
 import { takeover } from './takeover.ts';
 
@@ -44,9 +44,35 @@ export interface Marked {
   readonly exact: boolean;
 }
 
-/** What can be reached. Errors: REWIND_ON_STANDBY, and of the process. */
+const stateSchema = z.object({ sequence: z.number(), at: z.string().max(64).nullable() });
+export const rewindListSchema = z.object({
+  from: stateSchema.nullable(),
+  to: stateSchema.nullable(),
+  bytes: z.number(),
+  bookmarks: z
+    .array(stateSchema.extend({ name: z.string().max(256), kept: z.boolean() }))
+    .max(10_000)
+    .readonly(),
+});
+export const restoredSchema = outcomeSchema.extend({ state: stateSchema });
+
+/** What can be reached, asked on either node. Errors: GROUP_UNKNOWN, those of the process, NODE_UNREACHABLE. */
 export async function listRewind(service: NodeService, name: string): Promise<RewindList> {
-  const runtime = standbyOf(service, name);
+  const runtime = service.group(name);
+  if (runtime.state.role === 'standby') return listHere(runtime);
+  const { groupId } = runtime.definition;
+  return service.link.client().call({
+    method: 'POST',
+    path: `/v1/groups/${name}/rewind-list`,
+    body: { groupId },
+    reply: rewindListSchema,
+    timeoutMs: 2 * SHORT_TIMEOUT_MS,
+  });
+}
+
+/** The same of the copy of this node. Errors: REWIND_ON_STANDBY, and of the process. */
+export async function listHere(runtime: GroupRuntime): Promise<RewindList> {
+  requireStandby(runtime);
   return (await runtime.process.call('rewind-list', {}, SHORT_TIMEOUT_MS)) as RewindList;
 }
 
@@ -140,22 +166,43 @@ export async function browseRewind(
 }
 
 /**
- * Makes this node, the standby, the primary with the data as of then. What came after is given up, on
- * both nodes: the other one is made equal to this one. Errors: REWIND_ON_STANDBY, REWIND_NEEDS_FORCE, and
+ * Makes the standby, on whichever node it is, the primary with the data as of then. What came after is given up, on
+ * both nodes: the other one is made equal to it. Errors: REWIND_NEEDS_FORCE, NODE_UNREACHABLE, and
  * those of the process and of a takeover; the copy goes on as a standby then.
  */
 export async function restoreRewind(
   service: NodeService,
   name: string,
   { wish, force }: { wish: RewindWish; force: boolean },
-): Promise<Outcome & { state: RewindState }> {
-  const runtime = standbyOf(service, name);
+): Promise<Restored> {
+  const runtime = service.group(name);
   if (!force) {
     throw new UnderstudyError(
       'REWIND_NEEDS_FORCE',
-      `everything written to group "${name}" after that moment is given up on both nodes, and this node becomes the primary: look at the moment with "understudy rewind browse ${name}" first, then add --force`,
+      `everything written to group "${name}" after that moment is given up on both nodes, and the standby becomes the primary: look at the moment with "understudy rewind browse ${name}" on its node first, then add --force`,
     );
   }
+  if (runtime.state.role === 'standby') return restoreHere(service, runtime, wish);
+  const { groupId } = runtime.definition;
+  return service.link.client().call({
+    method: 'POST',
+    path: `/v1/groups/${name}/rewind-restore`,
+    body: { groupId, wish },
+    reply: restoredSchema,
+    timeoutMs: LONG_TIMEOUT_MS,
+  });
+}
+
+export type Restored = Outcome & { readonly state: RewindState };
+
+/** The same with the copy of this node. Errors: REWIND_ON_STANDBY, and as {@link restoreRewind}. */
+export async function restoreHere(
+  service: NodeService,
+  runtime: GroupRuntime,
+  wish: RewindWish,
+): Promise<Restored> {
+  const { name } = runtime;
+  requireStandby(runtime);
   const state = (await runtime.process.call('rewind', { wish }, LONG_TIMEOUT_MS)) as RewindState;
   try {
     const accepted = { acceptStale: true, acceptIncomplete: false, acceptHalted: false };

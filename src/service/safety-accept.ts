@@ -1,18 +1,57 @@
-// "understudy accept": a person has looked at a group that was halted and lets it go on.
+// "understudy accept": a person has looked at a group that was halted and lets it go on. Asked on the node that is not halted, the other one
+// is told.
 import { UnderstudyError } from '../core/errors.ts';
 import type { GroupRuntime } from './group-runtime.ts';
+import { acceptedSchema } from './node-protocol.ts';
 import type { NodeService } from './node-service.ts';
 
 const ACCEPT_TIMEOUT_MS = 30_000;
+
+/** A standby that applies what it held back answers at once. */
+const PEER_TIMEOUT_MS = 60_000;
 
 /** What was accepted, as a sentence. */
 export interface Accepted {
   readonly what: string;
 }
 
-/** Lets a halted group go on with what there is now. Errors: GROUP_UNKNOWN, NOT_HALTED. */
+/** Lets a halted group go on with what there is now, on whichever node it is halted. Errors: GROUP_UNKNOWN, NOT_HALTED. */
 export async function accept(service: NodeService, name: string): Promise<Accepted> {
   const runtime = service.group(name);
+  try {
+    return await acceptHere(service, runtime);
+  } catch (thrown) {
+    const isElsewhere = thrown instanceof UnderstudyError && thrown.code === 'NOT_HALTED';
+    if (!isElsewhere || service.peers.peer === undefined) throw thrown;
+    return acceptThere(service, runtime, thrown);
+  }
+}
+
+/** `here`: why nothing was accepted on this node. */
+async function acceptThere(
+  service: NodeService,
+  { name, definition: { groupId } }: GroupRuntime,
+  here: UnderstudyError,
+): Promise<Accepted> {
+  try {
+    const { what } = await service.link.client().call({
+      method: 'POST',
+      path: `/v1/groups/${name}/accept`,
+      body: { groupId },
+      reply: acceptedSchema,
+      timeoutMs: PEER_TIMEOUT_MS,
+    });
+    return { what: `on node "${service.peers.requirePeer().name}" ${what}` };
+  } catch (thrown) {
+    // Who is not reached cannot be asked; what holds here is the answer then.
+    if (thrown instanceof UnderstudyError && thrown.code === 'NODE_UNREACHABLE') throw here;
+    throw thrown;
+  }
+}
+
+/** The same for this node only. Errors: NOT_HALTED. */
+export async function acceptHere(service: NodeService, runtime: GroupRuntime): Promise<Accepted> {
+  const { name } = runtime;
   if (runtime.lookForHalt() === null) return acceptApplying(runtime);
   await runtime.exclusive(async () => {
     runtime.acceptDirectories();

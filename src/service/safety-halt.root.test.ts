@@ -115,9 +115,11 @@ test('a primary that was emptied while it was away asks first; accepted, the cop
   await expect(a.start().then(async () => halted(a))).resolves.toContain('was emptied');
   expect(readdirSync(dirOf(b)).filter((name) => name.startsWith('file-'))).toHaveLength(20);
 
-  await expect(b.call('accept', { group: 'shop' })).rejects.toThrow('is not halted on this node');
-  await a.call('accept', { group: 'shop' });
+  // Asked on the other node, which tells this one.
+  const accepted = await b.call('accept', { group: 'shop' });
+  expect(accepted).toEqual({ what: 'on node "a" its directories are taken as they are now' });
   await upToDate();
+  await expect(b.call('accept', { group: 'shop' })).rejects.toThrow('is not halted on this node');
   await expectEqual();
   expect(readdirSync(dirOf(b)).filter((name) => name !== '.understudy')).toEqual(['left']);
   expect((await a.group('shop'))?.troubles).toEqual([]);

@@ -73,9 +73,9 @@ function makeStandby(directories: readonly CoveredDirectory[]): Standby {
 }
 
 function salvagePlace(): Pick<StandbyOptions, 'salvage'> {
-  const { salvageDirectory: directory, directories } = spec;
+  const { salvageDirectory: directory, dataIsBase: isBase, directories } = spec;
   const patterns = directories.map(({ include, exclude }) => ({ include, exclude }));
-  return directory === null ? {} : { salvage: { directory, patterns } };
+  return directory === null ? {} : { salvage: { directory, isBase, patterns } };
 }
 
 /** The journal lies there: when the disk is full, nothing more can be taken. */

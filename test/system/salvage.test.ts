@@ -89,6 +89,10 @@ test(
       await waitForRejoin(pair);
       expect(await pair.differences(b)).toEqual([]);
 
+      // The copy is complete before what it replaced is written aside.
+      const isKept = async (): Promise<boolean> =>
+        (await askEvents(a)).some(({ code }) => code === 'SALVAGE_KEPT');
+      expect(await waitUntil(isKept, STEP_MS, 300), 'it is kept aside').toBe(true);
       const kept = (await askEvents(a)).findLast(({ code }) => code === 'SALVAGE_KEPT');
       expect(kept?.message).toMatch(/that only this node had .*"understudy salvage show data/);
       const list = (await understudy(a, ['salvage', 'list', GROUP])) as unknown as SalvageReport[];

@@ -1,10 +1,23 @@
 // A standby process over data of its own: the scan replaces them, and what was different is kept aside,
 // whatever dies in between.
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type Identities, makeIdentities } from '../../../test/support/mirror-rig.ts';
+import { mountLoopImage, unmountLazily } from '../../../test/support/loop-image.ts';
+import { type Identities, makeIdentities, until } from '../../../test/support/mirror-rig.ts';
 import { Random } from '../../../test/support/random.ts';
 import { randomOperation } from '../../../test/support/recorder-ops.ts';
 import { Recorder } from '../../../test/support/recorder.ts';
@@ -70,9 +83,21 @@ function endScan(): void {
   pair.recorder.emit({ type: recordType.scanEnd });
 }
 
+const place = (): string => join(pair.top, 'salvage');
+
+/** What is there, and in the making. */
+function salvages(): string[] {
+  return existsSync(place()) ? readdirSync(place()) : [];
+}
+
 /** There is one salvage, whole, with what the node had and has not any more. */
-function expectSalvage(): SalvageReport {
-  const names = readdirSync(join(pair.top, 'salvage'));
+async function expectSalvage(): Promise<SalvageReport> {
+  await until(
+    () => salvages().some((name) => !name.startsWith('.')),
+    () => `a salvage is written: ${salvages().join()} ${pair.standby.log}`,
+    60_000,
+  );
+  const names = salvages();
   expect(names).toEqual([expect.stringMatching(/^\d{8}T\d{6}Z-1$/)]);
   const path = join(pair.top, 'salvage', names[0] ?? '');
   const report = reportSchema.parse(JSON.parse(readFileSync(join(path, 'report.json'), 'utf8')));
@@ -102,7 +127,7 @@ describe('data of its own', () => {
     expect(existsSync(join(pair.top, 'salvage'))).toBe(false);
     endScan();
     await pair.complete();
-    expectSalvage();
+    await expectSalvage();
     expect(pair.standby.log).toContain('SALVAGE_KEPT');
     // The copy goes on, and what is kept to go back begins behind the scan.
     for (let i = 0; i < 50; i += 1) randomOperation(pair.recorder, random);
@@ -146,7 +171,7 @@ describe('data of its own', () => {
     }
     if (!isComplete) endScan();
     await pair.complete();
-    expectSalvage();
+    await expectSalvage();
     await pair.applied();
     expect(compareTrees(pair.source, pair.copy, { holes: false })).toEqual([]);
   });
@@ -159,6 +184,156 @@ describe('data of its own', () => {
     const finished = await pair.standby.call('finish', { accepts: ['up-to-date', 'syncing'] });
     expect(finished).toMatchObject({ copy: 'syncing' });
     await pair.standby.exited();
-    expectSalvage();
+    await expectSalvage();
+  });
+
+  it('does not keep the copy from being promoted while it is written, and the next process writes it', async () => {
+    // The disk that it is written to stands still.
+    const image = join(pair.top, 'image');
+    mountLoopImage({ image, dir: place(), bytes: 64 << 20 });
+    try {
+      await begin(24);
+      scan();
+      await pair.applied();
+      execFileSync('fsfreeze', ['-f', place()]);
+      endScan();
+      await pair.complete();
+      const killed = pair.standby.kill();
+      execFileSync('fsfreeze', ['-u', place()]);
+      await killed;
+      expect(pair.standby.log).not.toContain('SALVAGE_KEPT');
+      const scans = pair.rig.scansWanted.length;
+      await pair.standby.start();
+      const copy = async (): Promise<unknown> => (await pair.standby.call('status'))['copy'];
+      await expect.poll(copy, { timeout: 60_000 }).toBe('up-to-date');
+      expect(pair.rig.scansWanted).toHaveLength(scans);
+      // Whoever promotes it has all of it, and what was kept aside.
+      const finished = await pair.standby.call('finish', { accepts: ['up-to-date'] });
+      expect(finished).toMatchObject({ copy: 'up-to-date', journaledButLost: 0 });
+      await pair.standby.exited();
+      await expectSalvage();
+      expect(compareTrees(pair.source, pair.copy, { holes: false })).toEqual([]);
+    } finally {
+      spawnSync('fsfreeze', ['-u', place()]);
+      await pair.standby.kill();
+      unmountLazily(place());
+    }
+  });
+
+  it('of which there are many: the oldest go, and an event says which', async () => {
+    const old = Array.from(
+      { length: 12 },
+      (_, index) => `2020010${index % 10}T00000${index % 10}Z-${index + 1}`,
+    );
+    for (const name of old) mkdirSync(join(place(), name), { recursive: true });
+    await begin(24);
+    scan();
+    endScan();
+    await pair.complete();
+    await until(
+      () => salvages().length === 10,
+      () => salvages().join(),
+    );
+    expect(salvages().some((name) => !name.startsWith('2020'))).toBe(true);
+    for (const name of old.toSorted().slice(0, 3)) {
+      expect(salvages()).not.toContain(name);
+      expect(pair.standby.log).toContain(`salvage \\"${name}\\" of group test is removed`);
+    }
+  });
+});
+
+describe('what cannot be kept aside is given up aloud, and the copy is made all the same', () => {
+  /** Of the disk with everything of the standby. */
+  let filler = '';
+  let disk = '';
+  let before: string | undefined;
+
+  /** Everything of the pair is on a small disk. */
+  function onSmallDisk(): void {
+    disk = mkdtempSync(join(tmpdir(), 'salvage-disk-'));
+    mountLoopImage({ image: join(disk, 'image'), dir: join(disk, 'top'), bytes: 2 ** 31 });
+    before = process.env['TMPDIR'];
+    process.env['TMPDIR'] = join(disk, 'top');
+    filler = join(disk, 'top', 'filler');
+    // Nothing of the one that was made before is started.
+    rmSync(pair.top, { recursive: true, force: true });
+    pair = new StandbyPair(identities);
+    for (const dir of [pair.source, pair.copy]) alone(dir, 100);
+    writeFileSync(join(pair.copy, 'only here'), 'commits that nobody received');
+  }
+
+  /** Leaves so much of the disk free. */
+  function leaveFree(share: number): void {
+    const { bavail, blocks, bsize } = statfsSync(join(disk, 'top'));
+    execFileSync('fallocate', [
+      '-l',
+      String(Math.floor((bavail - blocks * share) * bsize)),
+      filler,
+    ]);
+  }
+
+  afterEach(async () => {
+    await pair.close();
+    if (before === undefined) delete process.env['TMPDIR'];
+    else process.env['TMPDIR'] = before;
+    if (disk !== '') {
+      unmountLazily(join(disk, 'top'));
+      rmSync(disk, { recursive: true, force: true });
+    }
+    disk = '';
+  });
+
+  async function madeWithout(why: RegExp): Promise<void> {
+    endScan();
+    await pair.complete();
+    await pair.applied();
+    expect(compareTrees(pair.source, pair.copy, { holes: false })).toEqual([]);
+    const told = (): string[] =>
+      pair.standby.log.split('\n').filter((line) => line.includes('"SALVAGE_LOST"'));
+    await until(
+      () => told().length > 0,
+      () => `it is told: ${pair.standby.log}`,
+      60_000,
+    );
+    const lost = told();
+    expect(lost).toHaveLength(1);
+    expect(lost[0]).toMatch(why);
+    expect(lost[0]).toContain('"level":"error"');
+    expect(pair.standby.log).not.toContain('SALVAGE_KEPT');
+    const left = existsSync(place()) && statSync(place()).isDirectory() ? salvages() : [];
+    expect(left).toEqual([]);
+  }
+
+  it('when there is no room at the beginning', async () => {
+    onSmallDisk();
+    leaveFree(0.08);
+    await begin(24);
+    scan();
+    await madeWithout(/less than 10 % of a disk are free/);
+  });
+
+  it('when the room goes in the middle', async () => {
+    onSmallDisk();
+    await begin(24);
+    scan();
+    await pair.applied();
+    leaveFree(0.03);
+    await until(
+      () => {
+        randomOperation(pair.recorder, random);
+        return pair.standby.log.includes('"SALVAGE_LOST"');
+      },
+      () => pair.standby.log,
+      60_000,
+    );
+    await madeWithout(/less than 5 % of the disk are free/);
+  });
+
+  it('when its place cannot be written', async () => {
+    writeFileSync(place(), 'somebody put a file here');
+    await begin(24);
+    scan();
+    await madeWithout(/ENOTDIR|EEXIST/);
+    expect(readFileSync(place(), 'utf8')).toBe('somebody put a file here');
   });
 });
