@@ -81,9 +81,9 @@ async function test(name: string, options: TestOptions): Promise<void> {
 async function refuseRunning(
   trial: Trial,
   watchesOnly: boolean,
-  { force = false }: TestOptions,
+  { force = false, processes }: TestOptions,
 ): Promise<void> {
-  if (force || watchesOnly || !(await trial.answers())) return;
+  if (force || (watchesOnly && processes === undefined) || !(await trial.answers())) return;
   throw new UnderstudyError(
     'AGENT_TEST_NEEDS_FORCE',
     'the application runs, and the test stops, freezes and kills it: add --force if that may be',

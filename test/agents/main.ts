@@ -1,4 +1,4 @@
-// npm run agents-test -- [--only NAME…] [--faults NAME…] [--rounds 5] [--first 1] [--ocf] [--write]
+// npm run agents-test -- [--only NAME…] [--faults NAME…] [--rounds 5] [--first 1] [--ocf | --builtins] [--write]
 //
 // Real applications in the lab, hurt in every way: noticed, restarted in place, and after the limit served by the
 // other node with their data. Progress goes to standard error, the table to standard output. Exit code 0 when every
@@ -9,8 +9,9 @@ import { Command, CommanderError } from 'commander';
 import { messageOf, UnderstudyError } from '../../src/core/errors.ts';
 import { applications, type LabApplication } from './applications.ts';
 import { AgentsBed, type Placed } from './bed.ts';
+import type { BuiltinResult } from './builtins.ts';
 import type { ContractResult } from './ocf-contract.ts';
-import { applicationTable, keepResults, ocfTable } from './report.ts';
+import { applicationTable, builtinTable, keepResults, ocfTable } from './report.ts';
 import { faults, type FaultName, playRound, type RoundResult } from './round.ts';
 
 interface Options {
@@ -19,10 +20,12 @@ interface Options {
   readonly rounds: string;
   readonly first: string;
   readonly ocf?: boolean;
+  readonly builtins?: boolean;
   readonly write?: boolean;
 }
 
 const OCF = fileURLToPath(new URL('ocf.ts', import.meta.url));
+const BUILTINS = fileURLToPath(new URL('builtins.ts', import.meta.url));
 const names = applications.map(({ name }) => name);
 
 const program = new Command('agents-test')
@@ -32,6 +35,7 @@ const program = new Command('agents-test')
   .option('--rounds <n>', 'how often each', '5')
   .option('--first <n>', 'number of the first round', '1')
   .option('--ocf', 'play the contract with OCF resource agents instead')
+  .option('--builtins', 'run "agent test" of every built-in agent instead')
   .option('--write', 'keep the results, and write them into docs/agents.md')
   .exitOverride();
 
@@ -90,15 +94,26 @@ async function playApplications(list: readonly LabApplication[], course: Course)
   }
 }
 
-function playOcf(write: boolean): boolean {
-  const { stdout } = spawnSync(process.execPath, [OCF], {
+/** What a script prints, one JSON value per line. */
+function printed<T>(script: string, only: readonly string[] = []): T[] {
+  const { stdout } = spawnSync(process.execPath, [script, ...only], {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const ocf = stdout
-    .split('\n')
-    .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line) as ContractResult);
+  const lines = stdout.split('\n').filter((line) => line.startsWith('{'));
+  return lines.map((line) => JSON.parse(line) as T);
+}
+
+function playBuiltins(write: boolean, only: readonly string[] | undefined): boolean {
+  const builtins = printed<BuiltinResult>(BUILTINS, only);
+  console.log(builtinTable(builtins));
+  if (write) keepResults({ builtins });
+  const verdicts = builtins.flatMap((one) => one.verdicts);
+  return verdicts.length > 0 && verdicts.every(({ verdict }) => verdict !== 'failed');
+}
+
+function playOcf(write: boolean): boolean {
+  const ocf = printed<ContractResult>(OCF);
   console.log(ocfTable(ocf));
   if (write) keepResults({ ocf });
   return ocf.length > 0 && ocf.every(({ findings }) => findings.length === 0);
@@ -110,8 +125,9 @@ function interrupted(): void {
 }
 
 async function play(options: Options): Promise<boolean> {
-  const { ocf = false, write = false } = options;
+  const { ocf = false, builtins = false, write = false } = options;
   if (ocf) return playOcf(write);
+  if (builtins) return playBuiltins(write, options.only);
   const wanted = chosen(options.only, names);
   const kinds = chosen(options.faults, Object.keys(faults) as FaultName[]);
   const results: RoundResult[] = [];

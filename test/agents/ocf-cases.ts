@@ -30,7 +30,7 @@ export interface OcfCase {
 
 const BIN = '/usr/lib/postgresql/15/bin';
 
-function directory(path: string, user?: string, mode = 0o755): string {
+export function directory(path: string, user?: string, mode = 0o755): string {
   mkdirSync(path, { recursive: true });
   chmodSync(path, mode);
   if (user !== undefined) {
@@ -41,7 +41,7 @@ function directory(path: string, user?: string, mode = 0o755): string {
   return path;
 }
 
-function file(path: string, text: string): string {
+export function file(path: string, text: string): string {
   writeFileSync(path, text);
   return path;
 }

@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { applications, PROBE_INTERVAL_MS, PROBE_TIMEOUT_MS } from './applications.ts';
+import type { BuiltinResult } from './builtins.ts';
 import type { ContractResult } from './ocf-contract.ts';
 import { faults, type FaultName, type RoundResult } from './round.ts';
 
@@ -14,13 +15,16 @@ const TELLING_MS = 500;
 interface Results {
   readonly rounds: readonly RoundResult[];
   readonly ocf: readonly ContractResult[];
+  readonly builtins: readonly BuiltinResult[];
 }
+
+const NONE: Results = { rounds: [], ocf: [], builtins: [] };
 
 export function readResults(): Results {
   try {
-    return JSON.parse(readFileSync(RESULTS, 'utf8')) as Results;
+    return { ...NONE, ...(JSON.parse(readFileSync(RESULTS, 'utf8')) as Partial<Results>) };
   } catch {
-    return { rounds: [], ocf: [] };
+    return NONE;
   }
 }
 
@@ -34,10 +38,18 @@ export function keepResults(played: Partial<Results>): void {
     [...before.rounds, ...(played.rounds ?? [])].map((one) => [keyOf(one), one]),
   );
   const ocf = new Map([...before.ocf, ...(played.ocf ?? [])].map((one) => [one.agent, one]));
-  const all: Results = { rounds: [...rounds.values()], ocf: [...ocf.values()] };
+  const builtins = new Map(
+    [...before.builtins, ...(played.builtins ?? [])].map((one) => [one.use, one]),
+  );
+  const all: Results = {
+    rounds: [...rounds.values()],
+    ocf: [...ocf.values()],
+    builtins: [...builtins.values()],
+  };
   writeFileSync(RESULTS, `${JSON.stringify(all, null, 1)}\n`);
   writePage('applications', applicationTable(all.rounds));
   writePage('ocf', ocfTable(all.ocf));
+  writePage('builtins', builtinTable(all.builtins));
 }
 
 function spread(values: readonly (number | null)[]): string {
@@ -101,6 +113,38 @@ export function ocfTable(results: readonly ContractResult[]): string {
     '| agent | parameters | start ms | monitor ms | stop ms | monitor after it was destroyed | verdict |',
     '|---|---|---|---|---|---|---|',
     ...rows,
+  ].join('\n');
+}
+
+/** What `agent test` said: how many checks, and its words when the application is there, hangs, and is gone. */
+export function builtinTable(results: readonly BuiltinResult[]): string {
+  const rows = results.map(({ use, application, isStandIn, verdicts }) => {
+    const count = (kind: string): number =>
+      verdicts.filter(({ verdict }) => verdict === kind).length;
+    const words = (...checks: readonly string[]): string => {
+      const found = verdicts.find(({ check }) => checks.includes(check));
+      return found === undefined ? '-' : found.sentence.replaceAll('|', '/').slice(0, 140);
+    };
+    const cells = [
+      `\`${use}\``,
+      isStandIn && !application.startsWith('stand-in') ? `${application} (stand-in)` : application,
+      `${count('passed')} / ${count('failed')} / ${count('skipped')}`,
+      words('probe when started', 'probe'),
+      words('probe when hung', 'notices that it hangs'),
+      words('probe when killed', 'notices that it was killed', 'notices: full'),
+    ];
+    return `| ${cells.join(' | ')} |`;
+  });
+  const failures = results.flatMap(({ use, verdicts }) =>
+    verdicts.flatMap(({ check, verdict, sentence }) =>
+      verdict === 'failed' ? [`- \`${use}\`, ${check}: ${sentence}`] : [],
+    ),
+  );
+  return [
+    '| `use` | application | passed / failed / skipped | when it runs | when it hangs (SIGSTOP) | when it is gone (SIGKILL) |',
+    '|---|---|---|---|---|---|',
+    ...rows,
+    ...(failures.length === 0 ? [] : ['', 'Failed:', '', ...failures]),
   ].join('\n');
 }
 

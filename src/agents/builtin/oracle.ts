@@ -120,7 +120,10 @@ function describeServer({ host, port: number, service, sid }: OracleParameters):
 
 function notConnected(said: string, given: OracleParameters): ProbeResult {
   const server = describeServer(given);
-  const why = said.replaceAll(/\s*\(CONNECTION_ID=[^)]*\)\s*/g, ' ').trim();
+  const why = said
+    .replaceAll(/\s*\(CONNECTION_ID=[^)]*\)\s*/g, ' ')
+    .replaceAll(/\s+/g, ' ')
+    .trim();
   const has = (codes: readonly string[]): boolean => codes.some((code) => said.includes(code));
   if (said.includes('ECONNREFUSED')) {
     const { host, port: number } = given;

@@ -22,6 +22,11 @@ export class ApplicationProcesses {
     this.#options = options;
   }
 
+  /** Somebody has said which they are. */
+  get isNamed(): boolean {
+    return this.#options.command !== undefined;
+  }
+
   /** Those that live now. */
   async list(): Promise<readonly number[]> {
     const { pool, agent, command, mark } = this.#options;

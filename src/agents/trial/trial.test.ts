@@ -1,5 +1,6 @@
 // What "agent test" makes of agents that do not keep the contract: each is found out by the check that is meant
 // for it, with a real program.
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -19,8 +20,11 @@ const HONEST: Readonly<Record<string, string>> = {
   stop: 'async (p, context) => stopProgram(context)',
 };
 
-/** Tries an agent that is honest but for what is given. */
-async function tried(change: Readonly<Record<string, string>>): Promise<readonly Verdict[]> {
+/** Tries an agent that is honest but for what is given; `watched`: it only watches this process. */
+async function tried(
+  change: Readonly<Record<string, string>>,
+  watched?: number,
+): Promise<readonly Verdict[]> {
   const top = mkdtempSync(join(tmpdir(), 'understudy-trial-'));
   mkdirSync(join(top, 'agents'));
   const value = randomBytes(12).toString('hex');
@@ -48,15 +52,16 @@ export default defineAgent({
   const times = { startTimeoutMs: 5000, stopTimeoutMs: 5000, probeTimeoutMs: 500 };
   const agent = { use: 'till', name: 'till', parameters: {}, ...times };
   const mark = { name: MARK, value };
+  const command = watched === undefined ? undefined : `echo ${watched}`;
   try {
     return await new Trial({
       pool,
       agent,
-      starts: true,
+      starts: watched === undefined,
       isProbed: true,
       directories: [],
       addresses: [],
-      processes: new ApplicationProcesses({ pool, agent, command: undefined, mark }),
+      processes: new ApplicationProcesses({ pool, agent, command, mark }),
       onVerdict: () => undefined,
     }).run();
   } finally {
@@ -120,6 +125,33 @@ test.concurrent.each([
     expect(found).toMatchObject({ verdict: 'failed', sentence: expect.stringMatching(sentence) });
   },
   90_000,
+);
+
+test.concurrent.each([
+  ['looks at the process', `[undefined, 'T'].includes(state)`, []],
+  ['does not see that it hangs', 'state === undefined', ['notices that it hangs']],
+])(
+  'one that only watches, and %s',
+  async (_what, isDown, expected) => {
+    const child = spawn('sleep', ['1000'], { stdio: 'ignore' });
+    const probe = `async () => {
+      const { readFileSync } = await import('node:fs');
+      let state;
+      try { state = readFileSync('/proc/${child.pid ?? 0}/stat', 'utf8').split(' ')[2]; } catch {}
+      if (state === 'Z') state = undefined;
+      return { state: ${isDown} ? 'failed' : 'ok', sentence: 'state ' + state };
+    }`;
+    const verdicts = await tried({ probe }, child.pid);
+    expect(verdicts.map(({ check }) => check)).toEqual([
+      'validate',
+      'probe',
+      'notices that it hangs',
+      'notices that it goes on',
+      'notices that it was killed',
+    ]);
+    expect(failed(verdicts)).toEqual(expected);
+  },
+  60_000,
 );
 
 test.concurrent('one that needs a program which is missing', async () => {

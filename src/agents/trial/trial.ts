@@ -5,13 +5,17 @@ import { formatDurationMs } from '../../core/units.ts';
 import type { AgentPool, PooledAgent } from '../agent-pool.ts';
 import type { ProbeResult } from '../agent.ts';
 import type { Operation, Outcome } from '../invoke.ts';
-import { sendSignal } from '../sdk/process-table.ts';
+import { livingProcess, sendSignal } from '../sdk/process-table.ts';
 import type { ApplicationProcesses } from './application-processes.ts';
 
 /** How long an application has to live that "was started". */
 const SETTLE_MS = 2000;
 const GONE_MS = 5000;
+/** Stopped by a signal, or by a debugger. */
+const STILL: readonly string[] = ['T', 't'];
 const LOOK_INTERVAL_MS = 50;
+/** How long an agent that only watches may take. */
+const NOTICE_MS = 15_000;
 
 export interface Verdict {
   readonly check: string;
@@ -51,11 +55,8 @@ export class Trial {
   async run(): Promise<readonly Verdict[]> {
     await this.#validate();
     if (!this.#options.starts) {
-      this.#skip(
-        'start and stop',
-        'it only watches: the rest needs an agent that starts and stops',
-      );
       await this.#probe('probe', 'up');
+      await this.#watched();
       return this.#verdicts;
     }
     try {
@@ -111,13 +112,45 @@ export class Trial {
     return true;
   }
 
+  /** What others start is frozen and killed only when somebody has said which processes that are. */
+  async #watched(): Promise<void> {
+    const { processes } = this.#options;
+    const pids = processes.isNamed ? await processes.list() : [];
+    if (pids.length === 0) {
+      this.#skip('hung and killed', 'it only watches: name the processes with --processes');
+      return;
+    }
+    await this.#freeze(pids);
+    try {
+      this.#add(await this.notices('notices that it hangs', 'down'));
+    } finally {
+      for (const pid of pids) sendSignal(pid, 'SIGCONT');
+    }
+    this.#add(await this.notices('notices that it goes on', 'up'));
+    for (const pid of pids) sendSignal(pid, 'SIGKILL');
+    this.#add(await this.notices('notices that it was killed', 'down'));
+  }
+
+  /** Whether an agent that only watches finds out, within a while, that something has happened. */
+  async notices(check: string, wanted: Wanted): Promise<Verdict> {
+    const beganMs = performance.now();
+    let judged = judge(await this.#call('probe'), wanted);
+    while (!judged.isRight && performance.now() - beganMs < NOTICE_MS) {
+      await sleep(LOOK_INTERVAL_MS * 4);
+      judged = judge(await this.#call('probe'), wanted);
+    }
+    const { isRight, sentence } = judged;
+    const ms = performance.now() - beganMs;
+    return { check, verdict: isRight ? 'passed' : 'failed', sentence, ms };
+  }
+
   async #hung(): Promise<void> {
     const pids = await this.#options.processes.list();
     if (pids.length === 0) {
       this.#skip('hung', NO_PROCESSES);
       return;
     }
-    for (const pid of pids) sendSignal(pid, 'SIGSTOP');
+    await this.#freeze(pids);
     try {
       await this.#probe('probe when hung', 'down');
       await this.#operate('stop when hung', 'stop');
@@ -151,6 +184,13 @@ export class Trial {
     await this.#operate('stop at the end', 'stop');
     await this.#gone('nothing is left at the end');
     await this.#probe('probe at the end', 'down');
+  }
+
+  /** A signal that was sent has not stopped anything yet. */
+  async #freeze(pids: readonly number[]): Promise<void> {
+    for (const pid of pids) sendSignal(pid, 'SIGSTOP');
+    const deadline = performance.now() + GONE_MS;
+    while (pids.some(isMoving) && performance.now() < deadline) await sleep(LOOK_INTERVAL_MS);
   }
 
   async #operate(check: string, operation: 'start' | 'stop'): Promise<boolean> {
@@ -218,6 +258,8 @@ export class Trial {
 
 const NO_PROCESSES =
   'its processes are not known: give the agent "processes", or name a command with --processes';
+
+const isMoving = (pid: number): boolean => !STILL.includes(livingProcess(pid)?.state ?? 'T');
 
 function stateOf(outcome: Outcome): string | undefined {
   return outcome.kind === 'done' ? (outcome.value as ProbeResult).state : undefined;
