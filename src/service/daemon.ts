@@ -1,6 +1,7 @@
 // Composition root of understudyd: node service, node API, admin API.
 import { join } from 'node:path';
 import { systemClock } from '../core/clock.ts';
+import { endLeftHosts } from '../agents/host/agent-host.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { keepMemorySmall } from '../linux/idle-memory.ts';
 import { buildAdminApi } from './admin-api/server.ts';
@@ -43,6 +44,7 @@ export async function startDaemon(
     );
   }
   lock.note(process.pid);
+  endLeftHosts(paths.logs);
   const options = { paths, programs: groupPrograms, version: installedVersion() };
   const service = new NodeService(options, { clock: systemClock });
   const adminApi = await buildAdminApi(service);

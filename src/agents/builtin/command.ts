@@ -1,4 +1,5 @@
 // `use: command`: an application that commands start, stop and probe.
+import { join } from 'node:path';
 import { z } from 'zod';
 import { type AgentContext, defineAgent, type ProbeResult } from '../agent.ts';
 import { describeEnd, lastLine, run } from '../sdk/run.ts';
@@ -53,7 +54,9 @@ function environment({ group, role, agent }: AgentContext, action: string): Reco
 
 async function perform(line: string, action: string, context: AgentContext): Promise<void> {
   const env = environment(context, action);
-  const result = await run(line, { context, env, outputFile: context.logFile });
+  const { logFile: outputFile, runtimeDirectory } = context;
+  const noteFile = join(runtimeDirectory, 'command.json');
+  const result = await run(line, { context, env, outputFile, noteFile });
   if (result.code === 0) return;
   throw new Error(`its command ended with ${describeEnd(result)}`);
 }

@@ -3,6 +3,7 @@
 //
 //   start · stop · monitor · validate-all · meta-data
 //   parameters: in the environment, `OCF_RESKEY_name`
+import { join } from 'node:path';
 import { z } from 'zod';
 import type { Agent, AgentContext, ProbeResult } from '../agent.ts';
 import { describeEnd, lastLine, run, type RunResult } from '../sdk/run.ts';
@@ -38,7 +39,9 @@ export function programAgent(name: string, path: string): Agent<Parameters> {
     run([path, action], {
       context,
       env: environmentOf(given, context, action),
-      ...(action === 'start' || action === 'stop' ? { outputFile: context.logFile } : {}),
+      ...(action === 'start' || action === 'stop'
+        ? { outputFile: context.logFile, noteFile: join(context.runtimeDirectory, 'command.json') }
+        : {}),
     });
   const mustDo = async (
     action: string,

@@ -1,5 +1,7 @@
 // Somebody's own agents, good and bad, each in its process: what each does wrong has a clear outcome, and
 // nobody but the agent suffers.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   existsSync,
@@ -19,6 +21,7 @@ import { AgentPool, type PooledAgent } from '../agent-pool.ts';
 import { AgentCatalog } from '../catalog.ts';
 import type { Operation, Outcome } from '../invoke.ts';
 import { livingProcess } from '../sdk/process-table.ts';
+import { AgentHost, endLeftHosts } from './agent-host.ts';
 
 const PATIENCE_MS = 20_000;
 
@@ -194,6 +197,66 @@ test('a call that is given up ends its programs and leaves the host alive', asyn
   await until(() => livingProcess(Number(readFileSync(file, 'utf8'))) === undefined);
   expect(pool.pids).toEqual(pids);
 });
+
+test.each([
+  ['answers to nobody', '{"id":4711,"result":1}'],
+  ['says again and again that it is ready', '{"ready":true}'],
+])('one that %s is ended', async (_, line) => {
+  const agent = write(
+    'chatty',
+    `const { writeSync } = await import('node:fs'); writeSync(3, ${JSON.stringify(line)} + '\\n'); return { state: 'ok', sentence: 'here' };`,
+  );
+  const outcome = await call(agent);
+  expect(outcome).toMatchObject({ kind: 'unusable' });
+  expect(troubles[0]).toContain('answers what it was not asked');
+});
+
+test('one that never begins says nothing about its application', async () => {
+  const hang = join(top, 'hang.cjs');
+  writeFileSync(hang, 'for (;;);');
+  const host = new AgentHost({
+    name: 'a test',
+    logFile: join(top, 'host.log'),
+    env: { NODE_OPTIONS: `--require ${hang}` },
+    readyTimeoutMs: 500,
+    onTrouble: (sentence) => troubles.push(sentence),
+  });
+  const signal = new AbortController().signal;
+  const asked = host.call('describe', {}, { timeoutMs: 100, signal });
+  await expect(asked).rejects.toMatchObject({ kind: 'died' });
+  host.close();
+});
+
+test('one that loops ends with its service, and with the next one when that was killed', async () => {
+  const loops = write('loops', 'for (;;);');
+  void call(loops, 'probe', 60_000);
+  await until(() => pool.pids.length === 1);
+  const [pid = 0] = pool.pids;
+  await sleep(1000);
+  pool.close();
+  await until(() => livingProcess(pid) === undefined);
+
+  const code = `
+    import { AgentHost } from ${JSON.stringify(new URL('agent-host.ts', import.meta.url).href)};
+    const host = new AgentHost({ name: 'x', logFile: ${JSON.stringify(join(top, 'left.log'))}, onTrouble() {} });
+    const source = { kind: 'module', name: 'loops', path: ${JSON.stringify(join(top, 'agents', 'loops.ts'))} };
+    const context = { agent: 'loops', group: 'x' };
+    const invocation = { operation: 'probe', parameters: {}, timeoutMs: 60_000, context };
+    const signal = new AbortController().signal;
+    host.call('invoke', { source, invocation }, { timeoutMs: 60_000, signal }).catch(() => undefined);
+    while (host.pid === undefined) await new Promise((done) => setTimeout(done, 10));
+    console.log(host.pid);
+    setTimeout(() => process.kill(process.pid, 'SIGKILL'), 1500);
+  `;
+  const service = spawn(process.execPath, ['--input-type=module', '-e', code]);
+  let said = '';
+  service.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+  await once(service, 'exit');
+  expect(livingProcess(Number(said))).toBeDefined();
+  expect(endLeftHosts('/elsewhere')).toBe(0);
+  expect(endLeftHosts(top)).toBe(1);
+  await until(() => livingProcess(Number(said)) === undefined);
+}, 30_000);
 
 test('one that was changed is loaded anew', async () => {
   const agent = write('good', `return { state: 'ok', sentence: 'first' };`);

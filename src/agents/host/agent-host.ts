@@ -5,7 +5,7 @@
 //               (not sooner after a failure than a pause that doubles)
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GIVE_UP_MS } from '../invoke.ts';
@@ -15,6 +15,8 @@ import { BoundedLog } from './bounded-log.ts';
 import { answerSchema, HOST_DESCRIPTOR, HostChannel, type HostRequest } from './host-protocol.ts';
 
 const PROGRAM = join(import.meta.dirname, 'host-main.ts');
+/** In its environment: where its service has its logs. */
+const HOST_VARIABLE = 'UNDERSTUDY_AGENT_HOST';
 const READY_TIMEOUT_MS = 20_000;
 /** On top of what the host itself allows an agent. */
 const SILENCE_MS = 500;
@@ -36,6 +38,8 @@ export interface AgentHostOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Longest pause before one that died again and again is started once more. Default 30 s. */
   readonly pauseMsMax?: number;
+  /** Until then it has to be there. Default 20 s. */
+  readonly readyTimeoutMs?: number;
   /** The host died or had to be killed; it is started again. */
   onTrouble(sentence: string): void;
 }
@@ -142,9 +146,10 @@ export class AgentHost {
     this.#isKept = false;
     const present = this.#present;
     if (present === undefined) return;
-    // It gives up what is under way, and ends.
+    // It gives up what is under way, and ends; one that loops does not hear of it. The service waits so long.
     present.channel.close();
-    setTimeout(() => present.child.kill('SIGKILL'), GIVE_UP_MS).unref();
+    const timer = setTimeout(() => present.child.kill('SIGKILL'), GIVE_UP_MS);
+    present.child.once('exit', () => clearTimeout(timer));
   }
 
   /** A process that is ready to be called. Errors: HostFailure. */
@@ -158,9 +163,10 @@ export class AgentHost {
     if (this.#closed) throw new HostFailure('died', 'the service ends');
     const present = (this.#present ??= this.#spawn());
     if (present.isReady) return present;
+    const { readyTimeoutMs = READY_TIMEOUT_MS } = this.#options;
     const timer = setTimeout(() => {
-      this.#kill(present, `it did not start within ${READY_TIMEOUT_MS / 1000} s`);
-    }, READY_TIMEOUT_MS);
+      this.#kill(present, `it did not start within ${readyTimeoutMs / 1000} s`);
+    }, readyTimeoutMs);
     try {
       await present.ready;
     } finally {
@@ -176,7 +182,12 @@ export class AgentHost {
       cwd: '/',
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-      env: { ...applicationEnvironment(), ...cacheVariable(), ...this.#options.env },
+      env: {
+        ...applicationEnvironment(),
+        ...cacheVariable(),
+        ...this.#options.env,
+        [HOST_VARIABLE]: dirname(this.#options.logFile),
+      },
     });
     if (child.pid !== undefined) unprotect(child.pid);
     if (child.stdout !== null) this.#log.take(child.stdout);
@@ -218,13 +229,17 @@ export class AgentHost {
       this.#kill(present, 'it answered something else than an answer');
       return;
     }
-    if ('ready' in answer.data) {
+    if ('ready' in answer.data && !present.isReady) {
       present.isReady = true;
       ready();
       return;
     }
-    const call = present.calls.get(answer.data.id);
-    if (call === undefined) return;
+    const call = 'ready' in answer.data ? undefined : present.calls.get(answer.data.id);
+    if (call === undefined || 'ready' in answer.data) {
+      // In a loop it would keep the service busy.
+      this.#kill(present, 'it answers what it was not asked');
+      return;
+    }
     present.calls.delete(answer.data.id);
     if ('error' in answer.data) call.reject(new Error(answer.data.error.slice(0, 4000)));
     else call.resolve(answer.data.result);
@@ -254,7 +269,8 @@ export class AgentHost {
     const said = lastLine(this.#log.tail);
     const because = present.verdict ?? `it ended with ${how}${said === '' ? '' : ` ("${said}")`}`;
     const failure = new HostFailure(
-      present.verdict === undefined ? 'died' : 'silent',
+      // What has not even begun was not asked: that says nothing about its application.
+      present.verdict === undefined || !present.isReady ? 'died' : 'silent',
       `the agent process of ${name} was lost: ${because}`,
     );
     for (const call of present.calls.values()) {
@@ -266,6 +282,24 @@ export class AgentHost {
     if (this.#closed) return;
     this.#options.onTrouble(failure.message);
     if (this.#isKept) this.#stay();
+  }
+}
+
+/**
+ * Ends what is left of hosts of a service that was killed: one that loops has not noticed. Programs that agents have
+ * started stay. Only one service at a time has these logs.
+ */
+export function endLeftHosts(logDirectory: string): number {
+  const left = processesMarked(HOST_VARIABLE, logDirectory).filter((pid) => isHost(pid));
+  for (const pid of left) sendSignal(pid, 'SIGKILL');
+  return left.length;
+}
+
+function isHost(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(PROGRAM);
+  } catch {
+    return false;
   }
 }
 

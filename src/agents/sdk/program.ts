@@ -4,9 +4,10 @@
 import { spawn } from 'node:child_process';
 import {
   closeSync,
-  copyFileSync,
+  fstatSync,
   openSync,
   readFileSync,
+  readSync,
   renameSync,
   rmSync,
   statSync,
@@ -21,17 +22,22 @@ import {
   livingProcesses,
   type ProcessEntry,
   processEntry,
+  processesMarked,
   sendSignal,
   unprotect,
 } from './process-table.ts';
 import { applicationEnvironment, argvOf, lastLine } from './run.ts';
 
+/** In the environment of the program, and of what it starts: the runtime directory of its agent. */
+const PROGRAM_VARIABLE = 'UNDERSTUDY_PROGRAM';
 /** A program that ends within so long after its start has failed to start. */
 const SETTLE_MS = 300;
 const STOP_PATIENCE_MS = 10_000;
 const KILL_PATIENCE_MS = 5000;
 const LOOK_INTERVAL_MS = 20;
 const LOG_BYTES_MAX = 16 * 1024 * 1024;
+/** Of one that has become longer. */
+const LOG_KEPT_BYTES = 4 * 1024 * 1024;
 const LOG_TAIL_BYTES = 4096;
 
 export interface Program {
@@ -55,7 +61,7 @@ export async function startProgram(program: Program, context: Operation): Promis
   const log = openSync(context.logFile, 'a', 0o600);
   let pid: number;
   try {
-    pid = await spawned(name, args, { program, log });
+    pid = await spawned(name, args, { program, log, mark: context.runtimeDirectory });
   } finally {
     closeSync(log);
   }
@@ -74,13 +80,13 @@ export async function startProgram(program: Program, context: Operation): Promis
 async function spawned(
   name: string,
   args: readonly string[],
-  { program, log }: { program: Program; log: number },
+  { program, log, mark }: { program: Program; log: number; mark: string },
 ): Promise<number> {
   const child = spawn(name, args, {
     cwd: program.cwd ?? '/',
     detached: true,
     stdio: ['ignore', log, log],
-    env: { ...applicationEnvironment(), ...program.env },
+    env: { ...applicationEnvironment(), ...program.env, [PROGRAM_VARIABLE]: mark },
   });
   child.unref();
   if (child.pid !== undefined) unprotect(child.pid);
@@ -92,7 +98,7 @@ async function spawned(
   });
 }
 
-/** Ends it with all processes of its session: with `signal`, and by force after `patienceMs`. */
+/** Ends it with everything that it has started and that has not changed its environment: with `signal`, and by force after `patienceMs`. */
 export async function stopProgram(
   context: Operation,
   {
@@ -103,13 +109,15 @@ export async function stopProgram(
   const began = performance.now();
   let isTold = false;
   for (;;) {
-    const members = membersOf(context);
-    if (members.length === 0) break;
-    context.signal.throwIfAborted();
     const waitedMs = performance.now() - began;
     const isForced = waitedMs >= patienceMs;
+    // Looking through the environments of all processes takes long: not again while its session is there.
+    const session = isTold && !isForced ? membersOf(context).map(({ pid }) => pid) : [];
+    const members = session.length > 0 ? session : remainsOf(context);
+    if (members.length === 0) break;
+    context.signal.throwIfAborted();
     if (!isTold || isForced) {
-      for (const { pid } of members) {
+      for (const pid of members) {
         sendSignal(pid, isForced ? 'SIGKILL' : signal);
         // A stopped process hears nothing else.
         if (!isForced) sendSignal(pid, 'SIGCONT');
@@ -117,7 +125,7 @@ export async function stopProgram(
       isTold = true;
     }
     if (waitedMs > patienceMs + KILL_PATIENCE_MS) {
-      const pids = members.map(({ pid }) => pid).join(', ');
+      const pids = members.join(', ');
       throw new Error(`these processes cannot be killed: ${pids}`);
     }
     await sleep(LOOK_INTERVAL_MS, undefined, { signal: context.signal });
@@ -178,20 +186,42 @@ function membersOf(context: Place): ProcessEntry[] {
   );
 }
 
+/** Its session, and what has left that (setsid, a daemon's fork): a program may change its process group as it likes. */
+function remainsOf(context: Place): number[] {
+  const escaped = processesMarked(PROGRAM_VARIABLE, context.runtimeDirectory);
+  return [...new Set([...membersOf(context).map(({ pid }) => pid), ...escaped])];
+}
+
+/** The last bytes of a file, however long it is. */
+function endOf(path: string, bytesMax: number): Buffer {
+  const fd = openSync(path, 'r');
+  try {
+    const { size } = fstatSync(fd);
+    const bytes = Buffer.alloc(Math.min(size, bytesMax));
+    return bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, size - bytes.length));
+  } finally {
+    closeSync(fd);
+  }
+}
+
 function tailOf(path: string): string {
   try {
-    return readFileSync(path).subarray(-LOG_TAIL_BYTES).toString('utf8');
+    return endOf(path, LOG_TAIL_BYTES).toString('utf8');
   } catch {
     return '';
   }
 }
 
-/** Writers have the file open: it is copied and emptied, and they go on at its end (O_APPEND). */
+/**
+ * Writers have the file open: its end is copied, and they go on in an empty one (O_APPEND). However much a program
+ * prints, that costs no more than a moment.
+ */
 export function keepLogSmall(path: string): void {
   try {
     if (statSync(path).size <= LOG_BYTES_MAX) return;
-    copyFileSync(path, `${path}.1`);
+    const end = endOf(path, LOG_KEPT_BYTES);
     truncateSync(path);
+    writeFileSync(`${path}.1`, end, { mode: 0o600 });
   } catch {
     // No log, or a disk that has failed: the application matters more.
   }

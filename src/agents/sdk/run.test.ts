@@ -1,11 +1,26 @@
 // Programs that agents run and keep running: deadlines, leftovers, and what they inherit.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { livingProcess, livingProcesses, processesMarked } from './process-table.ts';
-import { programProcesses, programState, startProgram, stopProgram } from './program.ts';
+import {
+  keepLogSmall,
+  programProcesses,
+  programState,
+  startProgram,
+  stopProgram,
+} from './program.ts';
 import { describeEnd, lastLine, run } from './run.ts';
 import { connectTo, waitForPort, waitUntil } from './wait.ts';
 
@@ -42,6 +57,15 @@ test('one that floods its output costs no more than its tail', async () => {
   const { stdout } = await run('yes | head -c 5000000; echo end', { context: context() });
   expect(stdout.length).toBeLessThanOrEqual(64 * 1024);
   expect(lastLine(stdout)).toBe('end');
+  const cpuMs = async (): Promise<number> => {
+    const before = process.cpuUsage();
+    const { isLate } = await run('exec yes', { context: context(), timeoutMs: 2000 });
+    expect(isLate).toBe(true);
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1000;
+  };
+  // Without end: it is read now and then.
+  expect(await cpuMs()).toBeLessThan(1000);
 });
 
 test('a program that is kept running: once, found again, ended with all it started', async () => {
@@ -66,6 +90,56 @@ test('a program that is kept running: once, found again, ended with all it start
   await stopProgram(context(), { patienceMs: 2000 });
   expect(livingProcesses().filter(({ pid }) => pids.includes(pid))).toEqual([]);
   await stopProgram(context());
+});
+
+test('a program that leaves its session is ended with the rest', async () => {
+  const escaped = join(top, 'escaped');
+  const program = { run: `setsid sh -c 'echo $$ > ${escaped}; exec sleep 1000' & exec sleep 1000` };
+  await startProgram(program, context());
+  await waitUntil(() => existsSync(escaped), { context: context() });
+  const pid = Number(readFileSync(escaped, 'utf8'));
+  expect(programProcesses(context())).not.toContain(pid);
+  await stopProgram(context(), { patienceMs: 2000 });
+  expect(livingProcess(pid)).toBeUndefined();
+  // Its main process dies: what has escaped is in the way of no start.
+  await startProgram(program, context());
+  const left = Number(readFileSync(escaped, 'utf8'));
+  process.kill(programState(context()).pid ?? 0, 'SIGKILL');
+  await waitUntil(() => programState(context()).state === 'stopped', { context: context() });
+  await startProgram({ run: 'exec sleep 1000' }, context());
+  expect(livingProcess(left)).toBeUndefined();
+  await stopProgram(context());
+});
+
+test('a command that a killed service has left is killed before the next one, its daemon is not', async () => {
+  const noteFile = join(top, 'command.json');
+  const [begun, daemon] = [join(top, 'begun'), join(top, 'daemon')];
+  const line = `setsid sleep 1000 & echo $! > ${daemon}; echo $$ > ${begun}; sleep 1000`;
+  const code = `import { run } from ${JSON.stringify(new URL('run.ts', import.meta.url).href)};
+    await run(${JSON.stringify(line)}, { noteFile: ${JSON.stringify(noteFile)}, context: { signal: AbortSignal.timeout(60_000) } });`;
+  const service = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: 'ignore' });
+  await waitUntil(() => existsSync(noteFile) && existsSync(begun), { context: context() });
+  service.kill('SIGKILL');
+  const [pid, kept] = [begun, daemon].map((path) => Number(readFileSync(path, 'utf8')));
+  expect(livingProcess(pid ?? 0)).toBeDefined();
+  await run('true', { context: context(), noteFile });
+  expect(livingProcess(pid ?? 0)).toBeUndefined();
+  expect(livingProcess(kept ?? 0)).toBeDefined();
+  expect(existsSync(noteFile)).toBe(false);
+  process.kill(kept ?? 0, 'SIGKILL');
+  // A note of another life is not believed.
+  writeFileSync(noteFile, JSON.stringify({ pid: process.pid, startTime: 1 }));
+  await run('true', { context: context(), noteFile });
+});
+
+test('a log is kept small, however much was printed', () => {
+  const path = join(top, 'flood.log');
+  writeFileSync(path, Buffer.alloc(40 * 1024 * 1024, 'x'));
+  appendFileSync(path, 'last words');
+  keepLogSmall(path);
+  expect(statSync(path).size).toBe(0);
+  expect(statSync(`${path}.1`).size).toBe(4 * 1024 * 1024);
+  expect(readFileSync(`${path}.1`, 'utf8').endsWith('last words')).toBe(true);
 });
 
 test('a pid file of another life is not believed', async () => {

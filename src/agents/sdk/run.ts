@@ -1,16 +1,20 @@
 // Runs a program to its end for an agent: in a process group of its own that is killed when the
 // operation is given up or its time is over, with bounded output, whatever it leaves behind.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
-import { sendSignal, unprotect } from './process-table.ts';
+import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { livingProcess, processEntry, sendSignal, unprotect } from './process-table.ts';
 
 /** A killed program is waited for: not for ever, because one that hangs in the kernel stays. */
 const KILLED_PATIENCE_MS = 1000;
+const LOOK_INTERVAL_MS = 10;
 /** What a grandchild still has to say after the program itself has ended. */
 const LAST_WORDS_MS = 100;
 /** In the environment of every program: the call that started it. */
 export const OPERATION_VARIABLE = 'UNDERSTUDY_OPERATION';
 const OUTPUT_BYTES_MAX = 64 * 1024;
+const FLOOD_BYTES = 4 * 1024 * 1024;
+const FLOOD_PAUSE_MS = 20;
 
 export interface RunOptions {
   /** The agent's context; its signal gives the program up. */
@@ -26,6 +30,11 @@ export interface RunOptions {
   readonly input?: string;
   /** Output is appended to this file and not returned. */
   readonly outputFile?: string;
+  /**
+   * A file that says which process runs: one at a time. What an earlier service has started and not
+   * brought to its end is killed first.
+   */
+  readonly noteFile?: string;
 }
 
 export interface RunResult {
@@ -52,8 +61,11 @@ export async function run(
   const beganMs = performance.now();
   context.signal.throwIfAborted();
   const log = options.outputFile === undefined ? undefined : tryOpen(options.outputFile);
+  const { noteFile } = options;
+  if (noteFile !== undefined) await killNoted(noteFile);
   try {
     const child = start(argvOf(program, options.user), options, log);
+    if (noteFile !== undefined) note(noteFile, child.pid);
     const output = collect(child);
     const end = await endOf(child, timeoutMs, context.signal);
     if (end.kind === 'not-started') throw new Error(notStarted(program, end.why));
@@ -67,6 +79,36 @@ export async function run(
     return { code, signal, isLate: end.kind === 'late', ...said, ms };
   } finally {
     if (log !== undefined) closeSync(log);
+    if (noteFile !== undefined) rmSync(noteFile, { force: true });
+  }
+}
+
+/** For the next service, should this one be killed while the program runs. */
+function note(path: string, pid = 0): void {
+  try {
+    writeFileSync(path, JSON.stringify({ pid, startTime: processEntry(pid)?.startTime ?? 0 }));
+  } catch {
+    // A disk that has failed: the application must be stopped all the same.
+  }
+}
+
+/** A command that is under way still, and its children. What it has left behind in order is none of it. */
+async function killNoted(path: string): Promise<void> {
+  const noted = readNote(path);
+  if (noted === undefined) return;
+  const isThere = (): boolean => livingProcess(noted.pid)?.startTime === noted.startTime;
+  if (!isThere()) return;
+  sendSignal(-noted.pid, 'SIGKILL');
+  const deadline = performance.now() + KILLED_PATIENCE_MS;
+  while (isThere() && performance.now() < deadline) await sleep(LOOK_INTERVAL_MS);
+}
+
+function readNote(path: string): { readonly pid: number; readonly startTime: number } | undefined {
+  try {
+    const { pid, startTime } = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+    return typeof pid === 'number' && pid > 1 ? { pid, startTime: Number(startTime) } : undefined;
+  } catch {
+    return undefined;
   }
 }
 
@@ -175,15 +217,24 @@ function collect(child: ChildProcess): { end(): Promise<Said> } {
     child.once('close', () => resolve());
   });
   const streams = [child.stdout, child.stderr] as const;
+  let isEnded = false;
   const tails = streams.map((stream) => {
     let tail = Buffer.alloc(0);
+    let bytes = 0;
     stream?.on('data', (chunk: Buffer) => {
       tail = Buffer.concat([tail, chunk]).subarray(-OUTPUT_BYTES_MAX);
+      bytes += chunk.length;
+      if (bytes < FLOOD_BYTES || isEnded) return;
+      // It waits until it is read: whoever prints without end must not keep this process busy.
+      stream.pause();
+      setTimeout(() => stream.resume(), FLOOD_PAUSE_MS).unref();
     });
     return () => tail.toString('utf8');
   });
   return {
     end: async () => {
+      isEnded = true;
+      for (const stream of streams) stream?.resume();
       // A grandchild may keep the pipe open long after the program has ended.
       if (streams.some((stream) => stream !== null)) {
         await Promise.race([closed, patience(LAST_WORDS_MS)]);
