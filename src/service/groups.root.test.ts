@@ -368,6 +368,16 @@ describe('switchover', () => {
     expect(await rolesOf()).toBe('primary a, standby b, epoch 1');
   });
 
+  test('a standby that the primary is about to hear of is waited for', async () => {
+    await create();
+    a.behave({ copy: 'catching-up' });
+    const moved = a.call('switchover', { group: 'shop' });
+    await new Promise((done) => setTimeout(done, 700));
+    a.behave({});
+    await moved;
+    expect(await rolesOf()).toBe('primary b, standby a, epoch 2');
+  });
+
   test.each([
     ['the new primary cannot start', { dieAtStart: 'primary' as const }],
     ['the standby stands elsewhere', { wrongPosition: true }],

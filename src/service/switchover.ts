@@ -27,6 +27,8 @@ const HANDOVER_TIMEOUT_MS = 600_000;
 const PROMOTE_TIMEOUT_MS = 600_000;
 const READINESS_TIMEOUT_MS = 10_000;
 const UNDECIDED_PATIENCE_MS = 30_000;
+const HEARING_PATIENCE_MS = 3000;
+const HEARING_INTERVAL_MS = 50;
 
 /**
  * Makes the other node the primary. May be called on either node; `to` names the node that is to be
@@ -126,16 +128,31 @@ async function checkHandover(service: NodeService, runtime: GroupRuntime): Promi
       `node "${peer}" does not run a standby of group "${name}" at present: see "understudy status"`,
     );
   }
-  const status = await runtime.process.status();
-  if (status['link'] !== 'connected') {
+  const { link, copy } = await standbyOf(runtime);
+  if (link !== 'connected') {
     throw new UnderstudyError(
       'LINK_DOWN',
       `the replication link of group "${name}" to "${peer}" is down: restore it first`,
     );
   }
-  const copy = (status['standby'] as { copy?: unknown } | null)?.copy ?? 'unknown';
-  if (copy !== 'up-to-date') throw copyNotUpToDate(name, String(copy));
+  if (copy !== 'up-to-date') throw copyNotUpToDate(name, copy);
   return other;
+}
+
+/**
+ * The standby as the primary has heard of it. Right after a change of roles it knows of itself that it is complete, and the
+ * primary is about to hear it: a moment is given to that.
+ */
+async function standbyOf({ process }: GroupRuntime): Promise<{ link: unknown; copy: string }> {
+  const deadline = performance.now() + HEARING_PATIENCE_MS;
+  for (;;) {
+    const status = await process.status();
+    const heard = (status['standby'] as { copy?: unknown } | null)?.copy ?? 'unknown';
+    const { link } = status;
+    const isComing = link !== 'connected' || heard === 'unknown' || heard === 'catching-up';
+    if (!isComing || performance.now() > deadline) return { link, copy: String(heard) };
+    await sleep(HEARING_INTERVAL_MS);
+  }
 }
 
 function copyNotUpToDate(group: string, copy: string): UnderstudyError {
