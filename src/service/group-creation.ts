@@ -25,6 +25,7 @@ import {
 import { removeFromPeer } from './group-deletion.ts';
 import type { GroupRuntime } from './group-runtime.ts';
 import { initialState } from './group-state.ts';
+import { checkJournals } from './standby-creation.ts';
 import { findBlindNamespaces } from './mount-namespaces.ts';
 import {
   type CheckReply,
@@ -84,9 +85,11 @@ export async function planGroup(
         : atField('failover.gateway', () => withDefaultGateway(failover, origin)),
   };
   const warnings = checkLocalDirectories(service, draft, options);
+  warnings.push(...checkJournals(service, draft, 'primary'));
   warnings.push(...(await checkFailover(service, draft)));
   await checkAgents(service, draft, 'primary');
-  return { definition: await agreeOnPort(service, draft, input.replication?.port), warnings };
+  const agreed = await agreeOnPort(service, draft, input.replication?.port);
+  return { definition: agreed.definition, warnings: [...warnings, ...agreed.warnings] };
 }
 
 /** Creates a group with this node as primary. Errors: see docs/errors.md, "Groups". */
@@ -202,14 +205,14 @@ async function agreeOnPort(
   service: NodeService,
   draft: GroupDefinition,
   wanted: number | undefined,
-): Promise<GroupDefinition> {
+): Promise<GroupPlan> {
   for (let tried = 0; tried < PORTS_TRIED_MAX; tried += 1) {
     const replicationPort = wanted ?? PORT_FIRST + tried * PORT_STEP;
     const definition = { ...draft, replicationPort };
     try {
       await atFieldLater('replication.port', async () => checkPort(service, replicationPort));
-      await askForCheck(service, definition);
-      return definition;
+      const { warnings } = await askForCheck(service, definition);
+      return { definition, warnings };
     } catch (thrown) {
       const isTaken = thrown instanceof UnderstudyError && thrown.code === 'PORT_IN_USE';
       if (!isTaken || wanted !== undefined) throw thrown;

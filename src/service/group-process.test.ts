@@ -60,7 +60,7 @@ function spec(role: GroupProcessSpec['role']): GroupProcessSpec {
       replicationHost: '127.0.0.1',
       replicationPort: 7441,
       controlSocket: paths.controlSocket,
-      stateDirectory: paths.process(1),
+      stateDirectory: join(paths.directory, 'process-1'),
       marksFile: paths.marks,
       directories: [{ dir: '/srv/shop', include: ['**'], exclude: [], seed: false }],
       replication: {

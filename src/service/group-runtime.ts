@@ -21,7 +21,7 @@ import type { Bandwidth } from './bandwidth.ts';
 import { killAgents } from './agent-killer.ts';
 import { AgentSupervision } from './agent-supervision.ts';
 import { type ControlEvent, makeEvent } from './control-channel.ts';
-import { makePrivateDirectory, readJsonFile, writeJsonDurably } from './durable-file.ts';
+import { readJsonFile, writeJsonDurably } from './durable-file.ts';
 import { SalvageStore } from '../mirror/salvage/salvage-store.ts';
 import type { MachineView } from '../cluster/thread/machine-view.ts';
 import type { GroupNotice } from './data-notices.ts';
@@ -33,6 +33,7 @@ import type { GroupProcessSpec, Position } from './group-spec.ts';
 import { buildSpec, type RuntimeContext, type SpecInput } from './group-spec-builder.ts';
 import { DirectoryGuard } from './safety-identity.ts';
 import { firstSequenceAfter, type GroupState, groupStateSchema } from './group-state.ts';
+import { placeForNew, placeOf, processDirectory } from './journal-place.ts';
 import { removeLeftoverMounts } from './mount-cleanup.ts';
 import type { GroupView, NodeView } from './node-protocol.ts';
 import { renewalFailed, renewalNotPossible, whyNotRenewable } from './renewal.ts';
@@ -239,9 +240,10 @@ export class GroupRuntime {
   /** Errors: RENEWAL_NOT_POSSIBLE, see {@link renew}. */
   async requireRenewable(): Promise<void> {
     if (this.#phase !== 'running' || !this.process.isAlive) return;
-    const { role, generation } = this.#state;
+    const { role, generation, journals } = this.#state;
     const status = await this.process.status();
-    const stateDirectory = role === 'standby' ? this.#files.process(generation) : null;
+    const present = processDirectory(journals ?? this.#files.directory, generation);
+    const stateDirectory = role === 'standby' ? present : null;
     const why = whyNotRenewable(role, status, { process: this.process, stateDirectory });
     if (why !== null) throw renewalNotPossible(this.name, why);
   }
@@ -368,6 +370,9 @@ export class GroupRuntime {
    */
   removeFiles(): void {
     const { directory, salvage } = this.#files;
+    for (const place of this.#places) {
+      if (place !== directory) rmSync(place, { recursive: true, force: true });
+    }
     if (this.salvages.names.length === 0) rmSync(directory, { recursive: true, force: true });
     else {
       for (const name of readdirSync(directory)) {
@@ -444,7 +449,7 @@ export class GroupRuntime {
       role: 'primary',
       position: null,
       handedOverTo: null,
-      generation: generation + 1,
+      ...this.#newGeneration(generation + 1),
       agentsStarted: false,
       lastSequence: firstSequence,
       own: null,
@@ -474,7 +479,8 @@ export class GroupRuntime {
     const generation = this.#state.generation + 1;
     const role = 'standby' as const;
     if (this.definition.failover?.automatic !== true) this.process.unprepare();
-    this.saveState({ role, epoch, position, generation, own, handedOverTo: null });
+    const place = this.#newGeneration(generation);
+    this.saveState({ role, epoch, position, ...place, own, handedOverTo: null });
     this.setTrouble('conflict', null);
     this.setTrouble('handover', null);
     await this.#attempt(async () => this.startStandby());
@@ -768,9 +774,8 @@ export class GroupRuntime {
 
   async #start(start: SpecInput['start'], firstCommitRequest: number | null): Promise<void> {
     this.#phase = 'starting';
-    const present = this.#files.process(this.#state.generation);
-    if (!existsSync(present)) makePrivateDirectory(present);
     const { definition } = this;
+    const present = this.#place();
     this.#toldRevision = definition.replication.bandwidth.revision;
     try {
       await this.process.start(
@@ -1009,16 +1014,48 @@ export class GroupRuntime {
     }
   }
 
+  /** To be saved together with the role: where a new generation has its journal. */
+  #newGeneration(generation: number): Pick<GroupState, 'generation' | 'journals'> {
+    const { journals } = this.#context.config;
+    const onUnusable = (why: string): void => {
+      const sentence = `group "${this.name}": ${journals ?? ''} cannot be used for its journal (${why}): it is kept in ${this.#files.directory} instead, until the next change of role`;
+      this.emit('warning', 'JOURNALS_NOT_USED', sentence);
+    };
+    return { generation, journals: placeForNew(journals, this.name, generation, onUnusable) };
+  }
+
+  /** State directory of the present generation. Errors: JOURNALS_MISSING. */
+  #place(): string {
+    const { directory } = this.#files;
+    const { generation, journals } = this.#state;
+    const isNew = journals === null && !existsSync(processDirectory(directory, generation));
+    // A standby that was just created: nothing has begun a generation for it.
+    if (isNew && this.#state.role === 'standby') this.saveState(this.#newGeneration(generation));
+    return placeOf({ own: directory, journals: this.#state.journals }, generation);
+  }
+
+  /** Where state directories of this group are or were. */
+  get #places(): readonly string[] {
+    const configured = this.#context.config.journals;
+    const others = [
+      this.#state.journals,
+      configured === undefined ? null : join(configured, this.name),
+    ];
+    return [this.#files.directory, ...new Set(others.filter((place) => place !== null))];
+  }
+
   /** Removes what former processes left: a journal may be large, and nobody is to wait for that. */
   async #removeFormer(present: string): Promise<void> {
-    try {
-      for (const name of await readdir(this.#files.directory)) {
-        const path = `${this.#files.directory}/${name}`;
-        if (!name.startsWith('process-') || path === present) continue;
-        await rm(path, { recursive: true, force: true });
+    for (const place of this.#places) {
+      try {
+        for (const name of await readdir(place)) {
+          const path = join(place, name);
+          if (!name.startsWith('process-') || path === present) continue;
+          await rm(path, { recursive: true, force: true });
+        }
+      } catch {
+        // The group is being deleted, nothing is there, or the disk is failing: the next start tries again.
       }
-    } catch {
-      // The group is being deleted, or the disk is failing: the next start tries again.
     }
   }
 }

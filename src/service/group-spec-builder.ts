@@ -6,6 +6,7 @@ import type { GroupDefinition } from './group-definition.ts';
 import type { GroupPrograms } from './group-process.ts';
 import { groupProcessSpecSchema, type GroupProcessSpec, type Position } from './group-spec.ts';
 import type { GroupState } from './group-state.ts';
+import { processDirectory } from './journal-place.ts';
 import type { Identity } from './identity.ts';
 import type { NodeConfig } from './node-config.ts';
 import type { PeerStore } from './peer-store.ts';
@@ -62,7 +63,7 @@ export function buildSpec(input: SpecInput): GroupProcessSpec {
     replicationHost: config.replicationAddress ?? config.address,
     replicationPort: definition.replicationPort,
     controlSocket: files.controlSocket,
-    stateDirectory: files.process(state.generation),
+    stateDirectory: processDirectory(state.journals ?? files.directory, state.generation),
     marksFile: files.marks,
     directories: definition.directories.map(({ dir, include, exclude, seed }) => ({
       dir,

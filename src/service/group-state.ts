@@ -1,6 +1,12 @@
 // What this node remembers of a group across restarts of the service and of the machine.
 import { z } from 'zod';
-import { epochSchema, type Position, positionSchema, sequenceSchema } from './group-spec.ts';
+import {
+  absolutePathSchema,
+  epochSchema,
+  type Position,
+  positionSchema,
+  sequenceSchema,
+} from './group-spec.ts';
 import { roleSchema } from './node-protocol.ts';
 
 /** Sequences skipped after an unclean end, so that no sequence can ever be used twice. */
@@ -30,6 +36,8 @@ export const groupStateSchema = z.strictObject({
    * sequence, and nobody else has written to it since. Null: it follows another primary.
    */
   own: z.strictObject({ epoch: epochSchema, sequence: sequenceSchema }).nullable().default(null),
+  /** Where this generation's state directory is (journal-place.ts); null: below the group's own directory. */
+  journals: absolutePathSchema.nullable().default(null),
   /** Directories that were made for this group here; removed with it when they are empty. */
   createdDirectories: z.array(z.string()).max(64),
 });
@@ -46,6 +54,7 @@ export function initialState(role: GroupState['role'], epoch: number): GroupStat
     handedOverTo: null,
     agentsStarted: false,
     own: null,
+    journals: null,
     createdDirectories: [],
   };
 }

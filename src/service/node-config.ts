@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { networksInputSchema } from '../cluster/settings.ts';
 import { makePrivateDirectory, writeDurably } from './durable-file.ts';
-import { nameSchema, portSchema } from './group-spec.ts';
+import { absolutePathSchema, nameSchema, portSchema } from './group-spec.ts';
 import type { ServicePaths } from './service-paths.ts';
 import { parseStrictly } from '../core/strict-config.ts';
 
@@ -38,6 +38,8 @@ export const nodeConfigSchema = z.strictObject({
   selfFencing: z.enum(['reboot', 'stop']).optional(),
   /** Limit shared by all groups whose primary is here: a rate or a schedule, see bandwidth-input.ts. */
   bandwidth: z.unknown().optional(),
+  /** Where journals, backlogs and undo logs of groups are kept; default: with the rest of their state. */
+  journals: absolutePathSchema.optional(),
 });
 export type NodeConfig = z.infer<typeof nodeConfigSchema>;
 

@@ -209,6 +209,9 @@ export class NodeService {
       [this.paths.etc, "Understudy's configuration"],
       [this.paths.state, "Understudy's state"],
       [this.paths.run, "Understudy's sockets"],
+      ...(this.config.journals === undefined
+        ? []
+        : [[this.config.journals, "Understudy's journals"] as [string, string]]),
     ];
     const groups = [...this.groups.values()].flatMap(({ definition }) =>
       definition.directories.map(({ dir }) => ({

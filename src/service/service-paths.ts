@@ -91,8 +91,6 @@ export interface GroupPaths {
   readonly lease: string;
   /** What is known of the protected directories. */
   readonly safety: string;
-  /** State of the group process; every change of role starts with a fresh one. */
-  readonly process: (generation: number) => string;
 }
 
 export function groupPaths(paths: ServicePaths, group: string): GroupPaths {
@@ -110,6 +108,5 @@ export function groupPaths(paths: ServicePaths, group: string): GroupPaths {
     salvage: join(directory, 'salvage'),
     lease: join(paths.run, `${group}.lease`),
     safety: join(directory, 'directories.json'),
-    process: (generation) => join(directory, `process-${generation}`),
   };
 }

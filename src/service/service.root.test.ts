@@ -1,7 +1,16 @@
 // Two nodes with the real group processes: what an operator does, and that the data is right.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -187,4 +196,43 @@ test('the services are killed and started: replication goes on meanwhile', async
   await expectEqual();
   for (const node of [a, b]) await node.start();
   await upToDate();
+});
+
+test('journals on a disk of their own: checked at a creation, waited for at a boot, and gone with the group', async () => {
+  const journals = join(nodes.top, 'journals');
+  const away = `${journals}-away`;
+  await b.stop();
+  appendFileSync(b.paths.nodeConfig, `journals: ${journals}\n`);
+  await b.start();
+  await expect(create()).rejects.toMatchObject({ code: 'JOURNALS_UNUSABLE' });
+  expect([a.service.groups.size, b.service.groups.size]).toEqual([0, 0]);
+  mkdirSync(journals);
+  await create();
+  expect(readdirSync(join(journals, 'shop'))).toEqual(['process-1']);
+  expect(readdirSync(join(b.paths.groups, 'shop'))).not.toContain('process-1');
+
+  // The disk is missing when the node boots; its mount point is there, and empty.
+  const { pid } = b.service.group('shop').process;
+  await b.stop();
+  process.kill(pid ?? 0, 'SIGKILL');
+  renameSync(journals, away);
+  mkdirSync(journals);
+  await b.start();
+  const says = async (): Promise<boolean | undefined> =>
+    (await b.group('shop'))?.troubles.some((trouble) => trouble.includes('Mount the disk'));
+  await until('it waits for its journal', says);
+  writeFileSync(join(dirA, 'meanwhile'), 'x');
+  rmSync(journals, { recursive: true });
+  renameSync(away, journals);
+  await upToDate();
+  await expectEqual();
+
+  await b.call('switchover', { group: 'shop' });
+  await until('what is over is removed', async () => {
+    return readdirSync(join(journals, 'shop')).join() === 'process-2';
+  });
+  const codes = [...(await a.eventCodes()), ...(await b.eventCodes())];
+  expect(codes.filter((code) => code === 'SCAN_STARTED')).toHaveLength(1);
+  await a.call('group-delete', { group: 'shop' });
+  expect(readdirSync(journals)).toEqual([]);
 });

@@ -14,7 +14,9 @@ import {
 } from './directory-checks.ts';
 import { checkFailover } from './failover/creation.ts';
 import { initialState } from './group-state.ts';
-import type { CheckReply, Ownership, StandbyRequest } from './node-protocol.ts';
+import type { GroupDefinition } from './group-definition.ts';
+import { requireUsable, spaceWarnings } from './journal-place.ts';
+import type { CheckReply, Ownership, Role, StandbyRequest } from './node-protocol.ts';
 import type { NodeService } from './node-service.ts';
 
 /** The standby's side of the checks before a group is created; changes nothing. */
@@ -35,7 +37,22 @@ export async function checkStandby(
   );
   await checkFailover(service, definition);
   await checkAgents(service, definition, 'standby');
-  return { usedPorts: [...service.usedPorts()], warnings: [] };
+  return {
+    usedPorts: [...service.usedPorts()],
+    warnings: checkJournals(service, definition, 'standby'),
+  };
+}
+
+/** Errors: JOURNALS_UNUSABLE. Returns what to know about the room there. */
+export function checkJournals(
+  { config }: NodeService,
+  definition: GroupDefinition,
+  role: Role,
+): string[] {
+  const { journals, name: node } = config;
+  if (journals === undefined) return [];
+  requireUsable(node, journals);
+  return spaceWarnings(definition, { node, directory: journals, role });
 }
 
 function checkHere(

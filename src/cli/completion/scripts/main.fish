@@ -33,7 +33,7 @@ end
 
 function __understudy_names
   set -l tokens (commandline -opc)
-  command $tokens[1] completion-names $argv[1] 2>/dev/null
+  command -q $tokens[1]; and command $tokens[1] completion-names $argv[1] 2>/dev/null
 end
 
 complete -c understudy -f
