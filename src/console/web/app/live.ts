@@ -11,7 +11,7 @@ import type { FleetOverview } from '../../fleet/overview.ts';
 import type { OperationView } from '../../../service/admin-api/operations.ts';
 import type { EventView } from '../../../service/admin-api/schemas.ts';
 import { openStream } from './api.ts';
-import { mergeFleet } from './merge-fleet.ts';
+import { type FleetChange, mergeFleet } from './merge-fleet.ts';
 import { serverNow, takeClock } from './server-clock.ts';
 
 export const FLEET_KEY = ['fleet'] as const;
@@ -20,6 +20,8 @@ const SILENCE_MS_MAX = 25_000;
 const RETRY_MS_MIN = 500;
 const RETRY_MS_MAX = 8000;
 const HIDDEN_MS_MAX = 30_000;
+/** With many groups there is always one that changes: they are drawn together. */
+const GATHER_MS = 100;
 
 export interface LiveState {
   readonly phase: 'connecting' | 'live' | 'lost';
@@ -148,6 +150,8 @@ export class LiveFleet {
   readonly #client: QueryClient;
   readonly #eventListeners = new Set<(event: NodeEvent) => void>();
   readonly #operationListeners = new Set<(operation: NodeOperation) => void>();
+  #pending: FleetChange[] = [];
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(client: QueryClient) {
     this.#client = client;
@@ -167,6 +171,7 @@ export class LiveFleet {
   #take(name: string, data: unknown): void {
     if (name === 'fleet') {
       takeClock((data as FleetOverview).at);
+      this.#pending = [];
       this.#client.setQueryData(FLEET_KEY, data);
       return;
     }
@@ -177,10 +182,18 @@ export class LiveFleet {
     } else if (message.name === 'operation') {
       for (const listener of this.#operationListeners) listener(message.data as NodeOperation);
     } else {
-      this.#client.setQueryData<FleetOverview>(FLEET_KEY, (before) =>
-        before === undefined ? before : mergeFleet(before, message),
-      );
+      this.#pending.push(message);
+      this.#timer ??= setTimeout(() => this.#flush(), GATHER_MS);
     }
+  }
+
+  #flush(): void {
+    this.#timer = undefined;
+    const changes = this.#pending;
+    this.#pending = [];
+    this.#client.setQueryData<FleetOverview>(FLEET_KEY, (before) =>
+      before === undefined ? before : changes.reduce(mergeFleet, before),
+    );
   }
 }
 

@@ -5,9 +5,9 @@ import type { Level } from '../../fleet/problems.ts';
 
 const LEVELS: readonly Level[] = ['error', 'warning', 'info', 'ok'];
 
-type Change = Exclude<FleetMessage, { readonly name: 'event' | 'operation' }>;
+export type FleetChange = Exclude<FleetMessage, { readonly name: 'event' | 'operation' }>;
 
-export function mergeFleet(fleet: FleetOverview, change: Change): FleetOverview {
+export function mergeFleet(fleet: FleetOverview, change: FleetChange): FleetOverview {
   switch (change.name) {
     case 'node':
       return { ...fleet, nodes: replaced(fleet.nodes, change.data, ({ id }) => id) };

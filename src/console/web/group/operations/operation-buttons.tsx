@@ -66,7 +66,7 @@ export function OperationButtons() {
                 leftSection={<Icon size={16} aria-hidden />}
                 disabled={why !== null}
                 onClick={() => ask(kind)}
-                {...(kind === 'delete' || kind === 'takeover' ? { color: 'red' } : {})}
+                className={kind === 'delete' || kind === 'takeover' ? 'dangerous' : ''}
               >
                 {t(`operation.${kind}.button`)}
                 {why !== null && (
