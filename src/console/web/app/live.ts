@@ -151,7 +151,6 @@ export class LiveFleet {
   readonly #eventListeners = new Set<(event: NodeEvent) => void>();
   readonly #operationListeners = new Set<(operation: NodeOperation) => void>();
   #pending: FleetChange[] = [];
-  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(client: QueryClient) {
     this.#client = client;
@@ -183,12 +182,11 @@ export class LiveFleet {
       for (const listener of this.#operationListeners) listener(message.data as NodeOperation);
     } else {
       this.#pending.push(message);
-      this.#timer ??= setTimeout(() => this.#flush(), GATHER_MS);
+      if (this.#pending.length === 1) setTimeout(() => this.#flush(), GATHER_MS);
     }
   }
 
   #flush(): void {
-    this.#timer = undefined;
     const changes = this.#pending;
     this.#pending = [];
     this.#client.setQueryData<FleetOverview>(FLEET_KEY, (before) =>
