@@ -12,7 +12,7 @@ const system = [
   'src/cluster/{address,arbiter}/*.root.test.ts',
   'src/cli/*.root.test.ts',
   'src/console/*.root.test.ts',
-  'src/service/{groups,service}.root.test.ts',
+  'src/service/{groups,renewal,service}.root.test.ts',
   'src/mirror/{rewind,staged-resync,standby,standby-power}.root.test.ts',
   'src/mirror/guard/workloads.root.test.ts',
   'lab/**/*.root.test.ts',

@@ -60,6 +60,8 @@ export class CopyPast {
    */
   async rewind(wish: RewindWish): Promise<RewindState> {
     const { options, receiver } = this.#parts;
+    // After a power cut in the middle of it, the one that was asked for before comes first.
+    await this.settled();
     // Nothing is given up for a moment that cannot be reached.
     await this.rewinder.resolve(wish);
     return this.#course.paused(async () => {

@@ -1,7 +1,7 @@
 // The standby's node loses its power, again and again, while the primary goes on: journal, state,
 // checkpoint and copy are on a disk of which only what was written through remains each time.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
@@ -30,6 +30,7 @@ import { recordType } from '../journal/record.ts';
 const BASE = { streamId: '0f'.repeat(16), sequence: 100 };
 const ROUNDS = 8;
 const MARKED_ROUND = 2;
+const MARKED = { kind: 'name', name: 'marked' } as const;
 
 let identities: Identities;
 let top = '';
@@ -131,6 +132,32 @@ it.each<FileSystemKind>(['ext4', 'xfs'])('loses and doubles nothing on %s', asyn
   expect(compareTrees(source, copy, { holes: false })).toEqual([]);
   // What was destroyed since then is still known, through all power cuts.
   const to = join(disk, 'look');
-  await standby.call('rewind-browse', { wish: { kind: 'name', name: 'marked' }, to });
+  await standby.call('rewind-browse', { wish: MARKED, to });
   expect(compareTrees(marked ?? source, to, { holes: false })).toEqual([]);
+  await goBackInTheDark(image, random);
+  expect(compareTrees(marked ?? source, copy, { holes: false })).toEqual([]);
 });
+
+/** The copy is taken back for good, and the power goes in the middle of that, and of going on with it. */
+async function goBackInTheDark(image: string, random: Random): Promise<void> {
+  const note = join(disk, 'state', 'undo', 'note.json');
+  const asked = standby.call('rewind', { wish: MARKED }).catch(() => undefined);
+  await until(
+    () => /"goingBackTo":\d/.test(readFileSync(note, 'utf8')) || isBack(),
+    () => `it goes back: ${standby.log}`,
+    60_000,
+  );
+  for (let life = 0; life < 3; life += 1) {
+    await pause(random.below(40));
+    await losePower(image);
+    await standby.start();
+  }
+  await asked;
+  // What was on the disk of the wish is carried out; a wish that was not is one that nobody was answered.
+  await standby.call('rewind', { wish: MARKED });
+  const finished = await standby.call('finish', { accepts: ['up-to-date', 'catching-up'] });
+  expect(finished).toMatchObject({ isOld: true });
+  await standby.exited();
+}
+
+const isBack = (): boolean => standby.log.includes('COPY_REWOUND');
