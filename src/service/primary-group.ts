@@ -25,6 +25,7 @@ import { type LimitStatus, PrimaryLimit } from './primary-limit.ts';
 import { readStreamNote, type StreamNote } from './stream-note.ts';
 import { describeUser, findDirectoryUsers } from './open-files.ts';
 import { ScanEstimate } from './scan-estimate.ts';
+import { unmountPatiently } from './unmount-patiently.ts';
 
 /** How often the commit policy looks: rarely while all is well, often while a commit waits. */
 const POLICY_INTERVAL_MS = 100;
@@ -613,11 +614,11 @@ export class PrimaryGroup {
     // several directories the first must not be given back when another is in use.
     if (directories.length > 1) for (const { dir } of directories) this.#refuseWhenBusy(dir);
     // The answers to commits must not be missing while the kernel waits for them to unmount.
-    const left = this.#filter.unmount();
-    if (left !== undefined) {
-      this.#refuseWhenBusy(left.busy);
-      throw busy(group, left.busy, []);
-    }
+    const left = await unmountPatiently({
+      unmount: () => this.#filter.unmount(),
+      refuseWhenOpen: (dir) => this.#refuseWhenBusy(dir),
+    });
+    if (left !== undefined) throw busy(group, left, []);
     return this.#end;
   }
 
