@@ -69,6 +69,11 @@ export class LabHost {
     return isAlive(this.state.init);
   }
 
+  /** Another one after every boot; undefined: it has no power. */
+  get initPid(): number | undefined {
+    return this.state.init?.pid;
+  }
+
   /** Directory of the machine with the logs of its services. */
   get logDirectory(): string {
     return join(this.#lab.directory, this.name, 'logs');

@@ -37,6 +37,8 @@ export class ManagedPair {
   readonly a: LabHost;
   readonly b: LabHost;
   readonly #group: string;
+  /** First process of each host as it was in the beginning. */
+  readonly #inits: readonly (number | undefined)[];
   /** Hosts that restarted themselves. */
   readonly restarts: string[] = [];
 
@@ -45,6 +47,18 @@ export class ManagedPair {
     this.a = lab.host('a');
     this.b = lab.host('b');
     this.#group = group;
+    this.#inits = this.#presentInits();
+  }
+
+  #presentInits(): (number | undefined)[] {
+    return [this.a, this.b].map((host) => host.initPid);
+  }
+
+  /**
+   * A host was started anew. What is allocated in advance looks like data or like a hole, as its page cache had it.
+   */
+  get #hasRebooted(): boolean {
+    return this.#presentInits().some((pid, index) => pid !== this.#inits[index]);
   }
 
   /** Waits until one node is primary, the other its standby with everything. Errors: PAIR_NOT_WHOLE. */
@@ -90,12 +104,15 @@ export class ManagedPair {
   /** What differs between the two copies once nothing is written any more; empty: nothing. */
   async differences({ primary, standby }: Roles, directory: string): Promise<string> {
     const trees = [primary, standby].map((host) => host.pathFromOutside(directory));
+    const options = this.#hasRebooted ? ['--no-holes'] : [];
     let said = '';
     for (let attempt = 0; attempt < COMPARISONS_MAX; attempt += 1) {
       // What applications stored through mappings is only seen by others once it is written back.
       await primary.exec(['sync', '-f', directory], { timeoutMs: 20_000 });
       // Another process: a mount that hangs must not take the test with it.
-      const result = await run([NODE, COMPARE, ...trees], { timeoutMs: COMPARE_TIMEOUT_MS });
+      const result = await run([NODE, COMPARE, ...trees, ...options], {
+        timeoutMs: COMPARE_TIMEOUT_MS,
+      });
       if (result.code === 0) return '';
       said = (result.stdout.trim() || result.stderr.trim())
         .split('\n')

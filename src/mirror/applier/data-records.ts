@@ -2,7 +2,7 @@
 import { HASH_BLOCK_BYTES, HASH_BYTES } from '../../journal/record.ts';
 import { FALLOC, SEEK, errno } from '../../linux/constants.ts';
 import { sys } from '../../linux/libc.ts';
-import { hasHash, isZero, readBlock, ZEROS } from './blocks.ts';
+import { hasHash, readBlock, ZEROS } from './blocks.ts';
 import type { ApplyContext } from './context.ts';
 import type { OpenObject } from './open-objects.ts';
 
@@ -147,12 +147,20 @@ function compareBlock({ record }: ApplyContext, file: OpenObject, { at, length }
   const present = readBlock(file.fd, length, offset);
   if (typeof present === 'number') return present;
   if (present.length < length || !hasHash(record, at, present)) return 0;
-  return isZero(present) ? fillHole(file, offset, length) : 1;
+  return fillHoles(file, offset, offset + length);
 }
 
-/** The primary has data here, though zeros; a hole would be equal only to the eye. */
-function fillHole(file: OpenObject, offset: number, length: number): number {
-  if (sys.lseek(file.fd, offset, SEEK.DATA) === offset) return 1;
-  const result = writeZeros(file.fd, offset, length);
-  return result < 0 ? result : 1;
+/** The primary has data from `from` to `end`, though zeros here and there; a hole would be equal only to the eye. */
+function fillHoles(file: OpenObject, from: number, end: number): number {
+  for (let at = from; at < end;) {
+    const hole = sys.lseek(file.fd, at, SEEK.HOLE);
+    if (hole < 0) return hole;
+    if (hole >= end) break;
+    const data = sys.lseek(file.fd, hole, SEEK.DATA);
+    if (data < 0 && data !== -errno.ENXIO) return data;
+    at = data < 0 ? end : Math.min(data, end);
+    const result = writeZeros(file.fd, hole, at - hole);
+    if (result < 0) return result;
+  }
+  return 1;
 }

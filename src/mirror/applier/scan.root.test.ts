@@ -94,6 +94,13 @@ describe('scan', () => {
     fs.writeFileSync(join(copy, 'sparse'), Buffer.alloc(400_000, 1));
     fs.writeFileSync(join(copy, 'zeros'), '');
     fs.truncateSync(join(copy, 'zeros'), 200_000);
+    // Zeros in the middle of a block that has data before and behind them.
+    recorder.create('mixed');
+    recorder.write('mixed', 0, Buffer.alloc(50_000, 1));
+    recorder.write('mixed', 8192, Buffer.alloc(16_384));
+    rig.records = [];
+    fs.copyFileSync(join(rig.source, 'mixed'), join(copy, 'mixed'));
+    execFileSync('fallocate', ['-p', '-o', '8192', '-l', '16384', join(copy, 'mixed')]);
     scan('hash');
     expect(rig.differences()).toEqual([]);
     expect(fs.statSync(join(copy, 'sparse')).blocks * 512).toBeLessThan(200_000);
