@@ -9,15 +9,12 @@
 //            otherwise ─▶ start
 //
 // Everything that changes the role or the process runs in `exclusive`, one at a time.
-import { existsSync, readdirSync, rmSync } from 'node:fs';
-import { readdir, rm } from 'node:fs/promises';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { unreachable } from '../core/assert.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
-import { within } from '../core/within.ts';
-import type { Bandwidth } from './bandwidth.ts';
 import { killAgents } from './agent-killer.ts';
 import { AgentSupervision } from './agent-supervision.ts';
 import { type ControlEvent, makeEvent } from './control-channel.ts';
@@ -25,14 +22,19 @@ import { readJsonFile, writeJsonDurably } from './durable-file.ts';
 import { SalvageStore } from '../mirror/salvage/salvage-store.ts';
 import type { MachineView } from '../cluster/thread/machine-view.ts';
 import type { GroupNotice } from './data-notices.ts';
+import { GroupBandwidth } from './group-bandwidth.ts';
 import type { GroupDefinition } from './group-definition.ts';
 import type { GroupSettings } from './group-edit-input.ts';
+import { removeFormerProcesses, removeGroupFiles } from './group-leftovers.ts';
 import { GroupProcess, type ProcessExit } from './group-process.ts';
 import type { HeldFilter } from './filter-holder.ts';
 import type { GroupProcessSpec, Position } from './group-spec.ts';
 import { buildSpec, type RuntimeContext, type SpecInput } from './group-spec-builder.ts';
 import { DirectoryGuard } from './safety-identity.ts';
 import { firstSequenceAfter, type GroupState, groupStateSchema } from './group-state.ts';
+import { GroupSuccession } from './group-succession.ts';
+import { GroupTroubles, type Trouble } from './group-troubles.ts';
+import { HaltWatch } from './halt-watch.ts';
 import { placeForNew, placeOf, processDirectory } from './journal-place.ts';
 import { removeLeftoverMounts } from './mount-cleanup.ts';
 import type { GroupView, NodeView } from './node-protocol.ts';
@@ -48,11 +50,7 @@ const ASK_TIMEOUT_MS = 1500;
 const MOUNT_TIMEOUT_MS = 60_000;
 /** Refusals after which a group process goes on as if nothing had been asked. */
 const HARMLESS_REFUSALS: readonly string[] = ['DIRECTORY_BUSY', 'COPY_NOT_UP_TO_DATE'];
-const LIMIT_TIMEOUT_MS = 5000;
 const LAST_WORDS_MS = 3000;
-/** Processes that are started in the place of one that died, before its mounts are given up. */
-const SUCCESSORS_MAX = 2;
-const RETRY_KILL_MS = 50;
 const KILL_TIMEOUT_MS = 10_000;
 const SHUTDOWN_TIMEOUT_MS = 60_000;
 /** Code that is not loaded by then is loaded while applications wait. */
@@ -62,15 +60,6 @@ const SEQUENCE_SAVE_INTERVAL_MS = 10_000;
 const HALT_INTERVAL_MS = 2000;
 
 type Phase = GroupView['process'];
-type Trouble =
-  | 'process'
-  | 'agents'
-  | 'readiness'
-  | 'conflict'
-  | 'handover'
-  | 'peer'
-  | 'failover'
-  | 'halt';
 
 const MOUNT_POLL_MS = 20;
 /** A commit that waits so long waits for a standby that does not answer. */
@@ -99,11 +88,11 @@ export class GroupRuntime {
   #agents: AgentSupervision;
   readonly #context: RuntimeContext;
   readonly #files: GroupPaths;
-  readonly #troubles = new Map<Trouble, string>();
-  readonly #guard: DirectoryGuard;
+  readonly #troubles = new GroupTroubles();
+  readonly #halt: HaltWatch;
+  readonly #bandwidth: GroupBandwidth;
+  readonly #succession: GroupSuccession;
   #definition: GroupDefinition;
-  /** Revision of the bandwidth limit that the process was started with; -1: not known. */
-  #toldRevision = -1;
   #state: GroupState;
   #roleSinceMs = 0;
   #phase: Phase = 'stopped';
@@ -126,8 +115,6 @@ export class GroupRuntime {
         this.#prepare();
     },
   });
-  /** A successor is being started in the place of a process that died. */
-  #succession: Promise<void> | undefined;
   #owner: RuntimeOwner | undefined;
   readonly #retry = new RestartBackoff(() => void this.boot(0));
 
@@ -136,8 +123,6 @@ export class GroupRuntime {
     this.#context = context;
     this.#state = state;
     this.#files = groupPaths(context.paths, definition.name);
-    const dirs = definition.directories.map(({ dir }) => dir);
-    this.#guard = new DirectoryGuard(this.#files.safety, dirs);
     this.process = new GroupProcess({
       group: definition.name,
       paths: this.#files,
@@ -146,7 +131,57 @@ export class GroupRuntime {
       onExit: (exit) => this.#onExit(exit),
       onNotice: (notice) => this.#owner?.onNotice(notice as GroupNotice),
     });
+    this.#halt = this.#makeHaltWatch();
+    this.#bandwidth = this.#makeBandwidth();
+    this.#succession = this.#makeSuccession();
     this.#agents = this.#makeAgents();
+  }
+
+  #makeHaltWatch(): HaltWatch {
+    const dirs = this.#definition.directories.map(({ dir }) => dir);
+    return new HaltWatch({
+      group: this.name,
+      guard: new DirectoryGuard(this.#files.safety, dirs),
+      troubles: this.#troubles,
+      role: () => this.#state.role,
+      areMountsHeld: () => this.process.isAlive || this.process.held !== null,
+      onHalt: (sentence) => this.emit('error', 'GROUP_HALTED', sentence),
+    });
+  }
+
+  #makeBandwidth(): GroupBandwidth {
+    return new GroupBandwidth({
+      group: this.name,
+      definition: () => this.#definition,
+      isPrimary: () => this.#state.role === 'primary',
+      isRunning: () => this.#state.role === 'primary' && this.#phase === 'running',
+      save: (bandwidth) => {
+        const replication = { ...this.#definition.replication, bandwidth };
+        this.#definition = { ...this.#definition, replication };
+        writeJsonDurably(this.#files.definition, this.#definition);
+      },
+      call: async (method, params, timeoutMs) => this.process.call(method, params, timeoutMs),
+      onTold: () => this.#poller.forget(),
+      warn: (code, sentence) => this.emit('warning', code, sentence),
+    });
+  }
+
+  #makeSuccession(): GroupSuccession {
+    return new GroupSuccession({
+      group: this.name,
+      process: this.process,
+      isWanted: () => !this.#closed && this.#state.role === 'primary',
+      spec: (takeOver) => this.#successorSpec(takeOver),
+      isRenewal: () => this.#isRenewing,
+      onSucceeded: () => {
+        this.#setRunning();
+        this.#prepare();
+      },
+      onFailed: (exit) => {
+        if (!this.#expectExit && !this.#closed) this.#lost(exit);
+      },
+      emit: (...event) => this.emit(...event),
+    });
   }
 
   #makeAgents(): AgentSupervision {
@@ -191,16 +226,9 @@ export class GroupRuntime {
     return this.#definition;
   }
 
-  /**
-   * Another bandwidth limit: persisted, then told to the primary's process if it runs here. One that is
-   * being started reads it anyway.
-   */
-  async changeBandwidth(bandwidth: Bandwidth): Promise<void> {
-    if (bandwidth.revision < this.definition.replication.bandwidth.revision) return;
-    const replication = { ...this.definition.replication, bandwidth };
-    this.#definition = { ...this.definition, replication };
-    writeJsonDurably(this.#files.definition, this.#definition);
-    await this.#tellBandwidth();
+  /** Another bandwidth limit, for both roles. */
+  get bandwidth(): GroupBandwidth {
+    return this.#bandwidth;
   }
 
   /**
@@ -246,26 +274,6 @@ export class GroupRuntime {
     const stateDirectory = role === 'standby' ? present : null;
     const why = whyNotRenewable(role, status, { process: this.process, stateDirectory });
     if (why !== null) throw renewalNotPossible(this.name, why);
-  }
-
-  async #tellBandwidth(): Promise<void> {
-    if (this.#state.role !== 'primary' || this.#phase !== 'running') return;
-    const { bandwidth } = this.definition.replication;
-    this.#toldRevision = bandwidth.revision;
-    await this.process.call('limit', { bandwidth }, LIMIT_TIMEOUT_MS).catch((thrown: unknown) => {
-      this.#limitNotSet(thrown);
-    });
-    this.#poller.forget();
-  }
-
-  /** The primary's process: its share of the node's limit, bytes per second; null: the node has none. */
-  async tellShare(share: number | null): Promise<void> {
-    await this.process.call('share', { share }, LIMIT_TIMEOUT_MS);
-  }
-
-  #limitNotSet(thrown: unknown): void {
-    const sentence = `group "${this.name}": the bandwidth limit is not in force: ${messageOf(thrown)}`;
-    this.emit('warning', 'LIMIT_NOT_SET', sentence);
   }
 
   get isManaged(): boolean {
@@ -369,19 +377,11 @@ export class GroupRuntime {
    * must have ended.
    */
   removeFiles(): void {
-    const { directory, salvage } = this.#files;
+    const { directory } = this.#files;
     for (const place of this.#places) {
       if (place !== directory) rmSync(place, { recursive: true, force: true });
     }
-    if (this.salvages.names.length === 0) rmSync(directory, { recursive: true, force: true });
-    else {
-      for (const name of readdirSync(directory)) {
-        const path = join(directory, name);
-        if (path !== salvage) rmSync(path, { recursive: true, force: true });
-      }
-    }
-    rmSync(this.#files.lock, { force: true });
-    rmSync(this.#files.controlSocket, { force: true });
+    removeGroupFiles(this.#files, this.salvages.names.length > 0);
     rmSync(join(this.#context.paths.agentsRun, this.name), { recursive: true, force: true });
   }
 
@@ -409,13 +409,12 @@ export class GroupRuntime {
     const { faults } = this.agents;
     const known =
       faults.length === 0 ? null : `the application is not watched: ${faults.join('; ')}`;
-    const all = [...this.#troubles.values(), ...(known === null ? [] : [known])];
+    const all = [...this.#troubles.all, ...(known === null ? [] : [known])];
     return all.length === 0 ? null : all.join('; ');
   }
 
   setTrouble(kind: Trouble, sentence: string | null): void {
-    if (sentence === null) this.#troubles.delete(kind);
-    else this.#troubles.set(kind, sentence);
+    this.#troubles.set(kind, sentence);
   }
 
   emit(
@@ -496,7 +495,7 @@ export class GroupRuntime {
     timeoutMs: number,
     onResult: (result: unknown) => void = () => undefined,
   ): Promise<unknown> {
-    await this.#succession;
+    await this.#succession.settled();
     this.#expectExit = true;
     try {
       const result = await this.process.call(method, params, timeoutMs);
@@ -519,7 +518,7 @@ export class GroupRuntime {
   /** Ends the process, by force when it does not end by itself. */
   async stopProcess(): Promise<void> {
     this.#retry.cancel();
-    await this.#succession;
+    await this.#succession.settled();
     if (this.process.isAlive) await this.#endProcess();
     this.#phase = 'stopped';
     for (const { dir } of this.definition.directories) removeLeftoverMounts(dir, { covers: true });
@@ -535,7 +534,7 @@ export class GroupRuntime {
     // Applications that wait for the mounts are not to wait for nobody.
     this.process.letGo();
     try {
-      await this.#giveUpSuccession();
+      await this.#succession.giveUp();
       if (this.process.isAlive) {
         this.process.kill();
         await this.process.waitForEnd(KILL_TIMEOUT_MS);
@@ -614,7 +613,7 @@ export class GroupRuntime {
    */
   async renew(): Promise<void> {
     await this.exclusive(async () => {
-      await this.#succession;
+      await this.#succession.settled();
       if (this.#phase !== 'running' || !this.process.isAlive) return;
       await this.requireRenewable();
       this.#isRenewing = true;
@@ -624,7 +623,7 @@ export class GroupRuntime {
       } finally {
         this.#isRenewing = false;
       }
-      if (this.phase !== 'running') throw renewalFailed(this.name, [...this.#troubles.values()]);
+      if (this.phase !== 'running') throw renewalFailed(this.name, this.#troubles.all);
     });
   }
 
@@ -635,7 +634,7 @@ export class GroupRuntime {
     while (!this.process.isPrepared && performance.now() < deadline) await sleep(MOUNT_POLL_MS);
     this.process.kill();
     await this.process.endsWithin(KILL_TIMEOUT_MS);
-    await this.#succession;
+    await this.#succession.settled();
   }
 
   /** Its cover stays: nobody may write the copy in between. */
@@ -668,7 +667,7 @@ export class GroupRuntime {
   onPeerView(view: NodeView | undefined): void {
     if (view === undefined) return;
     const other = view.groups.find(({ name }) => name === this.name);
-    this.#adoptBandwidth(other);
+    this.#bandwidth.adopt(other);
     if (this.isManaged) return;
     const { definition, state, phase } = this;
     const conclusion = concludeFromPeer({ groupId: definition.groupId, state, phase }, other);
@@ -681,22 +680,8 @@ export class GroupRuntime {
     if (conclusion.kind === 'decide' && this.#pending === 0) void this.boot(0);
   }
 
-  /** The newer limit holds on both nodes; of two equally new ones that of the primary. */
-  #adoptBandwidth(other: GroupView | undefined): void {
-    if (other?.groupId !== this.definition.groupId || other.bandwidth === null) return;
-    const own = this.definition.replication.bandwidth;
-    const isNewer =
-      other.bandwidth.revision > own.revision ||
-      (other.bandwidth.revision === own.revision &&
-        other.role === 'primary' &&
-        this.#state.role === 'standby' &&
-        JSON.stringify(other.bandwidth) !== JSON.stringify(own));
-    if (!isNewer) return;
-    this.changeBandwidth(other.bandwidth).catch((thrown: unknown) => this.#limitNotSet(thrown));
-  }
-
   #noteSplitBrain(node: string, newerOne: 'this' | 'other'): void {
-    if (this.#troubles.has('conflict')) return;
+    if (this.#troubles.get('conflict') !== undefined) return;
     const own = this.#context.config.name;
     const [newer, older] = newerOne === 'other' ? [node, own] : [own, node];
     const sentence = `both nodes are primary (split brain): "${newer}" was promoted later. Keep what you need of the data on "${older}", then run "understudy yield ${this.name} --force" there to make it the standby`;
@@ -707,7 +692,7 @@ export class GroupRuntime {
   async #adopt(): Promise<boolean> {
     if (!this.process.isAlive) return false;
     this.#phase = 'starting';
-    this.#toldRevision = -1;
+    this.#bandwidth.found();
     this.#knownEventsUntil = this.#context.lastEventAt(this.name);
     const status = await this.process.adopt();
     if (status['role'] === this.#state.role) {
@@ -730,7 +715,7 @@ export class GroupRuntime {
       return;
     }
     this.#phase = 'starting';
-    this.#refuseWhenHalted();
+    this.#halt.refuse();
     const isPrimary = this.#state.role === 'primary';
     const other = isPrimary ? await this.#askPeerPatiently(patienceMs) : undefined;
     const decision = decideStart(this.#state, other);
@@ -776,7 +761,7 @@ export class GroupRuntime {
     this.#phase = 'starting';
     const { definition } = this;
     const present = this.#place();
-    this.#toldRevision = definition.replication.bandwidth.revision;
+    this.#bandwidth.started();
     try {
       await this.process.start(
         buildSpec({
@@ -789,17 +774,16 @@ export class GroupRuntime {
         }),
       );
     } catch (thrown) {
-      this.#refuseWhenHalted();
+      this.#halt.refuse();
       throw thrown;
     }
     this.setTrouble('halt', null);
-    void this.#removeFormer(present);
+    void removeFormerProcesses(this.#places, present);
   }
 
   #setRunning(): void {
     this.#phase = 'running';
-    if (this.#toldRevision !== this.definition.replication.bandwidth.revision)
-      void this.#tellBandwidth();
+    void this.#bandwidth.running();
     this.#owner?.onRunning();
     this.#retry.started();
     this.#poller.forget();
@@ -822,46 +806,9 @@ export class GroupRuntime {
     }
   }
 
-  /**
-   * Why no process may be started on the directories as they are, as a sentence; null: nothing is
-   * known against it. Whoever is told is told once, and it is shown until it is over.
-   */
-  lookForHalt(): string | null {
-    // While nobody serves mounts that are held, whoever looks at them waits.
-    if (this.process.isAlive || this.process.held !== null) return null;
-    let halt = null;
-    try {
-      halt = this.#guard.look(this.#state.role);
-    } catch {
-      // A dead mount is in the way, or there is no directory: the process will see, and say so.
-      return null;
-    }
-    if (halt !== null) return this.#noteHalt(halt.sentence);
-    this.setTrouble('halt', null);
-    return null;
-  }
-
-  #noteHalt(why: string): string {
-    const then =
-      this.#state.role === 'primary' ? 'the copy is then made the same' : 'it is then filled anew';
-    const sentence = `group "${this.name}" is halted on this node: ${why}. Bring back what was there; if it is right as it is now, run "understudy accept ${this.name}" here (${then})`;
-    if (this.#troubles.get('halt') === sentence) return sentence;
-    this.setTrouble('halt', sentence);
-    this.emit('error', 'GROUP_HALTED', sentence);
-    return sentence;
-  }
-
-  /** The directories are to be taken as they are now. */
-  acceptDirectories(): void {
-    this.#guard.accept();
-    this.setTrouble('halt', null);
-  }
-
-  #refuseWhenHalted(): void {
-    // Only after a start was refused: otherwise the process looks, which has to do so anyway.
-    if (this.#guard.halt === null) return;
-    const sentence = this.lookForHalt();
-    if (sentence !== null) throw new UnderstudyError('GROUP_HALTED', sentence);
+  /** Whether the directories are what they were. */
+  get halt(): HaltWatch {
+    return this.#halt;
   }
 
   /** Runs `work`; a failure becomes an event, a trouble, and another attempt after a while. */
@@ -890,9 +837,7 @@ export class GroupRuntime {
       return;
     }
     this.#phase = 'starting';
-    this.#succession = this.#succeed({ how, logTail }).finally(() => {
-      this.#succession = undefined;
-    });
+    this.#succession.begin({ how, logTail });
   }
 
   /**
@@ -905,50 +850,12 @@ export class GroupRuntime {
 
   /** A successor is being started: the process is neither there nor lost. */
   get isSucceeding(): boolean {
-    return this.#succession !== undefined;
-  }
-
-  /**
-   * Starts a process in the place of one that died. It goes on with the same mounts, in the same stream:
-   * applications only wait. Not one of the changes of `exclusive`, which may themselves be waiting for
-   * the mounts: they wait for this instead, or give it up.
-   */
-  async #succeed(exit: ProcessExit): Promise<void> {
-    const started = performance.now();
-    for (let tries = 0; tries < SUCCESSORS_MAX; tries += 1) {
-      const takeOver = this.process.held;
-      if (takeOver === null || this.#closed || this.#state.role !== 'primary') break;
-      try {
-        await this.process.start(this.#successorSpec(takeOver));
-        if (this.process.held === null) break;
-        const ms = Math.round(performance.now() - started);
-        this.#setRunning();
-        this.#prepare();
-        if (this.#isRenewing) {
-          const sentence = `the primary process of group "${this.name}" was replaced: another one went on in its place after ${ms} ms, open files and all`;
-          this.emit('info', 'GROUP_PROCESS_RENEWED', sentence, { ms });
-          return;
-        }
-        this.emit(
-          'warning',
-          'GROUP_PROCESS_SUCCEEDED',
-          `the primary process of group "${this.name}" ended unexpectedly (${exit.how}): another one went on in its place after ${ms} ms, open files and all`,
-          { how: exit.how, log: exit.logTail, ms },
-        );
-        return;
-      } catch (thrown) {
-        this.emit('warning', 'SUCCESSION_FAILED', `group "${this.name}": ${messageOf(thrown)}`);
-        if (this.process.isAlive) this.process.kill();
-        await this.process.endsWithin(KILL_TIMEOUT_MS);
-      }
-    }
-    this.process.letGo();
-    if (!this.#expectExit && !this.#closed) this.#lost(exit);
+    return this.#succession.isRunning;
   }
 
   #successorSpec(takeOver: HeldFilter): GroupProcessSpec {
     const { definition } = this;
-    this.#toldRevision = definition.replication.bandwidth.revision;
+    this.#bandwidth.started();
     return buildSpec({
       definition,
       state: this.#state,
@@ -958,14 +865,6 @@ export class GroupRuntime {
       firstCommitRequest: this.isManaged ? 1 : null,
       takeOver,
     });
-  }
-
-  /** Ends a succession that is under way; the mounts must have been let go. */
-  async #giveUpSuccession(): Promise<void> {
-    const succession = this.#succession;
-    if (succession === undefined) return;
-    const ended = succession.then(() => true);
-    while (!(await within(ended, RETRY_KILL_MS))) this.process.kill();
   }
 
   #lost({ how, logTail }: ProcessExit): void {
@@ -1042,20 +941,5 @@ export class GroupRuntime {
       configured === undefined ? null : join(configured, this.name),
     ];
     return [this.#files.directory, ...new Set(others.filter((place) => place !== null))];
-  }
-
-  /** Removes what former processes left: a journal may be large, and nobody is to wait for that. */
-  async #removeFormer(present: string): Promise<void> {
-    for (const place of this.#places) {
-      try {
-        for (const name of await readdir(place)) {
-          const path = join(place, name);
-          if (!name.startsWith('process-') || path === present) continue;
-          await rm(path, { recursive: true, force: true });
-        }
-      } catch {
-        // The group is being deleted, nothing is there, or the disk is failing: the next start tries again.
-      }
-    }
   }
 }

@@ -55,7 +55,7 @@ export async function changeLimit(
   const runtime = service.group(group);
   const { revision } = runtime.definition.replication.bandwidth;
   const bandwidth = { ...defineBandwidth(input, `group "${group}"`), revision: revision + 1 };
-  await runtime.changeBandwidth(bandwidth);
+  await runtime.bandwidth.change(bandwidth);
   const what = linesOf(bandwidth).join('; ');
   service.emit('info', 'LIMIT_SET', `group "${group}": bandwidth limit ${what}`, { group });
   return showLimit(service, group);

@@ -144,7 +144,7 @@ export class NodeLimit {
       (typeof told === 'number' && share !== null && Math.abs(told - share) < told * WORTH_TELLING);
     if (isSame) return;
     try {
-      await runtime.tellShare(share);
+      await runtime.bandwidth.tellShare(share);
       this.#told.set(pid, share);
     } catch {
       // It has just ended, or it is told in a second.

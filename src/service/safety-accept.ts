@@ -52,9 +52,9 @@ async function acceptThere(
 /** The same for this node only. Errors: NOT_HALTED. */
 export async function acceptHere(service: NodeService, runtime: GroupRuntime): Promise<Accepted> {
   const { name } = runtime;
-  if (runtime.lookForHalt() === null) return acceptApplying(runtime);
+  if (runtime.halt.look() === null) return acceptApplying(runtime);
   await runtime.exclusive(async () => {
-    runtime.acceptDirectories();
+    runtime.halt.accept();
     await Promise.resolve();
   });
   runtime.emit(

@@ -175,7 +175,7 @@ export class GroupFailover implements RuntimeOwner {
 
   /** Another directory lies where the data was: the other node may have it, this one has not. */
   #lookForHalt(): boolean {
-    const isHalted = this.runtime.lookForHalt() !== null;
+    const isHalted = this.runtime.halt.look() !== null;
     if (isHalted && !this.#stopped) {
       clearTimeout(this.#haltTimer);
       this.#haltTimer = setTimeout(() => this.lookAgain(), HALT_INTERVAL_MS).unref();

@@ -1,0 +1,36 @@
+// Removes what a group leaves on this node.
+import { readdirSync, rmSync } from 'node:fs';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { GroupPaths } from './service-paths.ts';
+
+/** Every trace of a group without a process, but the data and, with `keepsSalvage`, what is kept aside of it. */
+export function removeGroupFiles(files: GroupPaths, keepsSalvage: boolean): void {
+  const { directory, salvage, lock, controlSocket } = files;
+  if (keepsSalvage) {
+    for (const name of readdirSync(directory)) {
+      const path = join(directory, name);
+      if (path !== salvage) rmSync(path, { recursive: true, force: true });
+    }
+  } else rmSync(directory, { recursive: true, force: true });
+  rmSync(lock, { force: true });
+  rmSync(controlSocket, { force: true });
+}
+
+/** What processes before the one of `present` left: a journal may be large, and nobody is to wait for that. */
+export async function removeFormerProcesses(
+  places: readonly string[],
+  present: string,
+): Promise<void> {
+  for (const place of places) {
+    try {
+      for (const name of await readdir(place)) {
+        const path = join(place, name);
+        if (!name.startsWith('process-') || path === present) continue;
+        await rm(path, { recursive: true, force: true });
+      }
+    } catch {
+      // The group is being deleted, nothing is there, or the disk is failing: the next start tries again.
+    }
+  }
+}

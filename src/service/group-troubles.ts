@@ -1,0 +1,29 @@
+// What is wrong with a group on this node, as sentences; shown until it is over.
+
+export type Trouble =
+  | 'process'
+  | 'agents'
+  | 'readiness'
+  | 'conflict'
+  | 'handover'
+  | 'peer'
+  | 'failover'
+  | 'halt';
+
+export class GroupTroubles {
+  readonly #sentences = new Map<Trouble, string>();
+
+  /** null: it is over. */
+  set(kind: Trouble, sentence: string | null): void {
+    if (sentence === null) this.#sentences.delete(kind);
+    else this.#sentences.set(kind, sentence);
+  }
+
+  get(kind: Trouble): string | undefined {
+    return this.#sentences.get(kind);
+  }
+
+  get all(): readonly string[] {
+    return [...this.#sentences.values()];
+  }
+}
