@@ -1,25 +1,24 @@
 import { defineConfig } from 'vitest/config';
 
 // Suffixes name the environment: `.test.ts` pure, `.fuzz.test.ts` fast-check, `.root.test.ts` real
-// mounts and namespaces. Root tests look at times and share the machine's cores: one file at a time. Those of
-// the whole system have labs of their own, and wait more than they work; so do those that start a database on a
-// port of their own, hosts in namespaces, or nodes on addresses of their own.
-const root = ['**/*.root.test.ts'];
-const system = [
-  'test/system/**/*.test.ts',
-  'src/agents/{builtin,ocf}/*.root.test.ts',
-  'src/mirror/salvage/*.root.test.ts',
-  'src/cluster/{address,arbiter}/*.root.test.ts',
-  'src/cli/*.root.test.ts',
-  'src/console/*.root.test.ts',
-  'src/service/{groups,renewal,service}.root.test.ts',
-  'src/mirror/{rewind,staged-resync,standby,standby-power}.root.test.ts',
-  'src/mirror/guard/workloads.root.test.ts',
-  'lab/**/*.root.test.ts',
-  'test/console/*.test.ts',
+// mounts and namespaces. Root tests wait more than they work, and each file has labs, nodes, disks and directories of
+// its own: several at a time, as those of the whole system and of the console. What is judged by times of a few
+// milliseconds runs alone.
+const root = ['**/*.root.test.ts', 'test/{system,console}/**/*.test.ts'];
+const timed = [
+  'src/cluster/{heartbeat,thread}/*.root.test.ts',
+  'src/filter/{freeze,lease}.root.test.ts',
+  'src/mirror/guard/deletion-halt.root.test.ts',
+  'src/service/safety-halt.root.test.ts',
+  'test/field/*.root.test.ts',
 ];
-const SYSTEM_WORKERS = 3;
+const ROOT_WORKERS = 3;
 const common = { exclude: ['**/node_modules/**'] };
+const withRoot = {
+  pool: 'forks' as const,
+  testTimeout: 180_000,
+  hookTimeout: 120_000,
+};
 
 export default defineConfig({
   test: {
@@ -29,7 +28,7 @@ export default defineConfig({
           ...common,
           name: 'pure',
           include: ['**/*.test.ts'],
-          exclude: [...common.exclude, ...root, ...system],
+          exclude: [...common.exclude, ...root],
           testTimeout: 30_000,
           sequence: { groupOrder: 0 },
         },
@@ -37,25 +36,21 @@ export default defineConfig({
       {
         test: {
           ...common,
-          name: 'root',
-          include: root,
-          exclude: [...common.exclude, ...system],
-          pool: 'forks',
+          ...withRoot,
+          name: 'timed',
+          include: timed,
           fileParallelism: false,
-          testTimeout: 180_000,
-          hookTimeout: 120_000,
           sequence: { groupOrder: 1 },
         },
       },
       {
         test: {
           ...common,
-          name: 'system',
-          include: system,
-          pool: 'forks',
-          maxWorkers: SYSTEM_WORKERS,
-          testTimeout: 180_000,
-          hookTimeout: 120_000,
+          ...withRoot,
+          name: 'root',
+          include: root,
+          exclude: [...common.exclude, ...timed],
+          maxWorkers: ROOT_WORKERS,
           sequence: { groupOrder: 2 },
         },
       },
