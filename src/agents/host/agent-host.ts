@@ -224,6 +224,8 @@ export class AgentHost {
   }
 
   #hear(present: Present, ready: () => void, message: unknown): void {
+    // What it says behind the reason for its end came in the same packet.
+    if (present.verdict !== undefined) return;
     const answer = answerSchema.safeParse(message);
     if (!answer.success) {
       this.#kill(present, 'it answered something else than an answer');
