@@ -13,7 +13,11 @@ const timed = [
   'test/field/*.root.test.ts',
 ];
 const ROOT_WORKERS = 3;
-const common = { exclude: ['**/node_modules/**'] };
+const common = {
+  exclude: ['**/node_modules/**'],
+  // As bin/understudy does: a process starts in half the time when it finds its code compiled.
+  env: { NODE_COMPILE_CACHE: '/var/cache/understudy' },
+};
 const withRoot = {
   pool: 'forks' as const,
   testTimeout: 180_000,
