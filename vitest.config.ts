@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 // Suffixes name the environment: `.test.ts` pure, `.fuzz.test.ts` fast-check, `.root.test.ts` real
 // mounts and namespaces. Root tests wait more than they work, and each file has labs, nodes, disks and directories of
 // its own: several at a time, as those of the whole system and of the console. What is judged by times of a few
-// milliseconds runs alone.
+// milliseconds, or by rates, runs alone.
 const root = ['**/*.root.test.ts', 'test/{system,console}/**/*.test.ts'];
 const timed = [
   'src/cluster/{heartbeat,thread}/*.root.test.ts',
@@ -11,6 +11,7 @@ const timed = [
   'src/mirror/guard/deletion-halt.root.test.ts',
   'src/service/safety-halt.root.test.ts',
   'test/field/*.root.test.ts',
+  'test/system/network-limit.test.ts',
 ];
 const ROOT_WORKERS = 3;
 const common = {

@@ -19,6 +19,7 @@ const INTERACTIVE_MS_MAX = 1000;
 const INTERACTIVE_TRIES = 5;
 /** For what a page asks for after it has come. */
 const AXE_SETTLE_MS = 300;
+const AXE_AGAIN_MS = 1500;
 const INTERACTIVE_CPU_MS_MAX = 900;
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -191,7 +192,7 @@ test('an event that holds markup is text; it is found, acknowledged and exported
   const page = await bed.open('/events', { role: 'operator' });
   await page.getByLabel('Search in the message').fill('the probe said');
   await page.getByText(event.message, { exact: true }).waitFor();
-  expect(await page.locator('.events li').count()).toBe(1);
+  await expect.poll(async () => page.locator('.events li').count(), { timeout: 10_000 }).toBe(1);
   await page.getByRole('button', { name: 'Acknowledge: the probe said' }).click();
   await page.getByText(/acknowledged by olga/).waitFor();
   await page.getByLabel('Not acknowledged').check();
@@ -207,7 +208,7 @@ test('an event that holds markup is text; it is found, acknowledged and exported
   await page.context().close();
 });
 
-test('the first page can be used in less than a second', async () => {
+test('the first page can be used within a second, or needs less than 0.9 s of the processor', async () => {
   const page = await bed.open('/');
   const row = page.getByRole('link', { name: GROUP, exact: true });
   const cpuMs = await pageProcessor(page);
@@ -249,8 +250,14 @@ interface Violation {
   }[];
 }
 
-/** Serious ones, with where they are. */
+/** Serious ones, with where they are. What is gone a moment later was a colour on its way to another one. */
 async function violations(page: Page, options: object = {}): Promise<string[]> {
+  if ((await look(page, options)).length === 0) return [];
+  await page.waitForTimeout(AXE_AGAIN_MS);
+  return look(page, options);
+}
+
+async function look(page: Page, options: object): Promise<string[]> {
   const wish = JSON.stringify({ resultTypes: ['violations'], ...options });
   // As an extension would: the page's own policy lets no such script in.
   const found = await page.evaluate<Violation[]>(
@@ -269,6 +276,7 @@ async function inBothThemes(page: Page, name: string): Promise<string[]> {
   await page.locator('[data-mantine-color-scheme=dark]').waitFor();
   const dark = await violations(page, { runOnly: ['color-contrast'] });
   await page.emulateMedia({ colorScheme: 'light' });
+  await page.locator('[data-mantine-color-scheme=light]').waitFor();
   return [...light.map((one) => `${name} ${one}`), ...dark.map((one) => `${name}, dark ${one}`)];
 }
 

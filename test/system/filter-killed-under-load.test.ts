@@ -12,7 +12,7 @@ import { DIRECTORY, PairUnderTest } from './pair-under-test.ts';
 
 const long = process.env['UNDERSTUDY_LONG'] === '1';
 const TIMEOUT_MS = long ? 3_600_000 : 170_000;
-const KILLS = long ? 200 : 10;
+const KILLS = long ? 200 : 6;
 // The promise is 2 s; a machine that runs other tests at the same time says nothing about that.
 const STALL_MS_MAX = long ? 2000 : 60_000;
 const POSTGRES = ['/usr/lib/postgresql/15/bin', '/usr/local/bin'].find((dir) =>
@@ -34,7 +34,7 @@ interface Load {
 }
 
 function loads(): Load[] {
-  const seconds = long ? 900 : 40;
+  const seconds = long ? 900 : 25;
   const fio = `cd ${DIRECTORY} && mkdir -p fio && fio --name=verify --directory=fio --rw=randwrite --bs=4k --size=8m --numjobs=2 --verify=crc32c --verify_fatal=1 --time_based --runtime=${seconds} --fsync=32 --rate_iops=200 --group_reporting --minimal`;
   const build = `set -e; cd ${DIRECTORY}; n=0; while [ ! -e /run/meter-stop ]; do n=$((n + 1)); rm -rf build; mkdir build; cd build
     for i in 1 2 3 4 5 6 7 8; do printf 'int f%d(int x) { return x * %d; }\\n' $i $n > f$i.c; done
