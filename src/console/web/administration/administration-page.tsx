@@ -1,9 +1,10 @@
 // Who may use this console, what was changed by whom, and which programs may use the API of the nodes.
-import { Alert, Tabs } from '@mantine/core';
+import { Alert } from '@mantine/core';
 import { useTranslation } from 'react-i18next';
 import { useLocation, useParams } from 'wouter';
 import { useMay } from '../app/session.tsx';
 import { Page } from '../app/ui/page.tsx';
+import { RoutedTabs } from '../common/routed-tabs.tsx';
 import { AuditSection } from './audit-section.tsx';
 import { TokensSection } from './tokens-section.tsx';
 import { UsersSection } from './users-section.tsx';
@@ -13,34 +14,22 @@ const SECTIONS = { users: UsersSection, audit: AuditSection, tokens: TokensSecti
 
 export function AdministrationPage() {
   const { t } = useTranslation('administration');
-  const { tab } = useParams<{ tab?: string }>();
+  const params = useParams<{ tab?: string }>();
   const [, go] = useLocation();
   const may = useMay('administrator');
-  const shown = TABS.find((one) => one === tab) ?? 'users';
+  const shown = TABS.find((one) => one === params.tab) ?? 'users';
+  const Body = SECTIONS[shown];
   return (
     <Page title={t('title')}>
       {may ? (
-        <Tabs
+        <RoutedTabs
+          tabs={TABS}
           value={shown}
-          onChange={(value) => go(`/administration/${value ?? 'users'}`)}
-          keepMounted={false}
+          label={(tab) => t(`tab.${tab}`)}
+          onChange={(tab) => go(`/administration/${tab}`)}
         >
-          <Tabs.List>
-            {TABS.map((one) => (
-              <Tabs.Tab value={one} key={one}>
-                {t(`tab.${one}`)}
-              </Tabs.Tab>
-            ))}
-          </Tabs.List>
-          {TABS.map((one) => {
-            const Body = SECTIONS[one];
-            return (
-              <Tabs.Panel value={one} key={one} pt="md">
-                <Body />
-              </Tabs.Panel>
-            );
-          })}
-        </Tabs>
+          <Body />
+        </RoutedTabs>
       ) : (
         <Alert color="yellow">{t('needsAdministrator')}</Alert>
       )}

@@ -2,7 +2,6 @@
 import {
   Alert,
   Button,
-  Group,
   Modal,
   NativeSelect,
   Skeleton,
@@ -11,7 +10,7 @@ import {
   Text,
   TextInput,
 } from '@mantine/core';
-import { IconPlus, IconTrash } from '@tabler/icons-react';
+import { IconPlus } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -25,6 +24,8 @@ import { ROLES } from '../app/roles.ts';
 import { Fault, useFaultText } from '../app/ui/fault.tsx';
 import { notifyDone } from '../app/ui/notify.ts';
 import { ConfirmByName } from '../common/confirm-by-name.tsx';
+import { ApiForm, FormActions } from '../common/form.tsx';
+import { RemoveButton } from '../common/row-buttons.tsx';
 import { SecretLine } from '../common/secret-line.tsx';
 import { Section, WideTable } from '../common/section.tsx';
 import { useWork } from '../common/use-work.ts';
@@ -168,16 +169,11 @@ function TokenTable({
           <Table.Td>{timeOr(token.usedAt, t('never'))}</Table.Td>
           <Table.Td>{timeOr(token.expiresAt, t('noEnd'))}</Table.Td>
           <Table.Td>
-            <Button
-              variant="subtle"
-              color="red"
-              size="compact-sm"
-              leftSection={<IconTrash size={14} aria-hidden />}
+            <RemoveButton
+              text={t('revoke')}
+              label={t('revokeTitle', { name: token.name })}
               onClick={() => onRevoke(token)}
-              aria-label={t('revokeTitle', { name: token.name })}
-            >
-              {t('revoke')}
-            </Button>
+            />
           </Table.Td>
         </Table.Tr>
       ))}
@@ -213,13 +209,7 @@ function AddToken({
     onClose();
   };
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        void work.run(add);
-      }}
-      noValidate
-    >
+    <ApiForm onSubmit={() => void work.run(add)}>
       <Stack>
         <TextInput
           label={t('name')}
@@ -248,15 +238,8 @@ function AddToken({
             label: value === 0 ? t('noEnd') : t('days', { count: value }),
           }))}
         />
-        <Group justify="flex-end">
-          <Button variant="default" onClick={onClose}>
-            {t('cancel')}
-          </Button>
-          <Button type="submit" loading={work.isBusy}>
-            {t('add')}
-          </Button>
-        </Group>
+        <FormActions submit={t('add')} isBusy={work.isBusy} onClose={onClose} />
       </Stack>
-    </form>
+    </ApiForm>
   );
 }

@@ -2,7 +2,6 @@ import {
   Alert,
   Badge,
   Button,
-  Group,
   Menu,
   Modal,
   NativeSelect,
@@ -16,6 +15,7 @@ import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { AccessRole } from '../../../service/admin-api/caller.ts';
+import type { UserView } from '../../access/users.ts';
 import { ApiError, call } from '../app/api.ts';
 import { formatTime } from '../app/format.ts';
 import { currentLanguage } from '../app/i18n.ts';
@@ -24,18 +24,10 @@ import { useSession } from '../app/session.tsx';
 import { Fault, useFaultText } from '../app/ui/fault.tsx';
 import { notifyDone, notifyFault } from '../app/ui/notify.ts';
 import { ConfirmByName } from '../common/confirm-by-name.tsx';
+import { ApiForm, FormActions } from '../common/form.tsx';
 import { SecretLine } from '../common/secret-line.tsx';
 import { Section, WideTable } from '../common/section.tsx';
 import { useWork } from '../common/use-work.ts';
-
-interface UserView {
-  readonly name: string;
-  readonly role: AccessRole;
-  readonly mustChangePassword: boolean;
-  readonly hasTotp: boolean;
-  readonly createdAt: string;
-  readonly lastLoginAt: string | null;
-}
 
 interface Given {
   readonly name: string;
@@ -264,13 +256,7 @@ function AddUser({
     onClose();
   };
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        void work.run(add);
-      }}
-      noValidate
-    >
+    <ApiForm onSubmit={() => void work.run(add)}>
       <Stack>
         <TextInput
           label={t('name')}
@@ -290,15 +276,8 @@ function AddUser({
           onChange={(event) => setRole(event.currentTarget.value as AccessRole)}
           data={ROLES.map((one) => ({ value: one, label: common(`role.${one}`) }))}
         />
-        <Group justify="flex-end">
-          <Button variant="default" onClick={onClose}>
-            {t('cancel')}
-          </Button>
-          <Button type="submit" loading={work.isBusy}>
-            {t('add')}
-          </Button>
-        </Group>
+        <FormActions submit={t('add')} isBusy={work.isBusy} onClose={onClose} />
       </Stack>
-    </form>
+    </ApiForm>
   );
 }

@@ -10,6 +10,7 @@ import { useMay } from '../app/session.tsx';
 import { Fault } from '../app/ui/fault.tsx';
 import { notifyDone } from '../app/ui/notify.ts';
 import { Facts } from '../common/facts.tsx';
+import { ApiForm } from '../common/form.tsx';
 import { Section, WideTable } from '../common/section.tsx';
 import { useWork } from '../common/use-work.ts';
 import {
@@ -143,13 +144,7 @@ function Form({
     notifyDone(t('saved'));
   };
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        void work.run(save);
-      }}
-      noValidate
-    >
+    <ApiForm onSubmit={() => void work.run(save)}>
       <Stack>
         <Text size="sm" className="soft">
           {t(target.kind === 'node' ? 'nodeText' : 'groupText')} {t('zone')}
@@ -175,7 +170,7 @@ function Form({
           </Group>
         )}
       </Stack>
-    </form>
+    </ApiForm>
   );
 }
 

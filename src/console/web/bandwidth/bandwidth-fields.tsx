@@ -1,7 +1,8 @@
 // The fields of a limit with its weekly schedule; the wizard has them, too.
 import { Button, Chip, Fieldset, Group, Input, Stack, Text, TextInput } from '@mantine/core';
-import { IconPlus, IconTrash } from '@tabler/icons-react';
+import { IconPlus } from '@tabler/icons-react';
 import { useTranslation } from 'react-i18next';
+import { RemoveButton } from '../common/row-buttons.tsx';
 import { type BandwidthDraft, newWindow, type WindowDraft } from './bandwidth-draft.ts';
 import { RateField } from './rate-field.tsx';
 import { dayNames, WeekView } from './week-view.tsx';
@@ -143,15 +144,7 @@ function WindowFields({
         />
         {!disabled && (
           <Group>
-            <Button
-              variant="subtle"
-              color="red"
-              size="compact-sm"
-              leftSection={<IconTrash size={14} aria-hidden />}
-              onClick={onRemove}
-            >
-              {t('removeWindow', { number })}
-            </Button>
+            <RemoveButton text={t('removeWindow', { number })} onClick={onRemove} />
           </Group>
         )}
       </Stack>

@@ -1,9 +1,10 @@
 // Before something that cannot be taken back: what follows from it, and the name, typed by hand.
-import { Alert, Button, Group, Modal, Stack, Text, TextInput } from '@mantine/core';
+import { Alert, Modal, Stack, Text, TextInput } from '@mantine/core';
 import { IconAlertTriangle } from '@tabler/icons-react';
 import { useTranslation } from 'react-i18next';
 import { useState } from 'react';
 import { Fault } from '../app/ui/fault.tsx';
+import { ApiForm, FormActions } from './form.tsx';
 import { useWork } from './use-work.ts';
 
 export interface ConfirmByNameProps {
@@ -35,12 +36,7 @@ function Question({ onClose, consequence, name, action, work }: ConfirmByNamePro
     if (await run(work)) onClose();
   };
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        void send();
-      }}
-    >
+    <ApiForm onSubmit={() => void send()}>
       <Stack>
         <Alert color="yellow" icon={<IconAlertTriangle aria-hidden />}>
           <Text size="sm">{consequence}</Text>
@@ -55,20 +51,14 @@ function Question({ onClose, consequence, name, action, work }: ConfirmByNamePro
           />
         )}
         {error !== null && <Fault error={error} />}
-        <Group justify="flex-end">
-          <Button variant="default" onClick={onClose}>
-            {t('cancel')}
-          </Button>
-          <Button
-            type="submit"
-            color="red"
-            loading={isBusy}
-            disabled={name !== undefined && typed.trim() !== name}
-          >
-            {action}
-          </Button>
-        </Group>
+        <FormActions
+          submit={action}
+          isBusy={isBusy}
+          isDisabled={name !== undefined && typed.trim() !== name}
+          isDangerous
+          onClose={onClose}
+        />
       </Stack>
-    </form>
+    </ApiForm>
   );
 }

@@ -1,17 +1,13 @@
 // A channel is made or changed. Secrets are never shown: a field that is left empty keeps the one that there is.
 import {
-  Button,
   Checkbox,
-  Group,
   Modal,
   NativeSelect,
   NumberInput,
   PasswordInput,
-  SegmentedControl,
   SimpleGrid,
   Stack,
   Switch,
-  Text,
   Textarea,
   TextInput,
 } from '@mantine/core';
@@ -21,6 +17,8 @@ import type { NodeOverview } from '../../fleet/overview.ts';
 import { ApiError, call, nodeRoute } from '../app/api.ts';
 import { Fault } from '../app/ui/fault.tsx';
 import { notifyDone } from '../app/ui/notify.ts';
+import { Choice } from '../common/choice.tsx';
+import { ApiForm, FormActions } from '../common/form.tsx';
 import { useWork } from '../common/use-work.ts';
 import {
   type ChannelDraft,
@@ -86,13 +84,7 @@ function Form({
     onClose();
   };
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        void work.run(save);
-      }}
-      noValidate
-    >
+    <ApiForm onSubmit={() => void work.run(save)}>
       <Stack>
         <SimpleGrid cols={{ base: 1, sm: 2 }}>
           <NativeSelect
@@ -116,20 +108,15 @@ function Form({
         ) : (
           <HookFields draft={draft} faults={faults} shown={shown} change={change} />
         )}
-        <div>
-          <Text size="sm" fw={500} mb={6}>
-            {t('level')}
-          </Text>
-          <SegmentedControl
-            value={draft.level}
-            onChange={(level) => change({ level: level as ChannelDraft['level'] })}
-            data={[
-              { value: 'warning', label: t('levels.warning') },
-              { value: 'error', label: t('levels.error') },
-            ]}
-            aria-label={t('level')}
-          />
-        </div>
+        <Choice
+          label={t('level')}
+          value={draft.level}
+          onChange={(level) => change({ level })}
+          data={[
+            { value: 'warning', label: t('levels.warning') },
+            { value: 'error', label: t('levels.error') },
+          ]}
+        />
         <Switch
           label={t('enabled')}
           checked={draft.enabled}
@@ -144,16 +131,9 @@ function Form({
           />
         )}
         {work.error !== null && Object.keys(faults).length === 0 && <Fault error={work.error} />}
-        <Group justify="flex-end">
-          <Button variant="default" onClick={onClose}>
-            {t('cancel')}
-          </Button>
-          <Button type="submit" loading={work.isBusy}>
-            {t('save')}
-          </Button>
-        </Group>
+        <FormActions submit={t('save')} isBusy={work.isBusy} onClose={onClose} />
       </Stack>
-    </form>
+    </ApiForm>
   );
 }
 

@@ -1,5 +1,5 @@
 import { Badge, Button, Group, Table, Text } from '@mantine/core';
-import { IconPencil, IconPlus, IconSend, IconTrash } from '@tabler/icons-react';
+import { IconPencil, IconPlus, IconSend } from '@tabler/icons-react';
 import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -10,6 +10,7 @@ import { useFaultText } from '../app/ui/fault.tsx';
 import { LevelBadge } from '../app/ui/level.tsx';
 import { notifyDone } from '../app/ui/notify.ts';
 import { ConfirmByName } from '../common/confirm-by-name.tsx';
+import { RemoveButton } from '../common/row-buttons.tsx';
 import { Section, WideTable } from '../common/section.tsx';
 import { useWork } from '../common/use-work.ts';
 import type { ShownChannel } from './channel-draft.ts';
@@ -145,16 +146,11 @@ function ChannelRow({
             </Button>
           )}
           {onRemove !== undefined && (
-            <Button
-              variant="subtle"
-              color="red"
-              size="compact-sm"
-              leftSection={<IconTrash size={14} aria-hidden />}
+            <RemoveButton
+              text={t('remove')}
+              label={t('removeTitle', { name })}
               onClick={onRemove}
-              aria-label={t('removeTitle', { name })}
-            >
-              {t('remove')}
-            </Button>
+            />
           )}
         </Group>
       </Table.Td>

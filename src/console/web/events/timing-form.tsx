@@ -8,6 +8,7 @@ import { ApiError, call, nodeRoute } from '../app/api.ts';
 import { useMay } from '../app/session.tsx';
 import { Fault } from '../app/ui/fault.tsx';
 import { notifyDone } from '../app/ui/notify.ts';
+import { ApiForm } from '../common/form.tsx';
 import { Section } from '../common/section.tsx';
 import { useWork } from '../common/use-work.ts';
 import { alertsKey, type AlertsView } from './alerts-view.ts';
@@ -38,13 +39,7 @@ export function TimingForm({
   };
   return (
     <Section title={t('timing')}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          void work.run(save);
-        }}
-        noValidate
-      >
+      <ApiForm onSubmit={() => void work.run(save)}>
         <Stack>
           <Text size="sm" className="soft">
             {t('timingText')}
@@ -72,7 +67,7 @@ export function TimingForm({
             </Group>
           )}
         </Stack>
-      </form>
+      </ApiForm>
     </Section>
   );
 }

@@ -1,5 +1,5 @@
 // What the group is: its definition, and what of it may change while it runs.
-import { Button, Code, Group, Select, Stack, Text, Title } from '@mantine/core';
+import { Button, Code, Group, Select, Stack, Text } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -10,6 +10,9 @@ import { currentLanguage } from '../app/i18n.ts';
 import { useMay } from '../app/session.tsx';
 import { Fault } from '../app/ui/fault.tsx';
 import { notifyDone } from '../app/ui/notify.ts';
+import { Facts } from '../common/facts.tsx';
+import { Section } from '../common/section.tsx';
+import { useWork } from '../common/use-work.ts';
 import { useFreshness, useGroupDetail } from './group-detail.tsx';
 import { epochOf } from './operations/operations.ts';
 
@@ -24,16 +27,13 @@ export function SettingsTab() {
   return (
     <Stack gap="md">
       <Comparison definition={definition} />
-      <section className="card">
-        <Title order={2} size="h4" mb="sm">
-          {t('settings.directories')}
-        </Title>
+      <Section title={t('settings.directories')}>
         <ul className="directories">
           {definition.directories.map((directory) => (
             <Directory directory={directory} key={directory.dir} />
           ))}
         </ul>
-      </section>
+      </Section>
       <Defined definition={definition} />
       <Text size="sm" c="dimmed">
         {t('settings.fixed')}
@@ -78,33 +78,21 @@ function Comparison({ definition }: { readonly definition: GroupDefinition }) {
   const mayEdit = useMay('administrator');
   const present = intervalOf(definition.verifyEveryMs);
   const [wish, setWish] = useState<string | null>(null);
-  const [isBusy, setBusy] = useState(false);
-  const [error, setError] = useState<unknown>(null);
+  const { isBusy, error, run } = useWork();
   const value = wish ?? present;
   const save = async (): Promise<void> => {
-    setBusy(true);
-    setError(null);
     const node = overview.primaryId ?? overview.seenFrom;
     const expectEpoch = epochOf({ id: node, name: '' }, overview, status);
-    try {
-      await call(nodeRoute(node, `/groups/${overview.name}`), {
-        method: 'PATCH',
-        body: { verify: value, expectEpoch },
-      });
-      await client.invalidateQueries({ queryKey: ['definition'] });
-      setWish(null);
-      notifyDone(t('settings.saved'));
-    } catch (thrown) {
-      setError(thrown);
-    } finally {
-      setBusy(false);
-    }
+    await call(nodeRoute(node, `/groups/${overview.name}`), {
+      method: 'PATCH',
+      body: { verify: value, expectEpoch },
+    });
+    await client.invalidateQueries({ queryKey: ['definition'] });
+    setWish(null);
+    notifyDone(t('settings.saved'));
   };
   return (
-    <section className="card">
-      <Title order={2} size="h4" mb="sm">
-        {t('settings.verify')}
-      </Title>
+    <Section title={t('settings.verify')}>
       <Stack gap="sm">
         <Text size="sm" c="dimmed">
           {t('settings.verifyHelp')}
@@ -123,7 +111,7 @@ function Comparison({ definition }: { readonly definition: GroupDefinition }) {
           />
           {mayEdit && (
             <Button
-              onClick={() => void save()}
+              onClick={() => void run(save)}
               loading={isBusy}
               disabled={value === present || !isFresh}
             >
@@ -134,7 +122,7 @@ function Comparison({ definition }: { readonly definition: GroupDefinition }) {
         {!isFresh && mayEdit && <Text size="sm">{t('settings.notWhileOld')}</Text>}
         {error !== null && <Fault error={error} />}
       </Stack>
-    </section>
+    </Section>
   );
 }
 
@@ -181,19 +169,9 @@ function Defined({ definition }: { readonly definition: GroupDefinition }) {
     [t('settings.created'), formatTime(createdAt, language)],
   ];
   return (
-    <section className="card">
-      <Title order={2} size="h4" mb="sm">
-        {t('settings.definition')}
-      </Title>
-      <dl className="definition">
-        {facts.map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
-    </section>
+    <Section title={t('settings.definition')}>
+      <Facts facts={facts} />
+    </Section>
   );
 }
 

@@ -13,6 +13,7 @@ import { Fault } from '../app/ui/fault.tsx';
 import { formFaults } from '../app/ui/form-faults.ts';
 import { notifyDone } from '../app/ui/notify.ts';
 import { Page } from '../app/ui/page.tsx';
+import { ApiForm } from '../common/form.tsx';
 import { useWork } from '../common/use-work.ts';
 
 const FIELDS = ['host', 'port', 'token', 'fingerprint'];
@@ -78,13 +79,7 @@ function Steps() {
   };
   const isAsked = fingerprint !== null;
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        void work.run(send);
-      }}
-      noValidate
-    >
+    <ApiForm onSubmit={() => void work.run(send)}>
       <Stack maw={720}>
         <Group align="flex-start" grow>
           <TextInput
@@ -143,7 +138,7 @@ function Steps() {
           </Button>
         </Group>
       </Stack>
-    </form>
+    </ApiForm>
   );
 }
 

@@ -1,5 +1,5 @@
 // One node: how its machine is, what Understudy does on it, and with whom it is paired.
-import { Alert, Button, Skeleton, Stack, Tabs } from '@mantine/core';
+import { Alert, Button, Skeleton, Stack } from '@mantine/core';
 import { IconCloudOff, IconPlus } from '@tabler/icons-react';
 import type { TFunction } from 'i18next';
 import type { ReactNode } from 'react';
@@ -14,6 +14,7 @@ import { Fault } from '../app/ui/fault.tsx';
 import { LevelBadge } from '../app/ui/level.tsx';
 import { Page } from '../app/ui/page.tsx';
 import { BandwidthEditor } from '../bandwidth/bandwidth-editor.tsx';
+import { RoutedTabs } from '../common/routed-tabs.tsx';
 import { DisksSection } from './disks-section.tsx';
 import { DoctorSection } from './doctor-section.tsx';
 import { HealthSection } from './health-section.tsx';
@@ -65,24 +66,14 @@ export function NodePage() {
       }
     >
       <Unreachable node={known} />
-      <Tabs
+      <RoutedTabs
+        tabs={TABS}
         value={shown}
-        onChange={(value) => go(`/nodes/${node}/${value ?? 'overview'}`)}
-        keepMounted={false}
+        label={(one) => t(`tab.${one}`)}
+        onChange={(one) => go(`/nodes/${node}/${one}`)}
       >
-        <Tabs.List>
-          {TABS.map((one) => (
-            <Tabs.Tab value={one} key={one}>
-              {t(`tab.${one}`)}
-            </Tabs.Tab>
-          ))}
-        </Tabs.List>
-        {TABS.map((one) => (
-          <Tabs.Panel value={one} key={one} pt="md">
-            <TabBody tab={one} node={known} />
-          </Tabs.Panel>
-        ))}
-      </Tabs>
+        <TabBody tab={shown} node={known} />
+      </RoutedTabs>
     </Page>
   );
 }

@@ -1,6 +1,6 @@
 // All nodes of this console, worst first; administrators add and remove them here.
 import { Anchor, Button, Skeleton, Table, Text } from '@mantine/core';
-import { IconPlus, IconTrash } from '@tabler/icons-react';
+import { IconPlus } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -8,16 +8,17 @@ import { Link } from 'wouter';
 import type { NodeOverview } from '../../fleet/overview.ts';
 import type { KnownNode } from '../../nodes/node-store.ts';
 import { call } from '../app/api.ts';
-import { FLEET_KEY } from '../app/live.ts';
 import { useFleet } from '../app/fleet-data.tsx';
 import { formatDuration } from '../app/format.ts';
 import { currentLanguage } from '../app/i18n.ts';
+import { FLEET_KEY } from '../app/live.ts';
 import { useMay } from '../app/session.tsx';
 import { Fault } from '../app/ui/fault.tsx';
 import { LevelBadge } from '../app/ui/level.tsx';
 import { notifyDone } from '../app/ui/notify.ts';
 import { Page } from '../app/ui/page.tsx';
 import { ConfirmByName } from '../common/confirm-by-name.tsx';
+import { RemoveButton } from '../common/row-buttons.tsx';
 import { Section, WideTable } from '../common/section.tsx';
 
 const NODES_KEY = ['nodes'] as const;
@@ -144,16 +145,11 @@ function NodeRow({
       <Table.Td>{isReachable ? t('answers') : t('ago', { age })}</Table.Td>
       <Table.Td>
         {onRemove !== undefined && (
-          <Button
-            variant="subtle"
-            color="red"
-            size="compact-sm"
-            leftSection={<IconTrash size={14} aria-hidden />}
+          <RemoveButton
+            text={t('remove')}
+            label={t('removeTitle', { node: name })}
             onClick={onRemove}
-            aria-label={t('removeTitle', { node: name })}
-          >
-            {t('remove')}
-          </Button>
+          />
         )}
       </Table.Td>
     </Table.Tr>

@@ -1,7 +1,7 @@
 // With whom a node is paired: an invitation for another node, joining one, ending it.
-import { Alert, Button, Group, Stack, Text, Textarea, Title } from '@mantine/core';
+import { Alert, Button, Group, Stack, Text, Textarea } from '@mantine/core';
 import { useQueryClient } from '@tanstack/react-query';
-import { type ReactNode, useState } from 'react';
+import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { NodeOverview } from '../../fleet/overview.ts';
 import { call, nodeRoute, runOperation } from '../app/api.ts';
@@ -11,6 +11,7 @@ import { useMay } from '../app/session.tsx';
 import { useFaultText } from '../app/ui/fault.tsx';
 import { notifyDone } from '../app/ui/notify.ts';
 import { ConfirmByName } from '../common/confirm-by-name.tsx';
+import { ApiForm } from '../common/form.tsx';
 import { SecretLine } from '../common/secret-line.tsx';
 import { Section } from '../common/section.tsx';
 import { useWork } from '../common/use-work.ts';
@@ -66,53 +67,44 @@ function Paired({ node, mayEnd }: { readonly node: NodeOverview; readonly mayEnd
   );
 }
 
-function Part({ title, children }: { readonly title: string; readonly children: ReactNode }) {
-  return (
-    <section className="card" aria-label={title}>
-      <Title order={2} size="h4" mb="xs">
-        {title}
-      </Title>
-      <Stack align="stretch">{children}</Stack>
-    </section>
-  );
-}
-
 function Invite({ node }: { readonly node: NodeOverview }) {
   const { t } = useTranslation('node');
   const [made, setMade] = useState<{ token: string; expiresAt: string } | null>(null);
   const work = useWork();
   const faultText = useFaultText();
   return (
-    <Part title={t('invite')}>
-      <Text size="sm">{t('inviteText', { node: node.name })}</Text>
-      {made === null ? (
-        <Group>
-          <Button
-            loading={work.isBusy}
-            onClick={() =>
-              void work.run(async () => {
-                const route = nodeRoute(node.id, '/pairing/invitation');
-                setMade(await call(route, { method: 'POST', body: {} }));
-              })
-            }
-          >
-            {t('inviteMake')}
-          </Button>
-        </Group>
-      ) : (
-        <>
-          <SecretLine value={made.token} label={t('inviteToken')} />
-          <Text size="sm" className="soft">
-            {t('inviteUntil', { time: formatTime(made.expiresAt, currentLanguage()) })}
-          </Text>
-        </>
-      )}
-      {work.error !== null && (
-        <Alert color="red" role="alert">
-          {faultText(work.error)}
-        </Alert>
-      )}
-    </Part>
+    <Section title={t('invite')}>
+      <Stack align="stretch">
+        <Text size="sm">{t('inviteText', { node: node.name })}</Text>
+        {made === null ? (
+          <Group>
+            <Button
+              loading={work.isBusy}
+              onClick={() =>
+                void work.run(async () => {
+                  const route = nodeRoute(node.id, '/pairing/invitation');
+                  setMade(await call(route, { method: 'POST', body: {} }));
+                })
+              }
+            >
+              {t('inviteMake')}
+            </Button>
+          </Group>
+        ) : (
+          <>
+            <SecretLine value={made.token} label={t('inviteToken')} />
+            <Text size="sm" className="soft">
+              {t('inviteUntil', { time: formatTime(made.expiresAt, currentLanguage()) })}
+            </Text>
+          </>
+        )}
+        {work.error !== null && (
+          <Alert color="red" role="alert">
+            {faultText(work.error)}
+          </Alert>
+        )}
+      </Stack>
+    </Section>
   );
 }
 
@@ -123,10 +115,9 @@ function Join({ node }: { readonly node: NodeOverview }) {
   const client = useQueryClient();
   const faultText = useFaultText();
   return (
-    <Part title={t('join')}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
+    <Section title={t('join')}>
+      <ApiForm
+        onSubmit={() => {
           void work.run(async () => {
             const body = { token: token.trim() };
             await runOperation({ node: node.id, path: '/pairing/join', body });
@@ -151,7 +142,7 @@ function Join({ node }: { readonly node: NodeOverview }) {
             {t('joinDo')}
           </Button>
         </Stack>
-      </form>
-    </Part>
+      </ApiForm>
+    </Section>
   );
 }

@@ -1,11 +1,12 @@
-import { SegmentedControl, Stack, Text, Title, useMantineColorScheme } from '@mantine/core';
-import type { ReactNode } from 'react';
+import { Stack, useMantineColorScheme } from '@mantine/core';
 import { useTranslation } from 'react-i18next';
 import { changeLanguage } from '../app/i18n.ts';
 import { type Language, LANGUAGE_NAMES, LANGUAGES } from '../app/languages.ts';
 import { useSession } from '../app/session.tsx';
 import { notifyDone } from '../app/ui/notify.ts';
 import { Page } from '../app/ui/page.tsx';
+import { Choice } from '../common/choice.tsx';
+import { Section } from '../common/section.tsx';
 import { PasswordForm } from './password-form.tsx';
 import { TotpSection } from './totp-section.tsx';
 
@@ -30,47 +31,26 @@ export function AccountPage() {
   );
 }
 
-function Section({ title, children }: { readonly title: string; readonly children: ReactNode }) {
-  return (
-    <section className="card">
-      <Title order={2} size="h4" mb="sm">
-        {title}
-      </Title>
-      {children}
-    </section>
-  );
-}
-
 function Look() {
   const { t, i18n } = useTranslation('session');
   const { colorScheme, setColorScheme } = useMantineColorScheme();
   return (
     <Stack gap="md" align="flex-start">
-      <div>
-        <Text size="sm" fw={500} mb={4} id="account-language">
-          {t('look.language', { ns: 'common' })}
-        </Text>
-        <SegmentedControl
-          aria-labelledby="account-language"
-          value={i18n.language}
-          onChange={(language) => void changeLanguage(language as Language)}
-          data={LANGUAGES.map((value) => ({ value, label: LANGUAGE_NAMES[value] }))}
-        />
-      </div>
-      <div>
-        <Text size="sm" fw={500} mb={4} id="account-theme">
-          {t('look.theme', { ns: 'common' })}
-        </Text>
-        <SegmentedControl
-          aria-labelledby="account-theme"
-          value={colorScheme}
-          onChange={(scheme) => setColorScheme(scheme as typeof colorScheme)}
-          data={(['auto', 'light', 'dark'] as const).map((value) => ({
-            value,
-            label: t(`look.${value}`, { ns: 'common' }),
-          }))}
-        />
-      </div>
+      <Choice
+        label={t('look.language', { ns: 'common' })}
+        value={i18n.language as Language}
+        onChange={(language) => void changeLanguage(language)}
+        data={LANGUAGES.map((value) => ({ value, label: LANGUAGE_NAMES[value] }))}
+      />
+      <Choice
+        label={t('look.theme', { ns: 'common' })}
+        value={colorScheme}
+        onChange={setColorScheme}
+        data={(['auto', 'light', 'dark'] as const).map((value) => ({
+          value,
+          label: t(`look.${value}`, { ns: 'common' }),
+        }))}
+      />
     </Stack>
   );
 }

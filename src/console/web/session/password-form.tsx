@@ -1,11 +1,11 @@
 // Another password for oneself. The present one is asked for: a window left open is not enough.
 import { Button, PasswordInput, Stack, Text } from '@mantine/core';
 import { useForm } from '@mantine/form';
-import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { ApiError, call } from '../app/api.ts';
 import { type SessionView, useSessionState } from '../app/session.tsx';
 import { useFaultText } from '../app/ui/fault.tsx';
+import { useWork } from '../common/use-work.ts';
 import { PASSWORD_LENGTH_MIN, passwordFault } from './password-rules.ts';
 
 export function PasswordForm({
@@ -18,7 +18,7 @@ export function PasswordForm({
   const { t } = useTranslation('session');
   const { begin, session } = useSessionState();
   const faultText = useFaultText();
-  const [isBusy, setBusy] = useState(false);
+  const { isBusy, run } = useWork();
   const form = useForm({
     initialValues: { present: '', password: '', again: '' },
     validate: {
@@ -31,7 +31,6 @@ export function PasswordForm({
     },
   });
   const submit = async ({ present, password }: typeof form.values): Promise<void> => {
-    setBusy(true);
     try {
       const body = { present, password };
       const view = await call<SessionView>('/account/password', { method: 'POST', body });
@@ -41,13 +40,11 @@ export function PasswordForm({
     } catch (thrown) {
       const isWeak = thrown instanceof ApiError && thrown.code === 'PASSWORD_WEAK';
       form.setFieldError(isWeak ? 'password' : 'present', faultText(thrown));
-    } finally {
-      setBusy(false);
     }
   };
   const show = { 'aria-label': t('show') };
   return (
-    <form onSubmit={form.onSubmit((values) => void submit(values))} noValidate>
+    <form onSubmit={form.onSubmit((values) => void run(async () => submit(values)))} noValidate>
       <Stack maw={400}>
         <PasswordInput
           label={t('password.present')}

@@ -9,6 +9,7 @@ import { call } from '../app/api.ts';
 import { useSession, useSessionState } from '../app/session.tsx';
 import { useFaultText } from '../app/ui/fault.tsx';
 import { notifyDone } from '../app/ui/notify.ts';
+import { useWork } from '../common/use-work.ts';
 
 interface Made {
   readonly secret: string;
@@ -60,13 +61,12 @@ function PasswordStep({
 }) {
   const { t } = useTranslation('session');
   const faultText = useFaultText();
-  const [isBusy, setBusy] = useState(false);
+  const { isBusy, run } = useWork();
   const form = useForm({
     initialValues: { password: '' },
     validate: { password: (value) => (value === '' ? t('password.presentMissing') : null) },
   });
   const submit = async (body: { password: string }): Promise<void> => {
-    setBusy(true);
     try {
       if (hasTotp) {
         await call('/account/totp', { method: 'DELETE', body });
@@ -75,12 +75,10 @@ function PasswordStep({
       } else onMade(await call<Made>('/account/totp', { method: 'POST', body }));
     } catch (thrown) {
       form.setFieldError('password', faultText(thrown));
-    } finally {
-      setBusy(false);
     }
   };
   return (
-    <form onSubmit={form.onSubmit((values) => void submit(values))} noValidate>
+    <form onSubmit={form.onSubmit((values) => void run(async () => submit(values)))} noValidate>
       <Group align="flex-start">
         <PasswordInput
           label={t('password.present')}
@@ -114,21 +112,18 @@ function CodeStep({
 }) {
   const { t } = useTranslation('session');
   const faultText = useFaultText();
-  const [isBusy, setBusy] = useState(false);
+  const { isBusy, run } = useWork();
   const form = useForm({ initialValues: { code: '' } });
   const submit = async ({ code }: { code: string }): Promise<void> => {
-    setBusy(true);
     try {
       await call('/account/totp', { method: 'PUT', body: { code: code.trim() } });
       onConfirmed();
     } catch (thrown) {
       form.setFieldError('code', faultText(thrown));
-    } finally {
-      setBusy(false);
     }
   };
   return (
-    <form onSubmit={form.onSubmit((values) => void submit(values))} noValidate>
+    <form onSubmit={form.onSubmit((values) => void run(async () => submit(values)))} noValidate>
       <Group align="flex-start" gap="xl">
         <div className="qr">
           <QRCodeSVG value={made.uri} size={176} title={t('totp.qr')} />

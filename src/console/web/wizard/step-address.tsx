@@ -10,7 +10,7 @@ import {
   Text,
   TextInput,
 } from '@mantine/core';
-import { IconPlus, IconRadar, IconTrash } from '@tabler/icons-react';
+import { IconRadar } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -19,6 +19,7 @@ import type { NodeHealth } from '../../../service/node-health/node-health.ts';
 import { ApiError, call, nodeRoute } from '../app/api.ts';
 import { useFaultText } from '../app/ui/fault.tsx';
 import { LevelBadge } from '../app/ui/level.tsx';
+import { AddButton, RemoveButton } from '../common/row-buttons.tsx';
 import { useWork } from '../common/use-work.ts';
 import { type AddressDraft, type Faults, nextKey } from './draft.ts';
 import type { WizardNodes } from './wizard-nodes.ts';
@@ -47,9 +48,8 @@ export function StepAddress({ draft, faults, nodes, change }: StepProps) {
         />
       ))}
       <Group>
-        <Button
-          variant="default"
-          leftSection={<IconPlus size={16} aria-hidden />}
+        <AddButton
+          text={t('addAddress')}
           onClick={() =>
             change({
               addresses: [
@@ -58,9 +58,7 @@ export function StepAddress({ draft, faults, nodes, change }: StepProps) {
               ],
             })
           }
-        >
-          {t('addAddress')}
-        </Button>
+        />
       </Group>
     </Stack>
   );
@@ -146,15 +144,7 @@ function AddressFields({
             {t('checkAddress')}
           </Button>
           {checked !== null && checked.asked === asked && <Answer answer={checked} />}
-          <Button
-            variant="subtle"
-            color="red"
-            size="compact-sm"
-            leftSection={<IconTrash size={14} aria-hidden />}
-            onClick={onRemove}
-          >
-            {t('removeAddress', { number: index + 1 })}
-          </Button>
+          <RemoveButton text={t('removeAddress', { number: index + 1 })} onClick={onRemove} />
         </Group>
       </Stack>
     </Fieldset>

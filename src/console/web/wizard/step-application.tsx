@@ -1,8 +1,9 @@
 // Which applications move with the group: their agents, in the order in which they start.
 import { Alert, Button, Fieldset, Group, NativeSelect, Stack, Text } from '@mantine/core';
-import { IconArrowDown, IconArrowUp, IconPlus, IconTrash } from '@tabler/icons-react';
+import { IconArrowDown, IconArrowUp } from '@tabler/icons-react';
 import { useTranslation } from 'react-i18next';
 import type { AgentDescription } from '../../../agents/host/host-protocol.ts';
+import { AddButton, RemoveButton } from '../common/row-buttons.tsx';
 import { type AgentDraft, type Faults, faultAt, nextKey, schemaOf } from './draft.ts';
 import { ParameterForm } from './parameter-form.tsx';
 import { fieldsOf } from './schema-fields.ts';
@@ -36,13 +37,10 @@ export function StepApplication({ draft, faults, agents, change }: StepProps) {
         />
       ))}
       <Group>
-        <Button
-          variant="default"
-          leftSection={<IconPlus size={16} aria-hidden />}
+        <AddButton
+          text={t('addAgent')}
           onClick={() => change({ agents: [...list, { key: nextKey(list), use: '', values: {} }] })}
-        >
-          {t('addAgent')}
-        </Button>
+        />
       </Group>
     </Stack>
   );
@@ -116,15 +114,7 @@ function AgentFields({
               {t('startLater')}
             </Button>
           )}
-          <Button
-            variant="subtle"
-            color="red"
-            size="compact-sm"
-            leftSection={<IconTrash size={14} aria-hidden />}
-            onClick={onRemove}
-          >
-            {t('removeAgent', { number: index + 1 })}
-          </Button>
+          <RemoveButton text={t('removeAgent', { number: index + 1 })} onClick={onRemove} />
         </Group>
       </Stack>
     </Fieldset>

@@ -10,9 +10,10 @@ import {
   Textarea,
   TextInput,
 } from '@mantine/core';
-import { IconFolderOpen, IconPlus, IconTrash } from '@tabler/icons-react';
+import { IconFolderOpen } from '@tabler/icons-react';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
+import { AddButton, RemoveButton } from '../common/row-buttons.tsx';
 import { DirectoryBrowser } from './directory-browser.tsx';
 import { emptyPath, type Faults, nextKey, type PathDraft } from './draft.ts';
 import { PreviewPanel } from './preview-panel.tsx';
@@ -43,13 +44,10 @@ export function StepDirectories({ draft, faults, nodes, change }: StepProps) {
         />
       ))}
       <Group>
-        <Button
-          variant="default"
-          leftSection={<IconPlus size={16} aria-hidden />}
+        <AddButton
+          text={t('addDirectory')}
           onClick={() => change({ paths: [...paths, emptyPath(nextKey(paths))] })}
-        >
-          {t('addDirectory')}
-        </Button>
+        />
       </Group>
       <Checkbox
         label={t('seed')}
@@ -142,15 +140,7 @@ function PathFields({
         />
         {onRemove !== undefined && (
           <Group>
-            <Button
-              variant="subtle"
-              color="red"
-              size="compact-sm"
-              leftSection={<IconTrash size={14} aria-hidden />}
-              onClick={onRemove}
-            >
-              {t('removeDirectory', { number: index + 1 })}
-            </Button>
+            <RemoveButton text={t('removeDirectory', { number: index + 1 })} onClick={onRemove} />
           </Group>
         )}
       </Stack>

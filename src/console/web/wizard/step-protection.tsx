@@ -2,7 +2,6 @@
 import {
   Alert,
   Radio,
-  SegmentedControl,
   SimpleGrid,
   Stack,
   Switch,
@@ -12,8 +11,9 @@ import {
   Title,
 } from '@mantine/core';
 import { useTranslation } from 'react-i18next';
-import { BandwidthFields } from '../bandwidth/bandwidth-fields.tsx';
 import { ownField } from '../bandwidth/bandwidth-draft.ts';
+import { BandwidthFields } from '../bandwidth/bandwidth-fields.tsx';
+import { Choice } from '../common/choice.tsx';
 import { isManaged, type WizardDraft } from './draft.ts';
 import type { StepProps } from './wizard-page.tsx';
 
@@ -184,23 +184,16 @@ function Arbiter({ draft, faults, change }: Pick<StepProps, 'draft' | 'faults' |
           />
         )}
       </SimpleGrid>
-      <div>
-        <Text size="sm" fw={500} mb={6}>
-          {t('profile')}
-        </Text>
-        <SegmentedControl
-          value={draft.profile}
-          onChange={(profile) => change({ profile: profile as WizardDraft['profile'] })}
-          data={[
-            { value: 'default', label: t('profileDefault') },
-            { value: 'fast', label: t('profileFast') },
-          ]}
-          aria-label={t('profile')}
-        />
-        <Text size="xs" className="soft" mt={4}>
-          {t('profileText')}
-        </Text>
-      </div>
+      <Choice
+        label={t('profile')}
+        value={draft.profile}
+        description={t('profileText')}
+        onChange={(profile) => change({ profile })}
+        data={[
+          { value: 'default', label: t('profileDefault') },
+          { value: 'fast', label: t('profileFast') },
+        ]}
+      />
     </Stack>
   );
 }

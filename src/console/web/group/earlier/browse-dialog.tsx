@@ -1,9 +1,10 @@
 // A directory on the standby with the data as of a moment: to look at it, or to take single files out of it.
-import { Alert, Button, Group, Modal, Stack, Text, TextInput } from '@mantine/core';
+import { Alert, Modal, Stack, Text, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { ApiError } from '../../app/api.ts';
 import { Fault, useFaultText } from '../../app/ui/fault.tsx';
+import { ApiForm, FormActions } from '../../common/form.tsx';
 import { useGroupDetail } from '../group-detail.tsx';
 import { OperationProgressBar } from '../operations/operation-progress.tsx';
 import { useNodeOperation } from '../operations/use-node-operation.ts';
@@ -25,12 +26,7 @@ export function BrowseDialog({ moment, list, standbyId, onClose }: MomentDialogP
   };
   return (
     <Modal opened onClose={onClose} size="lg" title={t('rewind.browseTitle')}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          void submit();
-        }}
-      >
+      <ApiForm onSubmit={() => void submit()}>
         <Stack>
           <Alert color="blue">
             <Text size="sm">{t('rewind.browseText', { node: overview.standby ?? '?' })}</Text>
@@ -44,16 +40,14 @@ export function BrowseDialog({ moment, list, standbyId, onClose }: MomentDialogP
             onChange={setTo}
           />
           {view !== null && <OperationProgressBar view={view} />}
-          <Group justify="flex-end">
-            <Button variant="default" onClick={onClose}>
-              {t('cancel', { ns: 'common' })}
-            </Button>
-            <Button type="submit" loading={isBusy} disabled={wish === null || !to.startsWith('/')}>
-              {t('rewind.browseSubmit')}
-            </Button>
-          </Group>
+          <FormActions
+            submit={t('rewind.browseSubmit')}
+            isBusy={isBusy}
+            isDisabled={wish === null || !to.startsWith('/')}
+            onClose={onClose}
+          />
         </Stack>
-      </form>
+      </ApiForm>
     </Modal>
   );
 }

@@ -1,6 +1,7 @@
-import { Button, Group, Modal, Stack } from '@mantine/core';
+import { Modal, Stack } from '@mantine/core';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
+import { ApiForm, FormActions } from '../../common/form.tsx';
 import { OperationProgressBar } from '../operations/operation-progress.tsx';
 import { useNodeOperation } from '../operations/use-node-operation.ts';
 import { DirectoryField } from './browse-dialog.tsx';
@@ -23,12 +24,7 @@ export function SalvageExport({
   };
   return (
     <Modal opened onClose={onClose} title={t('salvage.exportTitle')}>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          void submit();
-        }}
-      >
+      <ApiForm onSubmit={() => void submit()}>
         <Stack>
           <DirectoryField
             label={t('salvage.to', { node: node.name })}
@@ -38,16 +34,14 @@ export function SalvageExport({
             onChange={setTo}
           />
           {view !== null && <OperationProgressBar view={view} />}
-          <Group justify="flex-end">
-            <Button variant="default" onClick={onClose}>
-              {t('cancel', { ns: 'common' })}
-            </Button>
-            <Button type="submit" loading={isBusy} disabled={!to.startsWith('/')}>
-              {t('salvage.export')}
-            </Button>
-          </Group>
+          <FormActions
+            submit={t('salvage.export')}
+            isBusy={isBusy}
+            isDisabled={!to.startsWith('/')}
+            onClose={onClose}
+          />
         </Stack>
-      </form>
+      </ApiForm>
     </Modal>
   );
 }

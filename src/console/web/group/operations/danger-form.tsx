@@ -1,11 +1,12 @@
 // What every operation asks before it is sent: what follows from it, whether the view is old, and for dangerous ones the name.
-import { Alert, Button, Checkbox, Group, List, Stack, Text, TextInput } from '@mantine/core';
+import { Alert, Button, Checkbox, List, Stack, Text, TextInput } from '@mantine/core';
 import { IconAlertTriangle, IconHistoryToggle } from '@tabler/icons-react';
 import { type ReactNode, useState } from 'react';
 import { Trans, useTranslation } from 'react-i18next';
 import { formatDuration } from '../../app/format.ts';
 import { currentLanguage } from '../../app/i18n.ts';
 import { Fault } from '../../app/ui/fault.tsx';
+import { ApiForm, FormActions } from '../../common/form.tsx';
 import { useFreshness, useGroupDetail } from '../group-detail.tsx';
 
 export interface DangerFormProps {
@@ -40,9 +41,8 @@ export function DangerForm(props: DangerFormProps) {
     (isFresh || acceptsOld) &&
     (name === null || typed === name);
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
+    <ApiForm
+      onSubmit={() => {
         if (isReady && !isBusy) onSubmit();
       }}
     >
@@ -91,21 +91,15 @@ export function DangerForm(props: DangerFormProps) {
           />
         )}
         {error !== null && <Fault error={error} />}
-        <Group justify="flex-end">
-          <Button variant="default" onClick={onClose}>
-            {t('cancel', { ns: 'common' })}
-          </Button>
-          <Button
-            type="submit"
-            disabled={!isReady}
-            loading={isBusy}
-            {...(isDangerous ? { color: 'red' } : {})}
-          >
-            {submitLabel}
-          </Button>
-        </Group>
+        <FormActions
+          submit={submitLabel}
+          isBusy={isBusy}
+          isDisabled={!isReady}
+          isDangerous={isDangerous}
+          onClose={onClose}
+        />
       </Stack>
-    </form>
+    </ApiForm>
   );
 }
 

@@ -1,8 +1,9 @@
 // One operation on a node: whether it is under way, how far it is, what went wrong.
-import { useRef, useState } from 'react';
+import { useState } from 'react';
 import type { OperationView } from '../../../../service/admin-api/operations.ts';
 import { type OperationCall, runOperation } from '../../app/api.ts';
 import { notifyDone, notifyWarnings } from '../../app/ui/notify.ts';
+import { useWork } from '../../common/use-work.ts';
 
 export interface NodeOperation {
   readonly isBusy: boolean;
@@ -16,30 +17,18 @@ export interface NodeOperation {
 }
 
 export function useNodeOperation(): NodeOperation {
-  const busy = useRef(false);
-  const [isBusy, setBusy] = useState(false);
-  const [error, setError] = useState<unknown>(null);
+  const { isBusy, error, run } = useWork();
   const [view, setView] = useState<OperationView | null>(null);
-  const quick = async (work: () => Promise<unknown>, done: string): Promise<boolean> => {
-    if (busy.current) return false;
-    busy.current = true;
-    setBusy(true);
-    setError(null);
-    try {
-      const result = await work();
-      const { warnings = [] } = (result ?? {}) as { warnings?: readonly string[] };
-      notifyDone(done);
-      notifyWarnings(warnings);
-      return true;
-    } catch (thrown) {
-      setError(thrown);
-      return false;
-    } finally {
-      setView(null);
-      busy.current = false;
-      setBusy(false);
-    }
-  };
+  const quick = async (work: () => Promise<unknown>, done: string): Promise<boolean> =>
+    run(async () => {
+      try {
+        const { warnings = [] } = ((await work()) ?? {}) as { warnings?: readonly string[] };
+        notifyDone(done);
+        notifyWarnings(warnings);
+      } finally {
+        setView(null);
+      }
+    });
   return {
     isBusy,
     error,
