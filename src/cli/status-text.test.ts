@@ -3,6 +3,7 @@ import {
   groupFixture as group,
   nodeFixture as node,
   peerFixture,
+  scanFixture as scan,
   statusFixture as status,
   viewFixture as view,
 } from './fixtures/status.ts';
@@ -51,14 +52,6 @@ test('without partner, without groups', () => {
 });
 
 test('progress with known and unknown totals, and at its ends', () => {
-  const scan = {
-    files: 120,
-    filesTotal: 240,
-    bytes: 1024 ** 3,
-    bytesTotal: 4 * 1024 ** 3,
-    rateBytesPerSecond: 96 * 1024 ** 2,
-    secondsLeft: 93,
-  };
   expect(scanText(scan)).toBe(
     '[########----------------------]  25 %  120/240 files  1.0 GiB of 4.0 GiB  96.0 MiB/s  1 min 33 s left',
   );

@@ -1,30 +1,17 @@
 // The agents of a group, as people write them.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { AgentPool } from '../agents/agent-pool.ts';
-import { AgentCatalog } from '../agents/catalog.ts';
 import { type AgentDefinition, longestWayMs, resolveAgents } from './agent-definition.ts';
 import { parseYaml } from './node-config.ts';
+import { type PoolBed, poolBed } from './fixtures/pool-bed.ts';
 
-let top = '';
-let pool: AgentPool;
+let bed: PoolBed;
+let pool: PoolBed['pool'];
 
 beforeAll(() => {
-  top = mkdtempSync(join(tmpdir(), 'understudy-agents-'));
-  pool = new AgentPool({
-    group: 'shop',
-    catalog: new AgentCatalog(join(top, 'agents')),
-    logDirectory: top,
-    runtimeDirectory: join(top, 'run'),
-    onTrouble: () => undefined,
-  });
+  bed = poolBed();
+  ({ pool } = bed);
 });
-afterAll(() => {
-  pool.close();
-  rmSync(top, { recursive: true, force: true });
-});
+afterAll(() => bed.remove());
 
 async function resolve(yaml: string): Promise<AgentDefinition[]> {
   return resolveAgents(parseYaml(yaml, 'g.yaml') as { use: string }[], 'g.yaml', pool);

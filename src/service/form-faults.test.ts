@@ -1,33 +1,20 @@
 // Whatever is refused of a group or a limit, a form can show it where it was written.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { AgentPool } from '../agents/agent-pool.ts';
-import { AgentCatalog } from '../agents/catalog.ts';
 import { type AddressesInput, resolveAddresses, resolveFailover } from '../cluster/settings.ts';
 import { UnderstudyError } from '../core/errors.ts';
 import { resolveAgents } from './agent-definition.ts';
 import { defineBandwidth } from './bandwidth-input.ts';
 import { defineGroup, parseGroupInput } from './group-definition.ts';
+import { type PoolBed, poolBed } from './fixtures/pool-bed.ts';
 
-let top = '';
-let pool: AgentPool;
+let bed: PoolBed;
+let pool: PoolBed['pool'];
 
 beforeAll(() => {
-  top = mkdtempSync(join(tmpdir(), 'understudy-faults-'));
-  pool = new AgentPool({
-    group: 'shop',
-    catalog: new AgentCatalog(join(top, 'agents')),
-    logDirectory: top,
-    runtimeDirectory: join(top, 'run'),
-    onTrouble: () => undefined,
-  });
+  bed = poolBed();
+  ({ pool } = bed);
 });
-afterAll(() => {
-  pool.close();
-  rmSync(top, { recursive: true, force: true });
-});
+afterAll(() => bed.remove());
 
 /** The fields that a refusal names; it has a fault for each. */
 async function fieldsOf(work: () => unknown): Promise<readonly string[]> {

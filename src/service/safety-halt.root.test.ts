@@ -46,16 +46,7 @@ const imageOf = (node: TestNode): string => join(disks, `${node.name}.img`);
 const diskOf = (node: TestNode): string => join(disks, node.name);
 const dirOf = (node: TestNode): string => join(diskOf(node), 'shop');
 
-async function upToDate(): Promise<void> {
-  await until(
-    'the copy is up to date',
-    async () => {
-      const view = await a.group('shop');
-      return view?.copy === 'up-to-date' && view.link === 'connected';
-    },
-    30_000,
-  );
-}
+const upToDate = async (): Promise<void> => a.upToDate('shop', 30_000);
 
 /** Ends service and group process of a node as a power cut does, and takes its mounts along. */
 async function powerOff(node: TestNode): Promise<void> {

@@ -47,16 +47,7 @@ async function create(change: Record<string, unknown> = {}): Promise<void> {
   await upToDate();
 }
 
-async function upToDate(): Promise<void> {
-  await until(
-    'the copy is up to date',
-    async () => {
-      const view = await a.group('shop');
-      return view?.copy === 'up-to-date' && view.link === 'connected';
-    },
-    60_000,
-  );
-}
+const upToDate = async (): Promise<void> => a.upToDate('shop');
 
 /** Waits until both trees are equal in everything; says what differs. */
 async function expectEqual(): Promise<void> {

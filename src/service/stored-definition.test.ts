@@ -1,30 +1,21 @@
 // Definitions that another version wrote: the group goes on, whatever its agents are.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { resolveAgents } from './agent-definition.ts';
-import { AgentCatalog } from '../agents/catalog.ts';
-import { AgentPool } from '../agents/agent-pool.ts';
 import { defineGroup, parseGroupInput } from './group-definition.ts';
 import { readDefinition, readStoredAgents } from './stored-definition.ts';
+import { type PoolBed, poolBed } from './fixtures/pool-bed.ts';
 
+let bed: PoolBed;
 let top = '';
-let pool: AgentPool;
+let pool: PoolBed['pool'];
+
 beforeEach(() => {
-  top = mkdtempSync(join(tmpdir(), 'understudy-stored-'));
-  pool = new AgentPool({
-    group: 'shop',
-    catalog: new AgentCatalog(join(top, 'agents')),
-    logDirectory: top,
-    runtimeDirectory: join(top, 'run'),
-    onTrouble: () => undefined,
-  });
+  bed = poolBed();
+  ({ pool, top } = bed);
 });
-afterEach(() => {
-  pool.close();
-  rmSync(top, { recursive: true, force: true });
-});
+afterEach(() => bed.remove());
 
 const input = parseGroupInput({ name: 'shop', paths: [{ dir: '/srv/shop' }] }, 'test');
 const options = { peerId: 'ab'.repeat(8), port: 7441, origin: 'test', agents: [] };

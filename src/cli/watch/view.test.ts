@@ -3,6 +3,7 @@ import {
   groupFixture,
   nodeFixture,
   peerFixture,
+  scanFixture as scan,
   statusFixture,
   viewFixture,
 } from '../fixtures/status.ts';
@@ -30,15 +31,6 @@ function shown(state: WatchState, look = LOOK): string[] {
   const { lines } = watchFrame(state, look);
   return lines.map((line) => line.map(({ text }) => text).join(''));
 }
-
-const scan = {
-  files: 120,
-  filesTotal: 240,
-  bytes: 1024 ** 3,
-  bytesTotal: 4 * 1024 ** 3,
-  rateBytesPerSecond: 96 * 1024 ** 2,
-  secondsLeft: 93,
-};
 
 test('a group on 80 columns: its line, its charts, its copy on the way', () => {
   const samples = new Samples();
