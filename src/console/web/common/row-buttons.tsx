@@ -9,7 +9,7 @@ interface RowButtonProps {
   readonly onClick: () => void;
 }
 
-export function AddButton({ text, onClick }: RowButtonProps) {
+export function AddButton({ text, onClick }: Omit<RowButtonProps, 'label'>) {
   return (
     <Button variant="default" leftSection={<IconPlus size={16} aria-hidden />} onClick={onClick}>
       {text}
