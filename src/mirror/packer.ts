@@ -5,8 +5,8 @@
 //   auto  when it takes less time altogether:  raw / compressor + packed / link  <  raw / link
 //
 // The speed of the link is what frames took to get away, or the bandwidth limit. The ratio and the
-// compressor's speed are what they were last. Where data cannot be compressed, a try is made now and then
-// only: an application may begin to write something else.
+// compressor's speed are what they were last. While data cannot be compressed, tries go on, for an
+// application may begin to write something else; they take a hundredth of the link's time at most.
 export type Compression = 'off' | 'auto' | 'on';
 
 /** Shorter ones gain less than what a frame costs anyway. */
@@ -19,9 +19,8 @@ const LINK_WEIGHT = 0.1;
 const GAIN_MIN = 0.2;
 /** Weight of what was seen last. */
 const WEIGHT = 0.2;
-/** Frames between two tries while nothing can be gained; doubled up to the greatest. */
-const SKIP_MIN = 8;
-const SKIP_MAX = 256;
+/** Part of the link's time that tries may take while nothing can be gained. */
+const TRIES_SHARE_MAX = 0.01;
 
 export interface PackerStatus {
   readonly mode: Compression;
@@ -40,8 +39,8 @@ export class Packer {
   #limitRate = Number.POSITIVE_INFINITY;
   #packRate = 150_000;
   #ratio = 0.5;
-  #skip = SKIP_MIN;
-  #skipped = 0;
+  /** Bytes of records since the last try. */
+  #untriedBytes = 0;
   #recordsBytes = 0;
   #sentBytes = 0;
   #packedFrames = 0;
@@ -77,15 +76,19 @@ export class Packer {
     if (this.#mode === 'on' || this.#pays(this.#ratio, this.#packRate)) return true;
     // Might it pay with other data, and with a compressor that is faster than thought?
     if (!this.#pays(0.5, this.#packRate * 4)) return false;
-    this.#skipped += 1;
-    if (this.#skipped < this.#skip) return false;
-    this.#skipped = 0;
+    this.#untriedBytes += bytes;
+    const linkMs = this.#untriedBytes / this.#bytesPerMs;
+    if (bytes / this.#packRate > linkMs * TRIES_SHARE_MAX) return false;
+    this.#untriedBytes = 0;
     return true;
   }
 
+  get #bytesPerMs(): number {
+    return Math.min(this.#linkRate, this.#limitRate);
+  }
+
   #pays(ratio: number, packRate: number): boolean {
-    const link = Math.min(this.#linkRate, this.#limitRate);
-    return link / packRate + ratio < 1 - GAIN_MIN;
+    return this.#bytesPerMs / packRate + ratio < 1 - GAIN_MIN;
   }
 
   /** `bytes` of records became `packed` in `ms`. True: send it so. */
@@ -94,12 +97,9 @@ export class Packer {
     this.#ratio += (ratio - this.#ratio) * WEIGHT;
     if (ms > 0) this.#packRate += (bytes / ms - this.#packRate) * WEIGHT;
     const isShorter = ratio < 1 - GAIN_MIN / 2;
-    if (isShorter && this.#pays(ratio, this.#packRate)) {
-      this.#skip = SKIP_MIN;
+    if (isShorter && this.#pays(ratio, this.#packRate) && ratio < this.#ratio) {
       // One good try after many bad ones is enough to go on trying.
-      if (ratio < this.#ratio) this.#ratio = (this.#ratio + ratio) / 2;
-    } else {
-      this.#skip = Math.min(SKIP_MAX, this.#skip * 2);
+      this.#ratio = (this.#ratio + ratio) / 2;
     }
     return packed < bytes && (isShorter || this.#mode === 'on');
   }

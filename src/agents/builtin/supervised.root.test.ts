@@ -164,7 +164,9 @@ describe('programs that misbehave', () => {
     execFileSync('chmod', ['755', place.top]);
     const run = `id -un > ${out}; pwd >> ${out}; echo $SHOP_PORT >> ${out}; exec sleep 65`;
     await start({ run, user: 'nobody', directory: '/usr', environment: { SHOP_PORT: '81' } });
-    expect(readFileSync(out, 'utf8').trim().split('\n')).toEqual(['nobody', '/usr', '81']);
+    const written = (): string[] => readFileSync(out, 'utf8').trim().split('\n');
+    await waitUntil(() => written().length === 3, 10_000);
+    expect(written()).toEqual(['nobody', '/usr', '81']);
     await stop({ run });
   });
 });
