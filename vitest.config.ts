@@ -13,7 +13,7 @@ const timed = [
   'test/field/*.root.test.ts',
   'test/system/network-limit.test.ts',
 ];
-const ROOT_WORKERS = 3;
+const ROOT_WORKERS = 4;
 const common = {
   exclude: ['**/node_modules/**'],
   // As bin/understudy does: a process starts in half the time when it finds its code compiled.
