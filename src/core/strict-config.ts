@@ -25,7 +25,7 @@ export function faultDetails(
   schema: z.ZodType,
   error: z.ZodError,
 ): { fields: readonly string[]; faults: readonly string[] } {
-  const issues = error.issues.slice(0, FAULTS_MAX);
+  const issues = issuesOf(error);
   return {
     fields: issues.map((issue) => formatPath(issue.path)),
     faults: issues.map((issue) => describeIssue(schema, issue)),
@@ -34,11 +34,26 @@ export function faultDetails(
 
 /** One sentence per issue, joined by "; ". */
 export function describeFault(schema: z.ZodType, error: z.ZodError): string {
-  return error.issues
-    .slice(0, FAULTS_MAX)
+  return issuesOf(error)
     .map((issue) => describeIssue(schema, issue))
     .join('; ');
 }
+
+function issuesOf(error: z.ZodError): z.core.$ZodIssue[] {
+  return error.issues.flatMap(withinUnion).slice(0, FAULTS_MAX);
+}
+
+/** Of a value that may be of several kinds and is like one of them: what is wrong inside, instead of "none of them". */
+function withinUnion(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
+  if (issue.code !== 'invalid_union') return [issue];
+  const alike = issue.errors.filter((option) => option.every((one) => isInside(one)));
+  const [option] = alike;
+  if (option === undefined || alike.length > 1) return [issue];
+  return option.flatMap((one) => withinUnion({ ...one, path: [...issue.path, ...one.path] }));
+}
+
+const isInside = ({ code, path }: z.core.$ZodIssue): boolean =>
+  path.length > 0 || code === 'unrecognized_keys';
 
 function describeIssue(schema: z.ZodType, issue: z.core.$ZodIssue): string {
   const where = issue.path.length === 0 ? '' : ` in "${formatPath(issue.path)}"`;

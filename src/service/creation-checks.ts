@@ -28,10 +28,11 @@ export function groupDirectory(dir: string, group: string): OccupiedDirectory {
 /** Errors: PORT_IN_USE. */
 export async function checkPort(service: NodeService, port: number): Promise<void> {
   const { address, replicationAddress, name } = service.config;
+  const fault = `port ${port}/tcp is in use on node "${name}"`;
   const taken = new UnderstudyError(
     'PORT_IN_USE',
-    `port ${port}/tcp is in use on node "${name}": give another one as "replication.port"`,
-    { details: { port, node: name } },
+    `${fault}: give another one as "replication.port"`,
+    { details: { port, node: name, fields: ['replication.port'], faults: [fault] } },
   );
   if (service.usedPorts().has(port)) throw taken;
   const server = createServer();

@@ -42,13 +42,27 @@ describe('a group', () => {
     [{ replication: { mode: 'fast' } }, 'replication.mode'],
     [{ replication: { syncTimeout: 'soon' } }, 'replication.syncTimeout'],
     [{ replication: { journal: 'big' } }, 'replication.journal'],
+    [{ replication: { journal: '1 MiB' } }, 'replication.journal'],
+    [{ replication: { linkTimeout: '1ms' } }, 'replication.linkTimeout'],
+    [{ replication: { undo: { hours: -1 } } }, 'replication.undo.hours'],
+    [{ replication: { undo: { hours: 1e9 } } }, 'replication.undo.hours'],
+    [{ replication: { undo: { diskPercent: 'much' } } }, 'replication.undo.diskPercent'],
     [{ replication: { bandwidth: 'fast' } }, 'default'],
+    [{ safety: { guard: 'maybe' } }, 'safety.guard'],
+    [{ safety: { deletions: { percent: 200 } } }, 'safety.deletions.percent'],
+    [{ safety: { deletions: { within: 'soon' } } }, 'safety.deletions.within'],
+    [{ safety: { deletions: { within: '1ms' } } }, 'safety.deletions.within'],
     [{ verify: 'often' }, 'verify'],
     [{ verify: '1s' }, 'verify'],
     [{ addresses: [{ ip: '192.0.2.1/24', interface: 'a b' }] }, 'addresses[0].interface'],
   ])('%j', async (part, field) => {
     expect(await fieldsOf(() => define(part))).toEqual([field]);
   });
+});
+
+test('a fault is told with the name that people write', () => {
+  const replication = { journal: '1 MiB' };
+  expect(() => define({ replication })).toThrow(/, replication: .* in "replication.journal"$/);
 });
 
 describe('addresses and failover', () => {

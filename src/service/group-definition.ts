@@ -7,7 +7,7 @@ import {
   failoverInputSchema,
   fencingInputSchema,
 } from '../cluster/settings.ts';
-import { atField } from '../core/at-field.ts';
+import { atField, belowField } from '../core/at-field.ts';
 import { UnderstudyError } from '../core/errors.ts';
 import {
   type AgentDefinition,
@@ -213,6 +213,22 @@ function checkPath(path: string): string {
   );
 }
 
+/** Keys of `replication`: as written, and as kept. */
+export const REPLICATION_KEYS = {
+  mode: 'mode',
+  syncTimeout: 'syncTimeoutMs',
+  onStandbyLoss: 'onStandbyLoss',
+  linkTimeout: 'linkTimeoutMs',
+  ring: 'ringBytes',
+  backlog: 'backlogBytesMax',
+  journal: 'journalBytesMax',
+  compression: 'compression',
+  undo: 'undo',
+} as const;
+const WRITTEN = Object.fromEntries(
+  Object.entries(REPLICATION_KEYS).map(([written, kept]) => [kept, written]),
+);
+
 /** Fills in defaults. Errors: GROUP_INVALID, SIZE_INVALID, DURATION_INVALID, BANDWIDTH_INVALID, RATE_INVALID. */
 export function defineReplication(
   input: NonNullable<GroupInput['replication']>,
@@ -235,10 +251,12 @@ export function defineReplication(
     compression: input.compression ?? 'auto',
     undo: input.undo === 'off' ? { ...UNDO_DEFAULT, hours: 0 } : { ...UNDO_DEFAULT, ...input.undo },
   };
-  return parseStrictly(specReplicationSchema, replication, {
-    code: 'GROUP_INVALID',
-    origin: `${origin}, replication`,
-  });
+  return belowField('replication', WRITTEN, () =>
+    parseStrictly(specReplicationSchema, replication, {
+      code: 'GROUP_INVALID',
+      origin: `${origin}, replication`,
+    }),
+  );
 }
 
 function durationIn(key: string, text: string): number {

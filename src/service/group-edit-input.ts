@@ -2,6 +2,7 @@
 // Everything else is of a group's creation, and refused with what to do instead.
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
+import { atField } from '../core/at-field.ts';
 import { UnderstudyError } from '../core/errors.ts';
 import { parseStrictly } from '../core/strict-config.ts';
 import { parseBytes } from '../core/units.ts';
@@ -12,6 +13,7 @@ import {
   type GroupDefinition,
   type GroupInput,
   groupInputSchema,
+  REPLICATION_KEYS,
 } from './group-definition.ts';
 import type { Role } from './node-protocol.ts';
 import { defineSafety } from './safety-input.ts';
@@ -28,17 +30,11 @@ export function parseGroupEdit(value: unknown, origin: string): GroupEdit {
   return parseStrictly(editSchema, value, { code: 'GROUP_INVALID', origin });
 }
 
-/** Keys of `replication` that may change: as written, and as kept. */
-const REPLICATION_KEYS = {
-  mode: 'mode',
-  syncTimeout: 'syncTimeoutMs',
-  onStandbyLoss: 'onStandbyLoss',
-  linkTimeout: 'linkTimeoutMs',
-  backlog: 'backlogBytesMax',
-  journal: 'journalBytesMax',
-  compression: 'compression',
-  undo: 'undo',
-} as const;
+/** What is kept elsewhere, or is of the creation. */
+const NOT_CHANGING: readonly string[] = ['ring'];
+const CHANGING = Object.entries(REPLICATION_KEYS).filter(
+  ([written]) => !NOT_CHANGING.includes(written),
+);
 
 export type GroupSettings = Pick<
   GroupDefinition,
@@ -67,7 +63,10 @@ export function editedSettings(
     replicationPort: replication?.port ?? before.replicationPort,
     safety: safety === undefined ? before.safety : editedSafety(before.safety, safety, origin),
     agents: agents === undefined ? before.agents : [...agents],
-    verifyEveryMs: verify === undefined ? before.verifyEveryMs : defineVerify(verify, origin),
+    verifyEveryMs:
+      verify === undefined
+        ? before.verifyEveryMs
+        : atField('verify', () => defineVerify(verify, origin)),
   };
 }
 
@@ -77,7 +76,7 @@ function editedReplication(
   origin: string,
 ): GroupDefinition['replication'] {
   const defined = defineReplication({ ...input, bandwidth: undefined }, origin);
-  const changed = Object.entries(REPLICATION_KEYS).flatMap(([written, kept]) =>
+  const changed = CHANGING.flatMap(([written, kept]) =>
     input[written as keyof typeof REPLICATION_KEYS] === undefined ? [] : [[kept, defined[kept]]],
   );
   const after = { ...before, ...(Object.fromEntries(changed) as Partial<typeof before>) };
@@ -203,7 +202,7 @@ export function needsRenewal(role: Role, before: GroupSettings, after: GroupSett
 
 /** What differs, for people and for the audit: names as in the YAML file. */
 export function changedKeys(before: GroupSettings, after: GroupSettings): string[] {
-  const replication = Object.entries(REPLICATION_KEYS).flatMap(([written, kept]) =>
+  const replication = CHANGING.flatMap(([written, kept]) =>
     isDeepStrictEqual(before.replication[kept], after.replication[kept])
       ? []
       : [`replication.${written}`],

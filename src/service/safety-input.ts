@@ -4,6 +4,7 @@
 //     deletions: { files: 100, percent: 50, within: 60s }    # or off
 //     guard: alarm                                           # off | alarm | halt
 import { z } from 'zod';
+import { atField, belowField } from '../core/at-field.ts';
 import { parseDurationMs } from '../core/units.ts';
 import { SAFETY_DEFAULT, specSafetySchema } from './group-spec.ts';
 import { parseStrictly } from '../core/strict-config.ts';
@@ -24,6 +25,9 @@ export const safetyInputSchema = z.strictObject({
   guard: z.union([z.enum(['off', 'alarm', 'halt']), z.literal(false)]).optional(),
 });
 
+/** As kept → as written. */
+const WRITTEN = { filesMin: 'files', share: 'percent', windowMs: 'within' } as const;
+
 /** Fills in defaults. Errors: GROUP_INVALID, DURATION_INVALID. */
 export function defineSafety(
   input: z.infer<typeof safetyInputSchema>,
@@ -40,11 +44,16 @@ export function defineSafety(
     deletions: {
       filesMin: files ?? base?.filesMin,
       share: percent === undefined ? base?.share : percent / 100,
-      windowMs: within === undefined ? base?.windowMs : parseDurationMs(within),
+      windowMs:
+        within === undefined
+          ? base?.windowMs
+          : atField('safety.deletions.within', () => parseDurationMs(within)),
     },
   };
-  return parseStrictly(specSafetySchema, defined, {
-    code: 'GROUP_INVALID',
-    origin: `${origin}, safety`,
-  });
+  return belowField('safety', WRITTEN, () =>
+    parseStrictly(specSafetySchema, defined, {
+      code: 'GROUP_INVALID',
+      origin: `${origin}, safety`,
+    }),
+  );
 }
