@@ -11,8 +11,10 @@ import { changeLimit, showLimit } from '../limits.ts';
 import { groupViewSchema } from '../node-protocol.ts';
 import { collectStatus } from '../status.ts';
 import { lastReport, runVerify } from '../verification-run.ts';
-import { once } from './once.ts';
+import { mayDo } from './caller.ts';
 import { type ApiContext, startOperation } from './context.ts';
+import { withSecretsHidden } from './hidden-secrets.ts';
+import { once } from './once.ts';
 import { checkExpected } from './role-routes.ts';
 import { type AnyRoute, operationRoute, route } from './route.ts';
 import { expectedEpochSchema, groupParamsSchema, groupStatusSchema } from './schemas.ts';
@@ -70,7 +72,8 @@ function showRoute({ service }: ApiContext): AnyRoute {
     path: '/groups/:group',
     role: 'viewer',
     tag,
-    summary: 'All about one group: how it is defined, what this node keeps of it, how it is.',
+    summary:
+      'All about one group: how it is defined, what this node keeps of it, how it is. Passwords are for administrators.',
     params,
     reply: () =>
       z.object({
@@ -79,9 +82,11 @@ function showRoute({ service }: ApiContext): AnyRoute {
         log: z.string(),
         view: groupViewSchema,
       }),
-    handle: async ({ params: { group } }) => {
+    handle: async ({ params: { group }, caller }) => {
       const runtime = service.group(group);
-      const { definition, state, logFile } = runtime;
+      const { state, logFile } = runtime;
+      const isWhole = mayDo(caller.role, 'administrator');
+      const definition = isWhole ? runtime.definition : withSecretsHidden(runtime.definition);
       return { definition, state, log: logFile, view: await runtime.view() };
     },
   });
@@ -117,7 +122,9 @@ function createRoute(context: ApiContext): AnyRoute {
         kind: 'group-create',
         group: parsed.name,
         caller,
-        work: async () => createGroup(service, parsed, { origin, allowEmptyMatch }),
+        // Who may look sees what became of an operation.
+        work: async () =>
+          withSecretsHidden(await createGroup(service, parsed, { origin, allowEmptyMatch })),
       });
     },
   });
