@@ -1,4 +1,5 @@
 // Every agent that comes with Understudy can be set up in the form.
+import { execFileSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import { builtins } from '../../../agents/builtin/index.ts';
 import { describeAgent } from '../../../agents/host/load-agent.ts';
@@ -60,6 +61,15 @@ test('required ones come first; a command is a text, an object is JSON', async (
   expect(parameters).toEqual({ run: '/usr/bin/shop', environment: { A: '1' } });
   expect(parametersOf(found, { environment: '{' })).toEqual({ environment: '{' });
   expect(valuesOf(found, parameters)['environment']).toBe('{"A":"1"}');
+});
+
+test('a command that is a list of words means the same as a text for the shell', async () => {
+  const { fields: found } = await fields('supervised');
+  const run = ['/usr/sbin/nginx', '-g', 'daemon off;', "it's", '', '$HOME', '*'];
+  const text = valuesOf(found, { run })['run'];
+  expect(text).toBe(String.raw`/usr/sbin/nginx -g 'daemon off;' 'it'\''s' '' '$HOME' '*'`);
+  const heard = execFileSync('sh', ['-c', `printf '%s\\n' ${String(text)}`], { encoding: 'utf8' });
+  expect(heard.split('\n').slice(0, -1)).toEqual(run);
 });
 
 test('a strange schema breaks nothing', () => {

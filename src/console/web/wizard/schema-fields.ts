@@ -126,10 +126,19 @@ export function valuesOf(
       if (value === undefined || value === null) return [];
       if (typeof value === 'boolean') return [[name, value]];
       if (kind === 'list' && Array.isArray(value)) return [[name, value.join('\n')]];
-      if (Array.isArray(value)) return [[name, value.join(' ')]];
+      if (Array.isArray(value)) return [[name, shellText(value.map(String))]];
       return [[name, typeof value === 'object' ? JSON.stringify(value) : String(value as string)]];
     }),
   );
+}
+
+const PLAIN_WORD = /^[\w@%+=:,./-]+$/;
+
+/** A list of words as a text that the shell takes for the same ones: `-g 'daemon off;'`. */
+function shellText(words: readonly string[]): string {
+  return words
+    .map((word) => (PLAIN_WORD.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`))
+    .join(' ');
 }
 
 /** Lines that say something. */
