@@ -47,13 +47,15 @@ export function addTokenCommands(program: Command): void {
 async function create(name: string, options: CreateOptions): Promise<void> {
   const { role, valid, json = false } = options;
   const body = { name, role, ...(valid === undefined ? {} : { validMs: parseDurationMs(valid) }) };
-  const made = await callApi<TokenView & { token: string }>({
+  const made = await callApi<TokenView & { token: string; fingerprint: string }>({
     method: 'POST',
     path: '/tokens',
     body,
   });
   print(json, made, ({ token }) => token);
-  if (!json) console.error(`role ${role}; it is shown this once`);
+  if (json) return;
+  console.error(`role ${role}; it is shown this once`);
+  console.error(`SHA-256 of the certificate of this node: ${made.fingerprint}`);
 }
 
 export function tokensText(tokens: readonly TokenView[]): string {

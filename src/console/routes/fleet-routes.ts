@@ -183,7 +183,7 @@ function nodeRoutes(context: ConsoleContext): AnyRoute[] {
       role,
       tag,
       summary:
-        'The fingerprint of the certificate that is shown there, to be compared with that of "understudy init --json" on the node.',
+        'The fingerprint of the certificate that is shown there, to be compared with that of "understudy token create" on the node.',
       body: z.strictObject({ host: hostSchema, port: portSchema.default(7440) }),
       reply: z.object({ fingerprint: z.string() }),
       handle: async ({ body }) => ({ fingerprint: await shownFingerprint(body.host, body.port) }),

@@ -53,7 +53,7 @@ function sessionRoute(): AnyRoute {
   });
 }
 
-function tokenRoutes({ tokens }: ApiContext): AnyRoute[] {
+function tokenRoutes({ tokens, service }: ApiContext): AnyRoute[] {
   return [
     route({
       method: 'GET',
@@ -69,7 +69,8 @@ function tokenRoutes({ tokens }: ApiContext): AnyRoute[] {
       path: '/tokens',
       role: 'administrator',
       tag: 'access',
-      summary: 'Makes an access token. Its text is in the answer, this once.',
+      summary:
+        'Makes an access token. Its text is in the answer, this once, and the fingerprint to pin the certificate of this node by.',
       body: z.strictObject({
         name: z
           .string()
@@ -77,8 +78,11 @@ function tokenRoutes({ tokens }: ApiContext): AnyRoute[] {
         role: accessRoleSchema,
         validMs: z.int().min(60_000).max(VALID_MS_MAX).nullable().default(null),
       }),
-      reply: () => tokenSchema().extend({ token: z.string() }),
-      handle: ({ body, caller }) => tokens.create({ ...body, createdBy: nameOf(caller) }),
+      reply: () => tokenSchema().extend({ token: z.string(), fingerprint: z.string() }),
+      handle: ({ body, caller }) => ({
+        ...tokens.create({ ...body, createdBy: nameOf(caller) }),
+        fingerprint: service.identity.fingerprint,
+      }),
     }),
     route({
       method: 'DELETE',

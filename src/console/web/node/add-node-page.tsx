@@ -111,7 +111,7 @@ function Steps() {
                 {spaced(fingerprint)}
               </Text>
               <Text size="sm" className="path">
-                understudy init --json
+                understudy token create console --role administrator
               </Text>
             </Alert>
             <Checkbox
