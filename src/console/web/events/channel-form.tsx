@@ -11,7 +11,7 @@ import {
   Textarea,
   TextInput,
 } from '@mantine/core';
-import { useState } from 'react';
+import { useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { NodeOverview } from '../../fleet/overview.ts';
 import { ApiError, call, nodeRoute } from '../app/api.ts';
@@ -66,14 +66,17 @@ function Form({
   );
   const [isForBoth, setForBoth] = useState(true);
   const work = useWork();
+  // When it could be made on one node only, another try must not make it there twice.
+  const madeOn = useRef(new Set<string>());
   const faults = faultsOf(work.error);
   const change = (part: Partial<ChannelDraft>): void => setDraft({ ...draft, ...part });
   const save = async (): Promise<void> => {
     const body = channelInput(draft);
     if (shown === null) {
-      await call(nodeRoute(node.id, '/alerts/channels'), { method: 'POST', body });
-      if (isForBoth && node.peerId !== null) {
-        await call(nodeRoute(node.peerId, '/alerts/channels'), { method: 'POST', body });
+      const wanted = [node.id, ...(isForBoth && node.peerId !== null ? [node.peerId] : [])];
+      for (const id of wanted.filter((one) => !madeOn.current.has(one))) {
+        await call(nodeRoute(id, '/alerts/channels'), { method: 'POST', body });
+        madeOn.current.add(id);
       }
     } else {
       const route = nodeRoute(node.id, `/alerts/channels/${shown.id}`);
