@@ -13,7 +13,8 @@ const timed = [
   'test/field/*.root.test.ts',
   'test/system/network-limit.test.ts',
 ];
-const ROOT_WORKERS = 4;
+/** Of two cores; vitest would take one. */
+const WORKERS = 4;
 const common = {
   exclude: ['**/node_modules/**'],
   // As bin/understudy does: a process starts in half the time when it finds its code compiled.
@@ -35,6 +36,7 @@ export default defineConfig({
           include: ['**/*.test.ts'],
           exclude: [...common.exclude, ...root],
           testTimeout: 30_000,
+          maxWorkers: WORKERS,
           sequence: { groupOrder: 0 },
         },
       },
@@ -55,7 +57,7 @@ export default defineConfig({
           name: 'root',
           include: root,
           exclude: [...common.exclude, ...timed],
-          maxWorkers: ROOT_WORKERS,
+          maxWorkers: WORKERS,
           sequence: { groupOrder: 2 },
         },
       },

@@ -106,6 +106,8 @@ export class ConsoleBed {
     const context: BrowserContext = await this.browser.newContext({
       locale: language,
       colorScheme: scheme,
+      // Arrows that move all the time are drawn by the processor here, which the servers of the lab need.
+      reducedMotion: 'reduce',
       viewport: { width, height },
     });
     context.setDefaultTimeout(PAGE_TIMEOUT_MS);

@@ -237,7 +237,11 @@ describe('data of its own', () => {
     expect(salvages().some((name) => !name.startsWith('2020'))).toBe(true);
     for (const name of old.toSorted().slice(0, 3)) {
       expect(salvages()).not.toContain(name);
-      expect(pair.standby.log).toContain(`salvage \\"${name}\\" of group test is removed`);
+      const said = `salvage \\"${name}\\" of group test is removed`;
+      await until(
+        () => pair.standby.log.includes(said),
+        () => `not said: ${said}`,
+      );
     }
   });
 });
