@@ -3,11 +3,21 @@
 import { type ApiCall, LocalApi } from '../src/service/admin-api/client.ts';
 import type { LoggedEvent } from '../src/service/event-log.ts';
 import type { LabHost } from './host.ts';
-import type { GroupSummary } from './pair.ts';
 
 const SOCKET = '/run/understudy/understudyd.sock';
 const EVENTS_MAX = 500;
 const TIMEOUT_MS = 5000;
+
+/** The part of a group's status that scripts need. */
+export interface GroupSummary {
+  readonly name: string;
+  readonly role: 'primary' | 'standby' | string;
+  readonly copy: string;
+  readonly link: string;
+  readonly linkReason: string | null;
+  readonly alone: boolean;
+  readonly lagMs: number | null;
+}
 
 async function ask<T>(host: LabHost, call: ApiCall): Promise<T | undefined> {
   if (!host.isRunning || host.state.frozen) return undefined;
@@ -20,9 +30,17 @@ async function ask<T>(host: LabHost, call: ApiCall): Promise<T | undefined> {
   }
 }
 
+/** What `understudy status` shows there; undefined while its service does not answer. */
+export async function askStatus<T>(host: LabHost): Promise<T | undefined> {
+  return ask<T>(host, { method: 'GET', path: '/status' });
+}
+
 /** The group as the node sees it; undefined while its service does not answer. */
-export async function askGroup(host: LabHost, name: string): Promise<GroupSummary | undefined> {
-  const status = await ask<{ groups: GroupSummary[] }>(host, { method: 'GET', path: '/status' });
+export async function askGroup<T extends { readonly name: string } = GroupSummary>(
+  host: LabHost,
+  name: string,
+): Promise<T | undefined> {
+  const status = await askStatus<{ groups: readonly T[] }>(host);
   return status?.groups.find((group) => group.name === name);
 }
 

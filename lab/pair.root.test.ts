@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Lab } from './lab.ts';
+import { askStatus } from './node-admin.ts';
 import { pairNodes, understudy, waitForDaemon } from './pair.ts';
 import { waitUntil } from './run.ts';
 
@@ -21,7 +22,8 @@ describe('two hosts of a lab', () => {
   const status = async (name: string): Promise<Status> =>
     (await understudy(lab.host(name), ['status'])) as Status;
 
-  const reaches = async (): Promise<boolean> => (await status('a')).peer?.reachable === true;
+  const reaches = async (): Promise<boolean> =>
+    (await askStatus<Status>(lab.host('a')))?.peer?.reachable === true;
 
   it('become a pair by the command line alone', async () => {
     expect(await status('a')).toMatchObject({ peer: { name: 'b', reachable: true } });

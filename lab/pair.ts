@@ -1,21 +1,11 @@
-// Two hosts of a lab as a pair of nodes, by the command line only, as an operator would do it.
+// Two hosts of a lab as a pair of nodes, by the command line, as an operator would do it.
 import { UnderstudyError } from '../src/core/errors.ts';
 import type { LabHost } from './host.ts';
 import type { Lab } from './lab.ts';
+import { askGroup, askStatus, type GroupSummary } from './node-admin.ts';
 import { waitUntil } from './run.ts';
 
 const DAEMON_TIMEOUT_MS = 20_000;
-
-/** The part of `understudy status --json` that scripts need. */
-export interface GroupSummary {
-  readonly name: string;
-  readonly role: 'primary' | 'standby' | string;
-  readonly copy: string;
-  readonly link: string;
-  readonly linkReason: string | null;
-  readonly alone: boolean;
-  readonly lagMs: number | null;
-}
 
 /** Runs `understudy … --json` on a host and returns what it printed. */
 export async function understudy(
@@ -55,21 +45,12 @@ export async function pairNodes(lab: Lab): Promise<void> {
 
 /** Waits until the service of a node answers. */
 export async function waitForDaemon(host: LabHost): Promise<void> {
-  const answers = async (): Promise<boolean> =>
-    (await host.exec(['understudy', 'status', '--json'], { timeoutMs: 10_000 })).code === 0;
-  if (await waitUntil(answers, DAEMON_TIMEOUT_MS, 200)) return;
+  const answers = async (): Promise<boolean> => (await askStatus(host)) !== undefined;
+  if (await waitUntil(answers, DAEMON_TIMEOUT_MS, 100)) return;
   throw new UnderstudyError(
     'LAB_DAEMON_SILENT',
     `understudyd on ${host.name} does not answer: see ${host.logDirectory}/understudyd.log`,
   );
-}
-
-/** The group as a node sees it, or undefined. */
-export async function groupOn(host: LabHost, name: string): Promise<GroupSummary | undefined> {
-  const status = (await understudy(host, ['status'], { timeoutMs: 20_000 })) as {
-    groups: GroupSummary[];
-  };
-  return status.groups.find((group) => group.name === name);
 }
 
 /** Waits until the standby has a complete copy and follows the primary. */
@@ -80,10 +61,10 @@ export async function waitForCopy(
 ): Promise<GroupSummary> {
   let last: GroupSummary | undefined;
   const isComplete = async (): Promise<boolean> => {
-    last = await groupOn(primary, name);
+    last = await askGroup(primary, name);
     return last?.copy === 'up-to-date' && last.link === 'connected' && !last.alone;
   };
-  if ((await waitUntil(isComplete, timeoutMs, 300)) && last !== undefined) return last;
+  if ((await waitUntil(isComplete, timeoutMs, 100)) && last !== undefined) return last;
   throw new UnderstudyError(
     'LAB_COPY_INCOMPLETE',
     `the copy of group "${name}" is not complete in time: copy ${last?.copy}, link ${last?.link}` +

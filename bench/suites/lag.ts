@@ -26,10 +26,6 @@ export async function lag(rounds: number): Promise<Row[]> {
     await bed.unprotect();
     const what = { suite: 'lag', unit: 'ms' };
     const values = (name: keyof LagRound): number[] => rows.map((round) => round[name]);
-    const atMost = (limit: number): Target => ({
-      text: `≤ ${limit} ms`,
-      holds: (value) => value <= limit,
-    });
     return [
       row({ ...what, name: 'append to copy, p50', values: values('p50') }, undefined, atMost(5)),
       row({ ...what, name: 'append to copy, p99', values: values('p99') }, undefined, atMost(50)),
@@ -37,6 +33,11 @@ export async function lag(rounds: number): Promise<Row[]> {
     ];
   });
 }
+
+const atMost = (limit: number): Target => ({
+  text: `≤ ${limit} ms`,
+  holds: (value) => value <= limit,
+});
 
 /** Milliseconds; `disk`: one flush, which each of the appends has to wait for too. */
 interface LagRound {

@@ -7,8 +7,8 @@ import { outagesIn } from '../../examples/ledger/client-log.ts';
 import type { LabHost } from '../host.ts';
 import type { Lab } from '../lab.ts';
 import { managedGroupYaml, virtualAddress } from '../managed.ts';
-import { askEvents } from '../node-admin.ts';
-import { groupOn, pairNodes, understudy, waitForCopy, waitForDaemon } from '../pair.ts';
+import { askEvents, askGroup, type GroupSummary } from '../node-admin.ts';
+import { pairNodes, understudy, waitForCopy, waitForDaemon } from '../pair.ts';
 import { waitUntil } from '../run.ts';
 import type { Acknowledgement, DemoApplication } from './application.ts';
 import type { Timeline } from './timeline.ts';
@@ -73,7 +73,7 @@ export async function playScenario(
   const { copy, lagMs } =
     options.mode === 'sync'
       ? await waitForCopy(a, application.name, COPY_TIMEOUT_MS)
-      : present(await groupOn(a, application.name), 'group of the demo');
+      : present(await askGroup<GroupSummary>(a, application.name), 'group of the demo');
   timeline.note(`copy on b: ${copy}, lag ${lagMs ?? 0} ms; the power will go any moment`);
   await options.beforePowerCut?.(lab);
   await sleep(Math.random() * 1000);

@@ -1,6 +1,7 @@
 // Disks without room: the application meets ENOSPC as always, nothing diverges, and the pair goes on by
 // itself when there is room again. State, journal and backlog lie on the same disk as the data.
 import { expect, test } from 'vitest';
+import { askEvents } from '../../lab/node-admin.ts';
 import { waitUntil } from '../../lab/run.ts';
 import { DIRECTORY, PairUnderTest } from './pair-under-test.ts';
 
@@ -34,8 +35,8 @@ test('on the standby: the primary goes on, and the copy is whole again when ther
     const write = `head -c 200M /dev/urandom | split -b 4M - ${DIRECTORY}/part- && sync -f ${DIRECTORY}/part-aa`;
     await pair.a.must(['sh', '-c', write], { timeoutMs: 100_000 });
     const isTold = async (): Promise<boolean> => {
-      const events = await pair.b.exec(['understudy', 'events', '--json', '--count', '100']);
-      return /"(JOURNAL_NO_SPACE|APPLY_BLOCKED|STATE_IO)"/.test(events.stdout);
+      const told = ['JOURNAL_NO_SPACE', 'APPLY_BLOCKED', 'STATE_IO'];
+      return (await askEvents(pair.b)).some(({ code }) => told.includes(code));
     };
     expect(await waitUntil(isTold, 40_000, 500)).toBe(true);
     await pair.a.must(['sh', '-c', `echo more > ${DIRECTORY}/more`]);

@@ -1,6 +1,7 @@
 // Records in the standby's journal that are torn or have a flipped bit are never applied: what is lost is
 // fetched from the primary again. The standby's processes are away meanwhile.
 import { expect, test } from 'vitest';
+import { askEvents } from '../../lab/node-admin.ts';
 import { waitUntil } from '../../lab/run.ts';
 import { kill, processesOf } from '../field/faults.ts';
 import { damageJournal, removeState } from '../torture/damage-journal.ts';
@@ -35,8 +36,8 @@ test('a state with a flipped bit is refused with what to do; that done, the grou
     await pair.protect('sync');
     await damage(pair, 'state', 400);
     const isTold = async (): Promise<boolean> => {
-      const { stdout } = await pair.b.exec(['understudy', 'events', '--json', '--count', '30']);
-      return stdout.includes('remove it to have the group copied anew');
+      const way = 'remove it to have the group copied anew';
+      return (await askEvents(pair.b)).some(({ message }) => message.includes(way));
     };
     expect(await waitUntil(isTold, 60_000, 500)).toBe(true);
     removeState(pair.b, GROUP);

@@ -5,15 +5,15 @@ import { expect } from 'vitest';
 import { NODE } from '../../lab/demo/application.ts';
 import { CHECKOUT } from '../../lab/enter.ts';
 import type { LabProcess } from '../../lab/host.ts';
+import { askEvents } from '../../lab/node-admin.ts';
 import { waitUntil } from '../../lab/run.ts';
-import type { ControlEvent } from '../../src/service/control-channel.ts';
+import type { LoggedEvent } from '../../src/service/event-log.ts';
 import { type CommitReport, NUMBER_DIGITS } from '../support/commit-writer.ts';
 import { DIRECTORY, type PairUnderTest } from './pair-under-test.ts';
 
 const REPORT = '/tmp/commits.json';
 const LOG = 'commits.log';
 const END_TIMEOUT_MS = 60_000;
-const EVENTS_ASKED = '500';
 
 export interface LoadOptions {
   /** Between two commits; default 20. */
@@ -86,14 +86,9 @@ export class LoadUnderTest {
 }
 
 /** Events of the primary's node since `since` (ms of the wall clock), oldest first. */
-export async function eventsSince(pair: PairUnderTest, since: number): Promise<ControlEvent[]> {
-  const argv = ['events', '--count', EVENTS_ASKED];
-  const { stdout } = await pair.a.exec(['understudy', ...argv, '--json'], { timeoutMs: 20_000 });
-  return stdout
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line) as ControlEvent)
-    .filter(({ at }) => Date.parse(at) >= since);
+export async function eventsSince(pair: PairUnderTest, since: number): Promise<LoggedEvent[]> {
+  const events = await askEvents(pair.a);
+  return events.filter(({ at }) => Date.parse(at) >= since);
 }
 
 /** Waits for an event after `since`; returns how long after it that was, ms. */
@@ -103,7 +98,7 @@ export async function waitForEvent(
   since: number,
   timeoutMs: number,
 ): Promise<number> {
-  let found: ControlEvent | undefined;
+  let found: LoggedEvent | undefined;
   const isThere = async (): Promise<boolean> => {
     found = (await eventsSince(pair, since)).find((event) => event.code === code);
     return found !== undefined;

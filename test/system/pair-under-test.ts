@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LabHost } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
+import { askGroup } from '../../lab/node-admin.ts';
 import { pairNodes, understudy, waitForCopy } from '../../lab/pair.ts';
 import { interfaceOf } from '../../lab/network.ts';
 import { waitUntil } from '../../lab/run.ts';
@@ -92,19 +93,17 @@ export class PairUnderTest {
   }
 
   async group(on: LabHost = this.a): Promise<GroupView | undefined> {
-    const status = (await understudy(on, ['status'], { timeoutMs: 20_000 })) as {
-      groups: GroupView[];
-    };
-    return status.groups.find(({ name }) => name === GROUP);
+    return askGroup<GroupView>(on, GROUP);
   }
 
   /** Waits until the standby has applied everything that was captured. Nothing may be writing. */
   async settle(primary: LabHost = this.a): Promise<void> {
     let seen = '';
     const isSettled = async (): Promise<boolean> => {
-      const group = await this.group(primary).catch(() => undefined);
+      const group = await this.group(primary);
       const captured = group?.local.status?.['sequence'];
-      const applied = group?.remote?.status?.['appliedSequence'];
+      const standby = await this.group(primary === this.a ? this.b : this.a);
+      const applied = standby?.local.status?.['appliedSequence'];
       seen = `${group?.copy}: ${String(applied)} of ${String(captured)}`;
       return group?.copy === 'up-to-date' && captured !== undefined && applied === captured;
     };

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { LabHost } from '../../lab/host.ts';
 import { managedGroupYaml } from '../../lab/managed.ts';
-import { askEvents } from '../../lab/node-admin.ts';
+import { askEvents, askStatus } from '../../lab/node-admin.ts';
 import { understudy, waitForCopy, waitForDaemon } from '../../lab/pair.ts';
 import { waitUntil } from '../../lab/run.ts';
 import type { SalvageReport } from '../../src/mirror/salvage/salvage-report.ts';
@@ -76,9 +76,8 @@ test(
       await a.powerOff();
       await lab.heal();
       const serves = async (): Promise<boolean> => {
-        // It asks the other node too, and waits for that some seconds.
-        const { groups } = (await understudy(b, ['status'], { timeoutMs: 20_000 })) as Status;
-        const isPrimary = groups[0]?.role === 'primary';
+        const status = await askStatus<Status>(b);
+        const isPrimary = status?.groups[0]?.role === 'primary';
         const mounts = await b.must(['cat', '/proc/mounts']);
         return isPrimary && mounts.includes(` ${DIRECTORY} fuse`);
       };
@@ -98,8 +97,8 @@ test(
       const list = (await understudy(a, ['salvage', 'list', GROUP])) as unknown as SalvageReport[];
       expect(list).toHaveLength(1);
       const name = list[0]?.name ?? '';
-      const status = (await understudy(b, ['status'])) as Status;
-      expect(status.groups[0]?.salvages).toEqual([{ node: 'a', name }]);
+      const status = await askStatus<Status>(b);
+      expect(status?.groups[0]?.salvages).toEqual([{ node: 'a', name }]);
 
       const shown = (await understudy(a, ['salvage', 'show', GROUP])) as unknown as SalvageShown;
       const found = new Map(shown.entries.map((entry) => [entry.path, entry]));
