@@ -10,7 +10,7 @@ import type { AgentDefinition } from './agent-definition.ts';
 import { AgentSupervision, type SupervisionOptions } from './agent-supervision.ts';
 import type { GroupDefinition } from './group-definition.ts';
 
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 25_000;
 
 let top = '';
 let supervision: AgentSupervision | undefined;
@@ -160,7 +160,7 @@ test('each probe says how it ended and what it printed, and nothing is restarted
       agent('bad', { probe: 'echo connection; echo refused >&2; exit 3' }),
       agent('killed', { probe: 'kill -9 $$' }),
       agent('slow', { probe: 'echo waiting; sleep 60' }, { probeTimeoutMs: 400 }),
-      agent('flood', { probe: 'yes no | head -c 20000000; exit 1' }),
+      agent('flood', { probe: 'yes no | head -c 20000000; exit 1' }, { probeTimeoutMs: 1000 }),
       agent('leaver', { probe: `sleep 30 & echo $! > ${join(top, 'child')}; exit 1` }),
     ],
     {},
