@@ -3,19 +3,13 @@
 //
 //   a commit waits            flush at once
 //   4 MiB not durable         flush at once
-//   anything not durable      flush, when this takes at most about a tenth of the disk's time: others
-//                             need it too, on a slow or busy one above all; a third, while little comes
+//   anything not durable      flush, when the pace allows it
 import type { Clock } from '../core/clock.ts';
 import { KiB, MiB } from '../core/units.ts';
+import { FlushPace } from '../journal/flush-pace.ts';
 import type { JournalWriter } from '../journal/journal-writer.ts';
 
 export const FLUSH_BYTES = 4 * MiB;
-/** Pauses are so many times as long as the flush before them. */
-const PAUSE_PER_FLUSH = 8;
-/** The same after a flush of a few records: what comes rarely is in the copy soon. */
-const PAUSE_PER_RARE_FLUSH = 2;
-const RARE_RECORDS = 8;
-const PAUSE_MS_MAX = 40;
 /** A little is flushed on this thread while the disk is quicker than this: no hop and back. */
 const QUICK_FLUSH_MS = 8;
 const SMALL_FLUSH_BYTES = 256 * KiB;
@@ -31,10 +25,7 @@ export class GroupCommit {
   readonly #journal: JournalWriter;
   readonly #handlers: GroupCommitHandlers;
   readonly #clock: Clock;
-  #startedAt = 0;
-  #endedAt = 0;
-  /** Records of the last flush. */
-  #flushed = 0;
+  readonly #pace = new FlushPace();
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   #isUrgent = false;
@@ -64,16 +55,9 @@ export class GroupCommit {
     return this.#journal.durableSequence < this.#journal.position.sequence;
   }
 
-  get #pauseUntil(): number {
-    const flushMs = Math.max(0, this.#endedAt - this.#startedAt);
-    const perFlush = this.#flushed <= RARE_RECORDS ? PAUSE_PER_RARE_FLUSH : PAUSE_PER_FLUSH;
-    const pauseMs = Math.min(PAUSE_MS_MAX, perFlush * flushMs);
-    return this.#endedAt + pauseMs;
-  }
-
   #schedule(): void {
     if (!this.#isBehind || this.#hasFailed) return;
-    const waitMs = this.#pauseUntil - this.#clock.monotonicMs();
+    const waitMs = this.#pace.pauseUntilMs - this.#clock.monotonicMs();
     if (this.#isUrgent || waitMs <= 0 || this.#journal.unflushedBytes >= FLUSH_BYTES) {
       this.#begin();
       return;
@@ -87,11 +71,11 @@ export class GroupCommit {
   #begin(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const isQuick = this.#endedAt - this.#startedAt < QUICK_FLUSH_MS;
+    const isQuick = this.#pace.flushMs < QUICK_FLUSH_MS;
     const isSmall = this.#journal.unflushedBytes < SMALL_FLUSH_BYTES;
+    const records = this.#journal.position.sequence - this.#journal.durableSequence;
+    this.#pace.began(this.#clock.monotonicMs(), records, this.#isUrgent);
     this.#isUrgent = false;
-    this.#flushed = this.#journal.position.sequence - this.#journal.durableSequence;
-    this.#startedAt = this.#clock.monotonicMs();
     if (isQuick && isSmall && this.#flushNow()) return;
     this.#running = this.#flush();
   }
@@ -101,7 +85,7 @@ export class GroupCommit {
     try {
       const sequence = this.#journal.flushNow();
       if (sequence === undefined) return false;
-      this.#endedAt = this.#clock.monotonicMs();
+      this.#pace.ended(this.#clock.monotonicMs());
       this.#handlers.onDurable(sequence);
     } catch (error) {
       this.#hasFailed = true;
@@ -118,7 +102,7 @@ export class GroupCommit {
       this.#hasFailed = true;
       this.#handlers.onFatal(error);
     } finally {
-      this.#endedAt = this.#clock.monotonicMs();
+      this.#pace.ended(this.#clock.monotonicMs());
       this.#running = undefined;
     }
     this.#schedule();

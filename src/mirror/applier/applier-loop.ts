@@ -24,6 +24,8 @@ const RETRY_MS_MAX = 5000;
 const NO_ROOM: ReadonlySet<number> = new Set([errno.ENOSPC, errno.EDQUOT]);
 /** Ranges in one message. */
 const NEEDS_PER_MESSAGE = 1024;
+/** Nobody wakes who waits for it. */
+const NEVER = new Int32Array(new SharedArrayBuffer(4));
 
 export class ApplierLoop {
   readonly #data: ApplierWorkerData;
@@ -93,10 +95,17 @@ export class ApplierLoop {
         this.#waitForMore();
         continue;
       }
-      const fault = this.#attempt(() => this.#read(tail)) ?? this.#applyRun();
+      this.#pause();
+      const fault = this.#attempt(() => this.#read(control.tail)) ?? this.#applyRun();
       if (fault !== undefined) return fault;
     }
     return undefined;
+  }
+
+  /** Keeps to the pace of the undo log: some ten milliseconds at most, whatever comes meanwhile. */
+  #pause(): void {
+    const waitMs = (this.#undo?.pauseUntilMs ?? 0) - performance.now();
+    if (waitMs > 0 && !this.#control.stopWanted) Atomics.wait(NEVER, 0, 0, waitMs);
   }
 
   /** Where nothing more comes, the last state is one to go back to. */

@@ -19,6 +19,7 @@
 import { rmSync, statfsSync } from 'node:fs';
 import { messageOf, UnderstudyError } from '../../core/errors.ts';
 import { KiB, MiB } from '../../core/units.ts';
+import { FlushPace } from '../../journal/flush-pace.ts';
 import { field, HEADER_BYTES, readU53, recordType } from '../../journal/record.ts';
 import { sequenceAt } from '../../journal/segment.ts';
 import { undoFlag } from '../../journal/undo-format.ts';
@@ -65,6 +66,8 @@ export type UndoNews =
 /** Records of one batch at most, and bytes of pre-images after which it ends. */
 const RECORDS_MAX = 1024;
 const BATCH_BYTES_MAX = 8 * MiB;
+/** After shorter runs of records a pause lets more come together for one flush. */
+const SHORT_RUN_BYTES = MiB;
 const SEGMENT_BYTES_MIN = 256 * KiB;
 const SEGMENT_BYTES_MAX = 64 * MiB;
 /** One segment is so much of what may be kept. */
@@ -108,6 +111,8 @@ export class UndoKeeper {
   #stretchBytes = 0;
   #takenAt = 0;
   #takenEpoch = 0;
+  readonly #pace = new FlushPace();
+  #runBytes = 0;
   #lookedMs = Number.NEGATIVE_INFINITY;
   #suspendedMs = 0;
   #rotatedMs = performance.now();
@@ -143,6 +148,11 @@ export class UndoKeeper {
   /** While it is so, `applied` may be told only at the end of what {@link take} allowed. */
   get isOn(): boolean {
     return this.#mode === 'on';
+  }
+
+  /** When the next records should be taken, performance.now(): commits need the same disk. */
+  get pauseUntilMs(): number {
+    return this.#mode === 'on' && this.#runBytes < SHORT_RUN_BYTES ? this.#pace.pauseUntilMs : 0;
   }
 
   /** Bytes of the log and of the removed files that are kept. */
@@ -295,6 +305,7 @@ export class UndoKeeper {
       const isLast = record.type === recordType.scanEnd || this.#marks.has(record.sequence);
       if (isLast || log.batchBytes > BATCH_BYTES_MAX) break;
     }
+    this.#runBytes = reached - at;
     return this.#commit(log, sequenceAt(view, at), flags)
       ? reached
       : this.#takeWithout(bytes, view, at, end);
@@ -321,7 +332,9 @@ export class UndoKeeper {
     // What the run destroys was saved in this stretch before.
     if (bytes === 0 && !isScanning && !this.#endsScan) return true;
     const open = isScanning ? 0 : undoFlag.open;
+    this.#pace.began(performance.now(), this.#takenUntil - first + 1);
     const failed = log.commit({ flags: flags | open, first, ...this.#taken() });
+    this.#pace.ended(performance.now());
     if (failed < 0) return this.#failed(failed);
     this.#isScanning = isScanning;
     this.#stretchBytes += bytes;
