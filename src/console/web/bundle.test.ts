@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
+import { LANGUAGES } from './app/languages.ts';
 
 const dist = join(import.meta.dirname, 'dist');
 const BYTES_MAX = 500_000;
@@ -27,10 +28,27 @@ test.skipIf(files.length === 0)('all of it together is small, compressed as it i
 
 test.skipIf(files.length === 0)('what the page loads at once is less', () => {
   const page = readFileSync(join(dist, 'index.html'), 'utf8');
-  const first = files.filter((name) => page.includes(name));
+  // Of the languages, one is loaded.
+  const others = LANGUAGES.slice(1).map((language) => `${language}-`);
+  const first = files.filter(
+    (name) => page.includes(name) && !others.some((other) => name.startsWith(other)),
+  );
   expect(first.length).toBeGreaterThan(1);
   expect(first.reduce((sum, name) => sum + gzipped(name), 0)).toBeLessThan(FIRST_BYTES_MAX);
 });
+
+test.skipIf(files.length === 0)(
+  'what runs first knows where the texts of each language are',
+  () => {
+    const page = readFileSync(join(dist, 'index.html'), 'utf8');
+    const [tag = '', places = ''] =
+      /<script src="\/assets\/early-\w+\.js" data-languages="([^"]+)">/.exec(page) ?? [];
+    expect(page.indexOf(tag)).toBeLessThan(page.indexOf('type="module"'));
+    const named = JSON.parse(places.replaceAll('&quot;', '"')) as Record<string, string>;
+    expect(Object.keys(named)).toEqual([...LANGUAGES]);
+    for (const place of Object.values(named)) expect(existsSync(join(dist, place))).toBe(true);
+  },
+);
 
 test.skipIf(files.length === 0)('nothing in the page is inline, and its nonce has a place', () => {
   const page = readFileSync(join(dist, 'index.html'), 'utf8');

@@ -3,6 +3,7 @@
 import type { errorSchema } from '../../../service/admin-api/schemas.ts';
 import type { OperationView } from '../../../service/admin-api/operations.ts';
 import type { z } from 'zod';
+import { takeEarly } from '../early/asked.ts';
 
 type ErrorBody = z.infer<ReturnType<typeof errorSchema>>['error'];
 
@@ -96,6 +97,8 @@ async function send(
   { method = 'GET', body, query, signal }: CallOptions,
 ): Promise<Response> {
   try {
+    const early = method === 'GET' && query === undefined ? await takeEarly(path) : null;
+    if (early !== null) return early;
     return await fetch(urlOf(path, query), {
       method,
       credentials: 'same-origin',

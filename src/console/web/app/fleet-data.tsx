@@ -33,7 +33,7 @@ export function useFleet(): UseQueryResult<FleetOverview> {
   return useQuery({ queryKey: FLEET_KEY, queryFn: loadFleet, staleTime: Number.POSITIVE_INFINITY });
 }
 
-async function loadFleet(): Promise<FleetOverview> {
+export async function loadFleet(): Promise<FleetOverview> {
   const fleet = await call<FleetOverview>('/fleet');
   takeClock(fleet.at);
   return fleet;

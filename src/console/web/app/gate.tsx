@@ -1,31 +1,25 @@
 // What there is to see depends on the session: the login, the choice of a password, or the console.
 import { Center, Loader } from '@mantine/core';
-import { lazy, Suspense } from 'react';
 import { useTranslation } from 'react-i18next';
+import { later } from './later.tsx';
 import { useSessionState } from './session.tsx';
+import { Shell } from './shell.tsx';
 import { Fault } from './ui/fault.tsx';
 
-const LoginPage = lazy(async () => ({
-  default: (await import('../session/login-page.tsx')).LoginPage,
-}));
-const FirstPasswordPage = lazy(async () => ({
-  default: (await import('../session/first-password-page.tsx')).FirstPasswordPage,
-}));
-const Shell = lazy(async () => ({ default: (await import('./shell.tsx')).Shell }));
+export const LoginPage = later(async () => (await import('../session/login-page.tsx')).LoginPage);
+const FirstPasswordPage = later(
+  async () => (await import('../session/first-password-page.tsx')).FirstPasswordPage,
+);
 
 export function Gate() {
   const { session, isLoading, fault } = useSessionState();
-  return (
-    <Suspense fallback={<Wait />}>
-      {isLoading ? <Wait /> : <Inside session={session} fault={fault} />}
-    </Suspense>
-  );
+  return isLoading ? <Wait /> : <Inside session={session} fault={fault} />;
 }
 
 function Inside({ session, fault }: Pick<ReturnType<typeof useSessionState>, 'session' | 'fault'>) {
   if (fault !== null) return <Fault error={fault} onRetry={() => location.reload()} />;
-  if (session === null) return <LoginPage />;
-  return session.mustChangePassword ? <FirstPasswordPage /> : <Shell />;
+  if (session === null) return <LoginPage waiting={<Wait />} />;
+  return session.mustChangePassword ? <FirstPasswordPage waiting={<Wait />} /> : <Shell />;
 }
 
 function Wait() {

@@ -2,19 +2,24 @@
 // namespace (`useTranslation('fleet')`).
 import { createInstance, type ResourceLanguage } from 'i18next';
 import { initReactI18next } from 'react-i18next';
-import { type Language, LANGUAGES, languageFor } from './languages.ts';
+import {
+  type Language,
+  LANGUAGE_KEPT_AS,
+  LANGUAGES,
+  languageFor,
+  wishedLanguages,
+} from './languages.ts';
 
 const LOADERS: Record<Language, () => Promise<{ resources: ResourceLanguage }>> = {
   en: async () => import('../locales/en.ts'),
   'zh-CN': async () => import('../locales/zh-CN.ts'),
   'zh-TW': async () => import('../locales/zh-TW.ts'),
 };
-const KEPT_AS = 'understudy-language';
 
 const i18n = createInstance();
 
 export async function startI18n(): Promise<void> {
-  const language = languageFor([kept(), ...navigator.languages]);
+  const language = languageFor(wishedLanguages(kept));
   const { resources } = await LOADERS[language]();
   await i18n.use(initReactI18next).init({
     lng: language,
@@ -42,15 +47,15 @@ export async function changeLanguage(language: Language): Promise<void> {
   await i18n.changeLanguage(language);
   document.documentElement.lang = language;
   try {
-    localStorage.setItem(KEPT_AS, language);
+    localStorage.setItem(LANGUAGE_KEPT_AS, language);
   } catch {
     // Then it is for this window only.
   }
 }
 
-function kept(): string {
+function kept(key: string): string {
   try {
-    return localStorage.getItem(KEPT_AS) ?? '';
+    return localStorage.getItem(key) ?? '';
   } catch {
     return '';
   }

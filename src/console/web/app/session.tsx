@@ -67,7 +67,7 @@ export function SessionProvider({ children }: { readonly children: ReactNode }) 
   return <SessionContext value={state}>{children}</SessionContext>;
 }
 
-async function loadSession(): Promise<SessionView | null> {
+export async function loadSession(): Promise<SessionView | null> {
   try {
     const view = await call<SessionView>('/session');
     keepCsrf(view.csrf);

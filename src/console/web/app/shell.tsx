@@ -18,6 +18,7 @@ import { Link, useLocation } from 'wouter';
 import type { AccessRole } from '../../../service/admin-api/caller.ts';
 import { ConnectionBanner, ConnectionBadge } from './connection.tsx';
 import { LiveProvider } from './fleet-data.tsx';
+import icon from './icon.svg';
 import { LookMenu } from './look-menu.tsx';
 import { mayDo } from './roles.ts';
 import { Routes } from './routes.tsx';
@@ -92,7 +93,7 @@ function Header({ isOpen, toggle }: { readonly isOpen: boolean; readonly toggle:
           aria-expanded={isOpen}
         />
         <Link href="/" className="brand" aria-label={t('nav.home')}>
-          <img src="/icon.svg" alt="" width={28} height={28} />
+          <img src={icon} alt="" width={28} height={28} />
           <Text fw={650} visibleFrom="xs" component="span">
             Understudy
           </Text>

@@ -1,13 +1,14 @@
 // One group: how it is, what it did, what can be done with it.
 import { Alert, Skeleton, Tabs } from '@mantine/core';
 import { IconHistoryToggle } from '@tabler/icons-react';
-import { type ComponentType, lazy, type ReactNode, Suspense } from 'react';
+import type { ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useLocation, useParams } from 'wouter';
 import type { GroupOverview } from '../../fleet/overview.ts';
 import { useFleet, useGroup } from '../app/fleet-data.tsx';
 import { formatDuration } from '../app/format.ts';
 import { currentLanguage } from '../app/i18n.ts';
+import { here, later } from '../app/later.tsx';
 import { NotFound } from '../app/not-found.tsx';
 import { LevelBadge } from '../app/ui/level.tsx';
 import { Page } from '../app/ui/page.tsx';
@@ -19,15 +20,12 @@ import { OverviewTab } from './overview-tab.tsx';
 import { Problems } from './problems.tsx';
 import './group.css';
 
-const inPart = (load: () => Promise<ComponentType>) =>
-  lazy(async () => ({ default: await load() }));
-
 const TABS = {
-  overview: OverviewTab,
-  charts: inPart(async () => (await import('./charts-tab.tsx')).ChartsTab),
-  earlier: inPart(async () => (await import('./earlier-tab.tsx')).EarlierTab),
-  bandwidth: inPart(async () => (await import('./bandwidth-tab.tsx')).BandwidthTab),
-  settings: inPart(async () => (await import('./settings-tab.tsx')).SettingsTab),
+  overview: here(OverviewTab),
+  charts: later(async () => (await import('./charts-tab.tsx')).ChartsTab),
+  earlier: later(async () => (await import('./earlier-tab.tsx')).EarlierTab),
+  bandwidth: later(async () => (await import('./bandwidth-tab.tsx')).BandwidthTab),
+  settings: later(async () => (await import('./settings-tab.tsx')).SettingsTab),
 } as const;
 type TabName = keyof typeof TABS;
 const TAB_NAMES = Object.keys(TABS) as TabName[];
@@ -78,9 +76,7 @@ function Frame({ overview, tab }: { readonly overview: GroupOverview; readonly t
           ))}
         </Tabs.List>
         <Tabs.Panel value={tab} pt="md">
-          <Suspense fallback={<Skeleton height={320} />}>
-            <Content />
-          </Suspense>
+          <Content waiting={<Skeleton height={320} />} />
         </Tabs.Panel>
       </Tabs>
     </Page>

@@ -1,6 +1,7 @@
 // The frame of what is seen without a session.
 import { Center, Group, Paper, Title } from '@mantine/core';
 import { type ReactNode, useEffect } from 'react';
+import icon from '../app/icon.svg';
 import { LookMenu } from '../app/look-menu.tsx';
 
 export function Door({
@@ -18,7 +19,7 @@ export function Door({
       <Paper withBorder radius="md" p="xl" w="100%" maw={400} shadow="sm">
         <Group justify="space-between" mb="lg" wrap="nowrap">
           <Group gap="sm" wrap="nowrap">
-            <img src="/icon.svg" alt="" width={36} height={36} />
+            <img src={icon} alt="" width={36} height={36} />
             <Title order={1} size="h3">
               {title}
             </Title>

@@ -1,11 +1,10 @@
 // Which operation is being asked for: one dialog at a time.
-import { createContext, lazy, type ReactNode, Suspense, use, useMemo, useState } from 'react';
+import { createContext, type ReactNode, use, useMemo, useState } from 'react';
+import { later } from '../../app/later.tsx';
 import { useGroupDetail } from '../group-detail.tsx';
 import { hindranceOf, type Hindrance, type OperationKind, targetsOf } from './operations.ts';
 
-const OperationDialog = lazy(async () => ({
-  default: (await import('./operation-dialog.tsx')).OperationDialog,
-}));
+const OperationDialog = later(async () => (await import('./operation-dialog.tsx')).OperationDialog);
 
 export interface OperationsState {
   readonly ask: (kind: OperationKind) => void;
@@ -27,11 +26,9 @@ export function OperationsProvider({ children }: { readonly children: ReactNode 
   return (
     <OperationsContext value={state}>
       {children}
-      <Suspense>
-        {asked !== null && (
-          <OperationDialog kind={asked} key={asked} onClose={() => setAsked(null)} />
-        )}
-      </Suspense>
+      {asked !== null && (
+        <OperationDialog kind={asked} key={asked} onClose={() => setAsked(null)} />
+      )}
     </OperationsContext>
   );
 }
