@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { OPERATION_KINDS } from './group/operations/operations.ts';
 import { consequencesOf, optionsOf } from './group/operations/requests.ts';
+import { AGENT_TIMES } from './group/settings/agent-draft.ts';
+import { SETTING_NAMES } from './group/settings/settings-draft.ts';
 import { overviewOf } from './fixtures/overviews.ts';
 
 const read = (path: string): string => readFileSync(join(import.meta.dirname, path), 'utf8');
@@ -38,6 +40,16 @@ test('every operation has its words, every consequence and option a sentence', (
       ),
     ];
     for (const key of keys) expect([key, typeof at(group, key)]).toEqual([key, 'string']);
+  }
+});
+
+test('every setting has a label and a help', () => {
+  const group = texts('group');
+  const keys = SETTING_NAMES.map((name) => name.slice(name.lastIndexOf('.') + 1)).flatMap(
+    (name) => [`settings.label.${name}`, ...(name === 'mode' ? [] : [`settings.help.${name}`])],
+  );
+  for (const key of [...keys, ...AGENT_TIMES.map((name) => `settings.time.${name}`)]) {
+    expect([key, typeof at(group, key)]).toEqual([key, 'string']);
   }
 });
 

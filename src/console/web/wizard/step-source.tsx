@@ -118,6 +118,8 @@ function Discovery({ draft, agents, change }: Pick<StepProps, 'draft' | 'agents'
           className="choice"
           key={proposal.group.name}
           aria-pressed={draft.name === proposal.group.name}
+          // Before the forms of its agents are known, what it proposes for them would be lost.
+          disabled={agents.length === 0}
           onClick={() => change(fromProposal(draft, proposal, agents))}
         >
           <Group gap="xs">

@@ -19,10 +19,23 @@ import { RestoreDialog } from './restore-dialog.tsx';
 
 const REFRESH_MS = 15_000;
 
+type What = 'browse' | 'restore';
+type Choose = (what: What, moment: Moment) => void;
+
+/** As it was when it was asked for: the roles may change while it is carried out. */
+interface Asked {
+  readonly what: What;
+  readonly moment: Moment;
+  readonly list: RewindList;
+  readonly standbyId: string;
+}
+
 export function RewindSection() {
   const { t } = useTranslation('group');
   const { overview } = useGroupDetail();
   const { standbyId, name } = overview;
+  const [asked, setAsked] = useState<Asked | null>(null);
+  const close = (): void => setAsked(null);
   const list = useQuery({
     queryKey: ['rewind', standbyId, name],
     queryFn: async ({ signal }) =>
@@ -42,38 +55,41 @@ export function RewindSection() {
       {list.error !== null && <Fault error={list.error} onRetry={() => void list.refetch()} />}
       {list.isLoading && <Skeleton height={120} />}
       {list.data !== undefined && standbyId !== null && (
-        <Moments list={list.data} standbyId={standbyId} />
+        <Moments
+          list={list.data}
+          onChoose={(what, moment) => setAsked({ what, moment, list: list.data, standbyId })}
+        />
       )}
+      {asked?.what === 'browse' && <BrowseDialog {...asked} onClose={close} />}
+      {asked?.what === 'restore' && <RestoreDialog {...asked} onClose={close} />}
     </section>
   );
 }
 
-function Moments({ list, standbyId }: { readonly list: RewindList; readonly standbyId: string }) {
+function Moments({ list, onChoose }: { readonly list: RewindList; readonly onChoose: Choose }) {
   const { t } = useTranslation('group');
   const mayOperate = useMay('operator');
   const { ask, isPossible } = useOperations();
-  const [asked, setAsked] = useState<{ what: 'browse' | 'restore'; moment: Moment } | null>(null);
   const range = rangeOf(list);
-  if (range === null) return <Text>{t('rewind.none')}</Text>;
-  const begin = (what: 'browse' | 'restore', moment: Moment): void => setAsked({ what, moment });
-  const latest: Moment = { kind: 'time', text: localText(range.toMs) };
-  const close = (): void => setAsked(null);
+  const latest: Moment = { kind: 'time', text: localText(range?.toMs ?? 0) };
   return (
     <Stack gap="md">
-      <Reachable list={list} range={range} />
+      {range === null ? <Text>{t('rewind.none')}</Text> : <Reachable list={list} range={range} />}
       {mayOperate && (
         <Group gap="xs">
           <Button
             variant="default"
             leftSection={<IconFolderSearch size={16} aria-hidden />}
-            onClick={() => begin('browse', latest)}
+            disabled={range === null}
+            onClick={() => onChoose('browse', latest)}
           >
             {t('rewind.browseAny')}
           </Button>
           <Button
             variant="default"
             leftSection={<IconArrowBackUp size={16} aria-hidden />}
-            onClick={() => begin('restore', latest)}
+            disabled={range === null}
+            onClick={() => onChoose('restore', latest)}
           >
             {t('rewind.restoreAny')}
           </Button>
@@ -87,13 +103,7 @@ function Moments({ list, standbyId }: { readonly list: RewindList; readonly stan
           </Button>
         </Group>
       )}
-      <Bookmarks list={list} onChoose={mayOperate ? begin : null} />
-      {asked?.what === 'browse' && (
-        <BrowseDialog moment={asked.moment} list={list} standbyId={standbyId} onClose={close} />
-      )}
-      {asked?.what === 'restore' && (
-        <RestoreDialog moment={asked.moment} list={list} standbyId={standbyId} onClose={close} />
-      )}
+      <Bookmarks list={list} onChoose={mayOperate ? onChoose : null} />
     </Stack>
   );
 }
@@ -134,7 +144,7 @@ function Bookmarks({
   onChoose,
 }: {
   readonly list: RewindList;
-  readonly onChoose: ((what: 'browse' | 'restore', moment: Moment) => void) | null;
+  readonly onChoose: Choose | null;
 }) {
   const { t } = useTranslation('group');
   const language = currentLanguage();

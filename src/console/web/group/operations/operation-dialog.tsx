@@ -2,6 +2,7 @@
 import { Checkbox, Modal, Radio, Stack, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
+import { useLocation } from 'wouter';
 import { call, nodeRoute } from '../../app/api.ts';
 import { useGroupDetail } from '../group-detail.tsx';
 import {
@@ -56,37 +57,46 @@ function Content({
   const [options, setOptions] = useState<DialogOptions>(NO_OPTIONS);
   const [chosen, setChosen] = useState<string | null>(null);
   const { run, quick, view, isBusy, error } = useNodeOperation();
+  const [, go] = useLocation();
   const rule = OPERATION_RULES[kind];
   const targets = targetsOf(kind, opened, nodes);
-  const target = targets.find(({ id }) => id === chosen) ?? targets[0];
+  // Of two that have data of their own, none is meant by itself.
+  const isSplit = rule.on === 'split';
+  const preset = isSplit ? undefined : targets[0];
+  const target = targets.find(({ id }) => id === chosen) ?? preset;
   const other = nodes.find(({ name }) => name !== target?.name)?.name ?? '?';
   const needed = optionsOf(kind, opened);
   const isReady =
     target !== undefined &&
     (!needed.includes('force') || options.force) &&
     (kind !== 'mark' || options.name !== '');
+  const epoch = (one: Target): number => epochOf(one, opened, status);
   const submit = async (): Promise<void> => {
     if (target === undefined) return;
-    const expectEpoch = epochOf(target, opened, status);
+    const expectEpoch = epoch(target);
     const request = requestOf(kind, { group: opened.name, options, expectEpoch });
     const done = t(`operation.${kind}.done`, { group: opened.name });
     const { path, method, body } = request;
     const isDone = rule.isQuick
       ? await quick(async () => call(nodeRoute(target.id, path), { method, body }), done)
       : await run({ node: target.id, ...request }, done);
-    if (isDone) onClose();
+    if (!isDone) return;
+    onClose();
+    // Its page is of nothing any more.
+    if (kind === 'delete' && location.pathname.startsWith(`/groups/${opened.groupId}`)) go('/');
   };
+  const consequences = consequencesOf(kind, opened).map((key) =>
+    t(`operation.${key}`, {
+      group: opened.name,
+      primary: opened.primary ?? '?',
+      standby: opened.standby ?? '?',
+      node: target?.name ?? '?',
+      other,
+    }),
+  );
   return (
     <DangerForm
-      consequences={consequencesOf(kind, opened).map((key) =>
-        t(`operation.${key}`, {
-          group: opened.name,
-          primary: opened.primary ?? '?',
-          standby: opened.standby ?? '?',
-          node: target?.name ?? '?',
-          other,
-        }),
-      )}
+      consequences={target === undefined ? [t('dialog.chooseNode')] : consequences}
       name={rule.isDangerous ? opened.name : null}
       submitLabel={t(`operation.${kind}.submit`)}
       isDangerous={rule.isDangerous}
@@ -98,8 +108,13 @@ function Content({
       onClose={onClose}
       onSubmit={() => void submit()}
     >
-      {(kind === 'yield' || kind === 'accept') && targets.length > 1 && (
-        <Targets targets={targets} chosen={target?.id ?? ''} onChoose={setChosen} />
+      {(isSplit || (kind === 'accept' && targets.length > 1)) && (
+        <Targets
+          targets={targets}
+          chosen={target?.id ?? ''}
+          describe={isSplit ? (one) => t('dialog.epoch', { epoch: epoch(one) }) : undefined}
+          onChoose={setChosen}
+        />
       )}
       <Options kind={kind} needed={needed} options={options} other={other} onChange={setOptions} />
       {view !== null && <OperationProgressBar view={view} />}
@@ -110,10 +125,12 @@ function Content({
 function Targets({
   targets,
   chosen,
+  describe,
   onChoose,
 }: {
   readonly targets: readonly Target[];
   readonly chosen: string;
+  readonly describe: ((target: Target) => string) | undefined;
   readonly onChoose: (id: string) => void;
 }) {
   const { t } = useTranslation('group');
@@ -121,7 +138,7 @@ function Targets({
     <Radio.Group label={t('dialog.node')} value={chosen} onChange={onChoose}>
       <Stack gap="xs" mt="xs">
         {targets.map(({ id, name }) => (
-          <Radio key={id} value={id} label={name} />
+          <Radio key={id} value={id} label={name} description={describe?.({ id, name })} />
         ))}
       </Stack>
     </Radio.Group>

@@ -1,9 +1,13 @@
 // One operation on a node: whether it is under way, how far it is, what went wrong.
+import { useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import type { OperationView } from '../../../../service/admin-api/operations.ts';
 import { type OperationCall, runOperation } from '../../app/api.ts';
 import { notifyDone, notifyWarnings } from '../../app/ui/notify.ts';
 import { useWork } from '../../common/use-work.ts';
+
+/** What pages ask for themselves, and an operation may have changed. */
+const ASKED = ['rewind', 'salvages', 'definition'] as const;
 
 export interface NodeOperation {
   readonly isBusy: boolean;
@@ -19,6 +23,7 @@ export interface NodeOperation {
 export function useNodeOperation(): NodeOperation {
   const { isBusy, error, run } = useWork();
   const [view, setView] = useState<OperationView | null>(null);
+  const client = useQueryClient();
   const quick = async (work: () => Promise<unknown>, done: string): Promise<boolean> =>
     run(async () => {
       try {
@@ -27,6 +32,7 @@ export function useNodeOperation(): NodeOperation {
         notifyWarnings(warnings);
       } finally {
         setView(null);
+        for (const key of ASKED) void client.invalidateQueries({ queryKey: [key] });
       }
     });
   return {
