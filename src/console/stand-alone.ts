@@ -3,7 +3,8 @@ import { existsSync } from 'node:fs';
 import { createServer as createHttpServer, type Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
-import { makePrivateDirectory, writeDurably } from '../service/durable-file.ts';
+import { replaceFile } from '../journal/replace-file.ts';
+import { makePrivateDirectory } from '../service/durable-file.ts';
 import { fingerprintOf, generateCertificate } from '../service/identity.ts';
 import { buildConsole, type Console } from './console-app.ts';
 import { type ConsoleConfig, needsTls, readPem } from './console-config.ts';
@@ -92,8 +93,8 @@ async function certificateOf(
   if (tls !== undefined) return { certificate: readPem(tls.certificate), key: readPem(tls.key) };
   if (!existsSync(paths.certificate) || !existsSync(paths.key)) {
     const made = await generateCertificate('console');
-    writeDurably(paths.key, made.key);
-    writeDurably(paths.certificate, made.certificate);
+    replaceFile(paths.key, made.key);
+    replaceFile(paths.certificate, made.certificate);
   }
   return { certificate: readPem(paths.certificate), key: readPem(paths.key) };
 }

@@ -13,6 +13,7 @@ import { z } from 'zod';
 import { UnderstudyError } from '../core/errors.ts';
 import { AT, errnoName, MNT, O } from '../linux/constants.ts';
 import { addressOf, cstring, sys } from '../linux/libc.ts';
+import { mountsOn, readMountTable } from '../linux/mount-table.ts';
 
 // Numbers are the same on all architectures (uapi/asm-generic/unistd.h; uapi/linux/mount.h).
 const OPEN_TREE = 428;
@@ -109,20 +110,10 @@ function failed(dir: string, call: string, negative: number): UnderstudyError {
 
 /** Whether the topmost mount on `dir` is read-only and no file system of user space. */
 function hasCover(dir: string): boolean {
-  let topmost: string[] | undefined;
-  for (const line of readFileSync('/proc/self/mountinfo', 'latin1').split('\n')) {
-    const fields = line.split(' ');
-    if (unescapeOctal(fields[4] ?? '') === latin1(dir)) topmost = fields;
-  }
+  const topmost = mountsOn(readMountTable(), dir).at(-1);
   if (topmost === undefined) return false;
-  const type = topmost[topmost.indexOf('-', 6) + 1] ?? '';
-  return (topmost[5] ?? '').split(',').includes('ro') && !type.startsWith('fuse');
+  return topmost.options.includes('ro') && !topmost.type.startsWith('fuse');
 }
-
-const unescapeOctal = (text: string): string =>
-  text.replace(/\\([0-7]{3})/g, (_, digits: string) =>
-    String.fromCharCode(Number.parseInt(digits, 8)),
-  );
 
 const latin1 = (utf8: string): string => Buffer.from(utf8, 'utf8').toString('latin1');
 

@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { UnderstudyError } from '../core/errors.ts';
 import { AT, errno, errnoName } from '../linux/constants.ts';
 import { cstring, sys } from '../linux/libc.ts';
-import { isWithin, mountsBelow, readMountTable } from './mount-table.ts';
+import { isWithin, mountsBelow, readMountTable } from '../linux/mount-table.ts';
 import { describeUser, findDirectoryUsers } from './open-files.ts';
 
 /** statfs(2) f_type of the file systems that are tested. */

@@ -1,18 +1,9 @@
-// Small files that must be whole after a power cut: write aside, fsync, rename, fsync the directory.
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+// Small JSON files of the service, which are whole after a power cut (replace-file.ts).
+import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { z } from 'zod';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
-import { syncDirectory } from '../journal/replace-file.ts';
+import { replaceFile, syncDirectory } from '../journal/replace-file.ts';
 import { describeFault } from '../core/strict-config.ts';
 
 const FILE_BYTES_MAX = 4 * 1024 * 1024;
@@ -28,23 +19,9 @@ export function makePrivateDirectory(path: string): void {
   }
 }
 
-/** Replaces `path` as a whole; afterwards it survives a power cut. */
-export function writeDurably(path: string, content: string, mode = 0o600): void {
-  const aside = `${path}.new`;
-  rmSync(aside, { force: true });
-  const fd = openSync(aside, 'wx', mode);
-  try {
-    writeSync(fd, content);
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
-  renameSync(aside, path);
-  syncDirectory(dirname(path));
-}
-
+/** Errors: STATE_IO. */
 export function writeJsonDurably(path: string, value: unknown): void {
-  writeDurably(path, `${JSON.stringify(value, null, 2)}\n`);
+  replaceFile(path, `${JSON.stringify(value, null, 2)}\n`);
 }
 
 /**

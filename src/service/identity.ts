@@ -4,7 +4,8 @@ import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { nodeId, type NodeId } from '../core/ids.ts';
 import { UnderstudyError } from '../core/errors.ts';
-import { makePrivateDirectory, writeDurably } from './durable-file.ts';
+import { replaceFile } from '../journal/replace-file.ts';
+import { makePrivateDirectory } from './durable-file.ts';
 import type { ServicePaths } from './service-paths.ts';
 
 const VALID_YEARS = 100;
@@ -60,8 +61,8 @@ export async function createIdentity(paths: ServicePaths, name: string): Promise
   if (existsSync(paths.certificate) && existsSync(paths.key)) return readIdentity(paths);
   makePrivateDirectory(paths.identity);
   const { certificate, key } = await generateCertificate(name);
-  writeDurably(paths.key, key);
-  writeDurably(paths.certificate, certificate);
+  replaceFile(paths.key, key);
+  replaceFile(paths.certificate, certificate);
   return readIdentity(paths);
 }
 

@@ -4,7 +4,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { errnoName, MNT } from '../linux/constants.ts';
 import { cstring, sys } from '../linux/libc.ts';
 import { UnderstudyError } from '../core/errors.ts';
-import { isFilterMount, leftoverMounts, type MountEntry, readMountTable } from './mount-table.ts';
+import { isFilterMount, leftoverMounts, type MountEntry, readMountTable } from '../linux/mount-table.ts';
 
 /**
  * Takes away the filter's dead mount on `dir`, and with `covers` also a standby's read-only cover.

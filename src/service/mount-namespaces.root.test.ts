@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { until } from './fixtures/two-nodes.ts';
 import { findBlindNamespaces } from './mount-namespaces.ts';
-import { mountsOn, readMountTable } from './mount-table.ts';
+import { mountsOn, readMountTable } from '../linux/mount-table.ts';
 
 let top = '';
 let dir = '';

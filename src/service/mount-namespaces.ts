@@ -3,7 +3,7 @@
 // go on to work on the files underneath, and what they write is not mirrored.
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { isWithin, type MountEntry, readMountTable } from './mount-table.ts';
+import { isWithin, type MountEntry, readMountTable } from '../linux/mount-table.ts';
 
 export interface BlindNamespace {
   readonly pid: number;

@@ -6,10 +6,11 @@ import { parseDocument, stringify } from 'yaml';
 import { z } from 'zod';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { networksInputSchema } from '../cluster/settings.ts';
-import { makePrivateDirectory, writeDurably } from './durable-file.ts';
+import { makePrivateDirectory } from './durable-file.ts';
 import { absolutePathSchema, nameSchema, portSchema } from './group-spec.ts';
 import type { ServicePaths } from './service-paths.ts';
 import { parseStrictly } from '../core/strict-config.ts';
+import { replaceFile } from '../journal/replace-file.ts';
 
 export const API_PORT_DEFAULT = 7440;
 
@@ -67,7 +68,7 @@ export function writeNodeConfig(paths: ServicePaths, config: NodeConfig): void {
     );
   }
   makePrivateDirectory(paths.etc);
-  writeDurably(paths.nodeConfig, stringify(config));
+  replaceFile(paths.nodeConfig, stringify(config));
 }
 
 /** YAML as a plain value, without aliases that could expand. Errors: CONFIG_INVALID. */

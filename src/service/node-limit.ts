@@ -6,10 +6,10 @@ import { readFileSync } from 'node:fs';
 import { parseDocument } from 'yaml';
 import { type Bandwidth, limitAt } from './bandwidth.ts';
 import { defineBandwidth } from './bandwidth-input.ts';
-import { writeDurably } from './durable-file.ts';
 import type { GroupRuntime } from './group-runtime.ts';
 import { parseYaml } from './node-config.ts';
 import { divideLimit, type GroupDemand } from './node-shares.ts';
+import { replaceFile } from '../journal/replace-file.ts';
 
 const INTERVAL_MS = 1000;
 /** Without a limit there is nothing to divide: processes are only told so, once each. */
@@ -87,7 +87,7 @@ export class NodeLimit {
     parseYaml(text, file);
     const document = parseDocument(text);
     document.set('bandwidth', input);
-    writeDurably(file, String(document));
+    replaceFile(file, String(document));
     this.#bandwidth = bandwidth;
     await this.#look();
   }

@@ -1,7 +1,7 @@
 // Who uses a directory: descriptors, working directories, roots, programs and mappings below it, from
 // /proc. Files that were open before the filter was mounted would bypass it.
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { isWithin } from './mount-table.ts';
+import { isWithin } from '../linux/mount-table.ts';
 
 export interface DirectoryUser {
   readonly pid: number;

@@ -22,7 +22,7 @@ import type { RewindList } from '../mirror/rewind.ts';
 import { programs } from './daemon.ts';
 import { type TestNode, twoNodes, type TwoNodes, until } from './fixtures/two-nodes.ts';
 import type { GroupPrograms } from './group-process.ts';
-import { readMountTable } from './mount-table.ts';
+import { readMountTable } from '../linux/mount-table.ts';
 import type { UpgradeReport } from './upgrade.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');

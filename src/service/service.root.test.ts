@@ -17,7 +17,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { compareTrees, snapshotTree } from '../../test/support/tree.ts';
 import { programs } from './daemon.ts';
 import { type TestNode, twoNodes, type TwoNodes, until } from './fixtures/two-nodes.ts';
-import { mountsOn, readMountTable } from './mount-table.ts';
+import { mountsOn, readMountTable } from '../linux/mount-table.ts';
 
 const SOURCE = resolve(import.meta.dirname, '..');
 

@@ -3,11 +3,17 @@
 // The filter is mounted over a protected directory; the state of the disk is that of the file system
 // beneath it, which a kernel that has met errors turns read-only.
 import { randomBytes } from 'node:crypto';
-import { open, readFile, rm, statfs } from 'node:fs/promises';
+import { open, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { messageOf } from '../../core/errors.ts';
 import { formatBytes } from '../../core/units.ts';
+import {
+  isReadOnly,
+  type MountEntry,
+  mountUnder,
+  readMountTable,
+} from '../../linux/mount-table.ts';
 import { type Agent, type AgentContext, defineAgent, type ProbeResult } from '../agent.ts';
 import { abortable, since } from './support/connection.ts';
 import { absolutePath } from './support/parameters.ts';
@@ -58,7 +64,7 @@ const RANK = { ok: 0, degraded: 1, stopped: 2, failed: 3 } as const;
 async function probe(given: DiskParameters, context: AgentContext): Promise<ProbeResult> {
   const paths = given.paths ?? context.directories;
   const from = performance.now();
-  const mounts = await mountTable();
+  const mounts = readMountTable();
   const findings: Finding[] = [];
   for (const path of paths) {
     findings.push(await abortable(context.signal, look(path, given, mounts)));
@@ -81,7 +87,7 @@ async function probe(given: DiskParameters, context: AgentContext): Promise<Prob
 async function look(
   path: string,
   given: DiskParameters,
-  mounts: readonly Mount[],
+  mounts: readonly MountEntry[],
 ): Promise<Finding> {
   let freePercent = 0;
   let freeBytes = 0;
@@ -98,9 +104,12 @@ async function look(
   } catch (failure) {
     return finding('failed', `${path} cannot be looked at: ${messageOf(failure)}`);
   }
-  const beneath = mountBeneath(path, mounts);
-  if (beneath?.isReadOnly === true) {
-    const where = beneath.point === path ? '' : ` (${beneath.point})`;
+  // Not counting filters that are mounted over it.
+  const isFilter = (mount: MountEntry): boolean =>
+    mount.type.startsWith('fuse') && mount.mountPoint === path;
+  const beneath = mountUnder(mounts, path, isFilter);
+  if (beneath !== undefined && isReadOnly(beneath)) {
+    const where = beneath.mountPoint === path ? '' : ` (${beneath.mountPoint})`;
     return finding('failed', `the file system of ${path}${where} is read-only`);
   }
   if (given.writeTest) {
@@ -133,41 +142,4 @@ async function writeTest(directory: string): Promise<string | undefined> {
   } finally {
     await rm(file, { force: true }).catch(() => undefined);
   }
-}
-
-interface Mount {
-  readonly point: string;
-  readonly type: string;
-  readonly isReadOnly: boolean;
-}
-
-/** Of /proc/self/mountinfo, the oldest first (proc_pid_mountinfo(5)). */
-async function mountTable(): Promise<Mount[]> {
-  const text = await readFile('/proc/self/mountinfo', 'utf8');
-  return text
-    .trim()
-    .split('\n')
-    .map((line) => {
-      const [mount = '', fileSystem = ''] = line.split(' - ');
-      const fields = mount.split(' ');
-      const [type = '', , options = ''] = fileSystem.split(' ');
-      const isReadOnly = [fields[5] ?? '', options].some((list) => list.split(',').includes('ro'));
-      const point = (fields[4] ?? '').replaceAll(/\\(\d{3})/g, (_, octal: string) =>
-        String.fromCodePoint(Number.parseInt(octal, 8)),
-      );
-      return { point, type, isReadOnly };
-    });
-}
-
-/** The mount that holds `path`, not counting filters that are mounted over it. */
-function mountBeneath(path: string, mounts: readonly Mount[]): Mount | undefined {
-  let best: Mount | undefined;
-  for (const mount of mounts) {
-    if (mount.type.startsWith('fuse') && mount.point === path) continue;
-    const isAbove =
-      mount.point === '/' || path === mount.point || path.startsWith(`${mount.point}/`);
-    // Of two at one place the later one hides the other.
-    if (isAbove && mount.point.length >= (best?.point.length ?? 0)) best = mount;
-  }
-  return best;
 }

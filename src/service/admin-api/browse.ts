@@ -5,7 +5,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, open, opendir } from 'node:fs/promises';
 import { messageOf, UnderstudyError } from '../../core/errors.ts';
-import { isWithin } from '../mount-table.ts';
+import { isWithin } from '../../linux/mount-table.ts';
 import type { OccupiedDirectory } from '../directory-checks.ts';
 
 const ENTRIES_MAX = 2000;

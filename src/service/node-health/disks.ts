@@ -6,7 +6,7 @@ import { statfs } from 'node:fs/promises';
 import { z } from 'zod';
 import { once } from '../admin-api/once.ts';
 import { within } from '../../core/within.ts';
-import { readMountTable } from '../mount-table.ts';
+import { isReadOnly, readMountTable } from '../../linux/mount-table.ts';
 
 const ASK_MS = 1000;
 const FILE_SYSTEMS_MAX = 100;
@@ -69,13 +69,13 @@ export async function fileSystems(): Promise<z.infer<ReturnType<typeof fileSyste
   }
   return Promise.all(
     [...seen.values()].slice(0, FILE_SYSTEMS_MAX).map(async (entry) => {
-      const { mountPoint, source, type, options } = entry;
+      const { mountPoint, source, type } = entry;
       const space = await within(spaceOf(mountPoint), ASK_MS);
       return {
         mountPoint,
         source,
         type,
-        readOnly: options.includes('ro'),
+        readOnly: isReadOnly(entry),
         ...(space === false ? NO_SPACE : space),
       };
     }),

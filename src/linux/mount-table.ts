@@ -1,5 +1,5 @@
 // The mount table (proc_pid_mountinfo(5)): which mounts are on, above and below a directory, and
-// which of them are leftovers of a group process that died.
+// which of them are leftovers of a group process that died. Nothing in here touches a mount itself, which may hang.
 import { readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
@@ -16,6 +16,8 @@ export interface MountEntry {
   readonly propagation: readonly string[];
   readonly type: string;
   readonly source: string;
+  /** Of the file system, whichever mount of it. */
+  readonly superOptions: readonly string[];
 }
 
 /** Mounts in the order in which they were made visible; a later one covers an earlier one. */
@@ -39,6 +41,7 @@ export function parseMountTable(text: string): MountEntry[] {
         propagation: fields.slice(6, dash),
         type: fields[dash + 1] ?? '',
         source: unescape(fields[dash + 2] ?? ''),
+        superOptions: (fields[dash + 3] ?? '').split(','),
       },
     ];
   });
@@ -56,6 +59,11 @@ export function isWithin(path: string, directory: string): boolean {
   return path === directory || path.startsWith(directory === '/' ? '/' : `${directory}/`);
 }
 
+/** Whether the mount, or the whole file system, can only be read. */
+export function isReadOnly({ options, superOptions }: MountEntry): boolean {
+  return options.includes('ro') || superOptions.includes('ro');
+}
+
 /** Mounts strictly below `directory`. */
 export function mountsBelow(table: readonly MountEntry[], directory: string): MountEntry[] {
   return table.filter(
@@ -68,14 +76,14 @@ export function mountsOn(table: readonly MountEntry[], directory: string): Mount
   return table.filter(({ mountPoint }) => mountPoint === directory);
 }
 
-/** The mount that `directory` was on before anything in `ignored` was mounted. */
-function mountUnder(
+/** The mount that `directory` is on when those that `isIgnored` tells of are not counted. */
+export function mountUnder(
   table: readonly MountEntry[],
   directory: string,
-  ignored: ReadonlySet<number>,
+  isIgnored: (entry: MountEntry) => boolean,
 ): MountEntry | undefined {
   const candidates = table.filter(
-    ({ id, mountPoint }) => !ignored.has(id) && isWithin(directory, mountPoint),
+    (entry) => !isIgnored(entry) && isWithin(directory, entry.mountPoint),
   );
   // Longest mount point wins; among equals the later one covers the earlier.
   return candidates.reduce<MountEntry | undefined>(
@@ -95,7 +103,7 @@ export function leftoverMounts(table: readonly MountEntry[], directory: string):
   const ignored = new Set<number>();
   for (const entry of mountsOn(table, directory).toReversed()) {
     ignored.add(entry.id);
-    const under = mountUnder(table, directory, ignored);
+    const under = mountUnder(table, directory, ({ id }) => ignored.has(id));
     if (!isFilterMount(entry) && !isSelfBind(entry, under, directory)) break;
     leftovers.push(entry);
   }
