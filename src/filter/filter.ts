@@ -5,13 +5,14 @@ import { assert, present } from '../core/assert.ts';
 import { UnderstudyError } from '../core/errors.ts';
 import { ScanPace } from '../core/scan-pace.ts';
 import { createStoreSockets, type StoreSockets } from '../linux/descriptor-store.ts';
-import { AT, errno, errnoName, MNT, MS, O } from '../linux/constants.ts';
+import { AT, errnoName, MS, O } from '../linux/constants.ts';
 import { addressOf, cstring, sys } from '../linux/libc.ts';
 import { Stat } from '../linux/stat.ts';
 import type { CaptureCommand, CaptureDirectory, CaptureReport } from './capture-thread.ts';
 import { CommitReleaser } from './commit-releaser.ts';
 import { FilterThreads } from './filter-threads.ts';
 import { createLeaseSource, Lease, type LeaseSource } from './lease.ts';
+import { type MountFindings, OwnMounts } from './own-mounts.ts';
 import type { NeededRange } from './scan-contents.ts';
 import type { ScanPlan, ScanProgress } from './scanner.ts';
 import { lastSequenceIn } from './ring-recovery.ts';
@@ -99,7 +100,7 @@ export class Filter {
   readonly #wakeFd: number;
   readonly #one = new Uint8Array(new ArrayBuffer(8));
   readonly #directories: CaptureDirectory[] = [];
-  readonly #mounted = new Set<string>();
+  readonly #own: OwnMounts;
   /** Wakes the capture thread until it has noticed that everything is unmounted. */
   #nudge: NodeJS.Timeout | undefined;
   /** What broke the threads before anybody listened. */
@@ -112,6 +113,7 @@ export class Filter {
   constructor(options: FilterOptions) {
     this.#options = options;
     const { takeOver } = options;
+    this.#own = new OwnMounts(sourceOf(options.group));
     this.state =
       takeOver === undefined
         ? SharedState.create(options.group, options.ringBytes)
@@ -146,16 +148,22 @@ export class Filter {
       this.detach();
       throw thrown;
     }
+    this.#own.identify();
     await this.#startThreads(listener);
   }
 
-  /** The mounts are there already, and requests wait. */
+  /** The mounts are there already, and requests wait. Errors: TAKEOVER_IMPOSSIBLE. */
   #adopt({ directories }: FilterDescriptors): void {
     this.#options.directories.forEach(({ dir, include, exclude }, index) => {
       const held = present(directories[index], 'the descriptors of a directory');
       this.#directories.push({ directory: dir, include, exclude, ...held });
-      this.#mounted.add(dir);
+      this.#own.add(dir);
     });
+    if (this.#own.identify()) return;
+    throw new UnderstudyError(
+      'TAKEOVER_IMPOSSIBLE',
+      `a mount of group ${this.#options.group} was taken away meanwhile: the directories are mounted anew`,
+    );
   }
 
   /** By these another process can go on when this one dies; undefined where the kernel is too old. */
@@ -199,7 +207,7 @@ export class Filter {
     const stat = new Stat();
     stat.fd(rootFd);
     const options = `fd=${fuseFd},rootmode=${stat.mode.toString(8)},user_id=0,group_id=0,default_permissions,allow_other`;
-    const source = cstring(`understudy:${this.#options.group}`);
+    const source = cstring(sourceOf(this.#options.group));
     const target = cstring(toLatin1(directory.dir));
     const result = sys.mount(
       source,
@@ -214,7 +222,7 @@ export class Filter {
         `the filter cannot be mounted over ${directory.dir} (${errnoName(result)}): run "understudy doctor"`,
       );
     }
-    this.#mounted.add(directory.dir);
+    this.#own.add(directory.dir);
     return {
       directory: directory.dir,
       rootFd,
@@ -300,7 +308,17 @@ export class Filter {
 
   /** Directories that are under the filter now. */
   get mounted(): readonly string[] {
-    return [...this.#mounted];
+    return this.#own.mounted;
+  }
+
+  /** Directories whose mount somebody else took away: applications may have worked underneath since. */
+  get lost(): readonly string[] {
+    return this.#own.lost;
+  }
+
+  /** What others did to the mounts; undefined while no mount of this machine has changed since the last look. */
+  lookAtMounts(): MountFindings | undefined {
+    return this.#own.look();
   }
 
   /**
@@ -310,13 +328,10 @@ export class Filter {
   unmount(): { readonly busy: string } | undefined {
     // Unmounting writes pages of mappings: without a lease, this thread would wait for that for ever.
     this.#lease?.setGivenUp(true);
-    for (const dir of this.#mounted) {
-      const result = sys.umount2(cstring(toLatin1(dir)), 0);
-      if (result === -errno.EBUSY) {
-        this.#lease?.setGivenUp(false);
-        return { busy: dir };
-      }
-      this.#mounted.delete(dir);
+    const busy = this.#own.unmount();
+    if (busy !== undefined) {
+      this.#lease?.setGivenUp(false);
+      return { busy };
     }
     // The end of its connection does not wake the capture thread, which would wait out its sleep; and
     // the end may come a little later, when somebody has just looked at the directory.
@@ -326,20 +341,29 @@ export class Filter {
   }
 
   /**
+   * After {@link unmount}: whoever still has one of the file systems (files that were open when its mount was taken
+   * away, another mount namespace) gets errors from now on. Returns the directories.
+   */
+  cutOff(): readonly string[] {
+    const cut = this.#directories.filter((one) => this.#own.cutOff(one.directory, one.fuseFd));
+    return cut.map(({ directory }) => directory);
+  }
+
+  /**
    * Takes every directory out of sight at once; files that are open stay usable until closed.
    * Operations that wait for the lease fail, and so does from now on what is begun without one.
    */
   detach(): void {
     this.#lease?.setGivenUp(true);
     this.commits.giveUp();
-    for (const dir of this.#mounted) sys.umount2(cstring(toLatin1(dir)), MNT.DETACH);
-    this.#mounted.clear();
+    this.#own.detach();
   }
 
   /** Ends helper threads and closes descriptors. Only after the capture thread has ended. */
   async close(): Promise<void> {
     clearInterval(this.#nudge);
     this.commits.stop();
+    this.#own.close();
     await this.#threads.terminate();
     for (const { rootFd, fuseFd } of this.#directories) {
       sys.close(fuseFd);
@@ -381,6 +405,9 @@ function dispatch(report: CaptureReport, listener: FilterListener): void {
   else if (report.type === 'ended') listener.onEnded(report.sequence);
   else if (report.type === 'failed') listener.onFailed(report.message);
 }
+
+/** As the mount table shows it. */
+const sourceOf = (group: string): string => `understudy:${group}`;
 
 /** Paths from configuration are text; system calls take bytes. */
 function toLatin1(text: string): string {

@@ -63,6 +63,8 @@ export const RENAME = { NOREPLACE: 1, EXCHANGE: 2, WHITEOUT: 4 } as const;
 export const SEEK = { SET: 0, CUR: 1, END: 2, DATA: 3, HOLE: 4 } as const;
 export const RWF = { NOWAIT: 8 } as const;
 export const POLLIN = 1;
+export const POLLPRI = 2;
+export const POLLERR = 8;
 export const UTIME = { NOW: 0x3fffffff, OMIT: 0x3ffffffe } as const;
 
 export const MS = {

@@ -13,7 +13,7 @@ import { z } from 'zod';
 import { UnderstudyError } from '../core/errors.ts';
 import { AT, errnoName, MNT, O } from '../linux/constants.ts';
 import { addressOf, cstring, sys } from '../linux/libc.ts';
-import { mountsOn, readMountTable } from '../linux/mount-table.ts';
+import { type MountEntry, mountsOn, readMountTable } from '../linux/mount-table.ts';
 
 // Numbers are the same on all architectures (uapi/asm-generic/unistd.h; uapi/linux/mount.h).
 const OPEN_TREE = 428;
@@ -80,6 +80,16 @@ export function uncoverDirectories(stateDirectory: string): void {
   rmSync(path, { force: true });
 }
 
+/**
+ * Covers again what somebody uncovered, and returns it. Where something else is mounted over the cover, nobody can
+ * write the copy. Errors: COVER_FAILED.
+ */
+export function coverAgain(dirs: readonly string[], table: readonly MountEntry[]): string[] {
+  const lost = dirs.filter((dir) => !mountsOn(table, dir).some(isCover));
+  for (const dir of lost) cover(dir);
+  return lost;
+}
+
 function cover(dir: string): void {
   const path = cstring(latin1(dir));
   const empty = cstring('');
@@ -108,12 +118,15 @@ function failed(dir: string, call: string, negative: number): UnderstudyError {
   );
 }
 
-/** Whether the topmost mount on `dir` is read-only and no file system of user space. */
+/** Whether the topmost mount on `dir` is one. */
 function hasCover(dir: string): boolean {
   const topmost = mountsOn(readMountTable(), dir).at(-1);
-  if (topmost === undefined) return false;
-  return topmost.options.includes('ro') && !topmost.type.startsWith('fuse');
+  return topmost !== undefined && isCover(topmost);
 }
+
+/** Read-only, and no file system of user space. */
+const isCover = ({ options, type }: MountEntry): boolean =>
+  options.includes('ro') && !type.startsWith('fuse');
 
 const latin1 = (utf8: string): string => Buffer.from(utf8, 'utf8').toString('latin1');
 

@@ -18,7 +18,15 @@ export interface DiskNotice {
   readonly kind: 'disk';
   readonly why: string;
 }
-export type GroupNotice = DataNotice | DiskNotice | ({ readonly kind: 'commits' } & CommitWish);
+/** Somebody took a mount of a primary away: nobody is to go on with what is left of it. */
+export interface MountsLostNotice {
+  readonly kind: 'mountsLost';
+}
+export type GroupNotice =
+  | DataNotice
+  | DiskNotice
+  | MountsLostNotice
+  | ({ readonly kind: 'commits' } & CommitWish);
 
 /** What matters is told by whoever changes it; a look costs a wake-up of a process with nothing to do. */
 const INTERVAL_MS = 250;

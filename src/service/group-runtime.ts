@@ -22,6 +22,8 @@ import { readJsonFile, writeJsonDurably } from './durable-file.ts';
 import { SalvageStore } from '../mirror/salvage/salvage-store.ts';
 import type { MachineView } from '../cluster/thread/machine-view.ts';
 import type { GroupNotice } from './data-notices.ts';
+import { findBypassers } from './bypass.ts';
+import { BypassWatch } from './bypass-watch.ts';
 import { GroupBandwidth } from './group-bandwidth.ts';
 import type { GroupDefinition } from './group-definition.ts';
 import type { GroupSettings } from './group-edit-input.ts';
@@ -37,7 +39,9 @@ import { GroupTroubles, type Trouble } from './group-troubles.ts';
 import { HaltWatch } from './halt-watch.ts';
 import { placeForNew, placeOf, processDirectory } from './journal-place.ts';
 import { removeLeftoverMounts } from './mount-cleanup.ts';
+import { coveredTrouble } from './mount-watch.ts';
 import type { GroupView, NodeView } from './node-protocol.ts';
+import type { DirectoryUser } from './open-files.ts';
 import { renewalFailed, renewalNotPossible, whyNotRenewable } from './renewal.ts';
 import { RestartBackoff } from './restart-backoff.ts';
 import { concludeFromPeer, decideStart, type PeerAnswer } from './role-decision.ts';
@@ -47,6 +51,7 @@ import { StatusPoller } from './status-poller.ts';
 /** How long a node that was primary waits for the other one after its start. */
 const BOOT_PATIENCE_MS = 10_000;
 const ASK_TIMEOUT_MS = 1500;
+const CALL_TIMEOUT_MS = 5000;
 const MOUNT_TIMEOUT_MS = 60_000;
 /** Refusals after which a group process goes on as if nothing had been asked. */
 const HARMLESS_REFUSALS: readonly string[] = ['DIRECTORY_BUSY', 'COPY_NOT_UP_TO_DATE'];
@@ -92,6 +97,7 @@ export class GroupRuntime {
   readonly #halt: HaltWatch;
   readonly #bandwidth: GroupBandwidth;
   readonly #succession: GroupSuccession;
+  readonly #bypass: BypassWatch;
   #definition: GroupDefinition;
   #state: GroupState;
   #roleSinceMs = 0;
@@ -109,6 +115,7 @@ export class GroupRuntime {
     ask: () => (this.#phase === 'running' ? this.process.status(2000) : undefined),
     onStatus: (status) => {
       this.noteSequence(Number(status['sequence'] ?? status['receivedSequence'] ?? 0));
+      this.setTrouble('mounts', coveredTrouble(status));
       if (
         status['role'] === 'primary' ? this.process.held !== null : status['copy'] === 'up-to-date'
       )
@@ -129,11 +136,12 @@ export class GroupRuntime {
       programs: context.programs,
       onEvent: (event) => this.#relay(event),
       onExit: (exit) => this.#onExit(exit),
-      onNotice: (notice) => this.#owner?.onNotice(notice as GroupNotice),
+      onNotice: (notice) => this.#onNotice(notice as GroupNotice),
     });
     this.#halt = this.#makeHaltWatch();
     this.#bandwidth = this.#makeBandwidth();
     this.#succession = this.#makeSuccession();
+    this.#bypass = this.#makeBypass();
     this.#agents = this.#makeAgents();
   }
 
@@ -182,6 +190,29 @@ export class GroupRuntime {
       },
       emit: (...event) => this.emit(...event),
     });
+  }
+
+  #makeBypass(): BypassWatch {
+    return new BypassWatch({
+      group: this.name,
+      find: () => this.#findBypassers(),
+      onBypass: (sentence) => this.setTrouble('bypass', sentence),
+      rescan: async () => this.process.call('rescan', {}, CALL_TIMEOUT_MS),
+      emit: (...event) => this.emit(...event),
+    });
+  }
+
+  #findBypassers(): DirectoryUser[] | undefined {
+    if (this.#state.role !== 'primary' || this.#phase !== 'running') return undefined;
+    const { pid } = this.process;
+    const ignored = new Set([process.pid, ...(pid === undefined ? [] : [pid])]);
+    return this.definition.directories.flatMap(({ dir }) => findBypassers(dir, ignored));
+  }
+
+  #onNotice(notice: GroupNotice): void {
+    // Nobody is to go on with what is mounted nowhere.
+    if (notice.kind === 'mountsLost') this.process.letGo();
+    else this.#owner?.onNotice(notice);
   }
 
   #makeAgents(): AgentSupervision {
@@ -361,6 +392,7 @@ export class GroupRuntime {
     this.#closed = true;
     this.#retry.cancel();
     this.#poller.stop();
+    this.#bypass.stop();
     this.agents.giveUpStart();
     await this.#queue;
     this.agents.close();
@@ -786,6 +818,7 @@ export class GroupRuntime {
     void this.#bandwidth.running();
     this.#owner?.onRunning();
     this.#retry.started();
+    if (this.#state.role === 'primary') this.#bypass.begin();
     this.#poller.forget();
     this.setTrouble('process', null);
   }

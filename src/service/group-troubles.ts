@@ -8,7 +8,11 @@ export type Trouble =
   | 'handover'
   | 'peer'
   | 'failover'
-  | 'halt';
+  | 'halt'
+  /** Somebody meddles with the mounts. */
+  | 'mounts'
+  /** Files are written past the filter. */
+  | 'bypass';
 
 export class GroupTroubles {
   readonly #sentences = new Map<Trouble, string>();

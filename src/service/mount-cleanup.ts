@@ -1,10 +1,10 @@
 // Takes away mounts that a group process left behind. Only called while the group's lock is free:
 // then nobody serves the FUSE connection, and everything that touches the mount would hang.
-import { existsSync, writeFileSync } from 'node:fs';
 import { errnoName, MNT } from '../linux/constants.ts';
+import { abortConnection } from '../linux/fuse-connection.ts';
 import { cstring, sys } from '../linux/libc.ts';
 import { UnderstudyError } from '../core/errors.ts';
-import { isFilterMount, leftoverMounts, type MountEntry, readMountTable } from '../linux/mount-table.ts';
+import { isFilterMount, leftoverMounts, readMountTable } from '../linux/mount-table.ts';
 
 /**
  * Takes away the filter's dead mount on `dir`, and with `covers` also a standby's read-only cover.
@@ -15,7 +15,8 @@ export function removeLeftoverMounts(dir: string, { covers }: { covers: boolean 
   const end = all.findIndex((entry) => !covers && !isFilterMount(entry));
   const leftovers = end < 0 ? all : all.slice(0, end);
   for (const entry of leftovers) {
-    if (isFilterMount(entry)) abortConnection(entry);
+    // Requests wait there for a server that is gone.
+    if (isFilterMount(entry)) abortConnection(entry.device);
     const result = sys.umount2(cstring(Buffer.from(dir).toString('latin1')), MNT.DETACH);
     if (result < 0) {
       throw new UnderstudyError(
@@ -25,11 +26,4 @@ export function removeLeftoverMounts(dir: string, { covers }: { covers: boolean 
     }
   }
   return leftovers.length;
-}
-
-/** Ends requests that wait for a server that is gone. */
-function abortConnection({ device }: MountEntry): void {
-  const [, minor] = device.split(':');
-  const path = `/sys/fs/fuse/connections/${minor ?? ''}/abort`;
-  if (existsSync(path)) writeFileSync(path, '1');
 }

@@ -21,6 +21,7 @@ import { type ControlEvent, makeEvent } from './control-channel.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import type { GroupProcessSpec } from './group-spec.ts';
 import { MarkKeeper, type Point } from './mark-keeper.ts';
+import { coveredSentence, MountWatch } from './mount-watch.ts';
 import { type LimitStatus, PrimaryLimit } from './primary-limit.ts';
 import { readStreamNote, type StreamNote } from './stream-note.ts';
 import { describeUser, findDirectoryUsers } from './open-files.ts';
@@ -45,6 +46,8 @@ export interface PrimaryGroupDependencies {
   readonly onCommits: (wish: CommitWish) => void;
   /** The disk underneath fails; `why` is a sentence. */
   readonly onDiskFault: (why: string) => void;
+  /** See {@link MountWatch}; `why` is a sentence. */
+  readonly onMountsLost: (why: string) => void;
   /** The group cannot go on; the process is to end. */
   readonly onFatal: (message: string) => void;
   /** Mounts of a process that has died, to go on with; descriptors of this process. */
@@ -89,6 +92,7 @@ export class PrimaryGroup {
   readonly #pointsAsked: ((point: Point) => void)[] = [];
   #verify: { progress: ScanProgress; readonly estimate: ScanEstimate } | undefined;
   readonly #limit: PrimaryLimit;
+  readonly #mounts: MountWatch;
   #commits: CommitState = 'alone';
   #wasTogether = false;
   /** I/O errors of the disk so far. */
@@ -141,6 +145,12 @@ export class PrimaryGroup {
       onChange: ({ why }) =>
         this.#event('info', 'LIMIT_CHANGED', `the bandwidth limit is now ${why}`),
       now: () => new Date(),
+    });
+    this.#mounts = new MountWatch({
+      group: spec.group,
+      filter: this.#filter,
+      onLost: (_, why) => dependencies.onMountsLost(why),
+      emit: (...event) => this.#event(...event),
     });
     if (note !== undefined) this.#resumeCommits(note);
     else if (spec.firstCommitRequest !== null) {
@@ -230,7 +240,10 @@ export class PrimaryGroup {
       onVerify: (progress, finished) => this.#onVerify(progress, finished),
       onScanNeeded: () => this.#startScan({ mode: 'hash' }),
       onMark: (point) => this.#onPoint(point),
-      onEnded: (lastSequence) => this.#ended?.(lastSequence),
+      onEnded: (lastSequence) => {
+        this.#mounts.lost(this.#spec.directories.map(({ dir }) => dir));
+        this.#ended?.(lastSequence);
+      },
       onFailed: (message) => this.#dependencies.onFatal(message),
     });
     // Where the process before was amid a scan, the standby waits for its end.
@@ -294,6 +307,7 @@ export class PrimaryGroup {
   #watchPolicy(): void {
     this.#applyPolicy();
     this.#watchDisk();
+    this.#mounts.look();
     this.#policyTimer = setTimeout(() => this.#watchPolicy(), this.#policyIntervalMs());
   }
 
@@ -540,6 +554,7 @@ export class PrimaryGroup {
       directories: this.#spec.directories.map(({ dir }) => ({
         dir,
         mounted: this.#filter.mounted.includes(dir),
+        covered: this.#mounts.covered.includes(dir),
       })),
     };
   }
@@ -609,7 +624,7 @@ export class PrimaryGroup {
   }
 
   async #unmount(): Promise<number> {
-    const { directories, group } = this.#spec;
+    const { directories } = this.#spec;
     // The kernel knows at once who is in the way, and looking through /proc takes long. Only among
     // several directories the first must not be given back when another is in use.
     if (directories.length > 1) for (const { dir } of directories) this.#refuseWhenBusy(dir);
@@ -618,8 +633,14 @@ export class PrimaryGroup {
       unmount: () => this.#filter.unmount(),
       refuseWhenOpen: (dir) => this.#refuseWhenBusy(dir),
     });
-    if (left !== undefined) throw busy(group, left, []);
-    return this.#end;
+    if (left !== undefined) throw this.#whyBusy(left);
+    return this.#mounts.untilEnded(this.#end);
+  }
+
+  /** Nobody has anything of it open. */
+  #whyBusy(dir: string): UnderstudyError {
+    if (!this.#mounts.covered.includes(dir)) return busy(this.#spec.group, dir, []);
+    return new UnderstudyError('DIRECTORY_BUSY', coveredSentence(dir));
   }
 
   #refuseWhenBusy(dir: string): void {

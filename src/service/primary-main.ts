@@ -57,6 +57,12 @@ const group = new PrimaryGroup(spec, {
     control.broadcast(makeEvent('error', 'DISK_FAULT', why));
     control.notify({ kind: 'disk', why } satisfies GroupNotice);
   },
+  onMountsLost: (why) => {
+    logger.error({ why }, 'mounts lost');
+    control.broadcast(makeEvent('error', 'MOUNT_LOST', why));
+    control.notify({ kind: 'mountsLost' } satisfies GroupNotice);
+    void endProcess(control, 1);
+  },
   onFatal: (message) => {
     logger.error({ message }, 'the filter broke');
     // With its mounts another process goes on, if somebody holds them; otherwise they end with this one.

@@ -5,11 +5,17 @@ import { flushCompileCache } from 'node:module';
 import { dirname, join } from 'node:path';
 import { systemClock } from '../core/clock.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
-import { type CoveredDirectory, coverDirectories, uncoverDirectories } from '../mirror/cover.ts';
+import {
+  coverAgain,
+  type CoveredDirectory,
+  coverDirectories,
+  uncoverDirectories,
+} from '../mirror/cover.ts';
 import { SpaceGuard, spaceText } from '../mirror/disk-space.ts';
 import { Standby } from '../mirror/standby.ts';
 import type { StandbyOptions } from '../mirror/standby-options.ts';
 import { keepMemorySmall } from '../linux/idle-memory.ts';
+import { MountTableWatch } from '../linux/mount-table-watch.ts';
 import { ControlServer, makeEvent } from './control-channel.ts';
 import { tellData } from './data-notices.ts';
 import { endProcess, letGo, tellListening } from './group-program.ts';
@@ -21,6 +27,7 @@ import { removeLeftoverMounts } from './mount-cleanup.ts';
 import { DirectoryGuard } from './safety-identity.ts';
 
 const SPACE_INTERVAL_MS = 10_000;
+const COVER_INTERVAL_MS = 1000;
 
 const spec = readSpec(process.argv.slice(2));
 const logger = processLogger({ group: spec.group, role: 'standby' });
@@ -113,6 +120,30 @@ const control = new ControlServer(spec.controlSocket, {
     ),
 });
 
+/** Nobody but the applier is to write the copy: a cover that somebody took away is put back, and told of. */
+function watchCovers(): void {
+  const watch = new MountTableWatch();
+  const dirs = spec.directories.map(({ dir }) => dir);
+  const look = (): void => {
+    const table = ending === undefined ? watch.changed() : undefined;
+    if (table === undefined) return;
+    try {
+      const lost = coverAgain(dirs, table);
+      if (lost.length > 0) tellCoverLost(lost);
+    } catch (thrown) {
+      fail('the copy cannot be kept read-only', thrown);
+    }
+  };
+  setInterval(look, COVER_INTERVAL_MS).unref();
+}
+
+function tellCoverLost(dirs: readonly string[]): void {
+  const sentence = `somebody took away the read-only mount over ${dirs.join(', ')}, and it is there again: what was written there meanwhile is in this copy only, and files that were opened meanwhile can still be written. "understudy verify ${spec.group} --repair" on the primary finds and mends it`;
+  const event = makeEvent('error', 'COVER_LOST', sentence);
+  logger.error(event, 'event');
+  control.broadcast(event);
+}
+
 /** Answers, then ends the process. A refusal that changed nothing leaves it running. */
 async function endWith<T>(work: () => Promise<T>, { keepCover = false } = {}): Promise<T> {
   if (ending !== undefined) {
@@ -167,6 +198,7 @@ try {
   await control.listen();
   keepMemorySmall();
   tellListening();
+  watchCovers();
   lookAtData = tellData(control, () => {
     const { epoch, sequence, isStaged } = standby.data;
     return { kind: 'data', copy: standby.copy, epoch, sequence, isStaged };

@@ -297,6 +297,7 @@ export class GroupFailover implements RuntimeOwner {
       this.#tellDisk('failed', notice.why);
       return;
     }
+    if (notice.kind === 'mountsLost') return;
     const { state, request, why } = notice;
     this.#lastRequest = Math.max(this.#lastRequest, request);
     this.#tell({ kind: 'commits', state, request, why });
