@@ -48,7 +48,7 @@ export async function deleteGroup(
   // From here on this node serves without a lease, until it has stopped.
   await service.failover.remove(runtime);
   await runtime.exclusive(async () => {
-    await runtime.stopAgents();
+    await runtime.application.stop();
     const pid = runtime.process.pid;
     try {
       for (const { dir } of runtime.definition.directories) {
@@ -57,7 +57,7 @@ export async function deleteGroup(
       }
       await runtime.stopProcess();
     } catch (thrown) {
-      await runtime.startAgents();
+      await runtime.application.start();
       if (runtime.isManaged) await service.failover.add(runtime);
       throw thrown;
     }

@@ -79,7 +79,7 @@ async function checkSettings(
   if (after.agents !== definition.agents) {
     await checkAgents(service, { ...definition, agents: [...after.agents] }, state.role);
   }
-  if (needsRenewal(state.role, definition, after)) await runtime.requireRenewable();
+  if (needsRenewal(state.role, definition, after)) await runtime.renewal.require();
 }
 
 async function tellPeer(

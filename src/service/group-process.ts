@@ -247,6 +247,24 @@ export class GroupProcess {
     return (await this.call('status', {}, timeoutMs)) as ProcessStatus;
   }
 
+  /** Waits until a primary has mounted all directories. Errors: MOUNT_FAILED, those of {@link status}. */
+  async untilMounted(timeoutMs: number): Promise<void> {
+    const { group, paths } = this.#options;
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      const { directories } = await this.status();
+      const all = directories as readonly { mounted: boolean }[] | undefined;
+      if (all === undefined || all.every(({ mounted }) => mounted)) return;
+      if (performance.now() > deadline) {
+        throw new UnderstudyError(
+          'MOUNT_FAILED',
+          `the directories of group "${group}" were not mounted within ${timeoutMs / 1000} s: see ${paths.log}`,
+        );
+      }
+      await sleep(RETRY_MS);
+    }
+  }
+
   /** Waits until the process has ended, or let go; false when it still runs after `timeoutMs`. */
   async endsWithin(timeoutMs: number): Promise<boolean> {
     const present = this.#present;

@@ -166,11 +166,11 @@ function copyNotUpToDate(group: string, copy: string): UnderstudyError {
 /** Stops the application and the process; on failure everything runs as before. */
 async function closeStream(runtime: GroupRuntime): Promise<Position> {
   try {
-    await runtime.stopAgents();
+    await runtime.application.stop();
     const result = await runtime.callLast('handover', {}, HANDOVER_TIMEOUT_MS);
     return positionSchema.parse(result);
   } catch (thrown) {
-    if (runtime.process.isAlive) await runtime.startAgents();
+    if (runtime.process.isAlive) await runtime.application.start();
     else await runtime.resume();
     throw thrown;
   }

@@ -191,10 +191,10 @@ export async function yieldByHand(
 
 async function cease(runtime: GroupRuntime, epoch: number): Promise<void> {
   try {
-    await runtime.stopAgents();
+    await runtime.application.stop();
     await runtime.stopProcess();
   } catch (thrown) {
-    if (runtime.process.isAlive) await runtime.startAgents();
+    if (runtime.process.isAlive) await runtime.application.start();
     throw thrown;
   }
   await runtime.becomeStandby(epoch, null);

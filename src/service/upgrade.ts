@@ -90,7 +90,7 @@ async function upgradeGroup(
   // The next one to be started is of this version anyway.
   if (program === null || isSame(program, wanted)) return { ...part, result: 'current', why: null };
   try {
-    if (check) await runtime.requireRenewable();
+    if (check) await runtime.renewal.require();
     else await runtime.renew();
     return { ...part, result: check ? 'due' : 'replaced', why: null };
   } catch (thrown) {

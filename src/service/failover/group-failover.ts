@@ -491,7 +491,7 @@ export class GroupFailover implements RuntimeOwner {
     const runtime = this.runtime;
     const signal = AbortSignal.any([given, AbortSignal.timeout(timeoutMs)]);
     if (kind === 'startApplication') {
-      const faults = await runtime.startAgents(signal);
+      const faults = await runtime.application.start(signal);
       // The service ends: the machine asks the next one.
       if (this.#stopped && faults.length > 0) return;
       if (faults.length === 0) this.#tell({ kind: 'applicationStarted', op });
@@ -506,7 +506,7 @@ export class GroupFailover implements RuntimeOwner {
 
   async #stopAgents(signal: AbortSignal): Promise<string | null> {
     try {
-      await this.runtime.stopAgents(signal);
+      await this.runtime.application.stop(signal);
       return null;
     } catch (thrown) {
       return messageOf(thrown);
@@ -514,10 +514,10 @@ export class GroupFailover implements RuntimeOwner {
   }
 
   async #kill(timeoutMs: number): Promise<string | null> {
-    const left = await this.runtime.killApplication(timeoutMs);
+    const left = await this.runtime.application.killAll(timeoutMs);
     if (left !== null) return left;
     this.runtime.agents.allKilled();
-    this.runtime.noteAgents(false);
+    this.runtime.application.note(false);
     return null;
   }
 

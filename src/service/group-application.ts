@@ -1,0 +1,162 @@
+// The application of one group on this node, as the group's runtime has it: started, stopped, watched by others from now on
+// when its agents change, and ended with everything else that uses the directories.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf } from '../core/errors.ts';
+import { killAgents } from './agent-killer.ts';
+import { AgentSupervision } from './agent-supervision.ts';
+import type { ControlEvent } from './control-channel.ts';
+import type { GroupDefinition } from './group-definition.ts';
+import type { GroupProcess } from './group-process.ts';
+import type { RuntimeContext } from './group-spec-builder.ts';
+import type { GroupStateKeeper } from './group-state-keeper.ts';
+
+const MOUNT_POLL_MS = 20;
+/** A commit that waits so long waits for a standby that does not answer. */
+const COMMIT_WAIT_MS = 200;
+
+export interface GroupApplicationOptions {
+  readonly context: RuntimeContext;
+  readonly definition: () => GroupDefinition;
+  readonly keeper: GroupStateKeeper;
+  readonly process: GroupProcess;
+  /** The process of the group runs, in either role. */
+  readonly isRunning: () => boolean;
+  /** The service ends. */
+  readonly isClosed: () => boolean;
+  readonly isManaged: () => boolean;
+  readonly setTrouble: (sentence: string | null) => void;
+  /** For the machine of a managed group. */
+  readonly onReport: (state: 'ok' | 'failed', why: string) => void;
+  /** In a managed group the machine says whether the new agents run. */
+  readonly onReplaced: () => void;
+  readonly emit: (
+    level: ControlEvent['level'],
+    code: string,
+    message: string,
+    details?: ControlEvent['details'],
+  ) => void;
+}
+
+export class GroupApplication {
+  readonly #options: GroupApplicationOptions;
+  #agents: AgentSupervision;
+
+  constructor(options: GroupApplicationOptions) {
+    this.#options = options;
+    this.#agents = this.#make();
+  }
+
+  get agents(): AgentSupervision {
+    return this.#agents;
+  }
+
+  #make(): AgentSupervision {
+    const { context, definition, keeper, onReport, emit } = this.#options;
+    return new AgentSupervision({
+      definition: definition(),
+      catalog: context.catalog,
+      logDirectory: context.paths.logs,
+      runtimeDirectory: context.paths.agentsRun,
+      role: () => keeper.state.role,
+      isMounted: async (signal) => this.#whenMounted(signal),
+      isExcused: async () => this.#commitsWait(),
+      killAll: async (timeoutMs) => this.killAll(timeoutMs),
+      onReport,
+      emit: (level, code, message) => emit(level, code, message),
+    });
+  }
+
+  async #whenMounted(signal: AbortSignal): Promise<boolean> {
+    const { isRunning, process } = this.#options;
+    while (!signal.aborted) {
+      if (isRunning() && process.isAlive) return true;
+      await sleep(MOUNT_POLL_MS);
+    }
+    return false;
+  }
+
+  async #commitsWait(): Promise<boolean> {
+    const status = await this.#options.process.status().catch(() => undefined);
+    return Number(status?.['commitWaitMs'] ?? 0) > COMMIT_WAIT_MS;
+  }
+
+  /** Other agents watch from now on. Applications run on, as they do when the service is restarted. */
+  replaceAgents(): void {
+    const { isManaged, onReplaced } = this.#options;
+    this.#agents.close();
+    this.#agents = this.#make();
+    this.#agents.prepare();
+    if (isManaged()) onReplaced();
+    else if (this.#isToRun) this.#agents.adopt();
+  }
+
+  get #isToRun(): boolean {
+    const { role, agentsStarted } = this.#options.keeper.state;
+    return role === 'primary' && agentsStarted;
+  }
+
+  /** A process was found that an earlier service had started: what belongs to it is watched, or started. */
+  async adopt(): Promise<void> {
+    if (this.#isToRun) this.#agents.adopt();
+    else await this.start();
+  }
+
+  /** Stops the agents. Errors: AGENT_FAILED, AGENT_ABORTED. */
+  async stop(signal?: AbortSignal): Promise<void> {
+    await this.#agents.stop(signal);
+    this.note(false);
+  }
+
+  /** Starts the agents; returns what failed, which is also an event and shown in the status. */
+  async start(signal?: AbortSignal): Promise<string[]> {
+    const { isClosed, setTrouble, emit } = this.#options;
+    // The next service finds that they are not started.
+    if (isClosed()) return ['the service ends: the next one starts the agents'];
+    try {
+      await this.#agents.start(signal);
+      setTrouble(null);
+      this.note(true);
+      return [];
+    } catch (thrown) {
+      const sentence = messageOf(thrown);
+      setTrouble(sentence);
+      if (!isClosed()) emit('error', 'AGENT_FAILED', sentence);
+      return [sentence];
+    }
+  }
+
+  /** On a disk that has failed only this process remembers it, which is enough to go on. */
+  note(agentsStarted: boolean): void {
+    const { keeper, definition, emit } = this.#options;
+    try {
+      keeper.save({ agentsStarted });
+    } catch (thrown) {
+      emit('warning', 'STATE_NOT_SAVED', `group "${definition().name}": ${messageOf(thrown)}`);
+    }
+  }
+
+  /** The files of the application are gone with the mount: it is stopped, and started again later. */
+  async stopOrphans(): Promise<void> {
+    const { keeper, emit } = this.#options;
+    if (keeper.state.role !== 'primary') return;
+    try {
+      await this.stop();
+    } catch (thrown) {
+      emit('warning', 'AGENT_FAILED', messageOf(thrown));
+    }
+  }
+
+  /**
+   * Ends everything that uses the directories, while they are mounted. Returns what could not be ended, as a
+   * sentence.
+   */
+  async killAll(timeoutMs: number): Promise<string | null> {
+    const { definition, process } = this.#options;
+    const directories = definition().directories.map(({ dir }) => dir);
+    const { pid } = process;
+    const ignorePids = new Set([...this.#agents.pids, ...(pid === undefined ? [] : [pid])]);
+    const { left } = await killAgents(directories, { ignorePids, timeoutMs });
+    if (left.length === 0) return null;
+    return `these processes cannot be killed: ${left.map((one) => `${one.pid} ${one.command}`).join(', ')}`;
+  }
+}
