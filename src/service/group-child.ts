@@ -1,10 +1,9 @@
 // One child of the service that is a group process, or may become one (group-program.ts has the other
 // side). It outlives the service once it has begun.
-import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync } from 'node:fs';
+import type { ChildProcess } from 'node:child_process';
 import { within } from '../core/within.ts';
 import { BEGINS, type BeginMessage, LISTENS, PREPARED_ARGUMENT, WAITS } from './group-program.ts';
-import { openLogFile } from './log-file.ts';
+import { spawnLocked } from './locked-process.ts';
 import { type LockFile, openLock } from './process-lock.ts';
 
 /** A prepared process that does not stir within so long is given up: a fresh one takes seconds, too. */
@@ -34,18 +33,7 @@ export class GroupChild {
 
   private constructor({ program, logPath, lock }: GroupChildOptions, args: readonly string[]) {
     this.lock = lock;
-    const log = openLogFile(logPath);
-    try {
-      this.#child = spawn(process.execPath, [...FLAGS, program, ...args], {
-        cwd: '/',
-        detached: true,
-        // The fourth descriptor is the lock: it is free again when the process has ended.
-        stdio: ['ignore', log, log, lock.fd, 'ipc'],
-      });
-    } finally {
-      closeSync(log);
-    }
-    this.#child.unref();
+    this.#child = spawnLocked({ program, args, flags: FLAGS, logPath, lock, hasChannel: true });
     this.#child.channel?.unref();
     this.ended = this.#watch();
     this.#listens = this.#heard(LISTENS);

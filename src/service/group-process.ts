@@ -13,7 +13,7 @@ import { UnderstudyError } from '../core/errors.ts';
 import { within } from '../core/within.ts';
 import { errnoName } from '../linux/constants.ts';
 import {
-  ControlClient,
+  type ControlClient,
   type ControlEvent,
   type ControlParams,
   makeEvent,
@@ -21,8 +21,9 @@ import {
 import { FilterHolder, type HeldFilter, heldFilterSchema } from './filter-holder.ts';
 import { GroupChild } from './group-child.ts';
 import type { GroupProcessSpec } from './group-spec.ts';
+import { LockedProcess } from './locked-process.ts';
 import { PreparedProcess } from './prepared-process.ts';
-import { isLocked, lockOwner, openLock } from './process-lock.ts';
+import { lockOwner, openLock } from './process-lock.ts';
 import type { GroupPaths } from './service-paths.ts';
 
 const START_TIMEOUT_MS = 30_000;
@@ -71,6 +72,7 @@ interface Present {
 
 export class GroupProcess {
   readonly #options: GroupProcessOptions;
+  readonly #self: LockedProcess;
   #client: ControlClient | undefined;
   readonly #prepared: PreparedProcess;
   /** The mounts of a primary, for a successor. */
@@ -82,6 +84,7 @@ export class GroupProcess {
   constructor(options: GroupProcessOptions) {
     this.#options = options;
     const { programs, paths } = options;
+    this.#self = new LockedProcess(paths);
     this.#prepared = new PreparedProcess({
       program: programs.primary,
       logPath: paths.log,
@@ -92,11 +95,11 @@ export class GroupProcess {
 
   /** Whether a process of this group lives, of whichever service. */
   get isAlive(): boolean {
-    return isLocked(this.#options.paths.lock);
+    return this.#self.isAlive;
   }
 
   get pid(): number | undefined {
-    return this.isAlive ? lockOwner(this.#options.paths.lock) : undefined;
+    return this.#self.pid;
   }
 
   /**
@@ -289,13 +292,7 @@ export class GroupProcess {
 
   /** SIGKILL; the end is reported as for every other. */
   kill(): void {
-    const pid = this.pid;
-    if (pid === undefined) return;
-    try {
-      process.kill(pid, 'SIGKILL');
-    } catch {
-      // It ended by itself in this moment.
-    }
+    this.#self.kill();
   }
 
   /** Turns away from a process that goes on running (the service stops). */
@@ -309,31 +306,32 @@ export class GroupProcess {
 
   async #connect(present: Present, timeoutMs: number): Promise<ProcessStatus> {
     const { paths, group } = this.#options;
-    const deadline = performance.now() + timeoutMs;
-    for (;;) {
-      try {
-        const client = await ControlClient.connect(paths.controlSocket, 1000);
-        const status = (await client.call('status', {}, 5000)) as ProcessStatus;
-        this.#client = client;
-        client.onEvent(this.#options.onEvent);
-        client.onNotice(this.#options.onNotice);
-        client.onClose(() => this.#nudge?.());
-        if (status['role'] === 'primary' && !this.#holder.isHolding) {
-          this.#hold(present).catch(() => undefined);
-        }
-        return status;
-      } catch (cause) {
-        if (present.exit !== undefined) throw startFailed(group, present.exit);
-        if (performance.now() > deadline) {
-          throw new UnderstudyError(
-            'GROUP_PROCESS_SILENT',
-            `the process of group "${group}" (pid ${this.pid ?? '?'}) runs but does not answer on ${paths.controlSocket}: see ${paths.log}`,
-            { cause },
-          );
-        }
-        await sleep(RETRY_MS);
-      }
+    const hasEnded = (): boolean => present.exit !== undefined;
+    try {
+      return await this.#self.connect(async (client) => this.#greet(present, client), {
+        timeoutMs,
+        hasEnded,
+      });
+    } catch (cause) {
+      if (present.exit !== undefined) throw startFailed(group, present.exit);
+      throw new UnderstudyError(
+        'GROUP_PROCESS_SILENT',
+        `the process of group "${group}" (pid ${this.pid ?? '?'}) runs but does not answer on ${paths.controlSocket}: see ${paths.log}`,
+        { cause },
+      );
     }
+  }
+
+  async #greet(present: Present, client: ControlClient): Promise<ProcessStatus> {
+    const status = (await client.call('status', {}, 5000)) as ProcessStatus;
+    this.#client = client;
+    client.onEvent(this.#options.onEvent);
+    client.onNotice(this.#options.onNotice);
+    client.onClose(() => this.#nudge?.());
+    if (status['role'] === 'primary' && !this.#holder.isHolding) {
+      this.#hold(present).catch(() => undefined);
+    }
+    return status;
   }
 
   /** For a process that is not our child: its lock tells. */

@@ -4,16 +4,15 @@
 //            └─▶ lock held ────────┴─▶ connected ──connection ends──▶ connect()
 //
 // It runs on when the service ends. One with other settings (another peer, other networks) is replaced.
-import { spawn } from 'node:child_process';
-import { closeSync, existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, UnderstudyError } from '../../core/errors.ts';
 import type { MachineEvent } from '../../cluster/machine/event-types.ts';
 import { ControlClient, type ControlEvent, type ControlParams } from '../control-channel.ts';
 import { writeJsonDurably } from '../durable-file.ts';
-import { openLogFile } from '../log-file.ts';
-import { isLocked, lockOwner, tryLock } from '../process-lock.ts';
+import { LockedProcess, spawnLocked } from '../locked-process.ts';
+import { tryLock } from '../process-lock.ts';
 import type { ServicePaths } from '../service-paths.ts';
 import type { ClusterNotice, ClusterSpec } from './cluster-protocol.ts';
 
@@ -22,6 +21,8 @@ const START_TIMEOUT_MS = 20_000;
 const RETRY_MS = 20;
 const AGAIN_MS = 200;
 const CALL_TIMEOUT_MS = 10_000;
+const KILL_TIMEOUT_MS = 10_000;
+const FLAGS = ['--max-semi-space-size=1', '--optimize-for-size'];
 
 export interface ClusterProcessOptions {
   readonly paths: ServicePaths;
@@ -35,6 +36,7 @@ export interface ClusterProcessOptions {
 
 export class ClusterProcess {
   readonly #options: ClusterProcessOptions;
+  readonly #self: LockedProcess;
   #client: ControlClient | undefined;
   /** Results that could not be delivered yet. */
   #undelivered: { readonly groupId: string; readonly event: MachineEvent }[] = [];
@@ -43,6 +45,8 @@ export class ClusterProcess {
 
   constructor(options: ClusterProcessOptions) {
     this.#options = options;
+    const { paths } = options;
+    this.#self = new LockedProcess({ lock: paths.clusterLock, controlSocket: paths.clusterSocket });
   }
 
   /** Begins to keep the process running and connected; resolves after the first connection. */
@@ -137,23 +141,19 @@ export class ClusterProcess {
 
   async #connect(): Promise<ControlClient> {
     const { paths, spec } = this.#options;
-    const isOurs = existsSync(paths.clusterSpec) && isSameSpec(paths.clusterSpec, spec);
-    if (isLocked(paths.clusterLock) && !isOurs) await this.#replace();
-    if (!isLocked(paths.clusterLock)) this.#spawn();
-    const deadline = performance.now() + START_TIMEOUT_MS;
-    for (;;) {
-      try {
-        return await ControlClient.connect(spec.controlSocket, 1000);
-      } catch (cause) {
-        if (!isLocked(paths.clusterLock) || performance.now() > deadline) {
-          throw new UnderstudyError(
-            'CLUSTER_PROCESS_DOWN',
-            `the cluster process does not answer: see ${paths.clusterLog}`,
-            { cause },
-          );
-        }
-        await sleep(RETRY_MS);
-      }
+    if (this.#self.isAlive && !isSpecOf(paths.clusterSpec, spec)) await this.#replace();
+    if (!this.#self.isAlive) this.#spawn();
+    try {
+      return await this.#self.connect(async (client) => client, {
+        timeoutMs: START_TIMEOUT_MS,
+        hasEnded: () => !this.#self.isAlive,
+      });
+    } catch (cause) {
+      throw new UnderstudyError(
+        'CLUSTER_PROCESS_DOWN',
+        `the cluster process does not answer: see ${paths.clusterLog}`,
+        { cause },
+      );
     }
   }
 
@@ -162,36 +162,37 @@ export class ClusterProcess {
     writeJsonDurably(paths.clusterSpec, spec);
     const lock = tryLock(paths.clusterLock);
     if (lock === undefined) return;
-    const log = openLogFile(paths.clusterLog);
     try {
-      const flags = ['--max-semi-space-size=1', '--optimize-for-size'];
-      const child = spawn(process.execPath, [...flags, PROGRAM, '--spec', paths.clusterSpec], {
-        cwd: '/',
-        detached: true,
-        // The fourth descriptor is the lock: it is free again when the process has ended.
-        stdio: ['ignore', log, log, lock.fd],
+      const child = spawnLocked({
+        program: PROGRAM,
+        args: ['--spec', paths.clusterSpec],
+        flags: FLAGS,
+        logPath: paths.clusterLog,
+        lock,
       });
       if (child.pid !== undefined) lock.note(child.pid);
       child.on('error', () => undefined);
-      child.unref();
     } finally {
-      closeSync(log);
       lock.release();
     }
   }
 
   async #replace(): Promise<void> {
-    const { paths, spec } = this.#options;
+    const { spec } = this.#options;
     const client = await ControlClient.connect(spec.controlSocket, 1000).catch(() => undefined);
     await client?.call('shutdown', {}, CALL_TIMEOUT_MS).catch(() => undefined);
     client?.close();
-    const deadline = performance.now() + START_TIMEOUT_MS;
-    while (isLocked(paths.clusterLock) && performance.now() < deadline) await sleep(RETRY_MS);
-    const pid = lockOwner(paths.clusterLock);
-    if (isLocked(paths.clusterLock) && pid !== undefined) process.kill(pid, 'SIGKILL');
+    if (await this.#self.endsWithin(START_TIMEOUT_MS)) return;
+    this.#self.kill();
+    await this.#self.endsWithin(KILL_TIMEOUT_MS);
   }
 }
 
-function isSameSpec(path: string, spec: ClusterSpec): boolean {
-  return JSON.stringify(JSON.parse(readFileSync(path, 'utf8'))) === JSON.stringify(spec);
+/** Whether `path` has this specification. One that cannot be read is as good as none: it is written anew. */
+function isSpecOf(path: string, spec: ClusterSpec): boolean {
+  try {
+    return JSON.stringify(JSON.parse(readFileSync(path, 'utf8'))) === JSON.stringify(spec);
+  } catch {
+    return false;
+  }
 }
