@@ -42,6 +42,9 @@ export function makeConsoleContext(options: ConsoleOptions): ConsoleContext {
   const users = new UserStore(paths.users);
   const hasher = new PasswordHasher();
   const nodes = new NodeStore(paths.nodes);
+  const audit = new AuditLog(paths.audit);
+  // A version before wrote down passwords that were replaced.
+  audit.clean();
   return {
     version,
     users,
@@ -50,7 +53,7 @@ export function makeConsoleContext(options: ConsoleOptions): ConsoleContext {
     login: new Login(users, hasher, systemClock),
     nodes,
     fleet: new Fleet(() => [...ownNodes(), ...nodes.all.map(fleetNode)]),
-    audit: new AuditLog(paths.audit),
+    audit,
     issuer,
     isSecure,
   };

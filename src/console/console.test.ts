@@ -48,6 +48,12 @@ beforeAll(async () => {
     UNDERSTUDY_ETC: join(top, 'etc'),
     UNDERSTUDY_STATE: join(top, 'console'),
   });
+  // As a version before left it: with the password that was replaced.
+  mkdirSync(join(top, 'console'));
+  const old = { what: 'POST /account/password', input: '{"present":"the former one"}' };
+  const by = { at: '2026-01-02T03:04:05.678Z', who: 'former', role: 'viewer', from: '192.0.2.7' };
+  const entry = { ...by, ...old, result: 'done', operation: null };
+  writeFileSync(paths.audit, `${JSON.stringify(entry)}\n`);
   const config = { address: CONSOLE, port: PORT };
   running = await startStandAlone({ paths, config, version: '0.0.0', webDirectory: web });
   admin = browser();
@@ -240,6 +246,10 @@ describe('logins', () => {
     const oneTime = running.firstUser?.password ?? '?';
     for (const password of [PASSWORD, oneTime])
       expect(JSON.stringify(json)).not.toContain(password);
+    expect(JSON.stringify(json)).not.toContain('the former one');
+    expect((json as AuditEntry[]).find(({ who }) => who === 'former')?.input).toBe(
+      '{"present":"…"}',
+    );
     const failed = (json as AuditEntry[]).filter(
       ({ who, result }) => who === 'target' && result === 'LOGIN_FAILED',
     );

@@ -2,6 +2,7 @@
 // the present file and three older ones. Secrets are left out before anything is written.
 import { appendFileSync, existsSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { z } from 'zod';
+import { replaceFile } from '../../journal/replace-file.ts';
 
 const FILE_BYTES_MAX = 1024 * 1024;
 const OLD_FILES = 3;
@@ -42,7 +43,7 @@ export class AuditLog {
 
   constructor(path: string) {
     this.#path = path;
-    this.#bytes = existsSync(path) ? statSync(path).size : 0;
+    this.#bytes = sizeOf(path);
   }
 
   /** Entries that a full or failed disk has not taken. */
@@ -82,6 +83,16 @@ export class AuditLog {
     return entries;
   }
 
+  /**
+   * Leaves out of what is there already what counts as a secret by now: an earlier version knew fewer. Returns how many
+   * entries had some. On a full or failed disk they stay, and the next start tries again.
+   */
+  clean(): number {
+    const counts = this.#files().map((path) => cleanFile(path));
+    this.#bytes = sizeOf(this.#path);
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+
   #files(): string[] {
     const old = Array.from({ length: OLD_FILES }, (_, index) => `${this.#path}.${index + 1}`);
     return [this.#path, ...old];
@@ -108,6 +119,37 @@ export function withoutSecrets(input: unknown): string {
     SECRET_KEYS.test(key) && typeof value === 'string' ? '…' : value,
   );
   return text.length <= TEXT_MAX ? text : `${text.slice(0, TEXT_MAX)}…`;
+}
+
+const sizeOf = (path: string): number => (existsSync(path) ? statSync(path).size : 0);
+
+/** Lines that were torn are nobody's to read, and may have anything: they are left out with the secrets. */
+function cleanFile(path: string): number {
+  const entries = linesOf(path).map(parseLine);
+  const cleaned = entries.map((entry) => (entry === undefined ? undefined : cleanEntry(entry)));
+  const count = entries.filter((entry, index) => entry?.input !== cleaned[index]?.input).length;
+  if (count === 0 && !entries.includes(undefined)) return 0;
+  const kept = cleaned.filter((entry) => entry !== undefined);
+  try {
+    replaceFile(path, kept.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
+    return count;
+  } catch {
+    return 0;
+  }
+}
+
+function cleanEntry(entry: AuditEntry): AuditEntry {
+  if (entry.input === '') return entry;
+  try {
+    return { ...entry, input: withoutSecrets(JSON.parse(entry.input)) };
+  } catch {
+    // It was shortened: what is left of a secret at its end has no end either.
+    const input = entry.input.replaceAll(
+      /"([^"\\]*)":"(?:[^"\\]|\\.)*("|…?$)/g,
+      (pair: string, key: string) => (SECRET_KEYS.test(key) ? `"${key}":"…"` : pair),
+    );
+    return { ...entry, input };
+  }
 }
 
 function linesOf(path: string): string[] {
