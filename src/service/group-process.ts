@@ -75,6 +75,8 @@ export class GroupProcess {
   readonly #self: LockedProcess;
   #client: ControlClient | undefined;
   readonly #prepared: PreparedProcess;
+  /** For the moment in which the process of a standby is replaced. */
+  readonly #preparedStandby: PreparedProcess;
   /** The mounts of a primary, for a successor. */
   readonly #holder = new FilterHolder();
   #present: Present | undefined;
@@ -85,12 +87,10 @@ export class GroupProcess {
     this.#options = options;
     const { programs, paths } = options;
     this.#self = new LockedProcess(paths);
-    this.#prepared = new PreparedProcess({
-      program: programs.primary,
-      logPath: paths.log,
-      lockPath: paths.lock,
-      specPath: paths.spec,
-    });
+    const { log: logPath, lock: lockPath, spec: specPath } = paths;
+    const common = { logPath, lockPath, specPath };
+    this.#prepared = new PreparedProcess({ program: programs.primary, ...common });
+    this.#preparedStandby = new PreparedProcess({ program: programs.standby, ...common });
   }
 
   /** Whether a process of this group lives, of whichever service. */
@@ -115,6 +115,20 @@ export class GroupProcess {
     this.#prepared.dismiss();
   }
 
+  /** Keeps a process waiting to go on in the place of the standby's, until it is used or {@link unprepareStandby}. */
+  prepareStandby(): void {
+    this.#preparedStandby.keep();
+  }
+
+  unprepareStandby(): void {
+    this.#preparedStandby.dismiss();
+  }
+
+  /** A process waits to go on in the place of the standby's, with all its code loaded. */
+  get isStandbyPrepared(): boolean {
+    return this.#preparedStandby.isReady;
+  }
+
   /** Process id of the one that waits. */
   get preparedPid(): number | undefined {
     return this.#prepared.pid;
@@ -134,8 +148,8 @@ export class GroupProcess {
     if (spec.takeOver === null) this.#holder.letGo();
     // Read once, in the next moment: there is no need for it to survive a power cut.
     writeFileSync(paths.spec, `${JSON.stringify(spec, null, 2)}\n`, { mode: 0o600 });
-    const prepared = spec.role === 'primary' ? await this.#beginPrepared() : undefined;
-    const child = prepared ?? this.#spawn(spec.role);
+    const waiting = spec.role === 'primary' ? this.#prepared : this.#preparedStandby;
+    const child = (await this.#beginPrepared(waiting)) ?? this.#spawn(spec.role);
     child.closeLock();
     const present: Present = { child, ended: Promise.resolve(), exit: undefined };
     present.ended = child.ended.then((how) => this.#finished(present, how));
@@ -183,10 +197,10 @@ export class GroupProcess {
     onEvent(makeEvent('warning', 'MOUNTS_NOT_HELD', sentence));
   }
 
-  /** The prepared process as primary; undefined when there is none that works. */
-  async #beginPrepared(): Promise<GroupChild | undefined> {
+  /** The prepared process begins; undefined when there is none that works. */
+  async #beginPrepared(waiting: PreparedProcess): Promise<GroupChild | undefined> {
     if (this.isAlive) throw this.#isRunning();
-    const child = this.#prepared.take();
+    const child = waiting.take();
     if (child?.pid === undefined) return undefined;
     if (!child.lock.take()) {
       child.dismiss();
@@ -298,6 +312,7 @@ export class GroupProcess {
   /** Turns away from a process that goes on running (the service stops). */
   release(): void {
     this.#prepared.dismiss();
+    this.#preparedStandby.dismiss();
     this.#holder.letGo();
     this.#present = undefined;
     this.#client?.close();

@@ -79,8 +79,7 @@ export class GroupRenewal {
   async #renewPrimary(): Promise<void> {
     const { process, succession } = this.#options;
     process.prepare();
-    const deadline = performance.now() + PREPARE_TIMEOUT_MS;
-    while (!process.isPrepared && performance.now() < deadline) await sleep(PREPARE_POLL_MS);
+    await whenReady(() => process.isPrepared);
     process.kill();
     await process.endsWithin(KILL_TIMEOUT_MS);
     await succession.settled();
@@ -88,11 +87,24 @@ export class GroupRenewal {
 
   /** Its cover stays: nobody may write the copy in between. */
   async #renewStandby(): Promise<void> {
-    const { group, callLast, startStandby, isRunning, emit } = this.#options;
-    await callLast('shutdown', { keepCover: true }, SHUTDOWN_TIMEOUT_MS);
+    const { group, process, callLast, startStandby, isRunning, emit } = this.#options;
+    // Commits of the primary wait for this node: there is to be nothing to load meanwhile.
+    process.prepareStandby();
+    await whenReady(() => process.isStandbyPrepared);
+    try {
+      await callLast('shutdown', { keepCover: true }, SHUTDOWN_TIMEOUT_MS);
+    } catch (thrown) {
+      process.unprepareStandby();
+      throw thrown;
+    }
     await startStandby();
     if (!isRunning()) return;
     const sentence = `the standby process of group "${group}" was replaced by another one`;
     emit('info', 'GROUP_PROCESS_RENEWED', sentence);
   }
+}
+
+async function whenReady(isReady: () => boolean): Promise<void> {
+  const deadline = performance.now() + PREPARE_TIMEOUT_MS;
+  while (!isReady() && performance.now() < deadline) await sleep(PREPARE_POLL_MS);
 }

@@ -1,4 +1,5 @@
-// Program of a group process whose node is standby: `node standby-main.ts --spec FILE`.
+// Program of a group process whose node is standby: `node standby-main.ts --spec FILE`, or `--prepared`
+// (group-program.ts).
 // Started by the service, outlives it, and is found again through its control socket.
 import { mkdirSync, readFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
@@ -18,9 +19,8 @@ import { keepMemorySmall } from '../linux/idle-memory.ts';
 import { MountTableWatch } from '../linux/mount-table-watch.ts';
 import { ControlServer, makeEvent } from './control-channel.ts';
 import { tellData } from './data-notices.ts';
-import { endProcess, letGo, tellListening } from './group-program.ts';
+import { endProcess, letGo, receiveSpec, tellListening } from './group-program.ts';
 import { rewindWishSchema } from './rewind-wish.ts';
-import { readSpec } from './group-spec.ts';
 import { PROGRAM } from './installation.ts';
 import { processLogger } from './process-logger.ts';
 import { removeLeftoverMounts } from './mount-cleanup.ts';
@@ -29,7 +29,7 @@ import { DirectoryGuard } from './safety-identity.ts';
 const SPACE_INTERVAL_MS = 10_000;
 const COVER_INTERVAL_MS = 1000;
 
-const spec = readSpec(process.argv.slice(2));
+const spec = await receiveSpec(process.argv.slice(2));
 const logger = processLogger({ group: spec.group, role: 'standby' });
 let ending: Promise<unknown> | undefined;
 let lookAtData: (() => void) | undefined;
