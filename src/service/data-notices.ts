@@ -1,7 +1,7 @@
 // Tells the service where the data of a group process stands, whenever that changes.
 import type { CopyState } from '../cluster/machine/types.ts';
 import type { ControlServer } from './control-channel.ts';
-import type { CommitWish } from './primary-group.ts';
+import type { CommitWish } from './primary-commits.ts';
 
 /** State of the data and its position, as the machine of a managed group takes it. */
 export interface DataNotice {

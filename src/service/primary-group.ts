@@ -9,30 +9,23 @@ import { formatBytes } from '../core/units.ts';
 import { errnoName } from '../linux/constants.ts';
 import { Filter, type FilterDescriptors } from '../filter/filter.ts';
 import type { FilterThreads } from '../filter/filter-threads.ts';
-import type { ScanPlan, ScanProgress } from '../filter/scanner.ts';
 import { Marks } from '../journal/marks.ts';
 import type { Ack } from '../mirror/link/frame.ts';
 import type { LinkState } from '../mirror/link/link-client.ts';
-import type { ScanWish } from '../mirror/link/messages.ts';
 import { Sender } from '../mirror/sender.ts';
 import { type SpaceAlert, spaceText } from '../mirror/disk-space.ts';
-import { type CommitState, decideCommits } from './commit-policy.ts';
 import { type ControlEvent, makeEvent } from './control-channel.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import type { GroupProcessSpec } from './group-spec.ts';
 import { MarkKeeper, type Point } from './mark-keeper.ts';
 import { coveredSentence, MountWatch } from './mount-watch.ts';
+import { type CommitWish, PrimaryCommits } from './primary-commits.ts';
 import { type LimitStatus, PrimaryLimit } from './primary-limit.ts';
+import { PrimaryScans } from './primary-scans.ts';
 import { readStreamNote, type StreamNote } from './stream-note.ts';
 import { describeUser, findDirectoryUsers } from './open-files.ts';
-import { ScanEstimate } from './scan-estimate.ts';
 import { unmountPatiently } from './unmount-patiently.ts';
 
-/** How often the commit policy looks: rarely while all is well, often while a commit waits. */
-const POLICY_INTERVAL_MS = 100;
-const POLICY_WATCH_MS = 10;
-/** While the standby answers and no commit waits, there is little to decide. */
-const POLICY_CALM_MS = 400;
 const RATE_INTERVAL_MS = 1000;
 const HELPER_THREADS = 3;
 const SPIN_MICROSECONDS = 50;
@@ -56,22 +49,6 @@ export interface PrimaryGroupDependencies {
   readonly threads: FilterThreads | undefined;
 }
 
-/**
- * What the mirror of a managed group wants: that commits need not wait for the standby, which has to be
- * allowed, or that they wait for it (again). `request` grows with every change of mind.
- */
-export interface CommitWish {
-  readonly state: 'alone-wanted' | 'together';
-  readonly request: number;
-  readonly why: string;
-}
-
-const SCANS = {
-  full: 'the first copy begins',
-  hash: 'both copies are compared, differences are sent',
-  changed: 'what was changed since both were known to be equal is compared, differences are sent',
-} as const;
-
 const WAITS_FOR = { sync: 'durable', memory: 'received', async: 'nothing' } as const;
 
 /** Position at which a stream ended cleanly. */
@@ -90,24 +67,13 @@ export class PrimaryGroup {
   readonly #marks: Marks;
   #markKeeper: MarkKeeper | undefined;
   readonly #pointsAsked: ((point: Point) => void)[] = [];
-  #verify: { progress: ScanProgress; readonly estimate: ScanEstimate } | undefined;
   readonly #limit: PrimaryLimit;
   readonly #mounts: MountWatch;
-  #commits: CommitState = 'alone';
-  #wasTogether = false;
+  readonly #commits: PrimaryCommits;
+  readonly #scans: PrimaryScans;
   /** I/O errors of the disk so far. */
   #faults = 0;
-  /** Last record captured when the group went on alone. */
-  #aloneAt = 0;
-  /** Managed groups only. */
-  #wish: CommitWish | undefined;
-  #isAllowed = false;
   #holder = 0;
-  #linkDownSinceMs = performance.now();
-  #progress = { sequence: 0, atMs: 0 };
-  #scan:
-    | { readonly mode: ScanPlan['mode']; progress: ScanProgress; estimate: ScanEstimate }
-    | undefined;
   #rates = { recordsPerSecond: 0, bytesPerSecond: 0, wireBytesPerSecond: 0 };
   readonly #timers: NodeJS.Timeout[] = [];
   #policyTimer: NodeJS.Timeout | undefined;
@@ -152,26 +118,33 @@ export class PrimaryGroup {
       onLost: (_, why) => dependencies.onMountsLost(why),
       emit: (...event) => this.#event(...event),
     });
-    if (note !== undefined) this.#resumeCommits(note);
-    else if (spec.firstCommitRequest !== null) {
-      const why = 'it has just started';
-      this.#wish = { state: 'alone-wanted', request: spec.firstCommitRequest, why };
-      this.#setGate();
-    }
+    this.#scans = new PrimaryScans({
+      group: spec.group,
+      filter: this.#filter,
+      sender: this.#sender,
+      marks: this.#marks,
+      emit: (...event) => this.#event(...event),
+    });
+    this.#commits = this.#makeCommits();
+    if (note !== undefined) this.#commits.resume(note.commits);
+    else if (spec.firstCommitRequest !== null) this.#commits.begin(spec.firstCommitRequest);
     this.#writeNote();
     this.#end = new Promise((resolve) => {
       this.#ended = resolve;
     });
   }
 
-  /** Commits wait as they did in the process before, or do not. */
-  #resumeCommits({ commits }: StreamNote): void {
-    this.#commits = commits.state;
-    this.#wasTogether = commits.wasTogether;
-    this.#aloneAt = commits.aloneAt;
-    this.#wish = commits.wish ?? undefined;
-    this.#isAllowed = commits.isAllowed;
-    this.#setGate();
+  #makeCommits(): PrimaryCommits {
+    return new PrimaryCommits({
+      replication: this.#spec.replication,
+      gate: this.#filter.commits,
+      sender: this.#sender,
+      limit: () => (this.#limit.status.rate === null ? null : this.#limit.status.why),
+      onNote: () => this.#writeNote(),
+      onWish: this.#dependencies.onCommits,
+      emit: (...event) => this.#event(...event),
+      logger: this.#dependencies.logger,
+    });
   }
 
   /** For a successor. Before anything is let go that the note does not allow. */
@@ -182,13 +155,7 @@ export class PrimaryGroup {
       epoch,
       streamId: this.#streamId,
       ...this.#start,
-      commits: {
-        state: this.#commits,
-        wasTogether: this.#wasTogether,
-        aloneAt: this.#aloneAt,
-        wish: this.#wish ?? null,
-        isAllowed: this.#isAllowed,
-      },
+      commits: this.#commits.note,
     } satisfies StreamNote;
   }
 
@@ -224,7 +191,7 @@ export class PrimaryGroup {
       {
         onAck: (ack) => this.#onAck(ack),
         onNeed: (ranges) => this.#filter.need(ranges),
-        onScanWanted: (wish) => this.#startScan(this.#planOf(wish)),
+        onScanWanted: (wish) => this.#scans.onWanted(wish),
         onLink: (state, reason) => this.#onLink(state, reason),
         onOverflow: (reason) => this.#onOverflow(reason),
         onSpaceLow: (alert) => this.#onSpaceLow(alert),
@@ -236,9 +203,9 @@ export class PrimaryGroup {
   /** Mounts the filter; records gather until {@link replicate}. Errors: those of {@link Filter.start}. */
   async start(): Promise<void> {
     await this.#filter.start({
-      onScan: (progress, finished) => this.#onScan(progress, finished),
-      onVerify: (progress, finished) => this.#onVerify(progress, finished),
-      onScanNeeded: () => this.#startScan({ mode: 'hash' }),
+      onScan: (progress, finished) => this.#scans.onProgress(progress, finished),
+      onVerify: (progress, finished) => this.#scans.onVerifyProgress(progress, finished),
+      onScanNeeded: () => this.rescan(),
       onMark: (point) => this.#onPoint(point),
       onEnded: (lastSequence) => {
         this.#mounts.lost(this.#spec.directories.map(({ dir }) => dir));
@@ -247,8 +214,7 @@ export class PrimaryGroup {
       onFailed: (message) => this.#dependencies.onFatal(message),
     });
     // Where the process before was amid a scan, the standby waits for its end.
-    if (this.#filter.owesScan && this.#sender?.isHolding === true)
-      this.#startScan({ mode: 'hash' });
+    if (this.#filter.owesScan && this.#sender?.isHolding === true) this.rescan();
     this.#watchPolicy();
     this.#measureRates();
     this.#limit.start();
@@ -264,7 +230,7 @@ export class PrimaryGroup {
         streamId: this.#streamId,
         roots: this.#filter.roots,
         isComplete: () =>
-          this.#scan === undefined &&
+          !this.#scans.isScanning &&
           sender.isHolding &&
           (sender.copy === 'up-to-date' || sender.copy === 'catching-up'),
         sequence: () => this.sequence,
@@ -305,19 +271,10 @@ export class PrimaryGroup {
   }
 
   #watchPolicy(): void {
-    this.#applyPolicy();
+    this.#commits.apply();
     this.#watchDisk();
     this.#mounts.look();
-    this.#policyTimer = setTimeout(() => this.#watchPolicy(), this.#policyIntervalMs());
-  }
-
-  #policyIntervalMs(): number {
-    const waitMs = this.#filter.commits.oldestWaitMs();
-    if (waitMs > POLICY_INTERVAL_MS / 2) return POLICY_WATCH_MS;
-    const { mode, syncTimeoutMs } = this.#spec.replication;
-    const isSettled = this.#commits === 'together' || mode === 'async';
-    const isCalm = waitMs === 0 && isSettled && this.#sender?.link.state === 'connected';
-    return isCalm ? Math.min(POLICY_CALM_MS, syncTimeoutMs / 4) : POLICY_INTERVAL_MS;
+    this.#policyTimer = setTimeout(() => this.#watchPolicy(), this.#commits.intervalMs);
   }
 
   #measureRates(): void {
@@ -336,22 +293,17 @@ export class PrimaryGroup {
   }
 
   #onAck(ack: Ack): void {
-    const { mode } = this.#spec.replication;
-    if (ack.durableSequence > this.#progress.sequence)
-      this.#progress = { sequence: ack.durableSequence, atMs: performance.now() };
-    this.#filter.commits.release(mode === 'memory' ? ack.receivedSequence : ack.durableSequence);
-    if (this.#scan !== undefined) this.#filter.applied(ack.appliedSequence);
-    if (this.#commits === 'alone') this.#applyPolicy();
+    this.#commits.onAck(ack);
+    if (this.#scans.isScanning) this.#filter.applied(ack.appliedSequence);
+    if (this.#commits.isAlone) this.#commits.apply();
   }
 
   #onLink(state: LinkState, reason: string): void {
-    if (state === 'connected') {
-      this.#linkDownSinceMs = 0;
-      this.#event('info', 'LINK_UP', `connected to the standby: ${reason}`);
-    } else if (this.#linkDownSinceMs === 0) {
-      this.#linkDownSinceMs = performance.now();
+    const isUp = state === 'connected';
+    const isNewlyDown = this.#commits.noteLink(isUp);
+    if (isUp) this.#event('info', 'LINK_UP', `connected to the standby: ${reason}`);
+    if (isNewlyDown)
       this.#event('warning', 'LINK_DOWN', `the link to the standby is down: ${reason}`);
-    }
   }
 
   #onSpaceLow(alert: SpaceAlert): void {
@@ -364,7 +316,7 @@ export class PrimaryGroup {
 
   #onOverflow(reason: string): void {
     this.#filter.disable();
-    this.#scan = undefined;
+    this.#scans.giveUp();
     this.#event(
       'warning',
       'BACKLOG_OVERFLOW',
@@ -372,135 +324,13 @@ export class PrimaryGroup {
     );
   }
 
-  #planOf({ mode, since }: ScanWish): ScanPlan {
-    if (mode !== 'changed') return { mode };
-    const mark = since === null ? undefined : this.#marks.upTo(since);
-    return mark === undefined
-      ? { mode: 'hash' }
-      : { mode, sinceMs: mark.wallMs, sinceSequence: mark.sequence };
-  }
-
-  #startScan(plan: ScanPlan): void {
-    const { mode } = plan;
-    const estimate = new ScanEstimate(this.#filter.underneath);
-    this.#scan = { mode, progress: { files: 0, bytes: 0, sentBytes: 0 }, estimate };
-    this.#filter.scan(plan);
-    const what = SCANS[mode];
-    this.#event('info', 'SCAN_STARTED', `the standby's copy is not complete: ${what}`);
-  }
-
-  #onScan(progress: ScanProgress, finished: boolean): void {
-    if (this.#scan === undefined) return;
-    this.#scan.progress = progress;
-    if (!finished) return;
-    const { files, bytes, sentBytes } = progress;
-    const what = this.#scan.mode === 'full' ? 'the first copy' : 'the comparison';
-    this.#scan.estimate.stop();
-    this.#scan = undefined;
-    this.#event(
-      'info',
-      'SCAN_SENT',
-      `${what} is through: ${files} objects, ${bytes} bytes, of which ${sentBytes} had to travel`,
-    );
-  }
-
-  /**
-   * Begins to compare both copies; the standby has the result (its status, VERIFY_EQUAL, VERIFY_DIFFERS).
-   * Errors: VERIFY_NOT_POSSIBLE, VERIFY_RUNNING.
-   */
-  verify(): void {
-    const { group } = this.#spec;
-    const copy = this.#sender?.copy ?? 'unknown';
-    const isComplete = copy === 'up-to-date' || copy === 'catching-up';
-    if (!isComplete || this.#scan !== undefined || this.#sender?.link.state !== 'connected') {
-      const link = this.#sender?.link.state ?? 'none';
-      throw new UnderstudyError(
-        'VERIFY_NOT_POSSIBLE',
-        `the copy of group ${group} is ${copy} (link ${link}): there is nothing to compare with before "understudy status" shows up-to-date`,
-      );
-    }
-    if (this.#verify !== undefined)
-      throw new UnderstudyError('VERIFY_RUNNING', `group ${group} is being compared already`);
-    const estimate = new ScanEstimate(this.#filter.underneath);
-    this.#verify = { progress: { files: 0, bytes: 0, sentBytes: 0 }, estimate };
-    this.#filter.verify();
-    this.#event('info', 'VERIFY_STARTED', 'both copies are compared while applications work');
-  }
-
-  #onVerify(progress: ScanProgress, finished: boolean): void {
-    if (this.#verify === undefined) return;
-    this.#verify.progress = progress;
-    if (!finished) return;
-    this.#verify.estimate.stop();
-    this.#verify = undefined;
-  }
-
-  #applyPolicy(): void {
-    const sender = this.#sender;
-    if (sender === undefined) return;
-    const linkUp = sender.link.state === 'connected';
-    const { replication } = this.#spec;
-    // A managed group wants to know how the standby stands also when no commit waits for it.
-    const isWatched = this.#wish !== undefined && replication.mode === 'async';
-    const options = isWatched ? { ...replication, mode: 'sync' as const } : replication;
-    const decision = decideCommits(this.#commits, options, {
-      linkUp,
-      ack: sender.acked,
-      backlogBytes: sender.backlogBytes,
-      hasAnswered: (sender.acked?.durableSequence ?? 0) >= this.#aloneAt,
-      oldestWaitMs: this.#filter.commits.oldestWaitMs(),
-      linkDownMs: linkUp ? 0 : performance.now() - this.#linkDownSinceMs,
-      sinceProgressMs: performance.now() - this.#progress.atMs,
-      limit: this.#limit.status.rate === null ? null : this.#limit.status.why,
-    });
-    if (decision.state !== this.#commits)
-      this.#changeCommits(decision.state, decision.reason ?? '');
-    // A commit that began while the gate was being opened must not be left waiting.
-    if (!this.#commitsWait) this.#filter.commits.release(Infinity);
-  }
-
-  get #commitsWait(): boolean {
-    if (this.#wish === undefined) return this.#commits === 'together';
-    return this.#spec.replication.mode !== 'async' && !this.#isAllowed;
-  }
-
-  #setGate(): void {
-    this.#filter.commits.setClosed(this.#commitsWait);
-  }
-
-  /** Commits need not wait for the standby; an answer to an older wish does nothing. */
-  allowAlone(request: number): void {
-    if (this.#wish?.request !== request || this.#commits !== 'alone' || this.#isAllowed) return;
-    this.#isAllowed = true;
-    this.#writeNote();
-    this.#setGate();
-    if (this.#wasTogether) this.#event('error', 'GOES_ON_ALONE', this.#wish.why);
-  }
-
-  #changeCommits(state: CommitState, reason: string): void {
-    this.#dependencies.logger.info({ from: this.#commits, to: state, reason }, 'commits');
-    this.#commits = state;
-    if (state === 'alone') this.#aloneAt = this.sequence;
-    if (state === 'together') this.#wasTogether = true;
-    if (this.#wish !== undefined) {
-      this.#isAllowed = false;
-      const request = this.#wish.request + 1;
-      this.#wish = { state: state === 'alone' ? 'alone-wanted' : state, request, why: reason };
-      this.#writeNote();
-      this.#dependencies.onCommits(this.#wish);
-    }
-    this.#writeNote();
-    this.#setGate();
-    if (this.#wish !== undefined && state === 'alone') return;
-    this.#event(
-      state === 'alone' ? 'error' : 'info',
-      state === 'alone' ? 'GOES_ON_ALONE' : 'TOGETHER',
-      reason,
-    );
-  }
-
   #event(level: ControlEvent['level'], code: string, message: string): void {
     this.#dependencies.onEvent(makeEvent(level, code, message));
+  }
+
+  /** See {@link PrimaryCommits.allowAlone}. */
+  allowAlone(request: number): void {
+    this.#commits.allowAlone(request);
   }
 
   /** Paths that lead to the directories underneath the mounts, for this process only. */
@@ -536,18 +366,11 @@ export class PrimaryGroup {
       link: sender?.link.state ?? 'none',
       linkReason: sender?.link.reason ?? 'the group has no standby',
       mode: this.#spec.replication.mode,
-      alone:
-        this.#spec.replication.mode === 'async'
-          ? sender?.link.state !== 'connected'
-          : this.#commits === 'alone',
-      wasTogether: this.#wasTogether,
-      commits: this.#wish ?? null,
-      commitWaitMs: this.#filter.commits.oldestWaitMs(),
+      ...this.#commits.status,
       standby: ack ?? null,
       backlogBytes: sender?.backlogBytes ?? 0,
       lagMs: Math.round(sender?.lagMs ?? 0),
-      scan: this.#scanStatus(),
-      verify: this.#verifyStatus(),
+      ...this.#scans.status,
       rates: this.#rates,
       limit: this.#limit.status,
       compression: sender?.compression ?? null,
@@ -557,19 +380,6 @@ export class PrimaryGroup {
         covered: this.#mounts.covered.includes(dir),
       })),
     };
-  }
-
-  /** A comparison whose records are not all in the stream yet. */
-  #verifyStatus(): Record<string, unknown> | null {
-    if (this.#verify === undefined) return null;
-    const { progress, estimate } = this.#verify;
-    return { ...progress, ...estimate.against(progress) };
-  }
-
-  #scanStatus(): Record<string, unknown> | null {
-    if (this.#scan === undefined) return null;
-    const { progress, estimate, mode } = this.#scan;
-    return { mode, ...progress, ...estimate.against(progress) };
   }
 
   /** This group's share of the node's limit, bytes per second; null: the node has none. */
@@ -585,7 +395,12 @@ export class PrimaryGroup {
 
   /** Compares and completes the standby's copy once more. */
   rescan(): void {
-    this.#startScan({ mode: 'hash' });
+    this.#scans.start({ mode: 'hash' });
+  }
+
+  /** See {@link PrimaryScans.verify}. */
+  verify(): void {
+    this.#scans.verify();
   }
 
   /**
@@ -653,8 +468,7 @@ export class PrimaryGroup {
     for (const timer of this.#timers) clearInterval(timer);
     clearTimeout(this.#policyTimer);
     this.#limit.stop();
-    this.#scan?.estimate.stop();
-    this.#verify?.estimate.stop();
+    this.#scans.stop();
     this.#markKeeper?.stop();
     this.#sender?.close();
     return { streamId: this.#streamId, sequence };
