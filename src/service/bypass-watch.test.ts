@@ -9,16 +9,20 @@ let users: readonly DirectoryUser[] | undefined;
 let trouble: string | null;
 let events: string[];
 let rescans: number;
+let notes: number;
 let rescanFails: boolean;
 let watch: BypassWatch;
 
 beforeEach(() => {
   vi.useFakeTimers();
-  [users, trouble, events, rescans, rescanFails] = [[], null, [], 0, false];
+  [users, trouble, events, rescans, notes, rescanFails] = [[], null, [], 0, 0, false];
   watch = new BypassWatch({
     group: 'shop',
     find: () => users,
     onBypass: (sentence) => (trouble = sentence),
+    noteBypassed: async () => {
+      notes += 1;
+    },
     rescan: async () => {
       rescans += 1;
       if (rescanFails) throw new Error('the link is down');
@@ -40,7 +44,7 @@ test('whoever is seen once may be ending: nothing is said, and nothing is looked
   await vi.advanceTimersByTimeAsync(3000);
   users = [];
   await vi.advanceTimersByTimeAsync(60_000);
-  expect([trouble, events, rescans]).toEqual([null, [], 0]);
+  expect([trouble, events, rescans, notes]).toEqual([null, [], 0, 0]);
   expect(vi.getTimerCount()).toBe(0);
 });
 
@@ -55,6 +59,8 @@ test('who stays is told once and shown, until nobody is left and both copies wer
   await vi.advanceTimersByTimeAsync(16_000);
   expect(trouble).toContain('restart 12 node: /srv/shop/db (mapped file)');
   expect(events).toHaveLength(1);
+  // A process that succeeded the one that was told has to know it, too.
+  expect(notes).toBe(2);
 
   users = [];
   rescanFails = true;

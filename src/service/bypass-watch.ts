@@ -16,6 +16,8 @@ export interface BypassWatchOptions {
   /** Undefined: the primary does not run any more. */
   readonly find: () => readonly DirectoryUser[] | undefined;
   readonly onBypass: (sentence: string | null) => void;
+  /** Of the primary's process: it is so now; compare, it is over. */
+  readonly noteBypassed: () => Promise<unknown>;
   readonly rescan: () => Promise<unknown>;
   readonly emit: (
     level: 'info' | 'error',
@@ -64,6 +66,8 @@ export class BypassWatch {
       const sentence = this.#sentence(stayed);
       onBypass(sentence);
       if (!this.#isTold) this.#tell(sentence, stayed);
+      // Each time: it may be another process by now, and does no harm.
+      this.#options.noteBypassed().catch(() => undefined);
       this.#again(WHILE_BYPASSED_MS);
     } else if (this.#isTold) void this.#over();
     else if (users.length > 0) this.#again(AGAIN_MS);

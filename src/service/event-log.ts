@@ -1,7 +1,7 @@
 // What happened on this node, for people: JSON lines, bounded by keeping one older file.
-import { appendFileSync, existsSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { z } from 'zod';
 import { type ControlEvent, eventSchema } from './control-channel.ts';
+import { LineLog, linesOf } from './line-log.ts';
 
 const FILE_BYTES_MAX = 2 * 1024 * 1024;
 
@@ -13,16 +13,31 @@ export interface LoggedEvent extends ControlEvent {
   readonly id: number;
 }
 
+/** Which events of a process were told before. Times alone do not say so: clocks are set back. */
+export class KnownEvents {
+  readonly #oldest: string | null;
+  readonly #keys: ReadonlySet<string>;
+
+  constructor(oldest: string | null, keys: ReadonlySet<string>) {
+    this.#oldest = oldest;
+    this.#keys = keys;
+  }
+
+  /** Of an event that a process has kept. One that is older than all that is kept here was forgotten meanwhile. */
+  has(event: ControlEvent): boolean {
+    return this.#keys.has(keyOf(event)) || (this.#oldest !== null && event.at < this.#oldest);
+  }
+}
+
+const keyOf = ({ at, code, message }: ControlEvent): string => `${at} ${code} ${message}`;
+
 export class EventLog {
-  readonly #path: string;
+  readonly #lines: LineLog;
   readonly #listeners: ((event: LoggedEvent) => void)[] = [];
-  #bytes: number;
   #nextId: number;
-  #lost = 0;
 
   constructor(path: string) {
-    this.#path = path;
-    this.#bytes = existsSync(path) ? statSync(path).size : 0;
+    this.#lines = new LineLog({ path, fileBytesMax: FILE_BYTES_MAX, oldFiles: 1 });
     this.#nextId = (this.last(1)[0]?.id ?? 0) + 1;
   }
 
@@ -33,34 +48,21 @@ export class EventLog {
   add(event: ControlEvent): void {
     const logged = { id: this.#nextId, ...event };
     this.#nextId += 1;
-    try {
-      this.#append(`${JSON.stringify(logged)}\n`);
-    } catch {
-      this.#lost += 1;
-    }
+    this.#lines.add(logged);
     for (const listener of this.#listeners) listener(logged);
   }
 
   /** Events that could not be written. */
   get lost(): number {
-    return this.#lost;
+    return this.#lines.lost;
   }
 
-  #append(line: string): void {
-    if (this.#bytes > FILE_BYTES_MAX) {
-      renameSync(this.#path, `${this.#path}.1`);
-      this.#bytes = 0;
-    }
-    appendFileSync(this.#path, line, { mode: 0o600 });
-    this.#bytes += Buffer.byteLength(line);
-  }
-
-  /** ISO time of the last event about a group; empty when there is none. */
-  lastAbout(group: string): string {
-    return (
-      this.last(Number.MAX_SAFE_INTEGER).findLast(({ details }) => details['group'] === group)
-        ?.at ?? ''
-    );
+  /** What is kept about a group. */
+  about(group: string): KnownEvents {
+    const all = this.last(Number.MAX_SAFE_INTEGER);
+    const about = all.filter(({ details }) => details['group'] === group);
+    const [oldest] = all;
+    return new KnownEvents(oldest?.at ?? null, new Set(about.map(keyOf)));
   }
 
   onEvent(listener: (event: LoggedEvent) => void): void {
@@ -70,7 +72,7 @@ export class EventLog {
   /** Events that `isWanted`, newest first, at most `count`. */
   find(isWanted: (event: LoggedEvent) => boolean, count: number): LoggedEvent[] {
     const found: LoggedEvent[] = [];
-    for (const path of [this.#path, `${this.#path}.1`]) {
+    for (const path of this.#lines.files) {
       for (const line of linesOf(path).toReversed()) {
         if (found.length >= count) return found;
         for (const event of parseLine(line)) if (isWanted(event)) found.push(event);
@@ -81,25 +83,13 @@ export class EventLog {
 
   /** The last `count` events, oldest first. A line torn by a power cut is left out. */
   last(count: number): LoggedEvent[] {
-    return [`${this.#path}.1`, this.#path]
+    return this.#lines.files
+      .toReversed()
       .flatMap(linesOf)
       .slice(-count - 1)
       .flatMap(parseLine)
       .slice(-count);
   }
-}
-
-/** None where there is no file, or a disk that cannot be read. */
-function linesOf(path: string): string[] {
-  try {
-    return readFileSync(path, 'utf8').split('\n').filter(isNotEmpty);
-  } catch {
-    return [];
-  }
-}
-
-function isNotEmpty(line: string): boolean {
-  return line !== '';
 }
 
 function parseLine(line: string): LoggedEvent[] {

@@ -8,7 +8,7 @@ import type { ControlEvent } from './control-channel.ts';
 import type { GroupDefinition } from './group-definition.ts';
 import type { GroupProcess } from './group-process.ts';
 import type { RuntimeContext } from './group-spec-builder.ts';
-import type { GroupStateKeeper } from './group-state-keeper.ts';
+import type { GroupState } from './group-state.ts';
 
 const MOUNT_POLL_MS = 20;
 /** A commit that waits so long waits for a standby that does not answer. */
@@ -17,7 +17,8 @@ const COMMIT_WAIT_MS = 200;
 export interface GroupApplicationOptions {
   readonly context: RuntimeContext;
   readonly definition: () => GroupDefinition;
-  readonly keeper: GroupStateKeeper;
+  readonly state: () => GroupState;
+  readonly noteState: (change: Partial<GroupState>) => void;
   readonly process: GroupProcess;
   /** The process of the group runs, in either role. */
   readonly isRunning: () => boolean;
@@ -51,13 +52,13 @@ export class GroupApplication {
   }
 
   #make(): AgentSupervision {
-    const { context, definition, keeper, onReport, emit } = this.#options;
+    const { context, definition, state, onReport, emit } = this.#options;
     return new AgentSupervision({
       definition: definition(),
       catalog: context.catalog,
       logDirectory: context.paths.logs,
       runtimeDirectory: context.paths.agentsRun,
-      role: () => keeper.state.role,
+      role: () => state().role,
       isMounted: async (signal) => this.#whenMounted(signal),
       isExcused: async () => this.#commitsWait(),
       killAll: async (timeoutMs) => this.killAll(timeoutMs),
@@ -91,7 +92,7 @@ export class GroupApplication {
   }
 
   get #isToRun(): boolean {
-    const { role, agentsStarted } = this.#options.keeper.state;
+    const { role, agentsStarted } = this.#options.state();
     return role === 'primary' && agentsStarted;
   }
 
@@ -125,20 +126,15 @@ export class GroupApplication {
     }
   }
 
-  /** On a disk that has failed only this process remembers it, which is enough to go on. */
+  /** Whether it is to be watched, by the next service too. */
   note(agentsStarted: boolean): void {
-    const { keeper, definition, emit } = this.#options;
-    try {
-      keeper.save({ agentsStarted });
-    } catch (thrown) {
-      emit('warning', 'STATE_NOT_SAVED', `group "${definition().name}": ${messageOf(thrown)}`);
-    }
+    this.#options.noteState({ agentsStarted });
   }
 
   /** The files of the application are gone with the mount: it is stopped, and started again later. */
   async stopOrphans(): Promise<void> {
-    const { keeper, emit } = this.#options;
-    if (keeper.state.role !== 'primary') return;
+    const { state, emit } = this.#options;
+    if (state().role !== 'primary') return;
     try {
       await this.stop();
     } catch (thrown) {

@@ -1,7 +1,7 @@
 // What the other node says of one group that is not managed, and what follows from it here.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ControlEvent } from './control-channel.ts';
-import type { GroupStateKeeper } from './group-state-keeper.ts';
+import type { GroupState } from './group-state.ts';
 import type { GroupTroubles } from './group-troubles.ts';
 import type { GroupView, NodeView } from './node-protocol.ts';
 import { concludeFromPeer, type PeerAnswer } from './role-decision.ts';
@@ -14,7 +14,8 @@ export interface GroupPeerOptions {
   readonly groupId: string;
   /** Name of this node. */
   readonly node: string;
-  readonly keeper: GroupStateKeeper;
+  readonly state: () => GroupState;
+  readonly noteState: (change: Partial<GroupState>) => void;
   readonly troubles: GroupTroubles;
   readonly phase: () => GroupView['process'];
   readonly ask: (group: string, timeoutMs: number) => Promise<PeerAnswer>;
@@ -45,14 +46,14 @@ export class GroupPeer {
 
   /** The other node was asked, and knows the group as `other`. */
   conclude({ node }: NodeView, other: GroupView | undefined): void {
-    const { group, groupId, keeper, troubles, phase, onDecidable } = this.#options;
-    const conclusion = concludeFromPeer({ groupId, state: keeper.state, phase: phase() }, other);
+    const { group, groupId, state, troubles, phase, noteState, onDecidable } = this.#options;
+    const conclusion = concludeFromPeer({ groupId, state: state(), phase: phase() }, other);
     const isUnknown = conclusion.kind === 'unknown-group';
     const forget = `node "${node.name}" does not know this group: delete it here with "understudy group delete ${group} --force"`;
     troubles.set('peer', isUnknown ? forget : null);
     if (conclusion.kind === 'split-brain') this.#noteSplitBrain(node.name, conclusion.newer);
     else if (!isUnknown) troubles.set('conflict', null);
-    if (conclusion.kind === 'epoch') keeper.save({ epoch: conclusion.epoch });
+    if (conclusion.kind === 'epoch') noteState({ epoch: conclusion.epoch });
     if (conclusion.kind === 'decide') onDecidable();
   }
 

@@ -53,7 +53,8 @@ export interface GroupProcessOptions {
   readonly group: string;
   readonly paths: GroupPaths;
   readonly programs: GroupPrograms;
-  readonly onEvent: (event: ControlEvent) => void;
+  /** `isKept`: it is from before the connection was made. */
+  readonly onEvent: (event: ControlEvent, isKept: boolean) => void;
   readonly onNotice: (notice: unknown) => void;
   /** Called once for every process that ended, expected or not. */
   readonly onExit: (exit: ProcessExit) => void;
@@ -194,7 +195,7 @@ export class GroupProcess {
   #cannotHold(why: string): void {
     const { group, onEvent } = this.#options;
     const sentence = `the mounts of group "${group}" end with its process: ${why}. Open files are lost to their applications then`;
-    onEvent(makeEvent('warning', 'MOUNTS_NOT_HELD', sentence));
+    onEvent(makeEvent('warning', 'MOUNTS_NOT_HELD', sentence), false);
   }
 
   /** The prepared process begins; undefined when there is none that works. */
@@ -340,7 +341,10 @@ export class GroupProcess {
   async #greet(present: Present, client: ControlClient): Promise<ProcessStatus> {
     const status = (await client.call('status', {}, 5000)) as ProcessStatus;
     this.#client = client;
-    client.onEvent(this.#options.onEvent);
+    // What it had kept came before its answer.
+    let isKept = true;
+    client.onEvent((event) => this.#options.onEvent(event, isKept));
+    isKept = false;
     client.onNotice(this.#options.onNotice);
     client.onClose(() => this.#nudge?.());
     if (status['role'] === 'primary' && !this.#holder.isHolding) {

@@ -14,6 +14,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import type { AgentSupervision } from './agent-supervision.ts';
 import { type ControlEvent, makeEvent } from './control-channel.ts';
+import type { KnownEvents } from './event-log.ts';
 import { readJsonFile, writeJsonDurably } from './durable-file.ts';
 import { SalvageStore } from '../mirror/salvage/salvage-store.ts';
 import type { MachineView } from '../cluster/thread/machine-view.ts';
@@ -93,7 +94,8 @@ export class GroupRuntime {
   /** Calls of `exclusive` that have not ended. */
   #pending = 0;
   #closed = false;
-  #knownEventsUntil = '';
+  /** Of a process that was found. */
+  #known: KnownEvents | undefined;
   readonly #poller = new StatusPoller({
     ask: () => (this.#phase === 'running' ? this.process.status(2000) : undefined),
     onStatus: (status) => {
@@ -117,7 +119,7 @@ export class GroupRuntime {
       group: definition.name,
       paths: this.#files,
       programs: context.programs,
-      onEvent: (event) => this.#relay(event),
+      onEvent: (...event) => this.#relay(...event),
       onExit: (exit) => this.#onExit(exit),
       onNotice: (notice) => this.#onNotice(notice as GroupNotice),
     });
@@ -173,7 +175,8 @@ export class GroupRuntime {
       group: this.name,
       groupId: this.definition.groupId,
       node: this.#context.config.name,
-      keeper: this.#keeper,
+      state: () => this.state,
+      noteState: (change) => this.noteState(change),
       troubles: this.#troubles,
       phase: () => this.#phase,
       ask: async (...question) => this.#context.askPeer(...question),
@@ -218,7 +221,7 @@ export class GroupRuntime {
     return new GroupSuccession({
       group: this.name,
       process: this.process,
-      isWanted: () => !this.#closed && this.state.role === 'primary',
+      isWanted: () => this.state.role === 'primary',
       spec: (takeOver) => this.#successorSpec(takeOver),
       isRenewal: () => this.renewal.isUnderWay,
       onSucceeded: () => {
@@ -237,13 +240,15 @@ export class GroupRuntime {
       group: this.name,
       find: () => this.#findBypassers(),
       onBypass: (sentence) => this.setTrouble('bypass', sentence),
+      noteBypassed: async () => this.process.call('bypassed', {}, CALL_TIMEOUT_MS),
       rescan: async () => this.process.call('rescan', {}, CALL_TIMEOUT_MS),
       emit: (...event) => this.emit(...event),
     });
   }
 
   #findBypassers(): DirectoryUser[] | undefined {
-    if (this.state.role !== 'primary' || this.#phase !== 'running') return undefined;
+    if (this.state.role !== 'primary' || this.#phase !== 'running' || this.#closed)
+      return undefined;
     const { pid } = this.process;
     const ignored = new Set([process.pid, ...(pid === undefined ? [] : [pid])]);
     return this.definition.directories.flatMap(({ dir }) => findBypassers(dir, ignored));
@@ -259,7 +264,8 @@ export class GroupRuntime {
     return new GroupApplication({
       context: this.#context,
       definition: () => this.#definition,
-      keeper: this.#keeper,
+      state: () => this.state,
+      noteState: (change) => this.noteState(change),
       process: this.process,
       isRunning: () => this.#phase === 'running',
       isClosed: () => this.#closed,
@@ -356,6 +362,18 @@ export class GroupRuntime {
     this.#keeper.save(change);
   }
 
+  /**
+   * What may be known again later: on a disk that does not take it, only this process remembers it. (Whoever hears of
+   * something is not to fail because of that.)
+   */
+  noteState(change: Partial<GroupState>): void {
+    try {
+      this.#keeper.save(change);
+    } catch (thrown) {
+      this.emit('warning', 'STATE_NOT_SAVED', `group "${this.name}": ${messageOf(thrown)}`);
+    }
+  }
+
   /** See {@link GroupStateKeeper.roleSinceMs}. */
   get roleSinceMs(): number {
     return this.#keeper.roleSinceMs;
@@ -402,6 +420,8 @@ export class GroupRuntime {
     this.#bypass.stop();
     this.agents.giveUpStart();
     await this.#queue;
+    // What it holds are the mounts of applications: the next service finds the process that goes on with them.
+    await this.#succession.settled();
     this.agents.close();
     this.process.release();
   }
@@ -571,8 +591,10 @@ export class GroupRuntime {
     if (!this.process.isAlive) return false;
     this.#phase = 'starting';
     this.#bandwidth.found();
-    this.#knownEventsUntil = this.#context.lastEventAt(this.name);
-    const status = await this.process.adopt();
+    this.#known = this.#context.knownEvents(this.name);
+    const status = await this.process.adopt().finally(() => {
+      this.#known = undefined;
+    });
     if (status['role'] === this.state.role) {
       if (this.state.role === 'primary') await this.process.untilMounted(MOUNT_TIMEOUT_MS);
       this.#setRunning();
@@ -691,9 +713,9 @@ export class GroupRuntime {
   }
 
   /** An event of the process, with the group's name added. */
-  #relay(event: ControlEvent): void {
-    // A process tells its last events to whoever connects: those are known from before.
-    if (event.at <= this.#knownEventsUntil) return;
+  #relay(event: ControlEvent, isKept: boolean): void {
+    // A process tells its last events to whoever connects.
+    if (isKept && this.#known?.has(event) === true) return;
     this.#context.onEvent({ ...event, details: { group: this.name, ...event.details } });
   }
 }

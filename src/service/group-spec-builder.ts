@@ -1,6 +1,7 @@
 // From what the service knows of a group to what its process is told.
 import type { AgentCatalog } from '../agents/catalog.ts';
 import type { ControlEvent } from './control-channel.ts';
+import type { KnownEvents } from './event-log.ts';
 import type { HeldFilter } from './filter-holder.ts';
 import type { GroupDefinition } from './group-definition.ts';
 import type { GroupPrograms } from './group-process.ts';
@@ -22,8 +23,8 @@ export interface RuntimeContext {
   readonly programs: GroupPrograms;
   readonly catalog: AgentCatalog;
   readonly onEvent: (event: ControlEvent) => void;
-  /** ISO time of the last event that was kept about a group. */
-  readonly lastEventAt: (group: string) => string;
+  /** What was told about a group before. */
+  readonly knownEvents: (group: string) => KnownEvents;
   readonly askPeer: (group: string, timeoutMs: number) => Promise<PeerAnswer>;
 }
 

@@ -277,6 +277,27 @@ describe('create', () => {
   });
 });
 
+describe('a disk that takes no state', () => {
+  test('what the other node says is remembered as far as possible, and the service lives', async () => {
+    await create();
+    const { state } = groupPaths(b.paths, 'shop');
+    // In the way of every write of it.
+    mkdirSync(`${state}.new`);
+    const { epoch } = a.service.group('shop').state;
+    a.service.group('shop').saveState({ epoch: epoch + 4 });
+    await b.service.link.poll();
+    await b.service.link.poll();
+    expect(b.service.group('shop').state.epoch).toBe(epoch + 4);
+    const codes = (await b.eventCodes()).filter((code) => code === 'STATE_NOT_SAVED');
+    expect(codes).toHaveLength(1);
+    rmSync(`${state}.new`, { recursive: true });
+    await b.stop();
+    await b.start();
+    await b.service.link.poll();
+    expect(b.service.group('shop').state.epoch).toBe(epoch + 4);
+  });
+});
+
 describe('delete', () => {
   test('from either node, leaving the data', async () => {
     for (const node of [a, b]) {

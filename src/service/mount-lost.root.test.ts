@@ -129,6 +129,18 @@ test('a group whose directory is mounted elsewhere too comes to its end', async 
   child.kill('SIGKILL');
 });
 
+test('a service that ends amid a succession leaves the mounts to the next one', async () => {
+  const kept = await open(join(dirA, 'kept'));
+  process.kill(runtime().process.pid ?? 0, 'SIGKILL');
+  await until('the death is noticed', async () => runtime().isSucceeding);
+  await a.stop();
+  await a.start();
+  await a.upToDate('shop');
+  expect(await kept.append()).toBe('written');
+  expect(await events(a, 'GROUP_PROCESS_SUCCEEDED')).toHaveLength(1);
+  process.kill(kept.pid, 'SIGKILL');
+});
+
 test('a mount over the directory is told of until it is gone', async () => {
   execFileSync('mount', ['-t', 'tmpfs', 'none', dirA]);
   try {

@@ -101,7 +101,7 @@ export class NodeService {
       programs,
       catalog: this.catalog,
       onEvent,
-      lastEventAt: (group) => this.events.lastAbout(group),
+      knownEvents: (group) => this.events.about(group),
       askPeer: async (group, timeoutMs) => this.link.askAbout(group, timeoutMs),
     };
     this.#loadGroups();

@@ -74,6 +74,7 @@ export class PrimaryGroup {
   /** I/O errors of the disk so far. */
   #faults = 0;
   #holder = 0;
+  #isBypassed = false;
   #rates = { recordsPerSecond: 0, bytesPerSecond: 0, wireBytesPerSecond: 0 };
   readonly #timers: NodeJS.Timeout[] = [];
   #policyTimer: NodeJS.Timeout | undefined;
@@ -230,6 +231,7 @@ export class PrimaryGroup {
         streamId: this.#streamId,
         roots: this.#filter.roots,
         isComplete: () =>
+          !this.#isBypassed &&
           !this.#scans.isScanning &&
           sender.isHolding &&
           (sender.copy === 'up-to-date' || sender.copy === 'catching-up'),
@@ -393,8 +395,18 @@ export class PrimaryGroup {
     return this.#limit.status;
   }
 
+  /**
+   * Somebody writes past the filter: what both copies were known to have in common proves nothing, and cannot be
+   * known before the comparison that ends it ({@link rescan}).
+   */
+  noteBypassed(): void {
+    this.#isBypassed = true;
+    this.#marks.clear();
+  }
+
   /** Compares and completes the standby's copy once more. */
   rescan(): void {
+    this.#isBypassed = false;
     this.#scans.start({ mode: 'hash' });
   }
 

@@ -79,6 +79,10 @@ const control = new ControlServer(spec.controlSocket, {
     group.verify();
     return {};
   },
+  bypassed: () => {
+    group.noteBypassed();
+    return {};
+  },
   rescan: () => {
     group.rescan();
     return {};

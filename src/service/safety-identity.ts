@@ -201,7 +201,11 @@ export class DirectoryGuard {
     const before = this.#read();
     const { halt, found } = this.#compare(before, role);
     const directories = halt === null ? found : (before?.directories ?? []);
-    this.#replace(before, { directories, halt });
+    try {
+      this.#replace(before, { directories, halt });
+    } catch {
+      // A disk that is full keeps the note of before: no reason not to serve what is as it should be.
+    }
     if (halt !== null) throw new UnderstudyError(halt.code, halt.sentence);
   }
 

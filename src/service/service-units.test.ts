@@ -36,7 +36,26 @@ test('events are kept in order, bounded, and survive a torn last line', () => {
   expect(statSync(path).size).toBeLessThan(2.2 * 1024 * 1024);
   expect(statSync(`${path}.1`).size).toBeLessThan(2.2 * 1024 * 1024);
   appendFileSync(path, '{"at":"2026-01-');
-  expect(new EventLog(path).last(1)[0]?.message).toBe('2499');
+  const next = new EventLog(path);
+  expect(next.last(1)[0]?.message).toBe('2499');
+  // The torn line takes nothing with it.
+  for (const message of ['2500', '2501']) next.add(makeEvent('info', 'TICK', message));
+  expect(next.last(2).map(({ message }) => message)).toEqual(['2500', '2501']);
+});
+
+test('events that a process kept are told once, whatever the clock did', () => {
+  const log = new EventLog(join(top, 'events.jsonl'));
+  const at = (time: string, message: string) => ({
+    ...makeEvent('info', 'TICK', message, { group: 'shop' }),
+    at: `2026-01-02T${time}.000Z`,
+  });
+  const [first, ahead] = [at('03:00:00', 'first'), at('04:00:00', 'of a clock that went ahead')];
+  for (const event of [first, ahead]) log.add(event);
+  const known = log.about('shop');
+  expect([first, ahead].map((event) => known.has(event))).toEqual([true, true]);
+  expect(known.has(at('03:30:00', 'told while the service was away'))).toBe(false);
+  expect(known.has(at('02:59:59', 'forgotten here'))).toBe(true);
+  expect(log.about('other').has(first)).toBe(false);
 });
 
 test('a lock excludes a second taker until it is released', () => {

@@ -1,8 +1,8 @@
 // Every change that somebody asked this node for: who, what, from where, with which result. JSON lines, bounded:
 // the present file and three older ones. Secrets are left out before anything is written.
-import { appendFileSync, existsSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { z } from 'zod';
 import { replaceFile } from '../../journal/replace-file.ts';
+import { LineLog, linesOf } from '../line-log.ts';
 
 const FILE_BYTES_MAX = 1024 * 1024;
 const OLD_FILES = 3;
@@ -37,18 +37,15 @@ export interface AuditedCall {
 }
 
 export class AuditLog {
-  readonly #path: string;
-  #bytes: number;
-  #lost = 0;
+  readonly #lines: LineLog;
 
   constructor(path: string) {
-    this.#path = path;
-    this.#bytes = sizeOf(path);
+    this.#lines = new LineLog({ path, fileBytesMax: FILE_BYTES_MAX, oldFiles: OLD_FILES });
   }
 
   /** Entries that a full or failed disk has not taken. */
   get lost(): number {
-    return this.#lost;
+    return this.#lines.lost;
   }
 
   add({ who, role, from, what, input, result, operation }: AuditedCall): void {
@@ -62,18 +59,13 @@ export class AuditLog {
       result,
       operation,
     };
-    try {
-      this.#append(`${JSON.stringify(entry)}\n`);
-    } catch {
-      // What an operator does about a failed disk must not fail because of that disk.
-      this.#lost += 1;
-    }
+    this.#lines.add(entry);
   }
 
   /** The last `count` entries, newest first. */
   last(count: number): AuditEntry[] {
     const entries: AuditEntry[] = [];
-    for (const path of this.#files()) {
+    for (const path of this.#lines.files) {
       for (const line of linesOf(path).toReversed()) {
         if (entries.length >= count) return entries;
         const entry = parseLine(line);
@@ -88,27 +80,9 @@ export class AuditLog {
    * entries had some. On a full or failed disk they stay, and the next start tries again.
    */
   clean(): number {
-    const counts = this.#files().map((path) => cleanFile(path));
-    this.#bytes = sizeOf(this.#path);
+    const counts = this.#lines.files.map((path) => cleanFile(path));
+    this.#lines.look();
     return counts.reduce((sum, count) => sum + count, 0);
-  }
-
-  #files(): string[] {
-    const old = Array.from({ length: OLD_FILES }, (_, index) => `${this.#path}.${index + 1}`);
-    return [this.#path, ...old];
-  }
-
-  #append(line: string): void {
-    if (this.#bytes > FILE_BYTES_MAX) {
-      const files = this.#files();
-      for (let index = files.length - 1; index > 0; index -= 1) {
-        const [from = '', to = ''] = [files[index - 1], files[index]];
-        if (existsSync(from)) renameSync(from, to);
-      }
-      this.#bytes = 0;
-    }
-    appendFileSync(this.#path, line, { mode: 0o600 });
-    this.#bytes += Buffer.byteLength(line);
   }
 }
 
@@ -120,8 +94,6 @@ export function withoutSecrets(input: unknown): string {
   );
   return text.length <= TEXT_MAX ? text : `${text.slice(0, TEXT_MAX)}…`;
 }
-
-const sizeOf = (path: string): number => (existsSync(path) ? statSync(path).size : 0);
 
 /** Lines that were torn are nobody's to read, and may have anything: they are left out with the secrets. */
 function cleanFile(path: string): number {
@@ -149,16 +121,6 @@ function cleanEntry(entry: AuditEntry): AuditEntry {
       (pair: string, key: string) => (SECRET_KEYS.test(key) ? `"${key}":"…"` : pair),
     );
     return { ...entry, input };
-  }
-}
-
-function linesOf(path: string): string[] {
-  try {
-    return readFileSync(path, 'utf8')
-      .split('\n')
-      .filter((line) => line !== '');
-  } catch {
-    return [];
   }
 }
 

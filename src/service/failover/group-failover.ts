@@ -333,7 +333,7 @@ export class GroupFailover implements RuntimeOwner {
       this.#tell({ kind: 'copy', ...this.#standingData() });
       return;
     }
-    if (own !== null && role === 'standby') runtime.saveState({ own: null });
+    if (own !== null && role === 'standby') runtime.noteState({ own: null });
     // Everything was written anew: the disk works.
     if (role === 'standby' && copy === 'up-to-date') this.#tellDisk('ok', 'the copy is complete');
     if (role === 'primary') runtime.noteSequence(sequence);
