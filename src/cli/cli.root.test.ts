@@ -49,6 +49,17 @@ test('wrong usage: exit code 2 and a hint', () => {
   expect(run('--help').code).toBe(0);
 });
 
+test('whoever reads the output may go away', async () => {
+  const child = spawn(BIN, ['completion', 'bash'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout.destroy();
+  let said = '';
+  child.stderr.on('data', (data: Buffer) => (said += data.toString()));
+  await new Promise((resolve) => {
+    child.once('close', resolve);
+  });
+  expect(said).toBe('');
+});
+
 test('without the service: exit code 1, the way out, and JSON when asked', () => {
   const text = run('status');
   expect(text.code).toBe(1);
@@ -80,7 +91,10 @@ test('doctor finds this machine able, with the service stopped and running', asy
   expect([ok, code]).toEqual([true, 0]);
   expect(findings.map(({ check }) => check)).toContain('/dev/fuse');
 
-  daemon = spawn(BIN, ['daemon'], { env, stdio: 'ignore' });
+  // It outlives who reads its output: everything below asks it.
+  daemon = spawn(BIN, ['daemon'], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  daemon.stdout?.destroy();
+  daemon.stderr?.destroy();
   await until('the service answers', async () => run('status').code === 0, 30_000);
   expect(run('doctor').stdout).toContain('understudyd runs');
   const second = run('daemon');

@@ -37,7 +37,21 @@ export function buildProgram(): Command {
   return program;
 }
 
+/**
+ * Whoever reads the output may go away: a pager, `head`, the system's log in its restart. A command ends with that, and the
+ * service goes on.
+ */
+function bearBrokenPipes(isService: boolean): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+      if (!isService) process.exit();
+    });
+  }
+}
+
 async function main(argv: readonly string[]): Promise<void> {
+  bearBrokenPipes(argv[2] === 'daemon' || argv[2] === 'console');
   try {
     await buildProgram().parseAsync(argv);
   } catch (thrown) {

@@ -48,9 +48,9 @@ export async function deleteGroup(
   // From here on this node serves without a lease, until it has stopped.
   await service.failover.remove(runtime);
   await runtime.exclusive(async () => {
-    await runtime.application.stop();
     const pid = runtime.process.pid;
     try {
+      await runtime.application.stop();
       for (const { dir } of runtime.definition.directories) {
         // The service itself holds the mounts of its groups (filter-holder.ts).
         checkNotInUse(dir, new Set(pid === undefined ? [process.pid] : [process.pid, pid]));

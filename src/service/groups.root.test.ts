@@ -313,6 +313,28 @@ describe('delete', () => {
     }
   });
 
+  test('an application that does not stop is started again, and its group is what it was', async () => {
+    const log = join(nodes.top, 'agents.log');
+    const flag = join(nodes.top, 'hang');
+    const say = (what: string): string => `echo ${what} >> ${log}`;
+    const agents = [
+      { use: 'command', name: 'db', start: say('start db'), stop: `test ! -e ${flag}` },
+      { use: 'command', name: 'web', start: say('start web'), stop: say('stop web') },
+    ];
+    await create({ agents });
+    writeFileSync(flag, '');
+    await expect(a.call('group-delete', { group: 'shop' })).rejects.toMatchObject({
+      code: 'AGENT_FAILED',
+    });
+    const said = readFileSync(log, 'utf8').trim().split('\n');
+    expect(said.slice(0, 3)).toEqual(['start db', 'start web', 'stop web']);
+    expect(said.slice(3)).toContain('start web');
+    expect(await rolesOf()).toBe('primary a, standby b, epoch 1');
+    rmSync(flag);
+    await a.call('group-delete', { group: 'shop' });
+    await expectNothingLeft();
+  });
+
   test('a directory in use is not given back', async () => {
     await create();
     const holder = spawn('sleep', ['60'], { cwd: dir });

@@ -41,6 +41,11 @@ test('a comparison is due when the last one is old, and only while there is some
   expect(isVerifyDue({ ...group, verify: null }, weekly, later)).toBe(false);
 });
 
+test('a clock that was set back does not put comparisons off for years', () => {
+  expect(isVerifyDue(group, weekly, 10 * DAY - 60_000)).toBe(false);
+  expect(isVerifyDue(group, weekly, 9 * DAY)).toBe(true);
+});
+
 test('the first one is due so long after the group was made', () => {
   const none = { ...report, state: 'none' as const, beganAtMs: 0, endedAtMs: 0 };
   const fresh = { ...group, verify: none };

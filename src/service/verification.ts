@@ -9,6 +9,8 @@ import { freshStatus, type GroupStatus } from './status.ts';
 
 const LOOK_INTERVAL_MS = 600_000;
 const CALL_TIMEOUT_MS = 10_000;
+/** The clocks of two nodes may differ by that. */
+const FUTURE_MS = 600_000;
 
 /**
  * Begins a comparison on the primary, which has to be this node. Errors: GROUP_UNKNOWN, NOT_PRIMARY_HERE,
@@ -66,18 +68,27 @@ export class VerifySchedule {
   }
 
   async #look(): Promise<void> {
-    try {
+    await unlessExpected(async () => {
       const { groups } = await freshStatus(this.#service);
-      for (const group of groups) {
-        const { definition } = this.#service.group(group.name);
-        const since = Date.parse(definition.createdAt);
-        if (isVerifyDue(group, { everyMs: definition.verifyEveryMs, since }, Date.now()))
-          await startVerify(this.#service, group.name);
-      }
-    } catch (thrown) {
-      // It is still due at the next look.
-      if (!(thrown instanceof UnderstudyError)) throw thrown;
-    }
+      // One that cannot be compared keeps no other one from it.
+      for (const group of groups) await unlessExpected(async () => this.#lookAt(group));
+    });
+  }
+
+  async #lookAt(group: GroupStatus): Promise<void> {
+    const { definition } = this.#service.group(group.name);
+    const since = Date.parse(definition.createdAt);
+    if (isVerifyDue(group, { everyMs: definition.verifyEveryMs, since }, Date.now()))
+      await startVerify(this.#service, group.name);
+  }
+}
+
+/** What cannot be done now is still due at the next look. */
+async function unlessExpected(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (thrown) {
+    if (!(thrown instanceof UnderstudyError)) throw thrown;
   }
 }
 
@@ -90,5 +101,7 @@ export function isVerifyDue(
   if (everyMs === null || group.role !== 'primary' || group.copy !== 'up-to-date') return false;
   if (group.scan !== null || group.verifying !== null || group.verify === null) return false;
   const last = Math.max(group.verify.beganAtMs, group.verify.endedAtMs);
-  return nowMs - (last === 0 ? since : last) >= everyMs;
+  const agoMs = nowMs - (last === 0 ? since : last);
+  // A clock that was set back makes it lie in the future: nobody knows how long ago that was.
+  return agoMs >= everyMs || agoMs < -FUTURE_MS;
 }

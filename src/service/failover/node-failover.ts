@@ -1,5 +1,6 @@
 // Failover of all managed groups of this node: the connection to the cluster process, and one
 // GroupFailover for each group. The cluster process is started with the first managed group.
+import { present } from '../../core/assert.ts';
 import { messageOf, UnderstudyError } from '../../core/errors.ts';
 import type { GroupRuntime } from '../group-runtime.ts';
 import type { NodeConfig } from '../node-config.ts';
@@ -85,18 +86,35 @@ export class NodeFailover {
     return failover;
   }
 
-  /** Ends to manage a group. */
+  /** Ends to manage a group. Errors: CLUSTER_PROCESS_DOWN, CONTROL_TIMEOUT, CONTROL_CLOSED; then it is managed as before. */
   async remove(runtime: GroupRuntime): Promise<void> {
     const { groupId } = runtime.definition;
     const failover = this.#groups.get(groupId);
     if (failover === undefined) return;
-    await failover.leave();
+    try {
+      await failover.leave();
+    } catch (thrown) {
+      this.#manageAgain(failover);
+      throw thrown;
+    }
     this.#groups.delete(groupId);
     if (this.#groups.size > 0) return;
     const cluster = this.#cluster;
     this.#cluster = undefined;
     this.#starting = undefined;
     await cluster?.end();
+  }
+
+  /** Its machine could not be told: it goes on, and so does this node's part. */
+  #manageAgain({ runtime, settings }: GroupFailover): void {
+    const { groupId } = runtime.definition;
+    const cluster = present(this.#cluster, 'the cluster process');
+    const failover = new GroupFailover({ runtime, cluster, settings });
+    this.#groups.set(groupId, failover);
+    this.#standings()
+      .then(async (known) => failover.join(known.get(groupId)))
+      // Without a connection: the next one lets all groups join.
+      .catch(() => undefined);
   }
 
   /** Of the cluster process; null: there is none. Errors: CLUSTER_PROCESS_DOWN, CONTROL_TIMEOUT, CONTROL_CLOSED. */
