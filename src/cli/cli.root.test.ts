@@ -54,8 +54,8 @@ test('whoever reads the output may go away', async () => {
   child.stdout.destroy();
   let said = '';
   child.stderr.on('data', (data: Buffer) => (said += data.toString()));
-  await new Promise((resolve) => {
-    child.once('close', resolve);
+  await new Promise((done) => {
+    child.once('close', done);
   });
   expect(said).toBe('');
 });

@@ -71,6 +71,8 @@ export class OwnMounts {
     const [top] = on.slice(-1);
     if (top !== undefined && isOwn(top)) return 'in place';
     if (on.some(isOwn)) return 'covered';
+    // Kernels before 5.8 leave lines out of a table that is changed while it is read.
+    if (mountsOn(readMountTable(), directory).some(isOwn)) return 'in place';
     this.#mounted.delete(directory);
     this.#lost.add(directory);
     return 'gone';

@@ -1,5 +1,5 @@
 // Small JSON files of the service, which are whole after a power cut (replace-file.ts).
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { z } from 'zod';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
@@ -50,6 +50,31 @@ export function readJsonFile<T>(
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   throw invalidFile(path, describeFault(schema, parsed.error), parsed.error);
+}
+
+/**
+ * As {@link readJsonFile}, for what the service can do without: a file that is damaged is renamed (`.damaged`), and
+ * `onDamaged` is told, so that a node serves its groups all the same. Without `onDamaged` it is an error.
+ */
+export function readOrPutAside<T>(
+  path: string,
+  schema: z.ZodType<T>,
+  onDamaged: ((sentence: string) => void) | undefined,
+): T | undefined {
+  try {
+    return readJsonFile(path, schema);
+  } catch (thrown) {
+    if (onDamaged === undefined) throw thrown;
+    onDamaged(
+      `${messageOf(thrown)}. It was renamed to ${path}.damaged, and the service goes on without it`,
+    );
+    try {
+      renameSync(path, `${path}.damaged`);
+    } catch {
+      // A disk that has failed is told of by others.
+    }
+    return undefined;
+  }
 }
 
 function invalidFile(path: string, why: string, cause?: unknown): UnderstudyError {

@@ -457,11 +457,20 @@ export class GroupRuntime {
       position: this.state.position,
       status: status === null ? null : { ...status },
       bandwidth: this.definition.replication.bandwidth,
-      salvages: this.salvages.names,
+      salvages: this.#salvageNames,
       trouble: this.#trouble,
       agents: this.agents.view,
       failover: this.#owner?.view == null ? null : { ...this.#owner.view },
     };
+  }
+
+  /** A disk that cannot be read is no reason to tell nothing at all. */
+  get #salvageNames(): string[] {
+    try {
+      return this.salvages.names;
+    } catch {
+      return [];
+    }
   }
 
   get #trouble(): string | null {

@@ -277,7 +277,33 @@ describe('create', () => {
   });
 });
 
-describe('a disk that takes no state', () => {
+describe('state on a bad disk', () => {
+  test('files that a node can do without are put aside when they are damaged, and its groups run', async () => {
+    await create();
+    const { invitations, accessTokens, alerts, acknowledged } = a.paths;
+    const files = [invitations, accessTokens, alerts, acknowledged];
+    await a.stop();
+    for (const file of files) writeFileSync(file, '{"torn');
+    await a.start();
+    await until('running', async () => (await a.group('shop'))?.local.process === 'running');
+    const told = (await a.events()).filter(({ code }) => code === 'STATE_FILE_DAMAGED');
+    expect(told.map(({ message }) => files.find((file) => message.startsWith(file)))).toEqual(
+      expect.arrayContaining(files),
+    );
+    for (const file of files) expect(readFileSync(`${file}.damaged`, 'utf8')).toBe('{"torn');
+  });
+
+  test('what cannot be listed keeps nobody from seeing the rest', async () => {
+    await create();
+    const { salvage } = groupPaths(a.paths, 'shop');
+    rmSync(salvage, { recursive: true, force: true });
+    // As a directory that the disk cannot read.
+    writeFileSync(salvage, '');
+    expect((await a.group('shop'))?.local.process).toBe('running');
+    expect((await b.group('shop'))?.remote?.process).toBe('running');
+    rmSync(salvage);
+  });
+
   test('what the other node says is remembered as far as possible, and the service lives', async () => {
     await create();
     const { state } = groupPaths(b.paths, 'shop');

@@ -4,7 +4,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
 import type { Clock } from '../core/clock.ts';
 import { UnderstudyError } from '../core/errors.ts';
-import { readJsonFile, writeJsonDurably } from './durable-file.ts';
+import { readOrPutAside, writeJsonDurably } from './durable-file.ts';
 import { SECRET_BYTES } from './pairing-token.ts';
 
 const INVITATIONS_MAX = 16;
@@ -26,10 +26,13 @@ export class Invitations {
   #list: Invitation[];
   #failuresMs: number[] = [];
 
-  constructor(path: string, { clock }: { clock: Clock }) {
+  constructor(
+    path: string,
+    { clock, onDamaged }: { clock: Clock; onDamaged?: (sentence: string) => void },
+  ) {
     this.#path = path;
     this.#clock = clock;
-    this.#list = readJsonFile(path, z.array(invitationSchema)) ?? [];
+    this.#list = readOrPutAside(path, z.array(invitationSchema), onDamaged) ?? [];
   }
 
   /** Makes a new invitation. Errors: INVITATIONS_TOO_MANY. */

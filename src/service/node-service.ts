@@ -68,8 +68,9 @@ export class NodeService {
     }
     this.catalog = new AgentCatalog(paths.agents);
     this.peers = new PeerStore(paths.peers);
-    this.invitations = new Invitations(paths.invitations, { clock });
     this.events = new EventLog(paths.events);
+    const onDamaged = (sentence: string): void => this.tellDamaged(sentence);
+    this.invitations = new Invitations(paths.invitations, { clock, onDamaged });
     const onEvent = (event: ControlEvent): void => this.events.add(event);
     this.link = new PeerLink({
       identity: this.identity,
@@ -133,6 +134,11 @@ export class NodeService {
     details: ControlEvent['details'] = {},
   ): void {
     this.events.add(makeEvent(level, code, message, details));
+  }
+
+  /** A file that the service can do without was put aside. */
+  tellDamaged(sentence: string): void {
+    this.emit('error', 'STATE_FILE_DAMAGED', sentence);
   }
 
   get info(): NodeInfo {

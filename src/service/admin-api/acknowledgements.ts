@@ -1,6 +1,6 @@
 // Which events an operator has seen. Bounded: acknowledgements of events that are long gone from the log go first.
 import { z } from 'zod';
-import { readJsonFile, writeJsonDurably } from '../durable-file.ts';
+import { readOrPutAside, writeJsonDurably } from '../durable-file.ts';
 
 const KEPT_MAX = 5000;
 
@@ -21,9 +21,9 @@ export class Acknowledgements {
   #kept: z.infer<typeof fileSchema>;
 
   /** Errors: STATE_FILE_INVALID. */
-  constructor(path: string) {
+  constructor(path: string, onDamaged?: (sentence: string) => void) {
     this.#path = path;
-    this.#kept = readJsonFile(path, fileSchema) ?? { upTo: null, single: [] };
+    this.#kept = readOrPutAside(path, fileSchema, onDamaged) ?? { upTo: null, single: [] };
   }
 
   of(id: number): Acknowledgement | null {

@@ -24,12 +24,13 @@ export interface ApiContext {
 /** Errors: STATE_FILE_INVALID. */
 export function makeContext(service: NodeService): ApiContext {
   const { paths } = service;
+  const onDamaged = (sentence: string): void => service.tellDamaged(sentence);
   return {
     service,
     operations: new Operations(),
-    tokens: new TokenStore(paths.accessTokens, { clock: systemClock }),
+    tokens: new TokenStore(paths.accessTokens, { clock: systemClock, onDamaged }),
     audit: new AuditLog(paths.audit),
-    acknowledgements: new Acknowledgements(paths.acknowledged),
+    acknowledgements: new Acknowledgements(paths.acknowledged, onDamaged),
     health: new HealthWatch(service),
     history: new History(service),
     alerts: new Alerts(service),

@@ -4,7 +4,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
 import type { Clock } from '../../core/clock.ts';
 import { UnderstudyError } from '../../core/errors.ts';
-import { readJsonFile, writeJsonDurably } from '../durable-file.ts';
+import { readOrPutAside, writeJsonDurably } from '../durable-file.ts';
 import { type AccessRole, accessRoleSchema } from './caller.ts';
 
 const TOKENS_MAX = 64;
@@ -44,10 +44,14 @@ export class TokenStore {
   #tokens: StoredToken[];
 
   /** Errors: STATE_FILE_INVALID. */
-  constructor(path: string, { clock }: { clock: Clock }) {
+  constructor(
+    path: string,
+    { clock, onDamaged }: { clock: Clock; onDamaged?: (sentence: string) => void },
+  ) {
     this.#path = path;
     this.#clock = clock;
-    this.#tokens = readJsonFile(path, z.array(storedTokenSchema).max(TOKENS_MAX)) ?? [];
+    this.#tokens =
+      readOrPutAside(path, z.array(storedTokenSchema).max(TOKENS_MAX), onDamaged) ?? [];
   }
 
   list(): TokenView[] {

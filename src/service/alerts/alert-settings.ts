@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { UnderstudyError } from '../../core/errors.ts';
-import { readJsonFile, writeJsonDurably } from '../durable-file.ts';
+import { readOrPutAside, writeJsonDurably } from '../durable-file.ts';
 import { portSchema } from '../group-spec.ts';
 import { hostSchema } from '../node-config.ts';
 
@@ -93,9 +93,9 @@ export class AlertSettings {
   #channels: readonly Channel[];
 
   /** Errors: STATE_FILE_INVALID. */
-  constructor(path: string) {
+  constructor(path: string, onDamaged?: (sentence: string) => void) {
     this.#path = path;
-    const kept = readJsonFile(path, fileSchema);
+    const kept = readOrPutAside(path, fileSchema, onDamaged);
     this.#timing = kept?.timing ?? alertTimingSchema.parse({});
     this.#channels = kept?.channels ?? [];
   }

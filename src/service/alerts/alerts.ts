@@ -29,7 +29,9 @@ export class Alerts {
   /** Errors: STATE_FILE_INVALID. */
   constructor(service: NodeService) {
     this.#service = service;
-    this.settings = new AlertSettings(service.paths.alerts);
+    this.settings = new AlertSettings(service.paths.alerts, (sentence) =>
+      service.tellDamaged(sentence),
+    );
     service.events.onEvent((event) => this.#note(event));
   }
 
