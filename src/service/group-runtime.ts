@@ -374,6 +374,11 @@ export class GroupRuntime {
     }
   }
 
+  /** See {@link GroupStateKeeper.requireWritable}. */
+  requireWritable(): void {
+    this.#keeper.requireWritable();
+  }
+
   /** See {@link GroupStateKeeper.roleSinceMs}. */
   get roleSinceMs(): number {
     return this.#keeper.roleSinceMs;

@@ -1,7 +1,8 @@
 // What this node remembers of one group: on the disk before it takes effect. With it goes where the journal of each
 // generation is (journal-place.ts).
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { writeJsonDurably } from './durable-file.ts';
 import type { RuntimeContext } from './group-spec-builder.ts';
 import type { GroupState } from './group-state.ts';
@@ -46,6 +47,20 @@ export class GroupStateKeeper {
     }
     this.#state = { ...this.#state, ...change };
     writeJsonDurably(this.#options.files.state, this.#state);
+  }
+
+  /** Before anything is ended for it: whether what comes next could be remembered. Errors: STATE_IO. */
+  requireWritable(): void {
+    const { state } = this.#options.files;
+    const aside = `${state}.new`;
+    try {
+      // Space is given at once; that it is durable is not the question, and would take time.
+      writeFileSync(aside, JSON.stringify(this.#state), { mode: 0o600 });
+      rmSync(aside);
+    } catch (cause) {
+      const why = `${state} could not be written, so nothing was changed: ${messageOf(cause)}; check space and that disk`;
+      throw new UnderstudyError('STATE_IO', why, { cause });
+    }
   }
 
   /** Kept in memory, and written now and then: the gap of group-state.ts covers the rest. */

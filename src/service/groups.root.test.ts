@@ -293,6 +293,30 @@ describe('state on a bad disk', () => {
     for (const file of files) expect(readFileSync(`${file}.damaged`, 'utf8')).toBe('{"torn');
   });
 
+  test('a switchover that could not be remembered is refused, and everything runs on', async () => {
+    const log = join(nodes.top, 'agents.log');
+    const say = (what: string): string => `echo ${what} >> ${log}`;
+    await create({ agents: [{ use: 'command', start: say('start'), stop: say('stop') }] });
+    const pids = () => [a, b].map((node) => node.service.group('shop').process.pid);
+    const before = pids();
+    const inTheWay = [a, b].map((node) => `${groupPaths(node.paths, 'shop').state}.new`);
+    mkdirSync(inTheWay[0] ?? '');
+    await expect(a.call('switchover', { group: 'shop' })).rejects.toMatchObject({
+      code: 'STATE_IO',
+    });
+    expect(readFileSync(log, 'utf8')).toBe('start\n');
+    rmSync(inTheWay[0] ?? '', { recursive: true });
+    // On the other node: it is asked when the application has stopped, and does not end its process.
+    mkdirSync(inTheWay[1] ?? '');
+    await expect(a.call('switchover', { group: 'shop' })).rejects.toMatchObject({
+      code: 'PROMOTION_FAILED',
+    });
+    rmSync(inTheWay[1] ?? '', { recursive: true });
+    expect(readFileSync(log, 'utf8')).toBe('start\nstop\nstart\n');
+    expect(pids()[1]).toBe(before[1]);
+    expect(await rolesOf()).toContain('primary a, standby b');
+  });
+
   test('what cannot be listed keeps nobody from seeing the rest', async () => {
     await create();
     const { salvage } = groupPaths(a.paths, 'shop');

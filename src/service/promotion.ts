@@ -43,6 +43,7 @@ export async function finish(
   runtime: GroupRuntime,
   accepts: readonly string[],
 ): Promise<Position | null> {
+  runtime.requireWritable();
   try {
     const result = await runtime.callLast('finish', { accepts }, FINISH_TIMEOUT_MS);
     const { streamId, sequence, isOld } = result as Partial<Position> & { isOld?: boolean };

@@ -95,6 +95,7 @@ async function handOver(service: NodeService, runtime: GroupRuntime): Promise<Ou
   const peerName = service.peers.requirePeer().name;
   const other = await checkHandover(service, runtime);
   const epoch = Math.max(runtime.state.epoch, other.epoch) + 1;
+  runtime.requireWritable();
   const position = await closeStream(runtime);
   runtime.saveState({ position, handedOverTo: epoch });
   const { groupId } = runtime.definition;

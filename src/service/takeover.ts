@@ -190,6 +190,7 @@ export async function yieldByHand(
 }
 
 async function cease(runtime: GroupRuntime, epoch: number): Promise<void> {
+  runtime.requireWritable();
   try {
     await runtime.application.stop();
     await runtime.stopProcess();
