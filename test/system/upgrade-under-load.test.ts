@@ -79,9 +79,9 @@ async function standing(host: LabHost): Promise<string> {
   return `${group?.role} of epoch ${group?.epoch}`;
 }
 
-async function codes(pair: PairUnderTest): Promise<string[]> {
+async function codesSince(pair: PairUnderTest, since: number): Promise<string[]> {
   const all = [...(await askEvents(pair.a)), ...(await askEvents(pair.b))];
-  return all.map(({ code }) => code);
+  return all.filter(({ at }) => Date.parse(at) >= since).map(({ code }) => code);
 }
 
 /** Pings the address ten times a second; the returned function says how many were not answered. */
@@ -100,7 +100,8 @@ function ping(host: LabHost, address: string): () => Promise<{ sent: number; los
 
 async function underLoad(pair: PairUnderTest, address: string, program: string): Promise<void> {
   const { a, b, lab } = pair;
-  const before = (await codes(pair)).length;
+  const before = await Promise.all([standing(a), standing(b)]);
+  const since = Date.now();
   const writer = a.exec([NODE, '-e', WRITER, LINES], { timeoutMs: 4 * STEP_MS });
   const stopPings = ping(lab.host('client'), address);
   expect(results(await upgrade(b, program))).toEqual(['group replaced', 'failover replaced']);
@@ -119,9 +120,9 @@ async function underLoad(pair: PairUnderTest, address: string, program: string):
   // The one that was on its way at the end does not count.
   expect(pings.lost).toBeLessThanOrEqual(1);
   expect(pings.sent).toBeGreaterThan(20);
-  expect(await standing(a)).toBe('primary of epoch 1');
-  expect(await standing(b)).toBe('standby of epoch 1');
-  const said = (await codes(pair)).slice(before);
+  expect(await Promise.all([standing(a), standing(b)])).toEqual(before);
+  expect(before[0]).toMatch(/^primary/);
+  const said = await codesSince(pair, since);
   const moves =
     /TAKE|TAKING|BECAME|STEPS|HANDING|ADDRESS|FENCE|DIED|SCAN|APPLICATION|SPLIT|PEER_SILENT/;
   expect(said.filter((code) => moves.test(code))).toEqual([]);
@@ -155,8 +156,8 @@ test(
         // What was refused: now the other node serves.
         await understudy(a, ['switchover', GROUP], { timeoutMs: STEP_MS });
         expect(results(await upgrade(a, program))).toEqual(['group current', 'failover replaced']);
-        expect(await standing(b)).toBe('primary of epoch 2');
-        expect(await standing(a)).toBe('standby of epoch 2');
+        expect(await standing(a)).toMatch(/^standby/);
+        expect(await standing(b)).toMatch(/^primary/);
       });
     } finally {
       rmSync(place, { recursive: true, force: true });
