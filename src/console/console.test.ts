@@ -49,7 +49,7 @@ beforeAll(async () => {
     UNDERSTUDY_STATE: join(top, 'console'),
   });
   // As a version before left it: with the password that was replaced.
-  mkdirSync(join(top, 'console'));
+  mkdirSync(paths.state, { recursive: true });
   const old = { what: 'POST /account/password', input: '{"present":"the former one"}' };
   const by = { at: '2026-01-02T03:04:05.678Z', who: 'former', role: 'viewer', from: '192.0.2.7' };
   const entry = { ...by, ...old, result: 'done', operation: null };
