@@ -148,9 +148,12 @@ failover: { automatic: false }
     ['name: shop\npaths: [{ dir: /a, inclde: [x] }]\n', /"inclde" in "paths\[0\]" \(allowed: dir/],
     [
       'name: shop\npaths: [{ dir: /a }]\nreplication: { ring: 5 MiB }\n',
-      /power of two in "ringBytes"/,
+      /power of two in "replication.ring"/,
     ],
-    ['name: shop\npaths: [{ dir: /a }]\nreplication: { journal: 1 MiB }\n', /in "journalBytesMax"/],
+    [
+      'name: shop\npaths: [{ dir: /a }]\nreplication: { journal: 1 MiB }\n',
+      /in "replication.journal"/,
+    ],
     ['name: shop\npaths: [{ dir: /a }]\nreplication: { ring: lots }\n', /"lots" is not a size/],
   ])('%j', (yaml, message) => {
     const parse = (): unknown =>
