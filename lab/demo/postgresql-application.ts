@@ -150,6 +150,11 @@ export class PostgresqlApplication implements DemoApplication {
     return readAcknowledgements(client, ACK_LOG);
   }
 
+  /** Has everything written that the server has in memory only: it would go on doing so for minutes. */
+  async checkpoint(host: LabHost): Promise<void> {
+    await psql(host, 'CHECKPOINT');
+  }
+
   async verify(host: LabHost, acknowledged: readonly Acknowledgement[]): Promise<Verdict> {
     const ids = new Set((await psql(host, `SELECT id FROM ${TABLE}`)).split('\n'));
     const sums = (

@@ -6,13 +6,15 @@ import { NODE } from '../../lab/demo/application.ts';
 import { CHECKOUT } from '../../lab/enter.ts';
 import type { LabHost } from '../../lab/host.ts';
 import type { Lab } from '../../lab/lab.ts';
-import { askEvents, askGroup } from '../../lab/node-admin.ts';
+import { askEvents, askGroup, waitUntilApplied } from '../../lab/node-admin.ts';
 import { run, waitUntil } from '../../lab/run.ts';
 
 const COMPARE = join(CHECKOUT, 'test/support/compare-trees.ts');
 const COMPARISONS_MAX = 6;
 const DIFFERENCES_MAX = 12;
 const COMPARE_TIMEOUT_MS = 60_000;
+/** A salvage may have to be written before. */
+const APPLIED_TIMEOUT_MS = 120_000;
 const SETTLE_POLL_MS = 400;
 
 /** Who is who. */
@@ -106,6 +108,9 @@ export class ManagedPair {
     const trees = [primary, standby].map((host) => host.pathFromOutside(directory));
     const options = this.#hasRebooted ? ['--no-holes'] : [];
     let said = '';
+    // A copy is complete, and commits are safe in its journal, before they are in its directories.
+    const behind = await waitUntilApplied({ primary, standby }, this.#group, APPLIED_TIMEOUT_MS);
+    if (behind !== undefined) return behind;
     for (let attempt = 0; attempt < COMPARISONS_MAX; attempt += 1) {
       // What applications stored through mappings is only seen by others once it is written back.
       await primary.exec(['sync', '-f', directory], { timeoutMs: 20_000 });

@@ -4,10 +4,9 @@ import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LabHost } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
-import { askGroup } from '../../lab/node-admin.ts';
+import { askGroup, waitUntilApplied } from '../../lab/node-admin.ts';
 import { pairNodes, understudy, waitForCopy } from '../../lab/pair.ts';
 import { interfaceOf } from '../../lab/network.ts';
-import { waitUntil } from '../../lab/run.ts';
 import type { NetworkName } from '../../lab/state.ts';
 import { compareTrees, snapshotTree } from '../support/tree.ts';
 
@@ -98,18 +97,10 @@ export class PairUnderTest {
 
   /** Waits until the standby has applied everything that was captured. Nothing may be writing. */
   async settle(primary: LabHost = this.a): Promise<void> {
-    let seen = '';
-    const isSettled = async (): Promise<boolean> => {
-      const group = await this.group(primary);
-      const captured = group?.local.status?.['sequence'];
-      const standby = await this.group(primary === this.a ? this.b : this.a);
-      const applied = standby?.local.status?.['appliedSequence'];
-      seen = `${group?.copy}: ${String(applied)} of ${String(captured)}`;
-      return group?.copy === 'up-to-date' && captured !== undefined && applied === captured;
-    };
-    if (!(await waitUntil(isSettled, SETTLE_TIMEOUT_MS, 200))) {
-      throw new Error(`the standby does not catch up: ${seen}`);
-    }
+    const standby = primary === this.a ? this.b : this.a;
+    await waitForCopy(primary, GROUP, SETTLE_TIMEOUT_MS);
+    const behind = await waitUntilApplied({ primary, standby }, GROUP, SETTLE_TIMEOUT_MS);
+    if (behind !== undefined) throw new Error(behind);
   }
 
   /** Differences between the two copies, bit by bit, as sentences. */

@@ -159,6 +159,7 @@ export class TortureBed {
   /** Everything that must hold when the pair is whole and no client asks. Sentences. */
   async check(roles: Roles): Promise<string[]> {
     const findings: string[] = [];
+    await this.#postgresql.checkpoint(roles.primary);
     for (const directory of this.directories) {
       const differences = await this.pair.differences(roles, directory);
       if (differences !== '') findings.push(`${directory} differs: ${differences}`);
