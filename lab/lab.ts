@@ -1,4 +1,4 @@
-// A lab: servers `a` and `b`, a `client` and a `gateway` on one machine, with real faults.
+// A lab: servers `a` and `b`, if wanted another pair `c` and `d`, a `client` and a `gateway` on one machine, with real faults.
 //
 //   const lab = await Lab.up({});
 //   await lab.host('a').exec(['understudy', 'status']);
@@ -41,17 +41,23 @@ import {
   writeState,
 } from './state.ts';
 
-export type HostName = 'a' | 'b' | 'client' | 'gateway';
+export type HostName = 'a' | 'b' | 'c' | 'd' | 'client' | 'gateway';
 const ALL_HOSTS: readonly HostName[] = ['a', 'b', 'client', 'gateway'];
 const NUMBERS: Readonly<Record<HostName, number>> = {
   a: 1,
   b: 2,
+  c: 3,
+  d: 4,
   client: 10,
   gateway: GATEWAY_NUMBER,
 };
+const SERVERS: readonly string[] = ['a', 'b', 'c', 'd'];
 const INDEX_MAX = 255;
 
-/** What `a` and `b` run from boot on: the service of this checkout, once the host is a node. */
+/** Has a disk, and both networks. */
+export const isServer = (host: string): boolean => SERVERS.includes(host);
+
+/** What servers run from boot on: the service of this checkout, once the host is a node. */
 export const UNDERSTUDYD: ServiceSpec = {
   name: 'understudyd',
   argv: [join(CHECKOUT, 'bin/understudy'), 'daemon'],
@@ -61,12 +67,13 @@ export const UNDERSTUDYD: ServiceSpec = {
 export interface LabOptions {
   /** Default: one that is free, after the number of this process. */
   readonly name?: string;
+  /** Default: one pair, a client, and a gateway. */
   readonly hosts?: readonly HostName[];
-  /** Size of the disks of `a` and `b`; sparse. Default 16 GiB. */
+  /** Size of the disks of servers; sparse. Default 16 GiB. */
   readonly diskBytes?: number;
   /** All blocks of the disks are written first: for measuring. Default false. */
   readonly solidDisks?: boolean;
-  /** Boot services of `a` and `b`; default {@link UNDERSTUDYD}. */
+  /** Boot services of servers; default {@link UNDERSTUDYD}. */
   readonly services?: readonly ServiceSpec[];
   /** Keep the lab when this process ends. */
   readonly keep?: boolean;
@@ -310,19 +317,19 @@ async function reserve(
 }
 
 function initialHost(name: HostName, services: readonly ServiceSpec[]): HostState {
-  const isServer = name === 'a' || name === 'b';
+  const hasDisk = isServer(name);
   return {
     name,
     number: NUMBERS[name],
-    networks: isServer ? ['lan', 'sync'] : ['lan'],
-    hasDisk: isServer,
+    networks: hasDisk ? ['lan', 'sync'] : ['lan'],
+    hasDisk,
     init: null,
     frozen: false,
     silent: false,
     unplugged: [],
     rates: {},
     claimed: [],
-    services: isServer ? [...services] : [],
+    services: hasDisk ? [...services] : [],
     keepers: {},
   };
 }

@@ -7,7 +7,7 @@ import { messageOf, UnderstudyError } from '../src/core/errors.ts';
 import { formatBytes, parseBytes } from '../src/core/units.ts';
 import { labsWithGroups } from './cgroup.ts';
 import type { DiskFault } from './disk-faults.ts';
-import { type HostName, Lab } from './lab.ts';
+import { type HostName, isServer, Lab } from './lab.ts';
 import type { LabStatus } from './lab-status.ts';
 import { type NetworkName, labNames, NETWORKS } from './state.ts';
 
@@ -27,7 +27,7 @@ function report(options: Common, sentence: string): void {
 
 function networksOf(network: string | undefined, host: string): NetworkName[] {
   if (network !== undefined) return [network as NetworkName];
-  return host === 'a' || host === 'b' ? [...NETWORKS] : ['lan'];
+  return isServer(host) ? [...NETWORKS] : ['lan'];
 }
 
 const networkOption = (): Option =>

@@ -24,9 +24,19 @@ export async function understudy(
   );
 }
 
-/** Makes `a` and `b` nodes that trust each other. */
-export async function pairNodes(lab: Lab): Promise<void> {
-  const hosts = [lab.host('a'), lab.host('b')] as const;
+/** Makes two hosts nodes that trust each other. */
+export async function pairNodes(
+  lab: Lab,
+  names: readonly [string, string] = ['a', 'b'],
+): Promise<void> {
+  const [first, second] = [lab.host(names[0]), lab.host(names[1])];
+  await makeNodes([first, second]);
+  const { token } = (await understudy(first, ['invite'])) as { token: string };
+  await understudy(second, ['join', token]);
+}
+
+/** Makes hosts nodes that know nobody yet. */
+export async function makeNodes(hosts: readonly LabHost[]): Promise<void> {
   for (const host of hosts) {
     await understudy(host, [
       'init',
@@ -39,8 +49,6 @@ export async function pairNodes(lab: Lab): Promise<void> {
     ]);
   }
   for (const host of hosts) await waitForDaemon(host);
-  const { token } = (await understudy(hosts[0], ['invite'])) as { token: string };
-  await understudy(hosts[1], ['join', token]);
 }
 
 /** Waits until the service of a node answers. */

@@ -11,9 +11,9 @@ import type { AccessRole } from '../../src/service/admin-api/caller.ts';
 import type { Language } from '../../src/console/web/app/languages.ts';
 import { namespaceArguments } from '../../lab/enter.ts';
 import type { LabHost } from '../../lab/host.ts';
-import { Lab } from '../../lab/lab.ts';
+import { type HostName, Lab } from '../../lab/lab.ts';
 import type { LabProcess } from '../../lab/lab-process.ts';
-import { pairNodes, understudy } from '../../lab/pair.ts';
+import { makeNodes, pairNodes, understudy } from '../../lab/pair.ts';
 import { waitUntil } from '../../lab/run.ts';
 
 const CHROMIUM = '/usr/bin/chromium';
@@ -36,6 +36,13 @@ export interface Look {
   readonly scheme?: 'light' | 'dark';
   readonly width?: number;
   readonly height?: number;
+}
+
+export interface BedOptions {
+  /** Pairs that the console knows. Default: one, of `a` and `b`. */
+  readonly pairs?: readonly (readonly [HostName, HostName])[];
+  /** Nodes that are neither paired nor known to the console yet. */
+  readonly strangers?: readonly HostName[];
 }
 
 export class ConsoleBed {
@@ -69,19 +76,20 @@ export class ConsoleBed {
     this.#directory = parts.directory;
   }
 
-  /** A pair, a console that knows both nodes, a browser, and a user of each role. Nothing is left on failure. */
-  static async up(): Promise<ConsoleBed> {
-    const lab = await Lab.up({ hosts: ['a', 'b', 'client', 'gateway'] });
+  /** Pairs, a console that knows their nodes, a browser, and a user of each role. Nothing is left on failure. */
+  static async up({ pairs = [['a', 'b']], strangers = [] }: BedOptions = {}): Promise<ConsoleBed> {
+    const lab = await Lab.up({ hosts: [...pairs.flat(), ...strangers, 'client', 'gateway'] });
     const directory = mkdtempSync(join(tmpdir(), 'understudy-console-'));
     let browser: Browser | undefined;
     try {
-      await pairNodes(lab);
+      for (const pair of pairs) await pairNodes(lab, pair);
+      await makeNodes(strangers.map((name) => lab.host(name)));
       const client = lab.host('client');
       const { running, url, password } = await startConsole(client, directory);
       browser = await launch(client, directory);
       const ids: Record<string, string> = {};
       const bed = new ConsoleBed({ lab, url, browser, ids, running, directory });
-      await bed.#begin(password, ids);
+      await bed.#begin(password, pairs.flat(), ids);
       return bed;
     } catch (thrown) {
       await browser?.close();
@@ -131,17 +139,15 @@ export class ConsoleBed {
     rmSync(this.#directory, { recursive: true, force: true });
   }
 
-  async #begin(password: string, ids: Record<string, string>): Promise<void> {
+  async #begin(
+    password: string,
+    nodes: readonly HostName[],
+    ids: Record<string, string>,
+  ): Promise<void> {
     const page = await this.door();
     await firstPassword(page, USERS.administrator, password);
-    for (const host of [this.a, this.b]) {
-      const { token } = (await understudy(host, [
-        'token',
-        'create',
-        'console',
-        '--role',
-        'administrator',
-      ])) as { token: string };
+    for (const host of nodes.map((name) => this.lab.host(name))) {
+      const token = await accessToken(host);
       const where = { host: host.address('lan'), port: 7440 };
       const { fingerprint } = await ask<{ fingerprint: string }>(page, '/nodes/probe', where);
       const added = await ask<{ id: string }>(page, '/nodes', { ...where, fingerprint, token });
@@ -158,6 +164,12 @@ export class ConsoleBed {
     }
     await page.context().close();
   }
+}
+
+/** For a console. */
+export async function accessToken(host: LabHost): Promise<string> {
+  const made = await understudy(host, ['token', 'create', 'console', '--role', 'administrator']);
+  return (made as { token: string }).token;
 }
 
 async function startConsole(

@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { askEvents } from '../../lab/node-admin.ts';
+import { askEvents, askGroup } from '../../lab/node-admin.ts';
 import { ManagedPair } from '../support/managed-pair.ts';
 import { ask, ConsoleBed, PASSWORD, USERS } from './bed.ts';
 import { manyPairs } from './many-pairs.ts';
@@ -16,6 +16,8 @@ const ROUNDS = 12;
 const DRAWN_MS_MAX = 500;
 const SETTLE_TIMEOUT_MS = 90_000;
 const BED_TIMEOUT_MS = 240_000;
+/** Some times what an automatic takeover takes. */
+const UNATTENDED_MS = 4000;
 /** From the takeover to the page that shows it. */
 const SEEN_MS_MAX = 2000;
 
@@ -114,6 +116,36 @@ test('a switchover asks for the name, and is seen; another dialog does not send 
   await dialog.getByText('The application stops on b and starts on a').waitFor();
   for (const each of [page, other]) await each.context().close();
   await pair.settle(SETTLE_TIMEOUT_MS);
+});
+
+test('in maintenance nothing takes over, until somebody says so from the page', async () => {
+  const { primary, standby } = await pair.settle(SETTLE_TIMEOUT_MS);
+  const page = await openGroup({ role: 'operator' });
+  const dialog = page.getByRole('dialog');
+  const choose = async (item: string): Promise<void> => {
+    await page.getByRole('button', { name: 'More' }).click();
+    await page.getByRole('menuitem', { name: item }).click();
+  };
+  await choose('Begin maintenance');
+  await dialog.getByRole('button', { name: 'Begin maintenance' }).click();
+  await page.getByText(`${GROUP} is in maintenance.`).waitFor();
+  await primary.powerOff();
+  await page.locator('.node-box', { hasText: 'does not answer' }).waitFor();
+  await sleep(UNATTENDED_MS);
+  expect((await askGroup(standby, GROUP))?.role).toBe('standby');
+
+  await choose('Take over');
+  await dialog.getByLabel(`I am sure that ${primary.name} is off`).check();
+  await dialog.getByLabel(/To confirm, type/).fill(GROUP);
+  await dialog.getByRole('button', { name: 'Take over' }).click();
+  await page.getByText(`${GROUP} was taken over.`).waitFor({ timeout: SETTLE_TIMEOUT_MS });
+  await page.locator('.node-box[data-role=primary]', { hasText: standby.name }).waitFor();
+  await primary.boot();
+  await pair.settle(SETTLE_TIMEOUT_MS);
+  await choose('End maintenance');
+  await dialog.getByRole('button', { name: 'End maintenance' }).click();
+  await page.getByText(`Maintenance of ${GROUP} has ended.`).waitFor();
+  await page.context().close();
 });
 
 test('a hundred pairs: search and changes take the browser little time', async () => {

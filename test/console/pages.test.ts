@@ -21,7 +21,7 @@ const INTERACTIVE_TRIES = 5;
 /** For what a page asks for after it has come. */
 const AXE_SETTLE_MS = 300;
 const AXE_AGAIN_MS = 1500;
-const INTERACTIVE_CPU_MS_MAX = 900;
+const INTERACTIVE_CPU_MS_MAX = 650;
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 let bed: ConsoleBed;
@@ -275,7 +275,7 @@ test('axe finds nothing serious on any page, in either theme', async () => {
   }
   expect(found).toEqual([]);
   await page.context().close();
-}, 400_000);
+}, 600_000);
 
 test('no page said anything that it should not have', async () => {
   const page = await bed.open('/');

@@ -13,34 +13,58 @@ const nodePath = (tab: string) => (bed: ConsoleBed) => `/nodes/${bed.ids['a'] ??
 const groupPath = (tab: string) => (_bed: ConsoleBed, group: string) => `/groups/${group}/${tab}`;
 const fixed = (path: string) => () => path;
 
-/** Steps of the wizard are gone to by its own button, whatever it says. */
-async function wizard(page: Page, bed: ConsoleBed, steps: number): Promise<void> {
-  await page.locator(`input[type=radio][value="${bed.ids['a'] ?? ''}"]`).check();
-  await page.locator('[data-step=source] .mantine-TextInput-input').last().fill('files');
-  for (let step = 0; step < steps; step += 1) {
-    if (step === 1) {
-      await page.locator('[data-path="0"] input').first().fill('/srv/files');
-      await page.locator('[data-path="0"] textarea').last().fill('*.tmp\ncache/**');
-    }
-    if (step === 2) {
-      await page.locator('[data-step=application] button').last().click();
-      await page.locator('[data-agent="0"] select').first().selectOption('systemd');
-      await page.locator('[data-parameter=unit]').fill('files.service');
-    }
-    if (step === 3) await page.locator('[data-step=address] button').last().click();
-    if (step === 3) {
-      await page
-        .locator('[data-address="0"] input')
-        .first()
-        .fill(`${freeAddress(bed)}/24`);
-      await page.locator('[data-address="0"] select').first().selectOption('eth0');
-    }
-    await page.locator('[data-step] ~ div button').last().click();
-  }
-}
+const PAPERS = '/srv/papers';
 
-function freeAddress(bed: ConsoleBed): string {
-  return bed.lab.freeAddress('lan', 220);
+/** What is written on each step of the wizard; all of it is in order, so that the last step has nothing to complain about. */
+const FILL: readonly ((page: Page, bed: ConsoleBed) => Promise<void>)[] = [
+  async (page, bed) => {
+    await page.locator(`input[type=radio][value="${bed.ids['a'] ?? ''}"]`).check();
+    await page.locator('[data-step=source] button').first().click();
+    // What it found, or that there is nothing.
+    await page.locator('[data-step=source]').locator('.choice, [role=alert]').first().waitFor();
+    await page.locator('[data-step=source] .mantine-TextInput-input').last().fill('papers');
+  },
+  async (page, bed) => {
+    await bed.a.must(['sh', '-ec', `mkdir -p ${PAPERS}/cache; cd ${PAPERS}; touch a.tmp b.pdf`]);
+    await page.locator('[data-path="0"] input').first().fill(PAPERS);
+    await page.locator('[data-path="0"] textarea').last().fill('*.tmp\ncache/**');
+    await page.locator('.preview-columns li').first().waitFor();
+  },
+  async (page) => {
+    await page.locator('[data-step=application] button').last().click();
+    await page.locator('[data-agent="0"] select').first().selectOption('command');
+    for (const action of ['start', 'stop', 'probe']) {
+      const field = page.locator(`[data-parameter=${action}]`);
+      if (!(await field.isVisible())) await page.locator('[data-agent="0"] summary').click();
+      await field.fill(`/bin/true ${action}`);
+    }
+  },
+  async (page, bed) => {
+    await page.locator('[data-step=address] button').last().click();
+    const address = page.locator('[data-address="0"]');
+    await address
+      .locator('input')
+      .first()
+      .fill(`${bed.lab.freeAddress('lan', 220)}/24`);
+    // Both cards are fields for text until their nodes have told which there are.
+    await address.locator('select').nth(1).waitFor();
+    await address.locator('select').first().selectOption('eth0');
+    await address.locator('button').first().click();
+    await address.locator('.level-badge').waitFor();
+  },
+  async (page) => {
+    await page.locator('[data-step=protection] input[role=switch]').check();
+    await page.locator('[data-step=protection] button').first().click();
+  },
+  async (page) => page.locator('.plan li').first().waitFor(),
+];
+
+/** Steps are gone to by the wizard's own button, whatever it says. */
+async function wizard(page: Page, bed: ConsoleBed, last: number): Promise<void> {
+  for (const [step, fill] of FILL.slice(0, last + 1).entries()) {
+    await fill(page, bed);
+    if (step < last) await page.locator('[data-step] ~ div button').last().click();
+  }
 }
 
 export const PLACES: readonly Place[] = [
@@ -55,11 +79,31 @@ export const PLACES: readonly Place[] = [
     name: `node-${tab}`,
     path: nodePath(tab),
   })),
-  ...['source', 'directories', 'application', 'address', 'protection'].map((step, index) => ({
-    name: `create-${index + 1}-${step}`,
+  ...['source', 'directories', 'application', 'address', 'protection', 'summary'].map(
+    (step, index) => ({
+      name: `create-${index + 1}-${step}`,
+      path: fixed('/create'),
+      act: async (page: Page, bed: ConsoleBed) => wizard(page, bed, index),
+    }),
+  ),
+  {
+    name: 'create-browser',
     path: fixed('/create'),
-    act: async (page: Page, bed: ConsoleBed) => wizard(page, bed, index),
-  })),
+    act: async (page, bed) => {
+      await wizard(page, bed, 1);
+      await page.locator('[data-path="0"] button').first().click();
+      await page.getByRole('dialog').locator('li').first().waitFor();
+    },
+  },
+  {
+    name: 'group-takeover',
+    path: groupPath('overview'),
+    act: async (page) => {
+      await page.locator('[aria-haspopup=menu]', { hasText: /./ }).last().click();
+      await page.locator('[role=menuitem].dangerous').first().click();
+      await page.getByRole('dialog').locator('input').first().waitFor();
+    },
+  },
   { name: 'events', path: fixed('/events') },
   { name: 'alerts', path: fixed('/alerts') },
   {
