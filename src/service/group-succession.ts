@@ -51,9 +51,20 @@ export class GroupSuccession {
 
   /** The process has died; its mounts are held. */
   begin(exit: ProcessExit): void {
-    this.#running = this.#succeed(exit).finally(() => {
+    this.#running = this.#carryOut(exit);
+  }
+
+  async #carryOut(exit: ProcessExit): Promise<void> {
+    let isDone = false;
+    try {
+      isDone = await this.#succeed(exit);
+    } finally {
       this.#running = undefined;
-    });
+    }
+    if (isDone) return;
+    // Whoever hears of it may start another process: none is being started any more.
+    this.#options.process.letGo();
+    this.#options.onFailed(exit);
   }
 
   /** Ends one that is under way; the mounts must have been let go. */
@@ -63,7 +74,8 @@ export class GroupSuccession {
     while (!(await within(ended, RETRY_KILL_MS))) this.#options.process.kill();
   }
 
-  async #succeed(exit: ProcessExit): Promise<void> {
+  /** True when another process goes on. */
+  async #succeed(exit: ProcessExit): Promise<boolean> {
     const { group, process, isWanted, spec, emit } = this.#options;
     const started = performance.now();
     for (let tries = 0; tries < SUCCESSORS_MAX; tries += 1) {
@@ -74,15 +86,14 @@ export class GroupSuccession {
         if (process.held === null) break;
         this.#options.onSucceeded();
         this.#tell(exit, Math.round(performance.now() - started));
-        return;
+        return true;
       } catch (thrown) {
         emit('warning', 'SUCCESSION_FAILED', `group "${group}": ${messageOf(thrown)}`);
         if (process.isAlive) process.kill();
         await process.endsWithin(KILL_TIMEOUT_MS);
       }
     }
-    process.letGo();
-    this.#options.onFailed(exit);
+    return false;
   }
 
   #tell({ how, logTail }: ProcessExit, ms: number): void {

@@ -59,8 +59,7 @@ const group = new PrimaryGroup(spec, {
   },
   onMountsLost: (why) => {
     logger.error({ why }, 'mounts lost');
-    control.broadcast(makeEvent('error', 'MOUNT_LOST', why));
-    control.notify({ kind: 'mountsLost' } satisfies GroupNotice);
+    tellMountsLost(why);
     void endProcess(control, 1);
   },
   onFatal: (message) => {
@@ -111,9 +110,17 @@ async function endWith(work: () => Promise<StreamEnd>): Promise<StreamEnd> {
       thrown instanceof UnderstudyError &&
       (thrown.code === 'DIRECTORY_BUSY' || thrown.code === 'COPY_NOT_UP_TO_DATE');
     logger.error({ message: messageOf(thrown) }, 'not ended as asked');
+    if (thrown instanceof UnderstudyError && thrown.code === 'MOUNT_LOST')
+      tellMountsLost(thrown.message);
     if (!harmless) void endProcess(control, 1);
     throw thrown;
   }
+}
+
+function tellMountsLost(why: string): void {
+  control.broadcast(makeEvent('error', 'MOUNT_LOST', why));
+  // Nobody is to try to go on with them.
+  control.notify({ kind: 'mountsLost' } satisfies GroupNotice);
 }
 
 /** The service holds the mounts of the process before: this one takes them from there. */

@@ -1,7 +1,7 @@
 // The filter process of a primary dies in the same moment in which the other node takes over: the successor that
 // the service starts, and the machine that gives the role up, meet. Never do both nodes serve, no acknowledged
 // commit is lost, and the old primary becomes a standby by itself.
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
@@ -91,6 +91,32 @@ async function round(pair: ManagedPair, { name, break: breakIt }: Round): Promis
   expect(await pair.differences(roles, DIRECTORY), name).toBe('');
 }
 
+/**
+ * Somebody takes the mount away while a file is open and somebody writes underneath, and the process is told to end: it
+ * does, and this node goes on as the primary, with what went past the filter in the copy.
+ */
+async function takeMountAway(pair: ManagedPair): Promise<void> {
+  const { primary } = await pair.settle(STEP_MS);
+  const past = join(DIRECTORY, 'past');
+  const holder = primary.spawn(['sh', '-c', `exec 3>> ${DIRECTORY}/held; sleep 600`], {
+    stdio: 'ignore',
+  });
+  await sleep(500);
+  const pid = await filterOf(primary);
+  await primary.must(['sh', '-c', `umount -l ${DIRECTORY} && echo past > ${past}`]);
+  process.kill(pid, 'SIGTERM');
+  const isGone = async (): Promise<boolean> => !existsSync(`/proc/${pid}`);
+  expect(await waitUntil(isGone, STEP_MS / 2, 50), 'the process ends').toBe(true);
+  holder.kill('SIGKILL');
+  const isMounted = async (): Promise<boolean> =>
+    (await primary.must(['cat', '/proc/mounts'])).includes(` ${DIRECTORY} fuse`);
+  expect(await waitUntil(isMounted, STEP_MS, 100), 'it is mounted anew').toBe(true);
+  const roles = await pair.settle(STEP_MS);
+  expect(roles.primary.name).toBe(primary.name);
+  expect(await pair.differences(roles, DIRECTORY)).toBe('');
+  expect(readFileSync(roles.standby.pathFromOutside(past), 'utf8')).toBe('past\n');
+}
+
 test(
   'one primary, nothing lost, and the old one follows',
   async () => {
@@ -108,7 +134,9 @@ test(
       await waitForCopy(a, GROUP, STEP_MS);
       const pair = new ManagedPair(lab, GROUP);
       for (const each of ROUNDS) await round(pair, each);
+      await takeMountAway(pair);
       const codes = (await pair.events(0)).map(({ code }) => code);
+      expect(codes).toContain('MOUNT_LOST');
       expect(codes).not.toContain('SPLIT_BRAIN');
     });
   },
