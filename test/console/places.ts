@@ -72,6 +72,9 @@ export const PLACES: readonly Place[] = [
   ...['overview', 'charts', 'earlier', 'bandwidth', 'settings'].map((tab) => ({
     name: `group-${tab}`,
     path: groupPath(tab),
+    ...(tab === 'settings'
+      ? { act: async (page: Page) => page.locator('.save-bar').waitFor() }
+      : {}),
   })),
   { name: 'nodes', path: fixed('/nodes') },
   { name: 'node-add', path: fixed('/nodes/add') },

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { understudy, waitForCopy } from '../../lab/pair.ts';
 import { type Language, LANGUAGES } from '../../src/console/web/app/languages.ts';
-import { ask, ConsoleBed, PASSWORD, USERS } from './bed.ts';
+import { ask, ConsoleBed } from './bed.ts';
 import { createLedgerGroup, GROUP } from './ledger-group.ts';
 import { PLACES } from './places.ts';
 
@@ -39,8 +39,9 @@ export async function furnish(bed: ConsoleBed): Promise<string> {
   await bed.a.must(['sh', '-c', files.join(' && ')]);
   const schedule = ['--schedule', 'mon-fri 08:00-18:00 50Mbit/s'];
   await understudy(bed.a, ['limit', '--node', '200Mbit/s', ...schedule]);
-  const page = await bed.door();
-  await ask(page, '/login', { name: USERS.administrator, password: PASSWORD });
+  // While the overview is open, the console hears from its nodes at once.
+  const page = await bed.open('/');
+  await page.getByRole('link', { name: GROUP, exact: true }).waitFor();
   const channel = { kind: 'webhook', name: 'Operators', url: 'https://example.net/hook' };
   const node = bed.ids['a'] ?? '';
   await ask(page, `/nodes/${node}/api/v1/alerts/channels`, channel);

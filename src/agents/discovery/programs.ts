@@ -9,15 +9,26 @@ const NOT_APPLICATIONS =
   /^(?:systemd.*|init|sshd|dbus-.*|rpcbind|rpc\..*|cron|chronyd|ntpd|avahi-.*|cupsd|dhclient|NetworkManager|polkitd|containerd.*|dockerd|snapd|udevd|understudy.*|agetty|login|lvmetad|multipathd|rsyslogd|gpg-agent|ssh-agent)$/;
 /** Where no data of an application is. */
 const NOT_DATA =
-  /^\/(?:proc|sys|dev|run|tmp|var\/(?:log|run|tmp|cache|lock)|usr|boot|memfd:|root\/\.)/;
+  /^\/(?:proc|sys|dev|run|tmp|var\/(?:log|run|tmp|cache|lock|lib\/understudy)|usr|boot|memfd:|root\/\.)/;
 const CONFIGURATION_FILES_MAX = 200;
 
 export function proposeProgram(server: Server): Proposal | undefined {
   const program = basename(server.program);
   if (NOT_APPLICATIONS.test(program) || server.ports.length === 0) return undefined;
+  if (isOurs(server.arguments)) return undefined;
   if (program === 'nginx') return web(server, 'nginx', nginxRoots(server));
   if (program === 'apache2' || program === 'httpd') return web(server, 'apache', apacheRoots());
   return generic(server, program);
+}
+
+/** Sources of this installation. */
+const SOURCES = join(import.meta.dirname, '../..');
+
+/** Our own processes are Node's: the service by its title, others by what they run. */
+export function isOurs(argv: readonly string[]): boolean {
+  return (
+    argv[0]?.startsWith('understudy') === true || argv.some((one) => one.startsWith(`${SOURCES}/`))
+  );
 }
 
 function web(server: Server, name: string, roots: readonly string[]): Proposal {

@@ -25,7 +25,7 @@ export function ParameterForm({ fields, values, faultOf, onChange }: ParameterFo
   const [given] = useState(() => Object.keys(values));
   const first = fields.filter(({ name, isRequired }) => isRequired || given.includes(name));
   const rest = fields.filter((field) => !first.includes(field));
-  const isOpen = first.length === 0 || rest.some(({ name }) => faultOf(name) !== undefined);
+  const isOpen = rest.some(({ name }) => faultOf(name) !== undefined);
   const grid = (some: readonly ParameterField[]) => (
     <SimpleGrid cols={{ base: 1, md: 2 }}>
       {some.map((field) => (
@@ -39,9 +39,11 @@ export function ParameterForm({ fields, values, faultOf, onChange }: ParameterFo
       ))}
     </SimpleGrid>
   );
+  // Without one that must be written, none of them is "more".
+  if (first.length === 0) return grid(rest);
   return (
     <>
-      {first.length > 0 && grid(first)}
+      {grid(first)}
       {rest.length > 0 && (
         <details open={isOpen}>
           <summary>{t('moreParameters', { count: rest.length })}</summary>

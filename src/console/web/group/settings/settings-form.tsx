@@ -1,6 +1,6 @@
 // Changes what may change in the life of a group, on both nodes, while it runs. Only what somebody touched is sent, so that two people
 // who change different things do not undo each other's work.
-import { Alert, Button, Group, Stack, Text } from '@mantine/core';
+import { Alert, Button, Group, Skeleton, Stack, Text } from '@mantine/core';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -37,7 +37,7 @@ export function SettingsForm({ definition }: { readonly definition: GroupDefinit
     staleTime: 60_000,
   });
   // Fields of agents must not come in between while somebody writes.
-  if (isPending && definition.agents.length > 0) return null;
+  if (isPending && definition.agents.length > 0) return <Skeleton height={320} />;
   return <Form definition={definition} node={node} catalog={data?.agents ?? NO_AGENTS} />;
 }
 
