@@ -8,7 +8,7 @@ import type { GroupSuccession } from './group-succession.ts';
 import { renewalFailed, renewalNotPossible, whyNotRenewable } from './renewal.ts';
 
 /** Code that is not loaded by then is loaded while applications wait. */
-const PREPARE_TIMEOUT_MS = 15_000;
+const PREPARE_TIMEOUT_MS = 30_000;
 const PREPARE_POLL_MS = 20;
 const KILL_TIMEOUT_MS = 10_000;
 const SHUTDOWN_TIMEOUT_MS = 60_000;
