@@ -1,13 +1,7 @@
 // The bed of the torture: a managed pair with three directories in one group: PostgreSQL, the ledger
 // (SQLite), and a tree of files that a worker changes at random.
-import {
-  appendFileSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  writeFileSync,
-} from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { messageOf } from '../../src/core/errors.ts';
 import { GiB } from '../../src/core/units.ts';
@@ -217,7 +211,8 @@ export class TortureBed {
       const groups = host.pathFromOutside('/var/lib/understudy/groups');
       try {
         mkdirSync(join(target, host.name), { recursive: true });
-        cpSync(groups, join(target, host.name, 'groups'), { recursive: true });
+        // Names in a salvage need not be UTF-8: Node's own copying ends the process with them.
+        execFileSync('cp', ['-a', groups, join(target, host.name)], { stdio: 'ignore' });
       } catch {
         // Its disk is broken, or files went while they were copied: the rest must do.
       }

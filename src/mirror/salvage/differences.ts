@@ -1,6 +1,7 @@
 // Where two contents of a file differ, to the byte.
+import { fstatSync } from 'node:fs';
 import { KiB } from '../../core/units.ts';
-import { type OldFile, readAll } from './old-file.ts';
+import { nextData, type OldFile, readAll } from './old-file.ts';
 
 /** from, to */
 export type Range = readonly [number, number];
@@ -29,15 +30,24 @@ export function* differences(old: OldFile, fd: number, isSame: boolean): Generat
   if (pending !== undefined) yield pending;
 }
 
+/** Holes are not read: those of a sparse file may be larger than any disk. */
 function* differingPieces(old: OldFile, fd: number, isSame: boolean): Generator<Range> {
+  const reach = fstatSync(fd).size;
   for (let at = 0; at < old.size;) {
     const runEnd = isSame ? old.runEnd(at, old.size) : old.size;
     if (isSame && !old.has(at)) {
       at = runEnd;
       continue;
     }
-    const end = Math.min(at + PIECE_BYTES, runEnd);
-    yield* compare(old, fd, at, end);
+    if (at >= reach) {
+      yield [at, runEnd];
+      at = runEnd;
+      continue;
+    }
+    const limit = Math.min(runEnd, reach);
+    const from = Math.min(old.nextData(at, limit), nextData(fd, at, limit));
+    const end = Math.min(from + PIECE_BYTES, limit);
+    yield* compare(old, fd, from, end);
     at = end;
   }
 }

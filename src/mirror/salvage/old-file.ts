@@ -85,9 +85,25 @@ export class OldFile {
   /** End of the run of blocks like the one at `offset`, not behind `limit`. */
   runEnd(offset: number, limit: number): number {
     const first = this.has(offset);
-    let at = offset - (offset % BLOCK_BYTES) + BLOCK_BYTES;
-    while (at < limit && this.has(at) === first) at += BLOCK_BYTES;
-    return Math.min(at, limit);
+    const eight = first ? 0xff : 0;
+    let block = Math.floor(offset / BLOCK_BYTES) + 1;
+    const end = Math.ceil(limit / BLOCK_BYTES);
+    while (block < end && this.has(block * BLOCK_BYTES) === first) {
+      const isAllLike = block % 8 === 0 && (this.#changed?.[block >> 3] ?? 0) === eight;
+      block += isAllLike ? 8 : 1;
+    }
+    return Math.min(block * BLOCK_BYTES, limit);
+  }
+
+  /** Where the first data at or behind `from` are; `limit`: nothing but holes before it. */
+  nextData(from: number, limit: number): number {
+    for (let at = from; at < limit;) {
+      const end = this.runEnd(at, limit);
+      const found = nextData(this.has(at) ? this.#openWork() : this.#openBase(), at, end);
+      if (found < end) return found;
+      at = end;
+    }
+    return limit;
   }
 
   /** Fills `into` with the bytes at `offset` then; it must not reach beyond the size. */
@@ -195,14 +211,19 @@ export class OldFile {
 
 function* dataIn(fd: number, from: number, to: number): Generator<[number, number]> {
   for (let at = from; at < to;) {
-    const data = sys.lseek(fd, at, SEEK.DATA);
-    if (data === -errno.ENXIO || data >= to) return;
-    must(data, 'read a file');
+    const data = nextData(fd, at, to);
+    if (data >= to) return;
     const hole = sys.lseek(fd, data, SEEK.HOLE);
     const end = hole < 0 ? to : Math.min(hole, to);
     yield [data, end];
     at = end;
   }
+}
+
+/** Where the first data at or behind `from` are; `limit`: nothing but a hole, or the end of the file, before it. */
+export function nextData(fd: number, from: number, limit: number): number {
+  const data = sys.lseek(fd, from, SEEK.DATA);
+  return data === -errno.ENXIO ? limit : Math.min(must(data, 'read a file'), limit);
 }
 
 /** What lies beyond the end of the file are zeros. */

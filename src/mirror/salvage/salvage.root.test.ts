@@ -298,6 +298,36 @@ describe('a salvage', () => {
     expect(fs.statSync(join(path, 'ranges', 'large')).blocks * 512).toBeLessThan(100_000);
   });
 
+  // Reading its holes would take an hour.
+  it('looks only at the data of a sparse file', () => {
+    begin('ext4', 6, 0);
+    const { recorder } = rig;
+    const far = 2 ** 40;
+    recorder.create('sparse');
+    recorder.write('sparse', far, Buffer.from('both'));
+    rig.applyKept();
+    rig.kill();
+    alone(rig.copy, (own) => {
+      own.unlink('sparse');
+      own.create('sparse');
+      own.write('sparse', far, Buffer.from('mine'));
+    });
+    const target = beginScan({ goesOn: false, ownSinceMs: Number.NaN });
+    scanTree(recorder, 'full');
+    endScan();
+    const { report, path } = write(target);
+    expect(report.entries).toMatchObject([
+      {
+        path: 'sparse',
+        kind: 'contents',
+        kept: 'whole',
+        changedBytes: 4,
+        ranges: [[far, far + 4]],
+      },
+    ]);
+    expect(fs.statSync(join(path, 'files', 'sparse'))).toMatchObject({ size: far + 4, blocks: 8 });
+  });
+
   it('is none when nothing differs', () => {
     begin('ext4', 5, 100);
     rig.kill();
