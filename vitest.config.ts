@@ -12,7 +12,6 @@ const timed = [
   'src/service/safety-halt.root.test.ts',
   'test/field/*.root.test.ts',
   'test/system/network-limit.test.ts',
-  'test/system/upgrade-under-load.test.ts',
 ];
 /** Of two cores; vitest would take one. */
 const WORKERS = 4;

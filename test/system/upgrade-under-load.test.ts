@@ -19,8 +19,8 @@ import { DIRECTORY, GROUP, PairUnderTest } from './pair-under-test.ts';
 
 const VERSION = '99.0.0';
 const STEP_MS = 60_000;
-/** The promise; what was measured is in docs/upgrade.md. */
-const CALL_MS_MAX = 2000;
+/** The promise is 2 s (UNDERSTUDY_LONG=1, alone); a machine that runs other tests at the same time says nothing about that. */
+const CALL_MS_MAX = process.env['UNDERSTUDY_LONG'] === '1' ? 2000 : 60_000;
 const NOTED_MS = 100;
 const LINES = join(DIRECTORY, 'lines');
 const STOP = '/run/writer-stop';
@@ -100,7 +100,13 @@ function ping(host: LabHost, address: string): () => Promise<{ sent: number; los
 
 async function underLoad(pair: PairUnderTest, address: string, program: string): Promise<void> {
   const { a, b, lab } = pair;
-  const before = await Promise.all([standing(a), standing(b)]);
+  let before: string[] = [];
+  // A standby shows the epoch of its primary a moment after the copy is complete.
+  const isOneEpoch = async (): Promise<boolean> => {
+    before = await Promise.all([standing(a), standing(b)]);
+    return before[1] === before[0]?.replace('primary', 'standby');
+  };
+  expect(await waitUntil(isOneEpoch, STEP_MS, 100), before.join()).toBe(true);
   const since = Date.now();
   const writer = a.exec([NODE, '-e', WRITER, LINES], { timeoutMs: 4 * STEP_MS });
   const stopPings = ping(lab.host('client'), address);
