@@ -13,6 +13,8 @@ const timed = [
   'test/field/*.root.test.ts',
   'test/system/network-limit.test.ts',
 ];
+/** Minutes of a browser, over ground that tests of the API and the command line cover: with UNDERSTUDY_LONG=1. */
+const long = process.env['UNDERSTUDY_LONG'] === '1' ? [] : ['test/console/from-scratch.test.ts'];
 /** Of two cores; vitest would take one. */
 const WORKERS = 4;
 const common = {
@@ -56,7 +58,7 @@ export default defineConfig({
           ...withRoot,
           name: 'root',
           include: root,
-          exclude: [...common.exclude, ...timed],
+          exclude: [...common.exclude, ...timed, ...long],
           maxWorkers: WORKERS,
           sequence: { groupOrder: 2 },
         },

@@ -1,6 +1,6 @@
 // The console in a real browser, from two machines that know nobody to what one hopes never to need: nodes are added and paired, an application
 // is found and protected, settings change, alerts go out; then going back, a halt, a split brain and its end. One bed, in this order.
-// UNDERSTUDY_LONG=1: also the application.
+// The whole file: UNDERSTUDY_LONG=1 (vitest.config.ts).
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { Secret, TOTP } from 'otpauth';
