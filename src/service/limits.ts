@@ -54,7 +54,9 @@ export async function changeLimit(
 ): Promise<LimitView> {
   const runtime = service.group(group);
   const { revision } = runtime.definition.replication.bandwidth;
-  const bandwidth = { ...defineBandwidth(input, `group "${group}"`), revision: revision + 1 };
+  // The other node may have had a change that is not known here yet: the later one counts.
+  const next = Math.max(revision + 1, Date.now());
+  const bandwidth = { ...defineBandwidth(input, `group "${group}"`), revision: next };
   await runtime.bandwidth.change(bandwidth);
   const what = linesOf(bandwidth).join('; ');
   service.emit('info', 'LIMIT_SET', `group "${group}": bandwidth limit ${what}`, { group });
