@@ -6,7 +6,7 @@ import { UnderstudyError } from '../core/errors.ts';
 import { ScanPace } from '../core/scan-pace.ts';
 import { createStoreSockets, type StoreSockets } from '../linux/descriptor-store.ts';
 import { AT, errnoName, MS, O } from '../linux/constants.ts';
-import { addressOf, cstring, sys } from '../linux/libc.ts';
+import { addressOf, cpath, cstring, sys } from '../linux/libc.ts';
 import { Stat } from '../linux/stat.ts';
 import type { CaptureCommand, CaptureDirectory, CaptureReport } from './capture-thread.ts';
 import { CommitReleaser } from './commit-releaser.ts';
@@ -187,7 +187,7 @@ export class Filter {
   #mount(directory: FilterDirectory): CaptureDirectory {
     const rootFd = sys.openat(
       AT.FDCWD,
-      cstring(toLatin1(directory.dir)),
+      cpath(directory.dir),
       O.RDONLY | O.DIRECTORY | O.CLOEXEC,
       0,
     );
@@ -208,7 +208,7 @@ export class Filter {
     stat.fd(rootFd);
     const options = `fd=${fuseFd},rootmode=${stat.mode.toString(8)},user_id=0,group_id=0,default_permissions,allow_other`;
     const source = cstring(sourceOf(this.#options.group));
-    const target = cstring(toLatin1(directory.dir));
+    const target = cpath(directory.dir);
     const result = sys.mount(
       source,
       target,
@@ -408,11 +408,6 @@ function dispatch(report: CaptureReport, listener: FilterListener): void {
 
 /** As the mount table shows it. */
 const sourceOf = (group: string): string => `understudy:${group}`;
-
-/** Paths from configuration are text; system calls take bytes. */
-function toLatin1(text: string): string {
-  return Buffer.from(text, 'utf8').toString('latin1');
-}
 
 /** The mount over a directory forbids what the mount underneath forbids. */
 function flagsOf(fd: number): number {

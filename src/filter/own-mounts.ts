@@ -3,7 +3,7 @@
 // it: what applications open from then on is not the filter's, and nothing of it would be recorded.
 import { errno, MNT } from '../linux/constants.ts';
 import { abortConnection, isConnected } from '../linux/fuse-connection.ts';
-import { cstring, sys } from '../linux/libc.ts';
+import { cpath, sys } from '../linux/libc.ts';
 import { type MountEntry, mountsOn, readMountTable } from '../linux/mount-table.ts';
 import { MountTableWatch } from '../linux/mount-table-watch.ts';
 
@@ -101,7 +101,7 @@ export class OwnMounts {
   }
 
   #unmountOne(directory: string, flags: number): number {
-    return sys.umount2(cstring(Buffer.from(directory, 'utf8').toString('latin1')), flags);
+    return sys.umount2(cpath(directory), flags);
   }
 
   /**

@@ -64,6 +64,11 @@ export function cstring(latin1: string): Buffer {
   return Buffer.from(`${latin1}\0`, 'latin1');
 }
 
+/** NUL-terminated bytes of a path that is text: from configuration, not from a directory. */
+export function cpath(text: string): Buffer {
+  return Buffer.from(`${text}\0`, 'utf8');
+}
+
 export const sys = {
   openat: define('int openat(int dirfd, const void *path, int flags, uint32_t mode)'),
   close: define('int close(int fd)'),

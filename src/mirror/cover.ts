@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { UnderstudyError } from '../core/errors.ts';
 import { AT, errnoName, MNT, O } from '../linux/constants.ts';
-import { addressOf, cstring, sys } from '../linux/libc.ts';
+import { addressOf, cpath, cstring, sys } from '../linux/libc.ts';
 import { type MountEntry, mountsOn, readMountTable } from '../linux/mount-table.ts';
 
 // Numbers are the same on all architectures (uapi/asm-generic/unistd.h; uapi/linux/mount.h).
@@ -48,7 +48,7 @@ export function coverDirectories(
   const covered: CoveredDirectory[] = [];
   try {
     for (const dir of dirs) {
-      const fd = sys.openat(AT.FDCWD, cstring(latin1(dir)), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
+      const fd = sys.openat(AT.FDCWD, cpath(dir), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
       if (fd < 0) {
         const why = `cannot open the protected directory ${dir}: ${errnoName(fd)}`;
         throw new UnderstudyError('DIRECTORY_UNUSABLE', `${why}; create it or correct its rights`);
@@ -73,7 +73,7 @@ export function uncoverDirectories(stateDirectory: string): void {
     for (const dir of note.data.dirs) {
       // More than one when a former run was killed between noting and covering again.
       for (let tries = 0; tries < 8 && hasCover(dir); tries += 1) {
-        sys.umount2(cstring(latin1(dir)), MNT.DETACH);
+        sys.umount2(cpath(dir), MNT.DETACH);
       }
     }
   }
@@ -91,7 +91,7 @@ export function coverAgain(dirs: readonly string[], table: readonly MountEntry[]
 }
 
 function cover(dir: string): void {
-  const path = cstring(latin1(dir));
+  const path = cpath(dir);
   const empty = cstring('');
   const clone = sys.syscall(OPEN_TREE, AT.FDCWD, path, OPEN_TREE_CLONE | O.CLOEXEC, 0);
   if (clone < 0) throw failed(dir, 'open_tree', clone);
@@ -127,8 +127,6 @@ function hasCover(dir: string): boolean {
 /** Read-only, and no file system of user space. */
 const isCover = ({ options, type }: MountEntry): boolean =>
   options.includes('ro') && !type.startsWith('fuse');
-
-const latin1 = (utf8: string): string => Buffer.from(utf8, 'utf8').toString('latin1');
 
 const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 

@@ -8,7 +8,7 @@ import { MiB } from '../../core/units.ts';
 import { UnderstudyError } from '../../core/errors.ts';
 import { AT, errno, errnoName, O, S, SEEK } from '../../linux/constants.ts';
 import { openDirectory, readDirectory, readXattrs } from '../../linux/dirents.ts';
-import { addressOf, cstring, sys } from '../../linux/libc.ts';
+import { addressOf, cpath, cstring, sys } from '../../linux/libc.ts';
 import { makedev, Stat } from '../../linux/stat.ts';
 import { applyXattrs, changeMode } from './attributes.ts';
 import { openHandleBeneath, procPath } from './beneath.ts';
@@ -44,7 +44,7 @@ export function cloneCopies(options: CloneOptions): void {
   checkRoom(options);
   const made = directories.map(({ fd }, index) => {
     const path = clones[index] ?? '';
-    const to = sys.openat(AT.FDCWD, cstring(latin1(path)), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
+    const to = sys.openat(AT.FDCWD, cpath(path), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
     if (to < 0) throw failed(`open ${path}`, to);
     return { fd: to, label: path, inodes: new Cloner(target).clone(fd, to) };
   });
@@ -103,8 +103,6 @@ function bytesBelow(fd: number): number {
   }
   return bytes;
 }
-
-const latin1 = (utf8: string): string => Buffer.from(utf8, 'utf8').toString('latin1');
 
 function failed(what: string, negative: number): UnderstudyError {
   return new UnderstudyError(

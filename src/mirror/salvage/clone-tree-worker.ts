@@ -3,10 +3,9 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { present } from '../../core/assert.ts';
 import { messageOf, type SerializedError, UnderstudyError } from '../../core/errors.ts';
 import { AT, O } from '../../linux/constants.ts';
-import { cstring, sys } from '../../linux/libc.ts';
+import { cpath, sys } from '../../linux/libc.ts';
 import { tellRunning } from '../../linux/threads.ts';
 import { cloneTree } from '../applier/clone.ts';
-import { latin1 } from './directory-salvage.ts';
 
 /** `workerData` of this file. */
 export interface CloneTreeData {
@@ -23,7 +22,7 @@ function run({ from, to }: CloneTreeData): CloneTreeMessage {
   try {
     sys.umask(0);
     const [source, target] = [from, to].map((path) =>
-      sys.openat(AT.FDCWD, cstring(latin1(path)), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0),
+      sys.openat(AT.FDCWD, cpath(path), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0),
     );
     cloneTree(source ?? -1, target ?? -1);
     sys.syncfs(target ?? -1);

@@ -7,7 +7,7 @@ import { undoKind } from '../../journal/undo-format.ts';
 import { batchesBackwards, type UndoSegment } from '../../journal/undo-reader.ts';
 import { readU53 } from '../../journal/record.ts';
 import { AT, errno, O, S } from '../../linux/constants.ts';
-import { cstring, sys } from '../../linux/libc.ts';
+import { cpath, cstring, sys } from '../../linux/libc.ts';
 import { openHandleBeneath, procPath } from '../applier/beneath.ts';
 import type { RollbackPlan } from '../applier/rollback-plan.ts';
 import { CopyTree, must } from '../applier/rollback-tree.ts';
@@ -94,7 +94,7 @@ export class DirectorySalvage {
     const path = join(this.#options.top, name, below);
     mkdirSync(path, { recursive: true, mode: 0o700 });
     const flags = O.RDONLY | O.DIRECTORY | O.CLOEXEC;
-    const fd = must(sys.openat(AT.FDCWD, cstring(latin1(path)), flags, 0), `open ${path}`);
+    const fd = must(sys.openat(AT.FDCWD, cpath(path), flags, 0), `open ${path}`);
     this.#fds.push(fd);
     return fd;
   }
@@ -315,6 +315,3 @@ function openFile(rootFd: number, path: string): number {
   sys.close(handle);
   return fd;
 }
-
-/** A path of this program as the calls below take it. */
-export const latin1 = (utf8: string): string => Buffer.from(utf8, 'utf8').toString('latin1');

@@ -10,11 +10,11 @@ import { join } from 'node:path';
 import { Patterns } from '../../core/patterns.ts';
 import { UnderstudyError } from '../../core/errors.ts';
 import { AT, errno, errnoName, O } from '../../linux/constants.ts';
-import { cstring, sys } from '../../linux/libc.ts';
+import { cpath, sys } from '../../linux/libc.ts';
 import { readUndoSegments } from '../../journal/undo-reader.ts';
 import { planRollback } from '../applier/rollback-plan.ts';
 import { RollbackFailure } from '../applier/rollback-tree.ts';
-import { DirectorySalvage, latin1 } from './directory-salvage.ts';
+import { DirectorySalvage } from './directory-salvage.ts';
 import type { SalvageCounts, SalvageEntry, SalvageHead, SalvageReport } from './salvage-report.ts';
 import { REPORT_FILE, SalvageStore } from './salvage-store.ts';
 
@@ -153,7 +153,7 @@ function note(found: Found, entry: SalvageEntry): void {
 }
 
 function makeDurable(top: string): void {
-  const fd = sys.openat(AT.FDCWD, cstring(latin1(top)), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
+  const fd = sys.openat(AT.FDCWD, cpath(top), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
   const result = fd < 0 ? fd : sys.syncfs(fd);
   if (fd >= 0) sys.close(fd);
   if (result < 0) throw new RollbackFailure(result, `bring ${top} to the disk`);
