@@ -1,7 +1,6 @@
 // Who works on a protected directory past the filter: files that were opened while it was not mounted (before the service
 // at a boot, or after somebody took the mount away) stay open underneath when it is there again, and nothing of what
 // is written to them is recorded. Only /proc is looked at: nothing in here can hang on a mount.
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import {
   isFilterMount,
   isWithin,
@@ -9,9 +8,8 @@ import {
   mountsOn,
   readMountTable,
 } from '../linux/mount-table.ts';
-import type { DirectoryUser } from './open-files.ts';
+import { descriptorsOf, type DirectoryUser, findUsers, isDeleted, read } from './open-files.ts';
 
-const USERS_MAX = 50;
 const O_ACCMODE = 3;
 
 /**
@@ -21,26 +19,16 @@ const O_ACCMODE = 3;
 export function findBypassers(directory: string, ignorePids: ReadonlySet<number>): DirectoryUser[] {
   const filter = mountsOn(readMountTable(), directory).findLast(isFilterMount);
   if (filter === undefined) return [];
-  const users: DirectoryUser[] = [];
-  for (const name of readdirSync('/proc')) {
-    const pid = Number(name);
-    if (!Number.isInteger(pid) || pid <= 0 || ignorePids.has(pid)) continue;
-    const uses = writtenPast(pid, directory, filter);
-    if (uses === undefined) continue;
-    users.push({ pid, command: read(`/proc/${pid}/comm`)?.trim() ?? '?', uses });
-    if (users.length >= USERS_MAX) break;
-  }
-  return users;
+  return findUsers(ignorePids, (pid) => writtenPast(pid, directory, filter));
 }
 
 function writtenPast(pid: number, directory: string, filter: MountEntry): string | undefined {
-  for (const descriptor of list(`/proc/${pid}/fd`)) {
-    const target = linkOf(`/proc/${pid}/fd/${descriptor}`);
-    if (target === undefined || !isOf(target, directory)) continue;
-    const info = read(`/proc/${pid}/fdinfo/${descriptor}`);
+  for (const [descriptor, target] of descriptorsOf(pid)) {
+    if (!isOf(target, directory)) continue;
+    const info = read(`/proc/${pid}/fdinfo/${descriptor}`, 'utf8');
     if (info !== undefined && isPast(info, filter)) return `${target} (open file)`;
   }
-  const mapped = read(`/proc/${pid}/maps`)
+  const mapped = read(`/proc/${pid}/maps`, 'utf8')
     ?.split('\n')
     .find((line) => isMappedPast(line, directory, filter));
   return mapped === undefined ? undefined : `${pathOf(mapped)} (mapped file)`;
@@ -65,29 +53,4 @@ const pathOf = (line: string): string => line.slice(line.indexOf('/'));
 
 /** Files without a name are in no copy. */
 const isOf = (path: string, directory: string): boolean =>
-  isWithin(path, directory) && !path.endsWith(' (deleted)');
-
-// Processes come and go while we look.
-function list(path: string): string[] {
-  try {
-    return readdirSync(path);
-  } catch {
-    return [];
-  }
-}
-
-function read(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return undefined;
-  }
-}
-
-function linkOf(path: string): string | undefined {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return undefined;
-  }
-}
+  isWithin(path, directory) && !isDeleted(path);

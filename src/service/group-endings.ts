@@ -8,8 +8,8 @@ import { removeLeftoverMounts } from './mount-cleanup.ts';
 const HARMLESS_REFUSALS: readonly string[] = ['DIRECTORY_BUSY', 'COPY_NOT_UP_TO_DATE'];
 const LAST_WORDS_MS = 3000;
 const END_TIMEOUT_MS = 30_000;
-const KILL_TIMEOUT_MS = 10_000;
-const SHUTDOWN_TIMEOUT_MS = 60_000;
+export const KILL_TIMEOUT_MS = 10_000;
+export const SHUTDOWN_TIMEOUT_MS = 60_000;
 
 export interface GroupEndingsOptions {
   readonly process: GroupProcess;

@@ -2,6 +2,7 @@
 // (group-edit.ts), or of another version (upgrade.ts). What can be asked before is in renewal.ts.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ControlEvent } from './control-channel.ts';
+import { KILL_TIMEOUT_MS, SHUTDOWN_TIMEOUT_MS } from './group-endings.ts';
 import type { GroupProcess } from './group-process.ts';
 import type { GroupStateKeeper } from './group-state-keeper.ts';
 import type { GroupSuccession } from './group-succession.ts';
@@ -10,8 +11,6 @@ import { renewalFailed, renewalNotPossible, whyNotRenewable } from './renewal.ts
 /** Code that is not loaded by then is loaded while applications wait. */
 const PREPARE_TIMEOUT_MS = 30_000;
 const PREPARE_POLL_MS = 20;
-const KILL_TIMEOUT_MS = 10_000;
-const SHUTDOWN_TIMEOUT_MS = 60_000;
 
 export interface GroupRenewalOptions {
   readonly group: string;

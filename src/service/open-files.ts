@@ -22,13 +22,21 @@ export function findDirectoryUsers(
   ignorePids: ReadonlySet<number> = new Set(),
   { deletedToo = false }: { readonly deletedToo?: boolean } = {},
 ): DirectoryUser[] {
+  return findUsers(ignorePids, (pid) => usedBelow(pid, directory, deletedToo));
+}
+
+/** One entry per process of which `usesOf` says something, at most USERS_MAX. */
+export function findUsers(
+  ignorePids: ReadonlySet<number>,
+  usesOf: (pid: number) => string | undefined,
+): DirectoryUser[] {
   const users: DirectoryUser[] = [];
   for (const name of readdirSync('/proc')) {
     const pid = Number(name);
     if (!Number.isInteger(pid) || pid <= 0 || ignorePids.has(pid)) continue;
-    const uses = usedBelow(pid, directory, deletedToo);
+    const uses = usesOf(pid);
     if (uses === undefined) continue;
-    users.push({ pid, command: commandOf(pid), uses });
+    users.push({ pid, command: read(`/proc/${pid}/comm`, 'utf8')?.trim() ?? '?', uses });
     if (users.length >= USERS_MAX) break;
   }
   return users;
@@ -58,15 +66,8 @@ function usedBelow(pid: number, directory: string, deletedToo: boolean): string 
 }
 
 function openBelow(pid: number, directory: string, deletedToo: boolean): string | undefined {
-  let descriptors: string[];
-  try {
-    descriptors = readdirSync(`/proc/${pid}/fd`);
-  } catch {
-    return undefined;
-  }
-  for (const descriptor of descriptors) {
-    const target = readLink(`/proc/${pid}/fd/${descriptor}`);
-    if (target === undefined || !isWithin(target, directory)) continue;
+  for (const [, target] of descriptorsOf(pid)) {
+    if (!isWithin(target, directory)) continue;
     // A file without a name is in no copy.
     if (deletedToo || !isDeleted(target)) return target;
   }
@@ -74,12 +75,7 @@ function openBelow(pid: number, directory: string, deletedToo: boolean): string 
 }
 
 function mappedBelow(pid: number, directory: string, deletedToo: boolean): string | undefined {
-  let maps: string;
-  try {
-    maps = readFileSync(`/proc/${pid}/maps`, 'latin1');
-  } catch {
-    return undefined;
-  }
+  const maps = read(`/proc/${pid}/maps`, 'latin1') ?? '';
   const needle = ` ${Buffer.from(directory).toString('latin1')}/`;
   for (let at = maps.indexOf(needle); at >= 0; at = maps.indexOf(needle, at + 1)) {
     const path = maps.slice(at + 1, maps.indexOf('\n', at));
@@ -88,21 +84,38 @@ function mappedBelow(pid: number, directory: string, deletedToo: boolean): strin
   return undefined;
 }
 
-const isDeleted = (path: string): boolean => path.endsWith(' (deleted)');
+/** A file without a name any more. */
+export const isDeleted = (path: string): boolean => path.endsWith(' (deleted)');
 
-/** Processes come and go while we look: a link that cannot be read is no use of anything. */
-function readLink(path: string): string | undefined {
+/** Numbers of open descriptors, and what they are of. */
+export function* descriptorsOf(pid: number): Generator<readonly [string, string]> {
+  for (const descriptor of list(`/proc/${pid}/fd`)) {
+    const target = readLink(`/proc/${pid}/fd/${descriptor}`);
+    if (target !== undefined) yield [descriptor, target];
+  }
+}
+
+// Processes come and go while we look: what cannot be read is no use of anything.
+function list(path: string): string[] {
   try {
-    return readlinkSync(path);
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+export function read(path: string, encoding: 'utf8' | 'latin1'): string | undefined {
+  try {
+    return readFileSync(path, encoding);
   } catch {
     return undefined;
   }
 }
 
-function commandOf(pid: number): string {
+function readLink(path: string): string | undefined {
   try {
-    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+    return readlinkSync(path);
   } catch {
-    return '?';
+    return undefined;
   }
 }
