@@ -48,7 +48,7 @@ class Application {
   }
 
   async agents(host: LabHost): Promise<readonly AgentView[]> {
-    const group = (await this.#pair.group(host).catch(() => undefined)) as
+    const group = (await this.#pair.group(host)) as
       | { readonly local: { readonly agents?: readonly AgentView[] } }
       | undefined;
     return group?.local.agents ?? [];

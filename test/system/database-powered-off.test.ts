@@ -70,7 +70,7 @@ interface Status {
 }
 
 const statusOf = async (pair: PairUnderTest, host: LabHost): Promise<Status | undefined> =>
-  (await pair.group(host).catch(() => undefined)) as Status | undefined;
+  (await pair.group(host)) as Status | undefined;
 
 /** Waits until all agents are well on `host`; what each said last. */
 async function wellOn(

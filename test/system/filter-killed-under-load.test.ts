@@ -68,7 +68,7 @@ async function killFilter(pair: PairUnderTest, kills: number): Promise<number> {
   while (done < kills) {
     await sleep(300 + randomInt(long ? 3000 : 1200));
     const alive = async (): Promise<number | undefined> => {
-      const pid = (await pair.group().catch(() => undefined))?.local.status?.['pid'];
+      const pid = (await pair.group())?.local.status?.['pid'];
       return typeof pid === 'number' && pid !== last ? pid : undefined;
     };
     let pid: number | undefined;

@@ -119,7 +119,7 @@ export class PairUnderTest {
 
   /** Kills the group's process on a host with SIGKILL; false when there is none at the moment. */
   async killGroupProcess(host: LabHost): Promise<boolean> {
-    const pid = (await this.group(host).catch(() => undefined))?.local.status?.['pid'];
+    const pid = (await this.group(host))?.local.status?.['pid'];
     if (typeof pid !== 'number') return false;
     return (await host.exec(['kill', '-9', String(pid)])).code === 0;
   }

@@ -65,7 +65,7 @@ test(
       await a.boot();
       await waitForDaemon(a);
       const isBack = async (): Promise<boolean> => {
-        const group = await pair.group(b).catch(() => undefined);
+        const group = await pair.group(b);
         const { sequence } = group?.local.status ?? {};
         const applied = group?.remote?.status?.['appliedSequence'];
         return group?.copy === 'up-to-date' && applied === sequence;

@@ -29,7 +29,7 @@ test('a managed group goes back to a bookmark on the other node', async () => {
     );
     const followed = async (): Promise<boolean> => {
       const there = join(pair.a.pathFromOutside(DIRECTORY), 'shop/order');
-      const state = await pair.group(pair.b).catch(() => undefined);
+      const state = await pair.group(pair.b);
       return state?.copy === 'up-to-date' && existsSync(there);
     };
     expect(await waitUntil(followed, 120_000, 500)).toBe(true);

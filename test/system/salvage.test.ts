@@ -45,7 +45,7 @@ async function waitForMark(host: LabHost): Promise<void> {
 
 async function waitForRejoin(pair: PairUnderTest): Promise<void> {
   const isBack = async (): Promise<boolean> => {
-    const group = await pair.group(pair.b).catch(() => undefined);
+    const group = await pair.group(pair.b);
     return group?.copy === 'up-to-date' && group.remote?.status?.['copy'] === 'up-to-date';
   };
   expect(await waitUntil(isBack, STEP_MS, 300), 'the old primary is a standby').toBe(true);
