@@ -58,8 +58,12 @@ afterEach(async () => {
   rmSync(top, { recursive: true });
 });
 
-/** The node is without power: its processes are gone, and so is what was not on its disk. */
+/**
+ * The node is without power: its processes are gone, and so is what was not on its disk. They stop first:
+ * an fdatasync that is under way when ext4 is shut down may still say yes, though the log ends before it.
+ */
 async function losePower(image: string): Promise<void> {
+  await standby.freeze();
   cutPower(disk);
   await standby.kill();
   execFileSync('umount', ['-l', join(disk, 'copy')]);

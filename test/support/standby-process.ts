@@ -1,7 +1,14 @@
 // A real standby process over a directory, for tests: started from a specification as the service
 // does, killed and started again at will.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import type { LinkIdentity } from '../../src/mirror/link/tls.ts';
@@ -79,6 +86,14 @@ export class StandbyProcess {
     await gone;
   }
 
+  /** Its processors stop: no thread runs any more when this resolves; one in a system call stops at its end. */
+  async freeze(): Promise<void> {
+    const pid = this.#child?.pid;
+    if (pid === undefined || !this.isRunning) return;
+    process.kill(pid, 'SIGSTOP');
+    await until(() => threadStates(pid).every((state) => 'TDZX'.includes(state)), 'it stops');
+  }
+
   async call(
     method: string,
     params: Record<string, unknown> = {},
@@ -140,6 +155,14 @@ export class StandbyProcess {
     };
     writeFileSync(this.#specPath, JSON.stringify(spec));
   }
+}
+
+/** One letter per thread, as in proc_pid_stat(5). */
+function threadStates(pid: number): string[] {
+  return readdirSync(`/proc/${pid}/task`).map((thread) => {
+    const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1');
+    return stat.slice(stat.lastIndexOf(')') + 2).charAt(0);
+  });
 }
 
 async function freePort(): Promise<number> {
