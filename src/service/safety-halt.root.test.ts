@@ -69,7 +69,19 @@ async function expectEqual(): Promise<void> {
     differences = compareTrees(snapshotTree(dirOf(a)), dirOf(b));
     return differences.length === 0;
   }).catch(() => undefined);
-  expect(differences).toEqual([]);
+  expect(differences, differences.length > 0 ? await situation() : '').toEqual([]);
+}
+
+/** What both nodes have to say, for whoever has to find out why the trees differ. */
+async function situation(): Promise<string> {
+  const ofNode = async (node: TestNode): Promise<string> => {
+    const status = JSON.stringify(await node.group('shop'));
+    const events = (await node.events())
+      .slice(-30)
+      .map(({ at, code, message }) => `${at} ${code} ${message}`);
+    return [node.name, status, ...events].join('\n');
+  };
+  return `${await ofNode(a)}\n${await ofNode(b)}`;
 }
 
 test('the primary boots without its data disk: halted, the copy is whole; with the disk it goes on', async () => {

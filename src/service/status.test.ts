@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { GroupView } from './node-protocol.ts';
-import { presentView } from './status.ts';
+import { presentView, shownCopy } from './status.ts';
 
 const primary = { role: 'primary' } as GroupView;
 const standby = { role: 'standby' } as GroupView;
@@ -18,4 +18,21 @@ test('what is as of before stays where it is no contradiction', () => {
   expect(presentView(primary, standby, { ageMs: 1500, sinceRoleMs: 400 })).toBe(standby);
   expect(presentView(standby, primary, { ageMs: 1500, sinceRoleMs: 400 })).toBe(primary);
   expect(presentView(primary, null, { ageMs: 1500, sinceRoleMs: 400 })).toBeNull();
+});
+
+test('once connected, a copy is up to date when both nodes say so', () => {
+  const told = { copy: 'up-to-date' };
+  const scanWanted = { link: 'connected', standby: null };
+  expect(shownCopy(scanWanted, told)).toBe('catching-up');
+  expect(shownCopy({ link: 'connected', standby: { copy: 'syncing' } }, told)).toBe('syncing');
+  expect(shownCopy({ link: 'connected', standby: told }, told)).toBe('up-to-date');
+});
+
+test('without a connection the standby knows best', () => {
+  const told = { copy: 'up-to-date' };
+  expect(shownCopy({ link: 'connecting', standby: { copy: 'syncing' } }, told)).toBe('up-to-date');
+  expect(shownCopy(null, told)).toBe('up-to-date');
+  expect(shownCopy({ link: 'connected', standby: told }, { copy: 'halted' })).toBe('halted');
+  expect(shownCopy({ link: 'connecting', standby: told }, null)).toBe('up-to-date');
+  expect(shownCopy(null, null)).toBe('unknown');
 });

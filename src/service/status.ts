@@ -120,7 +120,6 @@ function groupStatus(
   const names = { local: service.config.name, remote: service.peers.peer?.name ?? null };
   const primary = statusOf('primary', local, remote);
   const standby = statusOf('standby', local, remote);
-  const seen = (primary?.['standby'] ?? null) as ProcessStatus | null;
   const peerTrouble = remote?.trouble ?? null;
   return {
     name: local.name,
@@ -130,7 +129,7 @@ function groupStatus(
     standby: nodeIn('standby', local, remote, names),
     epoch: Math.max(local.epoch, remote?.epoch ?? 0),
     mode: definition.replication.mode,
-    copy: String(standby?.['copy'] ?? seen?.['copy'] ?? 'unknown'),
+    copy: shownCopy(primary, standby),
     link: String(primary?.['link'] ?? standby?.['link'] ?? 'unknown'),
     linkReason: textOrNull(primary?.['linkReason']),
     alone: primary?.['alone'] === true,
@@ -157,6 +156,19 @@ function groupStatus(
     local,
     remote,
   };
+}
+
+/**
+ * Both nodes were asked, at different moments: a standby that had everything when its primary went away
+ * says so until the next hello, which may be the beginning of a scan. Once they are connected, the copy is
+ * up to date when both say so.
+ */
+export function shownCopy(primary: ProcessStatus | null, standby: ProcessStatus | null): string {
+  const heard = (primary?.['standby'] as ProcessStatus | null | undefined)?.['copy'];
+  const told = standby?.['copy'];
+  if (told === undefined) return String(heard ?? 'unknown');
+  const isDoubted = told === 'up-to-date' && primary?.['link'] === 'connected';
+  return String(isDoubted ? (heard ?? 'catching-up') : told);
 }
 
 function haltedSince(standby: ProcessStatus | null): string | null {

@@ -1,14 +1,7 @@
 // A real standby process over a directory, for tests: started from a specification as the service
 // does, killed and started again at will.
 import { type ChildProcess, spawn } from 'node:child_process';
-import {
-  closeSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import type { LinkIdentity } from '../../src/mirror/link/tls.ts';
