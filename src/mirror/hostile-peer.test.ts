@@ -34,6 +34,7 @@ const hello: Hello = {
   firstSequence: 101,
   base: BASE,
   headSequence: 100,
+  neededSequence: 100,
   tailSequence: 101,
   commitsWaitFor: 'durable',
   life: null,

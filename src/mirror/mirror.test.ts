@@ -186,6 +186,29 @@ describe('link', () => {
     expect(standby.follower.checked).toBe(12_000);
   });
 
+  it.each([
+    ['what commits wait for, is up to date', true, 'up-to-date'],
+    ['not all that was let go, catches up', false, 'catching-up'],
+  ])('a standby that comes back with %s', async (_, isStandbyComplete, copy) => {
+    const standby = await withStandby({ holds: BASE });
+    const { relay, port } = await withRelay(standby.port);
+    const rig = startSender(port, { ...onBase, isStandbyComplete: () => isStandbyComplete });
+    await load(rig, 100);
+    await settled(rig, standby, 200);
+    relay.cut();
+    await load(rig, 2000, { from: 201 });
+    rig.sender.setLimit(64 * 1024);
+    const ups = (): number => rig.links.filter((link) => link.startsWith('connected')).length;
+    const before = ups();
+    relay.mend();
+    await until(() => ups() > before, 'the standby is back');
+    expect(standby.journal.position.sequence).toBeLessThan(2200);
+    expect(standby.receiver.copy).toBe(copy);
+    rig.sender.setLimit(null);
+    await settled(rig, standby, 2200);
+    expect(standby.receiver.copy).toBe('up-to-date');
+  });
+
   it('asks for a scan when the backlog was let go', async () => {
     const shape = { ...plain, special: { 9000: recordType.scanBegin, 9050: recordType.scanEnd } };
     const standby = await withStandby({ holds: BASE, shape });

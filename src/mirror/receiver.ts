@@ -301,12 +301,12 @@ export class Receiver implements LinkServerHandlers {
     const phase = isScan ? 'awaiting' : 'taking';
     const wish = isScan ? this.#scanWish(hello) : undefined;
     const trustedSinceMs = this.#trustedSince(hello, wish);
-    const target = hello.headSequence;
+    const target = hello.neededSequence;
     this.#session = { link, hello, phase, target, held: [], trustedSinceMs };
-    this.#isCaughtUp = !isScan && journal.position.sequence >= hello.headSequence;
+    this.#isCaughtUp = !isScan && journal.position.sequence >= target;
     const welcome = this.#welcome(decision, wish);
     this.#logger.info(
-      { from: hello.node.name, decision, head: hello.headSequence },
+      { from: hello.node.name, decision, head: hello.headSequence, needed: target },
       'primary came',
     );
     link.write(encodeMessage(frameType.welcome, welcome));
@@ -567,8 +567,8 @@ export class Receiver implements LinkServerHandlers {
     // The link may have been too full for all of them before.
     if (!this.#needs.isSent) this.applied();
     if (ping.isBehind) {
-      session.target = ping.headSequence;
-      this.#isCaughtUp = this.#parts.journal.position.sequence >= ping.headSequence;
+      session.target = ping.neededSequence;
+      this.#isCaughtUp = this.#parts.journal.position.sequence >= ping.neededSequence;
     }
     return undefined;
   }

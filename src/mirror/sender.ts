@@ -58,6 +58,8 @@ export interface SenderOptions {
   readonly spillBytesMax: number;
   /** Which acknowledgement of a commit somebody waits for. */
   readonly commitsWaitFor: CommitsWaitFor;
+  /** The standby has all that anybody was told is safe: see {@link helloSchema}'s `neededSequence`. */
+  readonly isStandbyComplete: () => boolean;
   readonly linkTimeoutMs: number;
   /** Points of which this node has marks, see journal/marks.ts. */
   readonly marks: () => readonly StreamPosition[];
@@ -194,7 +196,7 @@ export class Sender {
       {
         hello: () => this.#hello(),
         ping: () => ({
-          headSequence: this.#backlog.headSequence,
+          neededSequence: this.#neededSequence,
           isBehind: this.#backlog.nextChunk !== undefined,
           needsReceived: this.#needsReceived,
         }),
@@ -463,6 +465,16 @@ export class Sender {
     });
   }
 
+  /** See {@link helloSchema}. */
+  get #neededSequence(): number {
+    const { headSequence, tailSequence } = this.#backlog;
+    const { isStandbyComplete, commitsWaitFor } = this.#options;
+    if (!isStandbyComplete()) return headSequence;
+    if (commitsWaitFor === 'received') return this.#acked?.receivedSequence ?? headSequence;
+    // A process that goes on for another one knows what is not kept any more, as it was confirmed.
+    return this.#acked?.durableSequence ?? tailSequence - 1;
+  }
+
   #hello(): Hello {
     const { group, groupId, node, epoch, streamId, firstSequence, base, commitsWaitFor, marks } =
       this.#options;
@@ -477,6 +489,7 @@ export class Sender {
       firstSequence,
       base,
       headSequence: this.#backlog.headSequence,
+      neededSequence: this.#neededSequence,
       tailSequence: this.#backlog.tailSequence,
       commitsWaitFor,
       marks: marks().map(({ streamId: id, sequence }) => ({ streamId: id, sequence })),

@@ -18,6 +18,7 @@ const hello: Hello = {
   firstSequence: 1,
   base: null,
   headSequence: 900,
+  neededSequence: 900,
   tailSequence: 500,
   commitsWaitFor: 'durable',
   life: null,

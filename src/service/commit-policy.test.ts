@@ -13,14 +13,30 @@ const fine: CommitConditions = {
   ack,
   backlogBytes: 0,
   hasAnswered: true,
+  hasJoined: false,
   oldestWaitMs: 0,
   linkDownMs: 0,
   sinceProgressMs: 60_000,
   limit: null,
 };
 
-test('alone → together: the standby is in step', () => {
-  expect(decideCommits('alone', options, fine).state).toBe('together');
+test('alone → joining: the standby is in step', () => {
+  expect(decideCommits('alone', options, { ...fine, hasJoined: true }).state).toBe('joining');
+});
+
+test('joining → together: the standby has all that was let go before commits began to wait', () => {
+  expect(decideCommits('joining', options, fine).state).toBe('joining');
+  expect(decideCommits('joining', options, { ...fine, hasJoined: true }).state).toBe('together');
+});
+
+test.each([
+  ['the link is down', { linkDownMs: 2000, linkUp: false }],
+  ['a commit waited', { oldestWaitMs: 2000 }],
+  ['the standby begins a scan', { ack: { ...ack, copy: 'syncing' as const } }],
+])('joining → alone: %s, also for a group that blocks once it was together', (_, change) => {
+  const block = { ...options, onStandbyLoss: 'block' } as const;
+  expect(decideCommits('joining', options, { ...fine, ...change }).state).toBe('alone');
+  expect(decideCommits('joining', block, { ...fine, ...change }).state).toBe('alone');
 });
 
 test.each([

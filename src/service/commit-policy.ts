@@ -1,7 +1,11 @@
 // Whether commits wait for the standby: the rule of the replication modes, and guarantee 3.
 //
-//            standby in step                     link lost, or no answer for syncTimeout
-//   alone ────────────────────▶ together ──────────────────────────────────────────────▶ alone
+//          standby in step           it has all that was let go      link lost, or no answer for syncTimeout
+//   alone ──────────────────▶ joining ─────────────────────▶ together ─────────────────────────────▶ alone
+//                                └──────────────link lost, or no answer for syncTimeout────────────────▲
+//
+// While joining commits wait already, so that what was let go before comes to an end; only `together` is a
+// promise: the standby has everything that anybody was told is safe, and may take over.
 //
 // `alone` is said loudly. With `onStandbyLoss: block` a group that was together stays so: commits
 // wait until the standby is back.
@@ -11,10 +15,10 @@
 // where a bandwidth limit or a slow line is the cause.
 import type { Ack } from '../mirror/link/frame.ts';
 
-export type CommitState = 'alone' | 'together';
+export type CommitState = 'alone' | 'joining' | 'together';
 
 /** A standby counts as in step when it lacks less than this of what was captured. */
-const IN_STEP_BYTES = 1024 * 1024;
+export const IN_STEP_BYTES = 1024 * 1024;
 const IN_STEP_COPIES: readonly string[] = ['up-to-date', 'catching-up', 'halted'];
 
 export interface CommitPolicyOptions {
@@ -29,6 +33,8 @@ export interface CommitConditions {
   readonly backlogBytes: number;
   /** The standby has confirmed all that was there when the group went on alone: it does answer. */
   readonly hasAnswered: boolean;
+  /** It has confirmed all that was captured before commits began to wait. */
+  readonly hasJoined: boolean;
   /** How long the oldest commit has been waiting for the standby. */
   readonly oldestWaitMs: number;
   /** How long the link has been down; 0 while it is up. */
@@ -54,11 +60,16 @@ export function decideCommits(
   if (options.mode === 'async') return { state: 'alone', reason: undefined };
   if (state === 'alone') {
     if (!isInStep(now)) return { state, reason: undefined };
-    return { state: 'together', reason: 'the standby is in step: commits wait for it again' };
+    return { state: 'joining', reason: 'the standby is in step' };
   }
   const lost = lossReason(options, now);
-  if (lost === undefined || options.onStandbyLoss === 'block') return { state, reason: undefined };
-  return { state: 'alone', reason: lost };
+  if (lost !== undefined && (state === 'joining' || options.onStandbyLoss === 'continue')) {
+    return { state: 'alone', reason: lost };
+  }
+  if (state === 'joining' && now.hasJoined) {
+    return { state: 'together', reason: 'the standby is in step: commits wait for it again' };
+  }
+  return { state, reason: undefined };
 }
 
 function isInStep({ linkUp, ack, backlogBytes, hasAnswered }: CommitConditions): boolean {

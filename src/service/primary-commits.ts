@@ -6,7 +6,7 @@ import type { Logger } from '../core/logger.ts';
 import type { Filter } from '../filter/filter.ts';
 import type { Ack } from '../mirror/link/frame.ts';
 import type { Sender } from '../mirror/sender.ts';
-import { type CommitState, decideCommits } from './commit-policy.ts';
+import { type CommitState, decideCommits, IN_STEP_BYTES } from './commit-policy.ts';
 import type { ControlEvent } from './control-channel.ts';
 import type { GroupProcessSpec } from './group-spec.ts';
 import type { StreamNote } from './stream-note.ts';
@@ -32,6 +32,8 @@ export interface PrimaryCommitsOptions {
   readonly gate: Filter['commits'];
   /** Undefined: the group has no standby. */
   readonly sender: Sender | undefined;
+  /** The last record captured, as of a moment after the question. */
+  readonly askPoint: () => Promise<number>;
   /** The bandwidth limit in force, for people; null: none. */
   readonly limit: () => string | null;
   /** {@link PrimaryCommits.note} is another one. */
@@ -48,6 +50,10 @@ export class PrimaryCommits {
   #wasTogether = false;
   /** Last record captured when the group went on alone. */
   #aloneAt = 0;
+  /** While joining: last record captured before commits began to wait; undefined while not known. */
+  #joinAt: number | undefined;
+  /** Counts how often it began to join: answers may come late. */
+  #joins = 0;
   /** Managed groups only. */
   #wish: CommitWish | undefined;
   #isAllowed = false;
@@ -77,7 +83,8 @@ export class PrimaryCommits {
   /** For a successor. */
   get note(): StreamNote['commits'] {
     return {
-      state: this.#state,
+      // Whoever goes on begins to join anew.
+      state: this.#state === 'together' ? 'together' : 'alone',
       wasTogether: this.#wasTogether,
       aloneAt: this.#aloneAt,
       wish: this.#wish ?? null,
@@ -90,7 +97,7 @@ export class PrimaryCommits {
     const { replication, sender, gate } = this.#options;
     const isDown = sender?.link.state !== 'connected';
     return {
-      alone: replication.mode === 'async' ? isDown : this.#state === 'alone',
+      alone: replication.mode === 'async' ? isDown : this.isAlone,
       wasTogether: this.#wasTogether,
       commits: this.#wish ?? null,
       commitWaitMs: gate.oldestWaitMs(),
@@ -116,9 +123,19 @@ export class PrimaryCommits {
     gate.release(isMemory ? ack.receivedSequence : ack.durableSequence);
   }
 
-  /** Without a standby in step: each answer may change that. */
+  /** Without a standby that has everything: each answer may change that. */
   get isAlone(): boolean {
-    return this.#state === 'alone';
+    return this.#state !== 'together';
+  }
+
+  /**
+   * The standby has everything that an application was told is safe, and will have. In mode `async`, where nobody
+   * is told that: it lacks no more than a little.
+   */
+  get isStandbyComplete(): boolean {
+    const { replication, sender } = this.#options;
+    if (this.isAlone || sender === undefined) return false;
+    return replication.mode !== 'async' || sender.backlogBytes < IN_STEP_BYTES;
   }
 
   /** True when it was not known that the link is down. */
@@ -141,7 +158,8 @@ export class PrimaryCommits {
       linkUp,
       ack: sender.acked,
       backlogBytes: sender.backlogBytes,
-      hasAnswered: (sender.acked?.durableSequence ?? 0) >= this.#aloneAt,
+      hasAnswered: this.#confirmed >= this.#aloneAt,
+      hasJoined: this.#joinAt !== undefined && this.#confirmed >= this.#joinAt,
       oldestWaitMs: gate.oldestWaitMs(),
       linkDownMs: linkUp ? 0 : performance.now() - this.#linkDownSinceMs,
       sinceProgressMs: performance.now() - this.#progress.atMs,
@@ -152,9 +170,17 @@ export class PrimaryCommits {
     if (!this.#wait) gate.release(Infinity);
   }
 
+  /** Last record that commits may count on. */
+  get #confirmed(): number {
+    const { replication, sender } = this.#options;
+    const ack = sender?.acked;
+    return (replication.mode === 'memory' ? ack?.receivedSequence : ack?.durableSequence) ?? 0;
+  }
+
   get #wait(): boolean {
-    if (this.#wish === undefined) return this.#state === 'together';
-    return this.#options.replication.mode !== 'async' && !this.#isAllowed;
+    if (this.#wish === undefined) return this.#state !== 'alone';
+    if (this.#options.replication.mode === 'async') return false;
+    return this.#state === 'joining' || !this.#isAllowed;
   }
 
   #setGate(): void {
@@ -164,19 +190,43 @@ export class PrimaryCommits {
   /** Commits need not wait for the standby; an answer to an older wish does nothing. */
   allowAlone(request: number): void {
     const { onNote, emit } = this.#options;
-    if (this.#wish?.request !== request || this.#state !== 'alone' || this.#isAllowed) return;
+    if (this.#wish?.request !== request || !this.isAlone || this.#isAllowed) return;
     this.#isAllowed = true;
     onNote();
     this.#setGate();
     if (this.#wasTogether) emit('error', 'GOES_ON_ALONE', this.#wish.why);
   }
 
+  /** Commits wait from now on; what was let go before is behind the answer to the question. */
+  #join(): void {
+    this.#setGate();
+    this.#joinAt = undefined;
+    this.#joins += 1;
+    const join = this.#joins;
+    void this.#options.askPoint().then((sequence) => {
+      if (join !== this.#joins) return;
+      this.#joinAt = sequence;
+      this.apply();
+    });
+  }
+
   #change(state: CommitState, reason: string): void {
     const { sender, onNote, onWish, emit, logger } = this.#options;
     logger.info({ from: this.#state, to: state, reason }, 'commits');
+    const wasJoining = this.#state === 'joining';
     this.#state = state;
+    if (state === 'joining') {
+      this.#join();
+      return;
+    }
     if (state === 'alone') this.#aloneAt = sender?.headSequence ?? 0;
     if (state === 'together') this.#wasTogether = true;
+    // Nobody was promised anything since it was alone the last time.
+    if (state === 'alone' && wasJoining) {
+      onNote();
+      this.#setGate();
+      return;
+    }
     if (this.#wish !== undefined) {
       this.#isAllowed = false;
       const request = this.#wish.request + 1;

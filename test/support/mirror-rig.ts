@@ -301,6 +301,7 @@ export function makeSender(
       base: null,
       spillBytesMax: 1024 * 1024 * 1024,
       commitsWaitFor: 'durable',
+      isStandbyComplete: () => false,
       linkTimeoutMs: 2000,
       marks: () => [],
       scanPace: new ScanPace(),

@@ -21,7 +21,7 @@ import { RECORD_BYTES_MAX, readU53, writeU53 } from '../../journal/record.ts';
  *  2  marks: hello says what both nodes may know in common, scans of mode `changed`
  *  3  records may come compressed (`packed`)
  */
-export const LINK_VERSION = 3;
+export const LINK_VERSION = 4;
 export const FRAME_HEADER_BYTES = 8;
 export const CONTROL_BODY_BYTES_MAX = 64 * KiB;
 export const RECORDS_BODY_BYTES_MAX = 2 * MiB;

@@ -29,6 +29,11 @@ export const helloSchema = z.strictObject({
   base: position.nullable(),
   /** Last record captured so far. */
   headSequence: sequence,
+  /**
+   * The copy is up to date when it has this record: nobody was told of a later one that it is safe. The last one
+   * captured, unless commits wait for this standby.
+   */
+  neededSequence: sequence,
   /** Oldest record that can still be sent; `headSequence + 1` when none. */
   tailSequence: sequence,
   /** Which acknowledgement of a commit somebody waits for: it is hurried, others are not. */
@@ -110,9 +115,9 @@ export const needSchema = z.strictObject({
 export type Need = z.infer<typeof needSchema>;
 
 export const pingSchema = z.strictObject({
-  /** Last record captured so far. */
-  headSequence: sequence,
-  /** There is so much before it that it went to disk. */
+  /** As in the hello, as of now. */
+  neededSequence: sequence,
+  /** So much was captured that it went to disk. */
   isBehind: z.boolean(),
   needsReceived: z.int().min(0),
 });
