@@ -97,6 +97,10 @@ test(
       const list = (await understudy(a, ['salvage', 'list', GROUP])) as unknown as SalvageReport[];
       expect(list).toHaveLength(1);
       const name = list[0]?.name ?? '';
+      // The other node hears of it the next time it asks.
+      const isTold = async (): Promise<boolean> =>
+        ((await askStatus<Status>(b))?.groups[0]?.salvages.length ?? 0) > 0;
+      expect(await waitUntil(isTold, STEP_MS, 300), 'the other node is told').toBe(true);
       const status = await askStatus<Status>(b);
       expect(status?.groups[0]?.salvages).toEqual([{ node: 'a', name }]);
 
