@@ -22,6 +22,7 @@ import * as namespace from './operations/namespace.ts';
 import * as open from './operations/open.ts';
 import { answerSettled } from './operations/settled.ts';
 import { rename } from './operations/rename.ts';
+import { SpinPredictor } from './spin-predictor.ts';
 import * as xattr from './operations/xattr.ts';
 
 const REQUEST_BYTES = MAX_WRITE_BYTES + 4096;
@@ -106,6 +107,9 @@ function needsLease(request: Request): boolean {
   return mutates[request.opcode] === true;
 }
 
+/** A request that ends a sleep is noticed so much later than one that is looked for. */
+const WAKE_UP_MS = 0.05;
+
 export interface DriverOptions {
   readonly mounts: readonly Mount[];
   readonly capture: Capture;
@@ -123,6 +127,8 @@ export class Driver {
   readonly #inRing: Request;
   readonly #spare: Request;
   readonly #spinMs: number;
+  readonly #spin = new SpinPredictor();
+  #lastOpcode = 0;
   readonly #pollFds: Uint8Array;
   readonly #pollAddress: number;
   readonly #wakeFd: number;
@@ -197,6 +203,7 @@ export class Driver {
     const length = sys.read(mount.channel.fd, request.addressAt(from), REQUEST_BYTES);
     if (length > 0) {
       request.load(from, length);
+      this.#lastOpcode = request.opcode;
       this.#dispatch(mount, request);
       return 1;
     }
@@ -250,14 +257,20 @@ export class Driver {
     mount.channel.lease = undefined;
   }
 
-  /** Waits for a request or a wake-up, at most `timeoutMs`; looks for a while before sleeping. */
+  /** Waits for a request or a wake-up, at most `timeoutMs`; looks for a while before sleeping when that pays. */
   idle(timeoutMs: number): void {
     this.#capture.ring.wake();
-    const spinUntil = performance.now() + this.#spinMs;
-    while (performance.now() < spinUntil) {
-      if (this.serve(1) > 0) return;
+    const last = this.#lastOpcode;
+    const from = performance.now();
+    if (!this.#spin.pays(last)) {
+      this.#sleep(timeoutMs);
+      this.#spin.learn(last, performance.now() - from < this.#spinMs + WAKE_UP_MS);
+      return;
     }
-    this.#sleep(timeoutMs);
+    let isSoon = false;
+    while (!isSoon && performance.now() < from + this.#spinMs) isSoon = this.serve(1) > 0;
+    this.#spin.learn(last, isSoon);
+    if (!isSoon) this.#sleep(timeoutMs);
   }
 
   #sleep(timeoutMs: number): void {

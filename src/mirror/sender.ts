@@ -117,6 +117,9 @@ const SPINS = 20;
  * and every wake-up spared on both nodes is left to the application.
  */
 const PAUSE_MS = 8;
+/** The same where so many records came at once: a frame costs both nodes more than its records. */
+const PAUSE_BUSY_MS = 16;
+const BUSY_RECORDS = 16;
 
 interface Waiter {
   readonly sequence: number;
@@ -320,10 +323,15 @@ export class Sender {
     const { ring } = this.#backlog;
     while (!this.#stopped) {
       const seen = ring.head;
+      const { records } = this.#backlog;
       if (this.#pump()) await immediate();
-      else if (this.#isPaced) await sleep(PAUSE_MS);
+      else if (this.#isPaced) await sleep(this.#pauseAfter(this.#backlog.records - records));
       if (!(await this.#spin(seen))) await ring.waitForItem(seen, FOREVER_MS);
     }
+  }
+
+  #pauseAfter(records: number): number {
+    return records >= BUSY_RECORDS ? PAUSE_BUSY_MS : PAUSE_MS;
   }
 
   get #isPaced(): boolean {
