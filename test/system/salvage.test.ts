@@ -13,7 +13,7 @@ import type { SalvageShown } from '../../src/service/salvage.ts';
 import { DIRECTORY, GROUP, PairUnderTest } from './pair-under-test.ts';
 
 interface Status {
-  readonly groups: readonly { readonly role: string; readonly salvages: unknown }[];
+  readonly groups: readonly { readonly role: string; readonly salvages: readonly unknown[] }[];
 }
 
 const TIMEOUT_MS = 300_000;
