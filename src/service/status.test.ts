@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { GroupView } from './node-protocol.ts';
-import { presentView, shownCopy } from './status.ts';
+import { presentView, shownCopy, shownLink } from './status.ts';
 
 const primary = { role: 'primary' } as GroupView;
 const standby = { role: 'standby' } as GroupView;
@@ -35,4 +35,14 @@ test('without a connection the standby knows best', () => {
   expect(shownCopy({ link: 'connected', standby: told }, { copy: 'halted' })).toBe('halted');
   expect(shownCopy({ link: 'connecting', standby: told }, null)).toBe('up-to-date');
   expect(shownCopy(null, null)).toBe('unknown');
+});
+
+test('a standby that has lost its primary does not say that they are connected, as the primary did last', () => {
+  const primaryTold = { link: 'connected' };
+  expect(shownLink(primaryTold, { link: 'waiting' })).toBe('waiting');
+  expect(shownLink(primaryTold, { link: 'connected' })).toBe('connected');
+  expect(shownLink(primaryTold, null)).toBe('connected');
+  expect(shownLink({ link: 'refused' }, { link: 'connected' })).toBe('refused');
+  expect(shownLink(null, { link: 'waiting' })).toBe('waiting');
+  expect(shownLink(null, null)).toBe('unknown');
 });

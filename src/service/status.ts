@@ -130,7 +130,7 @@ function groupStatus(
     epoch: Math.max(local.epoch, remote?.epoch ?? 0),
     mode: definition.replication.mode,
     copy: shownCopy(primary, standby),
-    link: String(primary?.['link'] ?? standby?.['link'] ?? 'unknown'),
+    link: shownLink(primary, local.role === 'standby' ? local.status : null),
     linkReason: textOrNull(primary?.['linkReason']),
     alone: primary?.['alone'] === true,
     backlogBytes: numberOrNull(primary?.['backlogBytes']),
@@ -169,6 +169,14 @@ export function shownCopy(primary: ProcessStatus | null, standby: ProcessStatus 
   if (told === undefined) return String(heard ?? 'unknown');
   const isDoubted = told === 'up-to-date' && primary?.['link'] === 'connected';
   return String(isDoubted ? (heard ?? 'catching-up') : told);
+}
+
+/** The primary knows more about its link; that it is there is not believed when this node's own standby has lost it. */
+export function shownLink(primary: ProcessStatus | null, ownStandby: ProcessStatus | null): string {
+  const told = primary?.['link'];
+  const own = ownStandby?.['link'];
+  const isDoubted = told === 'connected' && own !== undefined && own !== 'connected';
+  return String((isDoubted ? own : (told ?? own)) ?? 'unknown');
 }
 
 function haltedSince(standby: ProcessStatus | null): string | null {
