@@ -41,10 +41,18 @@ afterAll(async () => {
 });
 
 test('wrong usage: exit code 2 and a hint', () => {
-  for (const argv of [['bogus'], ['join'], ['status', '--bogus'], ['takeover']]) {
+  const wrong = [
+    ['understudy', 'bogus'],
+    ['understudy join', 'join'],
+    ['understudy status', 'status', '--bogus'],
+    ['understudy takeover', 'takeover'],
+    ['understudy group create', 'group', 'create', 'shop'],
+  ];
+  for (const [path, ...argv] of wrong) {
     const { code, stderr } = run(...argv);
     expect([argv, code]).toEqual([argv, 2]);
-    expect(stderr).toContain('understudy --help');
+    expect(stderr).toContain(`usage: ${path} [options]`);
+    expect(stderr).toContain(`"${path} --help"`);
   }
   expect(run('--help').code).toBe(0);
 });

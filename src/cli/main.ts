@@ -19,7 +19,6 @@ import { addVerifyCommands } from './verify-commands.ts';
 export function buildProgram(): Command {
   const program = new Command('understudy')
     .description('hot standby for Linux servers')
-    .showHelpAfterError('(see "understudy --help")')
     .exitOverride();
   addNodeCommands(program);
   addGroupCommands(program);
@@ -34,7 +33,14 @@ export function buildProgram(): Command {
   addDoctorCommand(program);
   addUpgradeCommand(program);
   addCompletionCommand(program);
+  hintAtHelp(program, 'understudy');
   return program;
+}
+
+/** Whoever got a command wrong is told how that one is used, not where everything begins. */
+function hintAtHelp(command: Command, path: string): void {
+  command.showHelpAfterError(`usage: ${path} ${command.usage()} (see "${path} --help")`);
+  for (const sub of command.commands) hintAtHelp(sub, `${path} ${sub.name()}`);
 }
 
 /**
