@@ -20,3 +20,13 @@ test('a persistent claimant is answered once in ten seconds', () => {
   }
   expect(answers).toEqual([0, 10_000, 20_000, 30_000]);
 });
+
+test('a claim that comes too early is answered when its time has come, though nothing follows it', () => {
+  const watch = new ConflictWatch();
+  expect(watch.look([MAC], 0)?.kind).toBe('conflict');
+  expect(watch.look([MAC], 9000)).toBeUndefined();
+  expect(watch.look([], 9750)).toBeUndefined();
+  expect(watch.look([], 10_000)).toEqual({ kind: 'conflict', mac: MAC, claims: 2 });
+  expect(watch.look([], 18_750)).toBeUndefined();
+  expect(watch.look([], 19_000)).toEqual({ kind: 'over', mac: MAC });
+});

@@ -3,8 +3,10 @@
 // and it is announced once more when the other one has fallen silent, since caches may still point to it.
 //
 //   quiet ──claim──▶ contested (event "conflict", defend)
-//   contested ──claim, 10 s after the last defence──▶ contested (event "conflict", defend)
+//   contested ──claims since the last defence, and that is 10 s ago──▶ contested (event "conflict", defend)
 //   contested ──10 s without a claim──▶ quiet (event "over")
+//
+// One claim is enough to turn the caches of all others, so none stays unanswered because it came too early.
 
 export const DEFEND_INTERVAL_MS = 10_000;
 
@@ -14,7 +16,14 @@ export type ConflictStep =
 
 export class ConflictWatch {
   #contested:
-    | { mac: string; defendedAtMs: number; claimedAtMs: number; claims: number }
+    | {
+        mac: string;
+        defendedAtMs: number;
+        claimedAtMs: number;
+        claims: number;
+        /** There were claims since the last defence. */
+        isUnanswered: boolean;
+      }
     | undefined;
 
   /** To be called regularly, with the claims (hardware addresses) seen since the last call. */
@@ -22,21 +31,30 @@ export class ConflictWatch {
     const mac = claims.at(-1);
     const contested = this.#contested;
     if (contested === undefined) return mac === undefined ? undefined : this.#contest(mac, nowMs);
-    if (mac === undefined) {
-      if (nowMs - contested.claimedAtMs < DEFEND_INTERVAL_MS) return undefined;
-      this.#contested = undefined;
-      return { kind: 'over', mac: contested.mac };
+    if (mac !== undefined) {
+      contested.mac = mac;
+      contested.claimedAtMs = nowMs;
+      contested.claims += claims.length;
+      contested.isUnanswered = true;
     }
-    contested.mac = mac;
-    contested.claimedAtMs = nowMs;
-    contested.claims += claims.length;
-    if (nowMs - contested.defendedAtMs < DEFEND_INTERVAL_MS) return undefined;
-    contested.defendedAtMs = nowMs;
-    return { kind: 'conflict', mac, claims: contested.claims };
+    if (contested.isUnanswered && nowMs - contested.defendedAtMs >= DEFEND_INTERVAL_MS) {
+      contested.defendedAtMs = nowMs;
+      contested.isUnanswered = false;
+      return { kind: 'conflict', mac: contested.mac, claims: contested.claims };
+    }
+    if (nowMs - contested.claimedAtMs < DEFEND_INTERVAL_MS) return undefined;
+    this.#contested = undefined;
+    return { kind: 'over', mac: contested.mac };
   }
 
   #contest(mac: string, nowMs: number): ConflictStep {
-    this.#contested = { mac, defendedAtMs: nowMs, claimedAtMs: nowMs, claims: 1 };
+    this.#contested = {
+      mac,
+      defendedAtMs: nowMs,
+      claimedAtMs: nowMs,
+      claims: 1,
+      isUnanswered: false,
+    };
     return { kind: 'conflict', mac, claims: 1 };
   }
 }

@@ -1,4 +1,6 @@
 // Cables, cards, switches, and strangers on the network.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DEFEND_INTERVAL_MS } from '../../../src/cluster/address/conflict-watch.ts';
 import { cardDown, cardUp, flood } from '../faults.ts';
 import type { FieldLine, Scene } from '../types.ts';
 
@@ -78,7 +80,11 @@ export const networkLines: readonly FieldLine[] = [
     outageMsMax: 6000,
     noticedBy: ['ADDRESS_CONFLICT'],
     strike: async ({ bed }) => await bed.gateway.claimAddress(bed.virtualAddress),
-    mend: async ({ bed }) => await bed.gateway.releaseAddress(bed.virtualAddress),
+    // A claim within ten seconds of the last defence is answered late (RFC 5227): the next round is to find peace.
+    mend: async ({ bed }) => {
+      await bed.gateway.releaseAddress(bed.virtualAddress);
+      await sleep(2 * DEFEND_INTERVAL_MS);
+    },
   },
   {
     name: 'flood',
