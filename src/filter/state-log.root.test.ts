@@ -183,6 +183,20 @@ it('a log that was rewritten says the same in less, and goes on', () => {
   expect(describe(succeed())).toEqual(describe(tables));
 });
 
+it('any entry may be the first one of a larger window', () => {
+  const tables = open();
+  const { log, mount } = tables;
+  const root = new Handle(mount.inodes.root, rootFd, O.RDONLY, false);
+  // Entries of 32 bytes fill the first window of 1 MiB to its last byte.
+  for (let fh = 1; log.size < 1024 * 1024; fh += 1) log.opened(0, fh, root);
+  expect(log.size).toBe(1024 * 1024);
+  log.closed(0, 7);
+  log.flush();
+  expect(log.size).toBe(1024 * 1024 + 24);
+  const { view, length } = new StateLog(SharedState.open(state.fd)).entries;
+  expect([length, view.getUint32(1024 * 1024 + 4, true)]).toEqual([1024 * 1024 + 24, 7]);
+});
+
 it('what was not flushed has not happened', () => {
   makeTree(1);
   const tables = open();

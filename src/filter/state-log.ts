@@ -206,7 +206,9 @@ export class StateLog {
   }
 
   closed(mount: number, fh: number): void {
-    this.#view.setUint32(this.#append(entry.close, mount, 0) + 4, fh, true);
+    // The view is another one when the entry is the first of a larger window.
+    const at = this.#append(entry.close, mount, 0);
+    this.#view.setUint32(at + 4, fh, true);
   }
 
   /** Whether {@link rewrite} would be worth it. */
