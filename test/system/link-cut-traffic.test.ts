@@ -54,8 +54,10 @@ test(
       await pair.lab.cut('a', 'b', { network: 'sync' });
       await waitForEvent(pair, 'LINK_DOWN', since, 15_000);
       await pair.a.must([NODE, '-e', OVERWRITE], { timeoutMs: 60_000 });
-      const backlog = Number((await pair.group())?.local.status?.['backlogBytes']);
-      expect(backlog).toBeGreaterThan(WRITES * PIECE_BYTES);
+      // What was captured is counted a moment later.
+      const isHeld = async (): Promise<boolean> =>
+        Number((await pair.group())?.local.status?.['backlogBytes']) > WRITES * PIECE_BYTES;
+      expect(await waitUntil(isHeld, 5000, 100), 'all that was written is held').toBe(true);
       const before = await pair.sentBytes(pair.a);
       await pair.lab.heal();
       await pair.settle();
