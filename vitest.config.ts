@@ -11,7 +11,7 @@ const timed = [
   'src/mirror/guard/deletion-halt.root.test.ts',
   'src/service/safety-halt.root.test.ts',
   'test/field/*.root.test.ts',
-  'test/system/network-limit.test.ts',
+  'test/system/network-{limit,slow}.test.ts',
 ];
 /** Minutes of a browser, over ground that tests of the API and the command line cover: with UNDERSTUDY_LONG=1. */
 const long = process.env['UNDERSTUDY_LONG'] === '1' ? [] : ['test/console/from-scratch.test.ts'];
