@@ -116,11 +116,9 @@ export class PrimaryCommits {
   }
 
   onAck(ack: Ack): void {
-    const { replication, gate } = this.#options;
     if (ack.durableSequence > this.#progress.sequence)
       this.#progress = { sequence: ack.durableSequence, atMs: performance.now() };
-    const isMemory = replication.mode === 'memory';
-    gate.release(isMemory ? ack.receivedSequence : ack.durableSequence);
+    this.#options.gate.release(this.#confirmedBy(ack));
   }
 
   /** Without a standby that has everything: each answer may change that. */
@@ -150,6 +148,7 @@ export class PrimaryCommits {
   apply(): void {
     const { sender, replication, gate, limit } = this.#options;
     if (sender === undefined) return;
+    const confirmed = sender.acked === undefined ? 0 : this.#confirmedBy(sender.acked);
     const linkUp = sender.link.state === 'connected';
     // A managed group wants to know how the standby stands also when no commit waits for it.
     const isWatched = this.#wish !== undefined && replication.mode === 'async';
@@ -158,8 +157,8 @@ export class PrimaryCommits {
       linkUp,
       ack: sender.acked,
       backlogBytes: sender.backlogBytes,
-      hasAnswered: this.#confirmed >= this.#aloneAt,
-      hasJoined: this.#joinAt !== undefined && this.#confirmed >= this.#joinAt,
+      hasAnswered: confirmed >= this.#aloneAt,
+      hasJoined: this.#joinAt !== undefined && confirmed >= this.#joinAt,
       oldestWaitMs: gate.oldestWaitMs(),
       linkDownMs: linkUp ? 0 : performance.now() - this.#linkDownSinceMs,
       sinceProgressMs: performance.now() - this.#progress.atMs,
@@ -171,10 +170,8 @@ export class PrimaryCommits {
   }
 
   /** Last record that commits may count on. */
-  get #confirmed(): number {
-    const { replication, sender } = this.#options;
-    const ack = sender?.acked;
-    return (replication.mode === 'memory' ? ack?.receivedSequence : ack?.durableSequence) ?? 0;
+  #confirmedBy({ receivedSequence, durableSequence }: Ack): number {
+    return this.#options.replication.mode === 'memory' ? receivedSequence : durableSequence;
   }
 
   get #wait(): boolean {

@@ -16,14 +16,7 @@ export type ConflictStep =
 
 export class ConflictWatch {
   #contested:
-    | {
-        mac: string;
-        defendedAtMs: number;
-        claimedAtMs: number;
-        claims: number;
-        /** There were claims since the last defence. */
-        isUnanswered: boolean;
-      }
+    | { mac: string; defendedAtMs: number; claimedAtMs: number; claims: number }
     | undefined;
 
   /** To be called regularly, with the claims (hardware addresses) seen since the last call. */
@@ -35,11 +28,10 @@ export class ConflictWatch {
       contested.mac = mac;
       contested.claimedAtMs = nowMs;
       contested.claims += claims.length;
-      contested.isUnanswered = true;
     }
-    if (contested.isUnanswered && nowMs - contested.defendedAtMs >= DEFEND_INTERVAL_MS) {
+    const isAnswered = contested.claimedAtMs <= contested.defendedAtMs;
+    if (!isAnswered && nowMs - contested.defendedAtMs >= DEFEND_INTERVAL_MS) {
       contested.defendedAtMs = nowMs;
-      contested.isUnanswered = false;
       return { kind: 'conflict', mac: contested.mac, claims: contested.claims };
     }
     if (nowMs - contested.claimedAtMs < DEFEND_INTERVAL_MS) return undefined;
@@ -48,13 +40,7 @@ export class ConflictWatch {
   }
 
   #contest(mac: string, nowMs: number): ConflictStep {
-    this.#contested = {
-      mac,
-      defendedAtMs: nowMs,
-      claimedAtMs: nowMs,
-      claims: 1,
-      isUnanswered: false,
-    };
+    this.#contested = { mac, defendedAtMs: nowMs, claimedAtMs: nowMs, claims: 1 };
     return { kind: 'conflict', mac, claims: 1 };
   }
 }
