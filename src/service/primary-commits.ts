@@ -195,16 +195,15 @@ export class PrimaryCommits {
   }
 
   /** Commits wait from now on; what was let go before is behind the answer to the question. */
-  #join(): void {
+  async #join(): Promise<void> {
     this.#setGate();
     this.#joinAt = undefined;
     this.#joins += 1;
     const join = this.#joins;
-    void this.#options.askPoint().then((sequence) => {
-      if (join !== this.#joins) return;
-      this.#joinAt = sequence;
-      this.apply();
-    });
+    const sequence = await this.#options.askPoint();
+    if (join !== this.#joins) return;
+    this.#joinAt = sequence;
+    this.apply();
   }
 
   #change(state: CommitState, reason: string): void {
@@ -213,7 +212,7 @@ export class PrimaryCommits {
     const wasJoining = this.#state === 'joining';
     this.#state = state;
     if (state === 'joining') {
-      this.#join();
+      void this.#join();
       return;
     }
     if (state === 'alone') this.#aloneAt = sender?.headSequence ?? 0;

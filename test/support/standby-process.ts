@@ -1,7 +1,7 @@
 // A real standby process over a directory, for tests: started from a specification as the service
 // does, killed and started again at will.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import type { LinkIdentity } from '../../src/mirror/link/tls.ts';
@@ -9,6 +9,7 @@ import { UNLIMITED } from '../../src/service/bandwidth.ts';
 import { ControlClient } from '../../src/service/control-channel.ts';
 import { type GroupProcessSpec, SAFETY_DEFAULT } from '../../src/service/group-spec.ts';
 import { GROUP_ID, until } from './mirror-rig.ts';
+import { threadStates } from './thread-states.ts';
 
 const PROGRAM = resolve(import.meta.dirname, '../../src/service/standby-main.ts');
 
@@ -148,14 +149,6 @@ export class StandbyProcess {
     };
     writeFileSync(this.#specPath, JSON.stringify(spec));
   }
-}
-
-/** One letter per thread, as in proc_pid_stat(5). */
-function threadStates(pid: number): string[] {
-  return readdirSync(`/proc/${pid}/task`).map((thread) => {
-    const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1');
-    return stat.slice(stat.lastIndexOf(')') + 2).charAt(0);
-  });
 }
 
 async function freePort(): Promise<number> {
