@@ -8,6 +8,8 @@ import { concludeFromPeer, type PeerAnswer } from './role-decision.ts';
 
 const ASK_TIMEOUT_MS = 1500;
 const ASK_AGAIN_MS = 1000;
+/** A group is made on its standby first: its primary does not know it for as long as that takes. */
+const UNKNOWN_PATIENCE_MS = 5000;
 
 export interface GroupPeerOptions {
   readonly group: string;
@@ -28,6 +30,8 @@ export interface GroupPeerOptions {
 
 export class GroupPeer {
   readonly #options: GroupPeerOptions;
+  /** Since when the other node says that it does not know the group (performance.now()). */
+  #unknownSince: number | undefined;
 
   constructor(options: GroupPeerOptions) {
     this.#options = options;
@@ -50,7 +54,11 @@ export class GroupPeer {
     const conclusion = concludeFromPeer({ groupId, state: state(), phase: phase() }, other);
     const isUnknown = conclusion.kind === 'unknown-group';
     const forget = `node "${node.name}" does not know this group: delete it here with "understudy group delete ${group} --force"`;
-    troubles.set('peer', isUnknown ? forget : null);
+    this.#unknownSince = isUnknown ? (this.#unknownSince ?? performance.now()) : undefined;
+    const isOrphan =
+      this.#unknownSince !== undefined &&
+      performance.now() - this.#unknownSince >= UNKNOWN_PATIENCE_MS;
+    troubles.set('peer', isOrphan ? forget : null);
     if (conclusion.kind === 'split-brain') this.#noteSplitBrain(node.name, conclusion.newer);
     else if (!isUnknown) troubles.set('conflict', null);
     if (conclusion.kind === 'epoch') noteState({ epoch: conclusion.epoch });

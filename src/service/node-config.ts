@@ -22,7 +22,7 @@ export const hostSchema = z
     (host) =>
       isIP(host) !== 0 ||
       (/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(host) && !/^[0-9.]+$/.test(host)),
-    'must be a host name or an IP address',
+    { error: ({ input }) => `"${String(input)}" is neither a host name nor an IP address` },
   );
 
 export const nodeConfigSchema = z.strictObject({
