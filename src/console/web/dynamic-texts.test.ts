@@ -24,6 +24,15 @@ test('every problem has a sentence, with the parameters that it is given', () =>
   for (const code of codes) expect([code, typeof sentences[code ?? '']]).toEqual([code, 'string']);
 });
 
+test('every event has a title', () => {
+  const [, events = ''] = read('../../../docs/errors.md').split('\n## Events');
+  const rows = events.split('\n').filter((line) => line.startsWith('| `'));
+  const codes = rows.flatMap((row) => [...(row.split('|')[1] ?? '').matchAll(/`([A-Z_]+)`/g)]);
+  const known = codes.map(([, code]) => code).toSorted();
+  expect(known.length).toBeGreaterThan(100);
+  expect(Object.keys(texts('event-titles')).toSorted()).toEqual(known);
+});
+
 test('every operation has its words, every consequence and option a sentence', () => {
   const group = texts('group');
   const worst = overviewOf({

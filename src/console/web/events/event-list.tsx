@@ -1,4 +1,4 @@
-import { ActionIcon, Anchor, Badge, Text, Tooltip } from '@mantine/core';
+import { ActionIcon, Anchor, Badge, Tooltip } from '@mantine/core';
 import { IconCheck } from '@tabler/icons-react';
 import { memo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -7,6 +7,7 @@ import { useFleet } from '../app/fleet-data.tsx';
 import { formatTime } from '../app/format.ts';
 import { currentLanguage } from '../app/i18n.ts';
 import { LevelIcon } from '../app/ui/level.tsx';
+import { EventWords } from '../common/event-words.tsx';
 import type { NodeEvent } from './use-events.ts';
 
 export interface EventListProps {
@@ -53,9 +54,7 @@ const EventRow = memo(function EventRow({ one, groupId, onAcknowledge }: EventRo
     <li data-level={level} data-open={acknowledged === null}>
       <LevelIcon level={level} size={18} />
       <div className="event-body">
-        <Text size="sm" className="event-message">
-          {message}
-        </Text>
+        <EventWords code={code} message={message} />
         <div className="event-facts numbers">
           <time dateTime={at}>{formatTime(at, language)}</time>
           <Anchor component={Link} href={`/nodes/${node}`} size="xs" underline="always">

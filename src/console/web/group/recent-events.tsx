@@ -8,6 +8,7 @@ import { call, nodeRoute } from '../app/api.ts';
 import { formatTime } from '../app/format.ts';
 import { currentLanguage } from '../app/i18n.ts';
 import { LevelIcon } from '../app/ui/level.tsx';
+import { EventWords } from '../common/event-words.tsx';
 import { useGroupDetail } from './group-detail.tsx';
 import { type NodeEventView, newestFirst } from './newest-first.ts';
 
@@ -64,7 +65,7 @@ function Event({ event }: { readonly event: NodeEventView }) {
     <li className="event">
       <LevelIcon level={level} size={18} />
       <div className="event-text">
-        <Text size="sm">{message}</Text>
+        <EventWords code={code} message={message} />
         <Text size="xs" c="dimmed" className="numbers">
           <time dateTime={at}>{formatTime(at, currentLanguage())}</time> · {node} ·{' '}
           <span className="path">{code}</span>
