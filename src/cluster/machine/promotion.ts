@@ -25,6 +25,8 @@ import { isVotedIn, isVotedOut } from './vote.ts';
 const CONSENT_BEATS = 15;
 /** A forced takeover waits for the old primary to stop everything. */
 const DEMAND_PATIENCE_MS = 150_000;
+/** A peer that was not heard yet may just be starting, as when a group is created: nobody is called before that. */
+const FIRST_WORD_MS = 8000;
 
 export function startPromotion(
   d: Draft,
@@ -40,9 +42,15 @@ export function startPromotion(
   const stage = firstStage(s, begin.right);
   s.promotion = { ...begin, stage, sinceMs: now, stageSinceMs: now, op: 0 };
   const { self, group } = s.config;
-  d.emit('warning', 'TAKING_OVER', `${self.name} is about to be primary of ${group}: ${begin.why}`);
+  const sentence = `${self.name} is about to be primary of ${group}: ${begin.why}`;
+  d.emit(levelOf(begin.right), 'TAKING_OVER', sentence);
   if (stage === 'mount') mount(d);
   if (stage === 'fence') fence(d);
+}
+
+/** Where nobody served, or it was wanted, a new primary is nothing to warn of. */
+function levelOf(right: Promotion['right']): 'info' | 'warning' {
+  return right === 'offer' || right === 'election' ? 'info' : 'warning';
 }
 
 function firstStage(s: MachineState, right: Promotion['right']): Promotion['stage'] {
@@ -285,9 +293,7 @@ export function onPromoted(d: Draft, event: Extract<MachineEvent, { kind: 'promo
   const took = seconds(d.now - promotion.sinceMs);
   const { self, group } = s.config;
   const sentence = `${self.name} is primary of ${group} with epoch ${s.epoch}, ${took} after it decided: ${promotion.why}`;
-  const isPlanned = promotion.right === 'offer' || promotion.right === 'election';
-  if (isPlanned) d.emit('info', 'BECAME_PRIMARY', sentence);
-  else d.emit('warning', 'BECAME_PRIMARY', sentence);
+  d.emit(levelOf(promotion.right), 'BECAME_PRIMARY', sentence);
   startService(d);
 }
 
@@ -324,6 +330,8 @@ export function considerTakeover(d: Draft): void {
   s.wakeAtMs = Math.min(s.wakeAtMs, verdict.retryAtMs);
   const isDead = now - s.peer.heardMs >= s.config.timings.deadAfterMs;
   if (!isDead || verdict.code === s.waiting || verdict.code === 'LEASE_RUNS') return;
+  const isUnheard = s.peer.beat === null && now - s.peer.heardMs < FIRST_WORD_MS;
+  if (verdict.needsPerson && isUnheard) return;
   s.waiting = verdict.code;
   if (verdict.needsPerson) d.emit('error', 'WAITS_FOR_OPERATOR', verdict.why);
   else d.say(verdict.why);

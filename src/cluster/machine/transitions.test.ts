@@ -32,6 +32,11 @@ describe('boot → standby', () => {
     expect(subject.codes().filter((code) => code === 'WAITS_FOR_OPERATOR')).toHaveLength(1);
     expect(subject.reason).toMatch(/alpha has started and has not heard beta/);
   });
+
+  test('nobody is called while the other one may just be starting', () => {
+    const subject = new Subject().pass(7000, silentGateway);
+    expect(subject.codes()).not.toContain('WAITS_FOR_OPERATOR');
+  });
 });
 
 describe('standby → promoting', () => {

@@ -1,4 +1,5 @@
 // What an event says: its title in the reader's language, and the sentence of the node that tells it.
+import './common.css';
 import { Text } from '@mantine/core';
 import { useTranslation } from 'react-i18next';
 

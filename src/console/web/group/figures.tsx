@@ -3,8 +3,11 @@ import { Text } from '@mantine/core';
 import type { ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { VerifyReportData } from '../../../mirror/verify-report.ts';
+import type { LimitStatus } from '../../../service/primary-limit.ts';
 import { formatBytes, formatDuration, formatRate, formatTime } from '../app/format.ts';
 import { currentLanguage } from '../app/i18n.ts';
+import { rateDraft } from '../bandwidth/bandwidth-draft.ts';
+import { rateWords } from '../bandwidth/week-view.tsx';
 import { Meter } from '../charts/meter.tsx';
 import { Sparkline } from '../charts/sparkline.tsx';
 import { type GroupDetail, useGroupDetail } from './group-detail.tsx';
@@ -68,8 +71,12 @@ function Lag({ detail: { overview, traffic } }: { readonly detail: GroupDetail }
   );
 }
 
-function Throughput({ detail: { overview, status, traffic } }: { readonly detail: GroupDetail }) {
+function Throughput({ detail }: { readonly detail: GroupDetail }) {
   const { t } = useTranslation('group');
+  const { overview, status, traffic, viewOf } = detail;
+  const inForce = viewOf(overview.primary)?.status?.['limit'] as LimitStatus | undefined;
+  const { rate: limited, from } = inForce ?? { rate: null, from: 'limit' };
+  const limit = rateDraft(limited);
   const rates = traffic.flatMap(
     ({ groups }) => groups.find(({ name }) => name === overview.name)?.wireBytesPerSecond ?? [],
   );
@@ -82,7 +89,12 @@ function Throughput({ detail: { overview, status, traffic } }: { readonly detail
     >
       {rates.length > 1 && <Sparkline values={rates} label={t('figure.lastMinutes')} />}
       <div>
-        {status?.limit == null ? t('figure.noLimit') : t('figure.limit', { limit: status.limit })}
+        {limit.isLimited
+          ? t('figure.limit', {
+              rate: rateWords(limit, ''),
+              from: t(`from.${from}`, { ns: 'bandwidth' }),
+            })
+          : t('figure.noLimit')}
       </div>
       {ratio !== null && ratio >= RATIO_SHOWN_MIN && <div>{t('figure.compressed', { ratio })}</div>}
     </Figure>

@@ -10,6 +10,7 @@ import { formatBytes, formatDuration, formatTime } from '../../app/format.ts';
 import { currentLanguage } from '../../app/i18n.ts';
 import { useMay } from '../../app/session.tsx';
 import { Fault } from '../../app/ui/fault.tsx';
+import { Facts } from '../../common/facts.tsx';
 import { useGroupDetail } from '../group-detail.tsx';
 import { useOperations } from '../operations/operations-provider.tsx';
 import { BrowseDialog } from './browse-dialog.tsx';
@@ -118,24 +119,14 @@ function Reachable({
   const { t } = useTranslation('group');
   const language = currentLanguage();
   return (
-    <dl className="definition">
-      <div>
-        <dt>{t('rewind.from')}</dt>
-        <dd className="numbers">{formatTime(fromMs, language)}</dd>
-      </div>
-      <div>
-        <dt>{t('rewind.to')}</dt>
-        <dd className="numbers">{formatTime(toMs, language)}</dd>
-      </div>
-      <div>
-        <dt>{t('rewind.span')}</dt>
-        <dd className="numbers">{formatDuration(toMs - fromMs, language)}</dd>
-      </div>
-      <div>
-        <dt>{t('rewind.kept')}</dt>
-        <dd className="numbers">{formatBytes(list.bytes)}</dd>
-      </div>
-    </dl>
+    <Facts
+      facts={[
+        [t('rewind.from'), formatTime(fromMs, language)],
+        [t('rewind.to'), formatTime(toMs, language)],
+        [t('rewind.span'), formatDuration(toMs - fromMs, language)],
+        [t('rewind.kept'), formatBytes(list.bytes)],
+      ]}
+    />
   );
 }
 
