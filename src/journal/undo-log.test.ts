@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { KiB } from '../core/units.ts';
-import { UNDO_HEADER_BYTES, undoFlag, undoKind } from './undo-format.ts';
+import { UNDO_HEADER_BYTES, undoFlag, undoKind, undoSegmentName } from './undo-format.ts';
 import { UndoLog } from './undo-log.ts';
 import {
   batchesAfter,
@@ -143,6 +143,47 @@ describe('an undo log', () => {
     again.close();
     expect(lasts()).toEqual([1, 5]);
   });
+
+  it.each([100, 5000])(
+    'does not count a last batch of which only the header came to the disk, %i bytes',
+    (bytes) => {
+      const log = open(GROUP, 1 << 20);
+      log.reset(0, 0);
+      append(log, 1);
+      append(log, 3, 100, undoFlag.open);
+      const end = log.segments[0]?.bytes ?? 0;
+      append(log, 4, bytes);
+      log.close();
+      const path = fileOf(0);
+      const torn = readFileSync(path);
+      torn.fill(0, end + UNDO_HEADER_BYTES + bytes / 2);
+      writeFileSync(path, torn);
+      expect(lasts()).toEqual([1, 3, 4]);
+      const again = open(GROUP, 1 << 20);
+      expect([again.last, again.fault]).toEqual([3, undefined]);
+      append(again, 9);
+      again.close();
+      expect(lasts()).toEqual([1, 3, 9]);
+    },
+  );
+
+  it.each([0, 10, UNDO_HEADER_BYTES])(
+    'goes on before a segment that was only just begun, with %i bytes of it on the disk',
+    (bytes) => {
+      fill();
+      const before = readUndoSegments(directory, GROUP).segments;
+      const next = join(directory, undoSegmentName(before.length + 1));
+      writeFileSync(next, Buffer.alloc(bytes));
+      const log = open();
+      expect(log.fault).toBeUndefined();
+      expect(log.segments).toEqual(before);
+      append(log, 40);
+      append(log, 41, 9000);
+      append(log, 42);
+      log.close();
+      expect(lasts(38)).toEqual([39, 40, 41, 42]);
+    },
+  );
 
   it('takes nothing behind its end for a batch', () => {
     const log = open(GROUP, 1 << 20);

@@ -63,7 +63,8 @@ export function undoSegmentNumbers(directory: string): number[] {
 /**
  * The segments of a log that follow on each other up to the newest: what comes before a gap or a
  * damaged header cannot be reached any more. `fault` says what was found, for the log file. Only the
- * newest is read; damage within the others is found when they are used.
+ * newest is read; damage within the others is found when they are used. One that was only just begun
+ * when the power went is left out.
  */
 export function readUndoSegments(
   directory: string,
@@ -71,9 +72,12 @@ export function readUndoSegments(
 ): { segments: UndoSegment[]; fault: string | undefined } {
   const segments: UndoSegment[] = [];
   let fault: string | undefined;
-  for (const number of undoSegmentNumbers(directory)) {
+  const numbers = undoSegmentNumbers(directory);
+  for (const number of numbers) {
     const found = readSegment(directory, groupId, number);
     if (typeof found === 'string') {
+      // Its header is durable before anything is put into it.
+      if (number === numbers.at(-1) && isWithoutBatches(directory, number)) break;
       fault = `segment ${undoSegmentName(number)}: ${found}`;
       segments.length = 0;
       continue;
@@ -115,7 +119,19 @@ function readSegment(
   }
 }
 
-/** The segment with what its batches say of its end, not further than the state `until`. */
+function isWithoutBatches(directory: string, number: number): boolean {
+  const file = new UndoFile(directory, number);
+  try {
+    return file.size <= UNDO_HEADER_BYTES;
+  } finally {
+    file.close();
+  }
+}
+
+/**
+ * The segment with what its batches say of its end, not further than the state `until`. A last batch of
+ * which a power cut has left the header alone does not count: it was not acted upon.
+ */
 export function withEnd(
   directory: string,
   { segment, start, startedAt, startFlags }: UndoSegment,
@@ -123,13 +139,18 @@ export function withEnd(
 ): UndoSegment {
   const own = { segment, start, startedAt, startFlags };
   let state = emptySegment(own);
+  let before = state;
+  let newest: UndoBatch | undefined;
   const file = new UndoFile(directory, segment);
   try {
     for (const batch of file.batches()) {
-      if (batch.last > until) break;
+      if (batch.last > until) return { ...own, ...state };
       const bytes = batch.bodyAt + batch.bodyBytes;
+      before = state;
       state = { last: batch.last, lastAt: batch.capturedAt, lastFlags: batch.flags, bytes };
+      newest = batch;
     }
+    if (newest !== undefined && !file.isWhole(newest)) state = before;
   } finally {
     file.close();
   }
