@@ -1,7 +1,7 @@
 // The journal on a disk that loses power: what was reported durable is there afterwards, and what
 // is there is a prefix of what was appended.
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -136,5 +136,36 @@ it('says that the disk is full, loses nothing by it, and goes on when there is r
   const after = open(checkpoint);
   expect(after.position.sequence).toBe(writer.position.sequence);
   check(after, checkpoint.sequence);
+  await after.close();
+});
+
+it('stays with its stream while the disk has no room for the next one', async () => {
+  mountLoopImage({ image: join(top, 'image'), dir: disk, bytes: 32 * 1024 * 1024 });
+  const writer = open(start);
+  const append = (count: number, epoch = 1): void => {
+    const samples = records(writer.position.sequence + 1, count);
+    const bytes = sampleRecords(samples.map((sample) => ({ ...sample, epoch })));
+    writer.append(bytes, new DataView(bytes.buffer), 0, bytes.length);
+  };
+  const next = '02'.repeat(16);
+  append(1);
+  await writer.flush();
+  const filler = join(disk, 'filler');
+  expect(() => writeFileSync(filler, Buffer.alloc(64 * 1024 * 1024))).toThrow('ENOSPC');
+  // The spare segment was made before; without one there has to be room.
+  const other = '03'.repeat(16);
+  expect(() => {
+    for (let turn = 0; turn < 9; turn += 1) writer.continueAs(turn % 2 === 0 ? other : next, 1);
+  }).toThrow('free some space there');
+  const { streamId } = writer.position;
+  expect(() => writer.continueAs('04'.repeat(16), 2)).toThrow('free some space there');
+  expect(writer.position).toEqual({ streamId, epoch: 1, sequence: 1 });
+  rmSync(filler);
+  writer.continueAs('04'.repeat(16), 2);
+  append(5, 2);
+  await writer.flush();
+  await writer.close();
+  const after = open(start);
+  expect(after.position).toEqual({ streamId: '04'.repeat(16), epoch: 2, sequence: 6 });
   await after.close();
 });

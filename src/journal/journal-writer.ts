@@ -140,10 +140,12 @@ export class JournalWriter {
     return segment?.number ?? this.#segments[0]?.number ?? this.#upcomingNumber;
   }
 
-  /** Records that follow belong to another stream, which continues this journal's sequences. */
+  /**
+   * Records that follow belong to another stream, which continues this journal's sequences.
+   * Errors: JOURNAL_NO_SPACE, JOURNAL_IO; then they do not.
+   */
   continueAs(streamId: string, epoch: number): void {
-    this.#position = { streamId, epoch, sequence: this.#position.sequence };
-    this.#begin();
+    this.#begin({ streamId, epoch, sequence: this.#position.sequence });
   }
 
   /**
@@ -289,9 +291,9 @@ export class JournalWriter {
     return this.#spare?.number ?? this.#nextNumber;
   }
 
-  /** Begins the next segment, in the spare file or, when that is not ready, in a new one. */
-  #begin(): void {
-    const { streamId, epoch, sequence } = this.#position;
+  /** Begins the next segment behind `position`, in the spare file or, when that is not ready, in a new one. */
+  #begin(position = this.#position): void {
+    const { streamId, epoch, sequence } = position;
     const { fd, number } = this.#spare ?? this.#createSpare();
     this.#spare = { fd, number };
     const firstSequence = sequence + 1;
@@ -300,6 +302,8 @@ export class JournalWriter {
     const wrote = sys.pwrite(fd, page, page.length, 0);
     if (wrote !== page.length) throw this.#failure('begin a segment of', wrote);
     this.#spare = undefined;
+    // Only now: without a segment of its own, a stream would go on in that of the one before.
+    this.#position = position;
     if (this.#fd >= 0) this.#unsynced.push(this.#fd);
     this.#fd = fd;
     this.#offset = SEGMENT_HEADER_BYTES;
