@@ -18,6 +18,20 @@ const MODE = 0o700;
 export function restoreNames(tree: CopyTree, plan: RollbackPlan): void {
   const names = [...namesAt(tree, plan)];
   const aside = openAside(tree);
+  try {
+    for (const each of moveAside(tree, aside, names)) place(tree, each);
+    tree.close();
+  } finally {
+    sys.close(aside.fd);
+  }
+}
+
+/** Puts aside what is in the places of others; returns the names that lead nowhere now, and are to. */
+function moveAside(
+  tree: CopyTree,
+  aside: { readonly fd: number; readonly ino: number },
+  names: readonly WantedName[],
+): WantedName[] {
   const wanted: WantedName[] = [];
   let count = 0;
   for (const each of names) {
@@ -32,9 +46,7 @@ export function restoreNames(tree: CopyTree, plan: RollbackPlan): void {
     const here = { parent: inodeOf(tree, each.parent), name: each.name };
     tree.moved(present, here, { parent: aside.ino, name });
   }
-  for (const each of wanted) place(tree, each);
-  tree.close();
-  sys.close(aside.fd);
+  return wanted;
 }
 
 /** The directory of the orphans is known by a number of its own in names. */

@@ -1,14 +1,16 @@
 // Takes a copy back to an earlier state, by the undo log. May be done from any state in which a crash
 // has left the copy, and again after it was cut short itself: it says what is to be, not what to do.
 //
-//   plan (nothing is changed)  ─▶  names  ─▶  contents, newest batch first  ─▶  attributes  ─▶  times
+//   plan (nothing is changed)  ─▶  names  ─▶  surplus  ─▶  contents, newest batch first  ─▶  attributes  ─▶  times
+//
+// What came later goes before contents come back, which may need its room.
 //
 // The applier must have ended. Nothing is brought to the disk here: the caller syncs.
 import { ATTR_BYTES, attrField, decodeXattrs, readI53, readU53 } from '../../journal/record.ts';
 import { undoKind, type UndoEntry } from '../../journal/undo-format.ts';
 import { batchesBackwards, readUndoSegments } from '../../journal/undo-reader.ts';
 import { AT, FALLOC, S, errno, errnoName } from '../../linux/constants.ts';
-import { UnderstudyError } from '../../core/errors.ts';
+import { messageOf, UnderstudyError } from '../../core/errors.ts';
 import { assert } from '../../core/assert.ts';
 import { readDirectory } from '../../linux/dirents.ts';
 import { addressOf, cstring, sys } from '../../linux/libc.ts';
@@ -55,15 +57,20 @@ export function rollBack(options: RollbackOptions): void {
       const own = identify === undefined ? undefined : (ino: number) => identify(index, ino);
       restore({ fd, index, plan, segments, logDirectory, target, identify: own });
     } catch (error) {
-      if (!(error instanceof RollbackFailure)) throw error;
+      // Whatever it was, part of the copy may be as of then and the rest not.
       throw new UnderstudyError(
         'ROLLBACK_FAILED',
-        `the copy in ${label} could not be taken back to record ${target}: cannot ` +
-          `${error.message} (${errnoName(error.negative)}); check space and that disk, it is tried again`,
-        { details: { sequence: target } },
+        `the copy in ${label} could not be taken back to record ${target}: ` +
+          `${whyNot(error)}; check space and that disk, it is tried again`,
+        { details: { sequence: target }, cause: error },
       );
     }
   }
+}
+
+function whyNot(error: unknown): string {
+  if (!(error instanceof RollbackFailure)) return messageOf(error);
+  return `cannot ${error.message} (${errnoName(error.negative)})`;
 }
 
 interface Restore {
@@ -84,23 +91,36 @@ function restore({ fd, index, plan, segments, logDirectory, target, identify }: 
   const wanted = new Set(objects.keys());
   for (const { ino } of names.values()) if (ino !== 0) wanted.add(ino);
   const tree = new CopyTree(fd, wanted, identify);
-  restoreNames(tree, plan);
+  try {
+    restoreNames(tree, plan);
+    removeSurplus(fd, target);
+    restoreContents(tree, { index, segments, logDirectory, target });
+    for (const [ino, object] of objects) restoreAttributes(tree, ino, object);
+    // Putting back names and contents changed times, of directories too: these come last.
+    for (const [ino, { attributes }] of objects) restoreTimes(tree, ino, attributes);
+    if (!objects.has(tree.root)) {
+      must(
+        setTimes(fd, time(root.atimeSec, root.atimeNsec), time(root.mtimeSec, root.mtimeNsec)),
+        'set times',
+      );
+    }
+  } finally {
+    tree.close();
+  }
+}
+
+function restoreContents(
+  tree: CopyTree,
+  { index, segments, logDirectory, target }: Omit<Restore, 'fd' | 'plan' | 'identify'>,
+): void {
   const files = new Files(tree);
-  for (const { file, batch } of batchesBackwards(logDirectory, segments, target)) {
-    for (const entry of file.entries(batch)) if (entry.directory === index) files.restore(entry);
+  try {
+    for (const { file, batch } of batchesBackwards(logDirectory, segments, target)) {
+      for (const entry of file.entries(batch)) if (entry.directory === index) files.restore(entry);
+    }
+  } finally {
+    files.close();
   }
-  files.close();
-  for (const [ino, object] of objects) restoreAttributes(tree, ino, object);
-  removeSurplus(fd, target);
-  // Putting back names and contents changed times, of directories too: these come last.
-  for (const [ino, { attributes }] of objects) restoreTimes(tree, ino, attributes);
-  if (!objects.has(tree.root)) {
-    must(
-      setTimes(fd, time(root.atimeSec, root.atimeNsec), time(root.mtimeSec, root.mtimeNsec)),
-      'set times',
-    );
-  }
-  tree.close();
 }
 
 /** What nobody wants at the moment gone back to: put aside just now, or removed only after it. */
@@ -109,13 +129,16 @@ function removeSurplus(fd: number, target: number): void {
   const shelf = openDirectoryBeneath(fd, SHELF);
   if (shelf === -errno.ENOENT) return;
   must(shelf, 'open the shelf');
-  const entries = readDirectory(shelf);
-  for (const { name } of typeof entries === 'number' ? [] : entries) {
-    const sequence = sequenceOfItem(name);
-    if (sequence !== undefined && sequence <= target) continue;
-    must(volume.removeTree(shelf, cstring(name), 0), 'remove what came later');
+  try {
+    const entries = readDirectory(shelf);
+    for (const { name } of typeof entries === 'number' ? [] : entries) {
+      const sequence = sequenceOfItem(name);
+      if (sequence !== undefined && sequence <= target) continue;
+      must(volume.removeTree(shelf, cstring(name), 0), 'remove what came later');
+    }
+  } finally {
+    sys.close(shelf);
   }
-  sys.close(shelf);
 }
 
 const time = (sec: number, nsec: number): { sec: number; nsec: number } => ({ sec, nsec });

@@ -190,6 +190,67 @@ describe('undo', () => {
     expect(rig.differences({ holes: false })).toEqual([]);
   });
 
+  /** A file was cut, and another one took its room; returns the moment before. */
+  function overtaken(): { moment: Moment; undo: UndoRig } {
+    onDisk('ext4', 48 << 20).close();
+    const copy = join(base, 'disk/copy');
+    const undo = new UndoRig({ copy, directory: join(base, 'log'), diskPercent: 100 });
+    rig = undo;
+    const { recorder } = undo;
+    const fill = (path: string): void => {
+      recorder.create(path);
+      for (let at = 0; at < 24; at += 1) recorder.write(path, at << 20, Buffer.alloc(1 << 20, 7));
+    };
+    fill('file');
+    const moment = undo.moment();
+    for (const size of [16, 8, 0]) {
+      recorder.truncate('file', size << 20);
+      undo.applyKept();
+    }
+    fill('later');
+    undo.applyKept();
+    expect(undo.news).toEqual([]);
+    undo.closeKeeper();
+    return { moment, undo };
+  }
+
+  it('takes back where what came later has the room of what was', () => {
+    const { moment, undo } = overtaken();
+    undo.goBack(moment.sequence);
+    expect(undo.differencesTo(moment, { holes: false })).toEqual([]);
+  });
+
+  it('leaves nothing open when it cannot take back, which is tried again', () => {
+    const { moment, undo } = overtaken();
+    undo.applier.close();
+    const [later, kept] = [join(undo.copy, 'later'), join(base, 'disk/kept')];
+    fs.renameSync(later, kept);
+    const open = (): number => fs.readdirSync('/proc/self/fd').length;
+    const before = open();
+    expect(() => undo.goBack(moment.sequence)).toThrow(/cannot write a file \(ENOSPC\)/);
+    // The rig has one open that goBack would have closed.
+    expect(open()).toBe(before + 1);
+    fs.rmSync(kept);
+    undo.goBack(moment.sequence);
+    expect(undo.differencesTo(moment, { holes: false })).toEqual([]);
+  });
+
+  it('that fails after names have changed says so, whatever it was', () => {
+    rig = new UndoRig();
+    const { recorder, keeper } = rig;
+    recorder.create('old');
+    const moment = rig.moment();
+    recorder.rename('old', 'new');
+    rig.applyKept();
+    const { ino } = fs.statSync(join(rig.copy, 'new'));
+    const last = recorder.sequence + 1;
+    keeper.rest(recorder.sequence);
+    keeper.log?.putObject(0, ino, Buffer.alloc(8), 0);
+    keeper.log?.commit({ flags: 0, first: last, last, capturedAt: 0, epoch: 1 });
+    expect(() => rig?.goBack(moment.sequence)).toThrow(/could not be taken back to record 1/);
+    expect(fs.readdirSync(rig.copy)).toContain('old');
+  });
+
   it('lets no record touch what is kept', () => {
     rig = new UndoRig();
     rig.recorder.create('kept');
