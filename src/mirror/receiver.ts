@@ -373,8 +373,10 @@ export class Receiver implements LinkServerHandlers {
   /** See applier/trust.ts. */
   #trustedSince({ streamId }: Hello, wish: ScanWish | undefined): number {
     if (wish === undefined || wish.since === null) return Number.NaN;
-    // A moment of this very stream, whose primary knows of every change: nothing here is of its own.
-    const isOfStream = this.#parts.journal.position.streamId === streamId;
+    const { position } = this.#parts.journal;
+    // The primary knows of every change of this very stream: nothing here is of its own. But a copy that was
+    // taken back is not as of a later moment.
+    const isOfStream = position.streamId === streamId && position.sequence >= wish.since.sequence;
     if (isOfStream && this.#parts.state.data.copy === 'complete') return Number.POSITIVE_INFINITY;
     return this.#parts.marks.upTo(wish.since)?.wallMs ?? Number.NaN;
   }

@@ -2,11 +2,20 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type Identities, makeIdentities, until } from '../../test/support/mirror-rig.ts';
+import {
+  GROUP_ID,
+  type Identities,
+  makeIdentities,
+  STREAM,
+  until,
+} from '../../test/support/mirror-rig.ts';
 import { Random } from '../../test/support/random.ts';
 import { randomOperation } from '../../test/support/recorder-ops.ts';
+import { namespaceBlock, type RecordFields } from '../../test/support/recorder.ts';
+import { sendNeeded } from '../../test/support/scan-tree.ts';
 import { StandbyPair } from '../../test/support/standby-pair.ts';
 import { compareTrees, snapshotTree } from '../../test/support/tree.ts';
+import { recordFlag, recordType } from '../journal/record.ts';
 import { UNDO_HEADER_BYTES } from '../journal/undo-format.ts';
 
 let identities: Identities;
@@ -118,6 +127,55 @@ describe('earlier states', () => {
       () => `the primary is let in again: ${pair.standby.log}`,
       60_000,
     );
+  });
+
+  it('leave nothing in the copy when nobody promotes them, however little the primary says has changed since', async () => {
+    const blocks = [1, 2, 3].map((fill) => Buffer.alloc(64 * 1024, fill));
+    const since = { streamId: STREAM, sequence: 0 };
+    pair.endPrimary();
+    pair.startPrimary({ marks: () => [since] });
+    const { recorder } = pair;
+    recorder.create('file');
+    for (const [index, block] of blocks.entries())
+      recorder.write('file', index * block.length, block);
+    await pair.applied();
+    await pair.standby.call('rewind-mark', { name: 'wanted', sequence: recorder.sequence });
+    recorder.write('file', 0, Buffer.alloc(64 * 1024, 4));
+    await pair.applied();
+    await pair.standby.kill();
+    since.sequence = recorder.sequence;
+    const marks = [{ ...since, wallMs: Date.now() }];
+    const file = JSON.stringify({ version: 1, groupId: GROUP_ID, marks });
+    writeFileSync(join(pair.top, 'marks.json'), file);
+    await pair.standby.start();
+    await pair.standby.call('rewind', { wish: at('wanted') });
+    await pair.standby.call('rewind-release');
+    await pair.scanWanted(0);
+    expect(pair.rig.wishes.at(-1)).toMatchObject({ mode: 'changed', since });
+
+    recorder.write('file', 128 * 1024, Buffer.alloc(64 * 1024, 5));
+    recorder.emit({ type: recordType.scanBegin });
+    recorder.duringScan = true;
+    const object = (path: string): Omit<RecordFields, 'sequence'> => ({
+      type: recordType.scanObject,
+      path,
+      payload: namespaceBlock(recorder.stat(path)),
+    });
+    recorder.emit(object(''));
+    recorder.emit({ type: recordType.scanDirBegin });
+    const flags = recordFlag.duringScan | recordFlag.partlyChanged;
+    recorder.emit({ ...object('file'), flags, offset: 192 * 1024 });
+    sendNeeded(recorder, { path: 'file', offset: 128 * 1024, length: 64 * 1024 });
+    recorder.emit({ ...object(''), type: recordType.scanDirEnd });
+    await pair.applied();
+    expect(pair.rig.needs).toEqual([
+      { directory: 0, path: 'file', offset: 0, length: 192 * 1024, compare: true },
+    ]);
+    sendNeeded(recorder, { path: 'file', offset: 0, length: 192 * 1024 });
+    recorder.duringScan = false;
+    recorder.emit({ type: recordType.scanEnd });
+    await pair.complete();
+    expect(compareTrees(pair.source, pair.copy, { holes: false })).toEqual([]);
   });
 
   it('that are not kept, or not known, or still to come, change nothing', async () => {

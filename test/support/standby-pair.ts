@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { uncoverDirectories } from '../../src/mirror/cover.ts';
+import type { SenderOptions } from '../../src/mirror/sender.ts';
 import { type Identities, makeSender, recordInto, type SenderRig, until } from './mirror-rig.ts';
 import type { Recorder } from './recorder.ts';
 import { StandbyProcess, type StandbyProcessOptions } from './standby-process.ts';
@@ -16,6 +17,8 @@ export interface PrimaryStream {
   readonly base?: typeof BASE | null;
   readonly firstSequence?: number;
   readonly streamId?: string;
+  /** Points of which the primary has marks. */
+  readonly marks?: SenderOptions['marks'];
 }
 
 export class StandbyPair {
@@ -64,14 +67,14 @@ export class StandbyPair {
     return this.#recorder;
   }
 
-  startPrimary({ base = BASE, firstSequence = 101, streamId }: PrimaryStream = {}): void {
+  startPrimary({ base = BASE, firstSequence = 101, ...stream }: PrimaryStream = {}): void {
     this.#primaries += 1;
     const { primary, standby } = this.#identities;
     this.#rig = makeSender({
       peer: { host: '127.0.0.1', port: this.standby.port, certificate: standby.certificate },
       identity: primary,
       spillDirectory: join(this.top, `spill-${this.#primaries}`),
-      ...(streamId === undefined ? {} : { streamId }),
+      ...stream,
       base,
       firstSequence,
     });
