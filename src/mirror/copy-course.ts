@@ -17,8 +17,8 @@ const FOREVER_MS = Number.POSITIVE_INFINITY;
 export class CopyCourse {
   readonly #parts: StandbyParts;
   readonly #onProgress: () => void;
-  #isPaused = false;
-  #unpaused: (() => void) | undefined;
+  /** While the copy stands still: until it moves again. */
+  #standing: Promise<void> | undefined;
   #isClosed = false;
 
   /** `onProgress`: more of the copy is applied. */
@@ -124,9 +124,10 @@ export class CopyCourse {
    * whose course the applier would forget, and what `work` throws.
    */
   async paused<T>(work: () => Promise<T>): Promise<T> {
-    const { options, state, journal } = this.#parts;
-    if (state.data.copy !== 'complete' || this.#isPaused) {
-      const why = this.#isPaused ? 'the copy is being read already' : 'the copy is being made anew';
+    const { options, state, journal, receiver } = this.#parts;
+    const isPaused = this.#standing !== undefined;
+    if (state.data.copy !== 'complete' || isPaused || receiver.isBeginning) {
+      const why = isPaused ? 'the copy is being read already' : 'the copy is being made anew';
       throw new UnderstudyError('REWIND_BUSY', `group ${options.group}: ${why}; try again later`);
     }
     const standing = async (): Promise<T> => {
@@ -153,26 +154,24 @@ export class CopyCourse {
   }
 
   async #still<T>(work: () => Promise<T>, goOn: () => void): Promise<T> {
-    this.#isPaused = true;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#standing = promise;
     try {
       await this.stopAndSync();
       return await work();
     } finally {
-      this.#isPaused = false;
+      this.#standing = undefined;
       // Whoever ends this standby waits for it, and has the journal applied first.
       if (!this.#isClosed) goOn();
-      this.#unpaused?.();
-      this.#unpaused = undefined;
+      resolve();
     }
   }
 
   /** Resolves when the copy does not stand still any more. */
   async untilUnpaused(): Promise<void> {
-    if (!this.#isPaused) return;
+    if (this.#standing === undefined) return;
     if (!this.#parts.receiver.isOpen) this.#parts.undo.abortClone();
-    await new Promise<void>((resolve) => {
-      this.#unpaused = resolve;
-    });
+    await this.#standing;
   }
 }
 

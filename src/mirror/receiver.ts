@@ -128,7 +128,8 @@ export class Receiver implements LinkServerHandlers {
   #divergedAt = Number.NEGATIVE_INFINITY;
   #noScanBefore = Number.NEGATIVE_INFINITY;
   #isFull = false;
-  #isBeginning = false;
+  /** While the copy is prepared for a scan. */
+  #beginning: Promise<void> | undefined;
   /** Why no primary is taken at present. */
   #held: string | null = null;
   #stopped = false;
@@ -196,6 +197,16 @@ export class Receiver implements LinkServerHandlers {
     await this.#commit.settle();
   }
 
+  /** The copy is being prepared for a scan: nobody else may do anything with it. */
+  get isBeginning(): boolean {
+    return this.#beginning !== undefined;
+  }
+
+  /** Resolves when the copy is prepared for the scan that began, if one did. */
+  async untilBegun(): Promise<void> {
+    await this.#beginning;
+  }
+
   /** Takes no primary until it is called with null; one that is there is let go. */
   hold(reason: string | null): void {
     this.#held = reason;
@@ -227,7 +238,7 @@ export class Receiver implements LinkServerHandlers {
     if (!this.#isFull || this.#parts.journal.bytes >= this.#options.journalBytesMax) return;
     this.#isFull = false;
     this.#handlers.onEvent('info', 'JOURNAL_HAS_ROOM', 'the journal has room again', {});
-    if (!this.#isBeginning) this.#session?.link.resume();
+    if (!this.isBeginning) this.#session?.link.resume();
   }
 
   /** The applier found ranges that differ. */
@@ -357,7 +368,7 @@ export class Receiver implements LinkServerHandlers {
   #refusal(): Decision | undefined {
     if (this.#stopped) return refuse('STANDBY_STOPPING', 'the standby is being stopped');
     if (this.#held !== null) return refuse('STANDBY_BUSY', this.#held);
-    if (this.#isBeginning) return refuse('STANDBY_BUSY', 'the standby is preparing for a scan');
+    if (this.isBeginning) return refuse('STANDBY_BUSY', 'the standby is preparing for a scan');
     if (this.#clock.monotonicMs() >= this.#noScanBefore) return undefined;
     return refuse('COPY_DIVERGED', 'the copy has diverged again soon after its last scan');
   }
@@ -530,8 +541,7 @@ export class Receiver implements LinkServerHandlers {
     session.phase = 'beginning';
     session.link.pause();
     hold(session, frameType.records, body);
-    this.#isBeginning = true;
-    void this.#beginScan(session, scan);
+    this.#beginning = this.#beginScan(session, scan);
   }
 
   async #beginScan(session: Session, scan: ScanStart): Promise<void> {
@@ -542,7 +552,7 @@ export class Receiver implements LinkServerHandlers {
       this.#handlers.onFatal(error);
       return;
     } finally {
-      this.#isBeginning = false;
+      this.#beginning = undefined;
     }
     this.#preparedScan = scan.position.sequence + 1;
     this.#appliedConfirmed = scan.position.sequence;

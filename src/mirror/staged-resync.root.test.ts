@@ -161,3 +161,38 @@ describe('a staged scan', () => {
     copyIsAsBefore();
   });
 });
+
+describe('a copy while the scan of another primary only begins', () => {
+  /** Returns in the middle of it: all of a large file has to come to the disk before. */
+  async function scanBegins(): Promise<{
+    sequence: number;
+    tree: ReturnType<typeof snapshotTree>;
+  }> {
+    const { recorder, rig } = pair;
+    recorder.create('large');
+    for (let at = 0; at < 192; at += 1) {
+      recorder.write('large', at << 20, Buffer.alloc(1 << 20, at));
+      const { sequence } = recorder;
+      await until(() => rig.sender.acked?.durableSequence === sequence, 'it is durable');
+    }
+    await pair.applied();
+    const { sequence } = recorder;
+    const tree = snapshotTree(pair.source);
+    pair.endPrimary();
+    pair.startPrimary({ streamId: NEW_STREAM, firstSequence: NEW_FIRST, base: null });
+    await pair.scanWanted(0);
+    pair.recorder.emit({ type: recordType.scanBegin });
+    await new Promise((resolve) => {
+      setTimeout(resolve, 20);
+    });
+    return { sequence, tree };
+  }
+
+  it('is promoted as it was, of the stream that it was of', async () => {
+    const { sequence, tree } = await scanBegins();
+    const finished = await pair.standby.call('finish', { accepts: ['up-to-date', 'catching-up'] });
+    expect(finished).toMatchObject({ streamId: OLD_STREAM, sequence, copy: 'catching-up' });
+    await pair.standby.exited();
+    expect(compareTrees(tree, pair.copy, { holes: false })).toEqual([]);
+  });
+});

@@ -300,9 +300,11 @@ export class Standby {
     lap('settled');
     await this.#past.settled();
     await this.#course.untilUnpaused();
+    await receiver.untilBegun();
     if (state.data.staged !== null && copy !== 'syncing') {
       return this.#finishStaged({ closed, lap, copy });
     }
+    if (state.data.copy === 'syncing' && copy !== 'syncing') throw this.#unusable();
     const isDrained = await this.#course.drain();
     if (!isDrained && accepts.every((each) => each === 'up-to-date')) {
       const why = this.#blocked ?? 'records cannot be applied';
@@ -353,16 +355,18 @@ export class Standby {
     await this.#past.returnToStaged();
     lap('returned');
     const { state } = this.#parts;
-    if (state.data.copy !== 'complete') {
-      const why = 'the state before the scan cannot be reached any more';
-      throw new UnderstudyError('COPY_UNUSABLE', `the copy of ${this.#options.group}: ${why}`);
-    }
+    if (state.data.copy !== 'complete') throw this.#unusable();
     const { streamId, sequence } = state.data.checkpoint;
     for (const { fd } of this.#options.directories) releaseCopy(fd);
     await closed;
     await this.#end();
     this.#logger.info(lap('ended'), 'finished');
     return { streamId, sequence, copy, journaledButLost: 0, isOld: true };
+  }
+
+  #unusable(): UnderstudyError {
+    const why = 'the state before the scan cannot be reached any more';
+    return new UnderstudyError('COPY_UNUSABLE', `the copy of ${this.#options.group}: ${why}`);
   }
 
   /** Collects when each step of something was done, in ms since its beginning. */
@@ -385,6 +389,7 @@ export class Standby {
     await this.#past.settled().catch(() => undefined);
     await this.#course.untilUnpaused();
     await this.#course.stop();
+    await receiver.untilBegun();
     await this.#end();
   }
 
@@ -397,7 +402,8 @@ export class Standby {
 
   /**
    * Another stream begins with a scan. What was received of the one before is applied first, so
-   * that no record is dropped that somebody could still have wanted from this copy.
+   * that no record is dropped that somebody could still have wanted from this copy. Whoever ends this
+   * standby meanwhile wants the copy as it is.
    */
   async #beginScan(scan: ScanStart): Promise<void> {
     const { position, trustedSinceMs } = scan;
@@ -409,6 +415,7 @@ export class Standby {
     await this.#course.stop();
     // The scan compares with what is in memory now: after a power cut it must be on the disk too.
     await checkpointer.sync();
+    if (!receiver.isOpen) return;
     if (isDrained) state.update({ checkpoint: journal.position });
     const { sequence } = position;
     const staged = isDrained ? this.#past.stage(sequence) : this.#past.stageAgain(sequence);
