@@ -6,7 +6,7 @@ import { ApplyControl } from '../journal/apply-control.ts';
 import { startThread } from '../linux/threads.ts';
 import type { ApplierMessage, ApplierWorkerData } from './applier/applier-messages.ts';
 import type { VerifyNotice } from './applier/verification.ts';
-import type { UndoNews, UndoSettings } from './applier/undo-keeper.ts';
+import type { UndoTold, UndoSettings } from './applier/undo-keeper.ts';
 import type { NeedRange } from './link/messages.ts';
 
 export interface ApplierHostOptions {
@@ -22,7 +22,7 @@ export interface ApplierHostHandlers {
   onDiverged(sequence: number, message: string): void;
   onBlocked(sequence: number, message: string): void;
   onUnblocked(sequence: number): void;
-  onUndo(news: UndoNews): void;
+  onUndo(news: UndoTold): void;
   /** The thread ended by itself, which is a bug: the process has to restart. */
   onDied(reason: string): void;
 }

@@ -48,13 +48,18 @@ export class CopyCourse {
     this.#isClosed = true;
   }
 
-  /** Starts the applier on the copy as of `applied`. */
-  start(applied: number, begin: UndoSettings['begin'], ownSinceMs = Number.NaN): void {
+  /** Starts the applier on the copy as of `applied`; for the rest see {@link UndoSettings}. */
+  start(
+    applied: number,
+    begin: UndoSettings['begin'],
+    { ownSinceMs = Number.NaN, redoUntil = applied } = {},
+  ): void {
     const { options, journal, gate, bookmarks, undo, applier } = this.#parts;
     const segment = journal.segmentOf(applied + 1);
     const tail = gate.begin(applied, journal.durableSequence);
     const marks = bookmarks.all.map(({ sequence }) => sequence);
-    const settings = options.undo === undefined ? null : undo.settings(begin, marks, ownSinceMs);
+    const what = { begin, marks, ownSinceMs, redoUntil };
+    const settings = options.undo === undefined ? null : undo.settings(what);
     applier.start({ applied, tail, segment, undo: settings });
     void this.#follow();
   }

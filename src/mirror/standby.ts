@@ -13,7 +13,7 @@ import { ORPHAN_DIRECTORY } from '../journal/record.ts';
 import { NO_STREAM, StandbyState } from '../journal/standby-state.ts';
 import { ApplierHost } from './applier-host.ts';
 import { removeMarker } from './applier/marker.ts';
-import type { UndoNews } from './applier/undo-keeper.ts';
+import type { UndoTold } from './applier/undo-keeper.ts';
 import { releaseCopy } from './applier/release-copy.ts';
 import type { VerifyNotice } from './applier/verification.ts';
 import { Bookmarks } from './bookmarks.ts';
@@ -230,7 +230,10 @@ export class Standby {
     this.#salvage.resume();
     if (!this.#past.resume() && copy === 'complete') {
       if (this.#salvage.isPending) void this.#checkpoints.keepSalvage();
-      else this.#course.start(checkpoint.sequence, 'complete');
+      else {
+        const redoUntil = journal.position.sequence;
+        this.#course.start(checkpoint.sequence, 'complete', { redoUntil });
+      }
     }
     this.#timer = setInterval(() => this.#keepHouse(), HOUSEKEEPING_INTERVAL_MS);
     return this.#server.listen();
@@ -430,8 +433,10 @@ export class Standby {
     this.#blocked = null;
     // What a marker says about the stream before means nothing in the new one.
     for (const { fd } of this.#options.directories) removeMarker(fd);
-    if (salvage !== null) this.#course.start(sequence, 'salvage', salvage.ownSinceMs ?? undefined);
-    else this.#course.start(sequence, staged === null ? 'scanning' : 'staged');
+    if (salvage !== null) {
+      const ownSinceMs = salvage.ownSinceMs ?? Number.NaN;
+      this.#course.start(sequence, 'salvage', { ownSinceMs });
+    } else this.#course.start(sequence, staged === null ? 'scanning' : 'staged');
     applier.control.trustedSinceMs = trustedSinceMs;
   }
 
@@ -445,8 +450,9 @@ export class Standby {
     void this.#checkpoints.look();
   }
 
-  #onUndo(news: UndoNews): void {
-    if (news.kind === 'staging-lost' && this.#salvage.isPending) this.#salvage.lost(news.why);
+  #onUndo(news: UndoTold): void {
+    if (news.kind === 'begun') this.#checkpoints.want();
+    else if (news.kind === 'staging-lost' && this.#salvage.isPending) this.#salvage.lost(news.why);
     else this.#past.onNews(news);
   }
 

@@ -58,14 +58,10 @@ export class UndoHost {
     return this.#options.limits.hours > 0;
   }
 
-  /** What the applier's thread is told; `ownSinceMs`: see {@link UndoSettings}. */
-  settings(
-    begin: UndoSettings['begin'],
-    marks: readonly number[],
-    ownSinceMs = Number.NaN,
-  ): UndoSettings {
+  /** What the applier's thread is told. */
+  settings(what: Pick<UndoSettings, 'begin' | 'marks' | 'ownSinceMs' | 'redoUntil'>): UndoSettings {
     const { groupId, limits } = this.#options;
-    return { directory: this.directory, groupId, ...limits, begin, marks, ownSinceMs };
+    return { directory: this.directory, groupId, ...limits, ...what };
   }
 
   /**

@@ -107,19 +107,19 @@ export class ApplierRig {
   restart(): void {
     this.#copyFd = fs.openSync(this.copy, 'r');
     this.applier = this.#newApplier();
-    this.beforeRedo(this.#checkpoint);
     const behind = this.#behind.splice(0);
     this.records.unshift(...behind);
+    const tail = this.#checkpoint + this.records.length;
+    this.beforeRedo(this.#checkpoint, tail);
     const bytes = Buffer.from(new Uint8Array(Buffer.concat(this.records)));
     const view = new DataView(bytes.buffer, bytes.byteOffset);
     const runs = [{ bytes, view, at: 0, end: bytes.length }];
-    const tail = this.#checkpoint + this.records.length;
     const next = () => runs.shift();
     this.#must(prepareRedo(this.applier, { checkpoint: this.#checkpoint, tail, next }));
   }
 
   /** For what has to look at the copy before records are applied again. */
-  protected beforeRedo(_checkpoint: number): void {}
+  protected beforeRedo(_checkpoint: number, _tail: number): void {}
 
   /** Payload of a `scanDirEnd`: what the source directory at `path` is like now. */
   directoryBlock(path: string): Buffer {

@@ -9,7 +9,7 @@ import { sequenceAt } from '../../src/journal/segment.ts';
 import { rollBack } from '../../src/mirror/applier/rollback.ts';
 import {
   UndoKeeper,
-  type UndoNews,
+  type UndoTold,
   type UndoSettings,
 } from '../../src/mirror/applier/undo-keeper.ts';
 import { ApplierRig, type ApplierRigOptions } from './applier-rig.ts';
@@ -25,7 +25,7 @@ export interface Moment {
 
 export class UndoRig extends ApplierRig {
   readonly logDirectory: string;
-  readonly news: UndoNews[] = [];
+  readonly news: UndoTold[] = [];
   /** States that have to be told one by one. */
   readonly marks: number[] = [];
   keeper: UndoKeeper;
@@ -44,6 +44,7 @@ export class UndoRig extends ApplierRig {
       diskPercent: 10,
       begin: 'complete',
       marks: [],
+      redoUntil: 0,
       ownSinceMs: Number.NaN,
       ...options,
     };
@@ -122,8 +123,8 @@ export class UndoRig extends ApplierRig {
     super.kill();
   }
 
-  protected override beforeRedo(checkpoint: number): void {
-    this.startKeeper(checkpoint, { marks: this.marks, ...this.afterRestart });
+  protected override beforeRedo(checkpoint: number, tail: number): void {
+    this.startKeeper(checkpoint, { redoUntil: tail, marks: this.marks, ...this.afterRestart });
   }
 
   closeKeeper(): void {

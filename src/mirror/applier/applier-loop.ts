@@ -12,7 +12,7 @@ import type { Need } from './context.ts';
 import type { ApplyFault } from './fault.ts';
 import { prepareRedo } from './redo.ts';
 import type { VerifyNotice } from './verification.ts';
-import { STRETCH_MS, UndoKeeper, type UndoNews } from './undo-keeper.ts';
+import { STRETCH_MS, UndoKeeper, type UndoTold } from './undo-keeper.ts';
 
 const BATCH_BYTES_MAX = 4 * MiB;
 const BATCH_MS_MAX = 5;
@@ -49,7 +49,7 @@ export class ApplierLoop {
     const trustedSinceMs = (): number => this.#control.trustedSinceMs;
     const onVerify = (notice: VerifyNotice): void => void this.#notices.push(notice);
     this.#applier = new Applier({ directories, onNeed, trustedSinceMs, onVerify });
-    const onNews = (news: UndoNews): void => post({ type: 'undo', news });
+    const onNews = (news: UndoTold): void => post({ type: 'undo', news });
     const { undo } = data;
     this.#undo = undo === null ? undefined : new UndoKeeper(undo, this.#applier, onNews);
     this.#reader = this.#openReader();

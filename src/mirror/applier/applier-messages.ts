@@ -2,7 +2,7 @@
 import type { Need } from './context.ts';
 import type { ApplyFault } from './fault.ts';
 import type { VerifyNotice } from './verification.ts';
-import type { UndoNews, UndoSettings } from './undo-keeper.ts';
+import type { UndoTold, UndoSettings } from './undo-keeper.ts';
 
 /** `workerData` of `applier-worker.ts`. */
 export interface ApplierWorkerData {
@@ -31,5 +31,5 @@ export type ApplierMessage =
   | { readonly type: 'verify'; readonly notices: readonly VerifyNotice[] }
   | { readonly type: 'fault'; readonly fault: ApplyFault }
   | { readonly type: 'recovered'; readonly sequence: number }
-  | { readonly type: 'undo'; readonly news: UndoNews }
+  | { readonly type: 'undo'; readonly news: UndoTold }
   | { readonly type: 'stopped' };

@@ -3,6 +3,7 @@
 //
 //   off       nothing is kept
 //   waiting   a first copy runs: there is no state worth going back to before its end
+//   redoing   records are applied again that the log has not seen: it begins behind them
 //   on        pre-images are saved, removed objects go to the shelf
 //   suspended no room, or the disk of the log fails: begun anew when there is room again
 //
@@ -15,7 +16,9 @@
 // the log knows are applied again without being asked for pre-images, which would be wrong by now. After
 // a loss of power some of what was applied is gone, new objects with it, whose inode numbers the log
 // may speak of. Then the copy is first taken back to the checkpoint (all of which is on the disk) by the log
-// itself, the log is cut there, and every record behind the checkpoint is a new one again.
+// itself, the log is cut there, and every record behind the checkpoint is a new one again. A log that is not
+// there, or cannot do that, begins behind everything that may have been applied: what it would save of that is
+// not what was at the checkpoint.
 import { rmSync, statfsSync } from 'node:fs';
 import { messageOf, UnderstudyError } from '../../core/errors.ts';
 import { KiB, MiB } from '../../core/units.ts';
@@ -56,12 +59,16 @@ export interface UndoSettings {
   readonly ownSinceMs: number;
   /** States that have to be in the log one by one: bookmarks. */
   readonly marks: readonly number[];
+  /** Records up to this one may have been applied by a process before. */
+  readonly redoUntil: number;
 }
 
 /** Something that an operator may want to know. */
 export type UndoNews =
   | { readonly kind: 'suspended' | 'shrunk' | 'staging-lost'; readonly why: string }
   | { readonly kind: 'resumed' };
+/** `begun`: behind the checkpoint, so before the next one a loss of power would make the log useless. */
+export type UndoTold = UndoNews | { readonly kind: 'begun' };
 
 /** Records of one batch at most, and bytes of pre-images after which it ends. */
 const RECORDS_MAX = 1024;
@@ -87,12 +94,12 @@ const FREE_NONE = 0.05;
 const RESUME_AFTER_MS = 30_000;
 const HOUR_MS = 3_600_000;
 
-type Mode = 'off' | 'waiting' | 'on' | 'suspended';
+type Mode = 'off' | 'waiting' | 'redoing' | 'on' | 'suspended';
 
 export class UndoKeeper {
   readonly #settings: UndoSettings;
   readonly #applier: Applier;
-  readonly #onNews: (news: UndoNews) => void;
+  readonly #onNews: (news: UndoTold) => void;
   readonly #record = new RecordView();
   readonly #shelves: ShelfKeeper;
   readonly #marks: ReadonlySet<number>;
@@ -119,7 +126,7 @@ export class UndoKeeper {
   #limitBytes = Number.POSITIVE_INFINITY;
   #isShrunk = false;
 
-  constructor(settings: UndoSettings, applier: Applier, onNews: (news: UndoNews) => void) {
+  constructor(settings: UndoSettings, applier: Applier, onNews: (news: UndoTold) => void) {
     this.#settings = settings;
     this.#applier = applier;
     this.#onNews = onNews;
@@ -191,23 +198,31 @@ export class UndoKeeper {
     const { last } = log;
     const isKept = last !== undefined && last >= checkpoint && (log.start ?? 0) <= checkpoint;
     const hasLost = note === undefined || note.mounts !== mounts || note.goingBackTo !== null;
-    if (this.#isStaged && !isKept) throw new Error('it does not reach the scan');
-    if (!isKept) this.#beginAt(log, checkpoint, 0);
-    else if (last > checkpoint && hasLost) this.#goBack(log, checkpoint, mounts);
-    const isWhole = isKept && !hasLost;
     if (last !== undefined && !isKept) {
       this.#tell({ kind: 'shrunk', why: 'the undo log does not reach the present state' });
     }
+    const mustGoBack = isKept && last > checkpoint && hasLost;
+    const fits = mustGoBack ? this.#goBack(log, checkpoint, mounts) : isKept;
+    if (this.#isStaged && !fits) throw new Error('it does not reach the scan');
+    if (!fits && this.#settings.redoUntil > checkpoint) {
+      this.#forgetAll(log);
+      this.#mode = 'redoing';
+      return;
+    }
+    if (!fits) this.#beginAt(log, checkpoint, 0);
     writeUndoNote(directory, { mounts, goingBackTo: null });
     this.#shelves.count();
-    this.#limitShelves(log, isWhole ? undefined : log.last);
+    this.#limitShelves(log, fits && !hasLost ? undefined : log.last);
     // Those that come now may have the same names as those that were taken back.
     this.#shelves.sweep();
     this.#switchOn(log);
   }
 
-  /** Something may be lost: takes the copy back to the checkpoint, by the log, and cuts the log there. */
-  #goBack(log: UndoLog, checkpoint: number, mounts: string): void {
+  /**
+   * Something may be lost: takes the copy back to the checkpoint, by the log, and cuts the log there. False: it cannot
+   * be, and nothing has changed.
+   */
+  #goBack(log: UndoLog, checkpoint: number, mounts: string): boolean {
     const { directory, groupId } = this.#settings;
     const reached = lastMoment(
       directory,
@@ -223,8 +238,7 @@ export class UndoKeeper {
     } catch (error) {
       if (error instanceof UnderstudyError && error.code === 'ROLLBACK_FAILED') throw error;
       this.#tell({ kind: 'shrunk', why: messageOf(error) });
-      this.#beginAt(log, checkpoint, 0);
-      return;
+      return false;
     }
     for (const { root } of volumes) {
       // What the marker says was taken back with the rest.
@@ -232,6 +246,7 @@ export class UndoKeeper {
       if (result < 0) throw new UnderstudyError('ROLLBACK_FAILED', errnoName(result));
     }
     log.cutAfter(checkpoint);
+    return true;
   }
 
   #beginAt(log: UndoLog, sequence: number, capturedAt: number): void {
@@ -396,7 +411,7 @@ export class UndoKeeper {
     return reached;
   }
 
-  /** Nothing is saved; only the end of a scan matters. */
+  /** Nothing is saved; only the end of a scan matters, and that of what is applied again. */
   #takeWithout(bytes: Uint8Array, view: DataView, at: number, end: number): number {
     const record = this.#record;
     let reached = at;
@@ -404,9 +419,8 @@ export class UndoKeeper {
       record.load(bytes, view, reached);
       this.#note(record);
       reached += record.totalBytes;
-      if (record.type !== recordType.scanEnd) continue;
-      this.#endsScan = true;
-      break;
+      this.#endsScan = record.type === recordType.scanEnd;
+      if (this.#endsScan || record.sequence === this.#settings.redoUntil) break;
     }
     return reached;
   }
@@ -433,6 +447,10 @@ export class UndoKeeper {
     if (this.#endsScan || this.#isStretchOver) this.rest(sequence);
     if (this.#endsScan) this.#scanEnded();
     this.#endsScan = false;
+    if (this.#mode === 'redoing' && sequence >= this.#settings.redoUntil) {
+      this.#resume(false);
+      this.#tell({ kind: 'begun' });
+    }
     const isDue = performance.now() - this.#lookedMs >= LOOK_INTERVAL_MS;
     const log = this.#mode === 'on' && !this.#isStaged ? this.#log : undefined;
     if (isDue || (log !== undefined && this.#isTooMuch(log))) {
@@ -570,7 +588,7 @@ export class UndoKeeper {
     this.#shelves.limitTo({ after: 0, until: -1 });
   }
 
-  #tell(news: UndoNews): void {
+  #tell(news: UndoTold): void {
     this.#onNews(news);
   }
 

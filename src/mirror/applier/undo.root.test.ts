@@ -176,6 +176,28 @@ describe('undo', () => {
     }
   });
 
+  it('that begins anew promises nothing of what was applied before, which it has not seen', () => {
+    rig = onDisk('ext4');
+    const { recorder } = rig;
+    recorder.create('file');
+    recorder.write('file', 0, Buffer.alloc(9000, 1));
+    const before = rig.moment();
+    rig.checkpoint();
+    recorder.write('file', 0, Buffer.alloc(4000, 2));
+    recorder.create('new');
+    rig.applyKept();
+    rig.kill();
+    // Another version of the log, or one that was given up for want of room.
+    fs.rmSync(rig.logDirectory, { recursive: true });
+    rig.restart();
+    const after = rig.moment();
+    recorder.unlink('new');
+    rig.applyKept();
+    expect(() => rig?.goBack(before.sequence)).toThrow(/cannot be reached/);
+    rig.goBack(after.sequence);
+    expect(rig.differencesTo(after, { holes: false })).toEqual([]);
+  });
+
   it('gives way where the disk is full', () => {
     rig = onDisk('ext4', 48 << 20);
     const { recorder } = rig;
