@@ -81,7 +81,7 @@ export class CopyPast {
 
   /** Nothing is applied meanwhile. What a crash cuts short is gone on with at the next start. */
   async #rewindTo(sequence: number): Promise<void> {
-    const { options, handlers, undo, receiver, journal, state } = this.#parts;
+    const { options, handlers, undo, receiver, journal, state, gate } = this.#parts;
     try {
       await undo.goBack(sequence);
     } catch (error) {
@@ -95,6 +95,7 @@ export class CopyPast {
     const firstSegment = await journal.reset(checkpoint);
     const change = { checkpoint, firstSegment, closed: null, halt: null } as const;
     state.update({ ...change, rewound: true });
+    gate.accept(sequence);
     undo.cutAfter(sequence);
     receiver.movedTo(sequence);
     const what = `the copy of ${options.group} was taken back to record ${sequence}`;

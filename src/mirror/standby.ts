@@ -180,8 +180,18 @@ export class Standby {
   }
 
   #halt(halt: Halt): void {
-    this.#parts.state.update({ halt });
+    try {
+      this.#keepHalt();
+    } catch (error) {
+      this.#tell(['error', 'STATE_IO', messageOf(error), {}]);
+    }
     this.#tell(haltEvent(this.#options.group, halt));
+  }
+
+  /** Another process will have to know of it. A disk that is full must not end this one, which does. */
+  #keepHalt(): void {
+    const { gate, state } = this.#parts;
+    if (state.data.halt !== gate.halted) state.update({ halt: gate.halted });
   }
 
   #tell([level, code, message, details]: StandbyEvent): void {
@@ -446,6 +456,11 @@ export class Standby {
       if (backMs > 0) this.#logger.warn({ backMs }, 'the clock was set back: marks are forgotten');
     } catch (error) {
       this.#logger.error({ message: messageOf(error) }, 'marks cannot be forgotten');
+    }
+    try {
+      this.#keepHalt();
+    } catch (error) {
+      this.#logger.error({ message: messageOf(error) }, 'the halt cannot be remembered');
     }
     void this.#checkpoints.look();
   }

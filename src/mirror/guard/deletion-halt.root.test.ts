@@ -1,6 +1,7 @@
 // Delete protection on a real standby: the copy of before stays, records are received as always, and a
 // person decides.
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { makeIdentities, until } from '../../../test/support/mirror-rig.ts';
@@ -106,4 +107,36 @@ test('a takeover uses the halted copy as of before, if a person says so', async 
   expect(finished).toMatchObject({ copy: 'halted', journaledButLost: 300 });
   await pair.standby.exited();
   expect(files()).toBe(300);
+});
+
+test('a halted copy that is taken back is halted no more', async () => {
+  await fill(300);
+  const { sequence } = pair.recorder;
+  remove(0, 300);
+  await halted();
+  await pair.standby.call('rewind', { wish: { kind: 'sequence', sequence } });
+  const finished = await pair.standby.call('finish', { accepts: ['up-to-date', 'catching-up'] });
+  expect(finished).toMatchObject({ isOld: true, journaledButLost: 0 });
+  await pair.standby.exited();
+  expect(files()).toBe(300);
+});
+
+test('a full disk does not undo the halt, which is remembered as soon as there is room', async () => {
+  await fill(400);
+  const state = join(pair.top, 'state');
+  // What cannot be replaced, as on a full disk.
+  mkdirSync(join(state, 'standby.json.new'));
+  remove(0, 380);
+  expect((await halted())['halted']).toMatchObject({ code: 'DELETIONS' });
+  await sleep(2000);
+  expect(files()).toBe(400);
+  rmdirSync(join(state, 'standby.json.new'));
+  await until(
+    () => readFileSync(join(state, 'standby.json'), 'utf8').includes('DELETIONS'),
+    'it is remembered',
+  );
+  await pair.standby.kill();
+  await pair.standby.start();
+  await until(() => pair.rig.sender.acked?.copy === 'halted', 'it is back');
+  expect(files()).toBe(400);
 });
