@@ -22,7 +22,13 @@ export interface RewriteAlarm {
   readonly ending: string | undefined;
 }
 
-const textOf = (name: string): string => JSON.stringify(Buffer.from(name, 'latin1').toString());
+/** Of a longer path its end is told. */
+const SHOWN_MAX = 200;
+
+function textOf(name: string): string {
+  const text = Buffer.from(name, 'latin1').toString();
+  return JSON.stringify(text.length > SHOWN_MAX ? `…${text.slice(-SHOWN_MAX)}` : text);
+}
 
 /** The alarm as a sentence; names as far as they are text. */
 export function describeAlarm({ count, examples, ending }: RewriteAlarm): string {
