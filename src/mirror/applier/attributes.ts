@@ -2,6 +2,7 @@
 //
 // Order matters: chown takes setuid bits and file capabilities away, an access ACL and the mode
 // change each other. So: owner, extended attributes, mode, times.
+import { statfsSync } from 'node:fs';
 import { NO_TIME, attrField, attrMask } from '../../journal/record.ts';
 import { AT, S, errno } from '../../linux/constants.ts';
 import { readXattrs } from '../../linux/dirents.ts';
@@ -15,6 +16,8 @@ import type { Volume } from './volume.ts';
 const EMPTY = cstring('');
 const PERMISSIONS = 0o7777;
 const UNCHANGED = 0xffffffff;
+/** With more of the disk free, room is not what an attribute lacks. */
+const FREE_SHARE = 0.01;
 export const ACL_ACCESS = 'system.posix_acl_access';
 export const ACL_DEFAULT = 'system.posix_acl_default';
 
@@ -122,8 +125,20 @@ export function applySetxattr(volume: Volume, record: RecordView, path: string):
   return changeObject(volume, record, path, (fd, known) => {
     if (known !== undefined && record.path2 === ACL_DEFAULT) known.defaultAcl = true;
     const name = cstring(record.path2);
-    return sys.setxattr(procPath(fd), name, record.payloadAddress, record.payloadLength, 0);
+    const { payloadAddress, payloadLength } = record;
+    const result = sys.setxattr(procPath(fd), name, payloadAddress, payloadLength, 0);
+    return withoutRoom(volume.root.fd, result);
   });
+}
+
+/**
+ * The outcome of setting an attribute. ext4 says ENOSPC also of one that is too long for it, on an empty disk: E2BIG
+ * then, because no room that is made is of any use.
+ */
+function withoutRoom(fd: number, result: number): number {
+  if (result !== -errno.ENOSPC) return result;
+  const { bavail, blocks } = statfsSync(`/proc/self/fd/${fd}`);
+  return bavail > blocks * FREE_SHARE ? -errno.E2BIG : result;
 }
 
 export function applyRemovexattr(volume: Volume, record: RecordView, path: string): number {
@@ -147,7 +162,7 @@ export function applyXattrs(fd: number, wanted: ReadonlyMap<string, Buffer>): nu
   for (const [name, value] of wanted) {
     if (isOwnXattr(name) || present.get(name)?.equals(value) === true) continue;
     const result = sys.setxattr(path, cstring(name), value, value.length, 0);
-    if (result < 0) return result;
+    if (result < 0) return withoutRoom(fd, result);
   }
   return 0;
 }

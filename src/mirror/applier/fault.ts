@@ -34,6 +34,9 @@ const DIVERGED: ReadonlySet<number> = new Set([
   errno.ENXIO,
 ]);
 
+/** Outcomes of what the primary's file system has and the one of the copy has not: long attributes, large files, ACLs. */
+const LACKS: ReadonlySet<number> = new Set([errno.E2BIG, errno.EFBIG, errno.EOPNOTSUPP]);
+
 /** Sorts a negative errno. */
 export function faultKind(negative: number): FaultKind {
   return DIVERGED.has(-negative) ? 'diverged' : 'blocked';
@@ -67,9 +70,13 @@ export function callFault(
 ): ApplyFault {
   const name = errnoName(negative);
   const kind = faultKind(negative);
+  const remedy = LACKS.has(-negative)
+    ? 'the file system of the copy cannot hold this: use one like that of the primary, or take it away there and run ' +
+      '"understudy verify --repair"'
+    : 'make room or repair the disk, it is tried again';
   const message =
     kind === 'blocked'
-      ? `cannot apply ${what} to ${where} (${name}): make room or repair the disk, it is tried again`
+      ? `cannot apply ${what} to ${where} (${name}): ${remedy}`
       : `the copy differs from the primary at ${where}: ${what} cannot be applied (${name}); ` +
         'a new scan has to compare and repair the copy';
   const code = kind === 'blocked' ? 'APPLY_BLOCKED' : 'RECORD_NOT_APPLICABLE';

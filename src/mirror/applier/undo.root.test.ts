@@ -198,6 +198,21 @@ describe('undo', () => {
     expect(rig.differencesTo(after, { holes: false })).toEqual([]);
   });
 
+  it('does not give way to what the file system cannot hold at all', () => {
+    rig = onDisk('ext4');
+    const { recorder } = rig;
+    recorder.create('file');
+    rig.applyKept();
+    // What XFS can have and ext4 cannot.
+    const payload = Buffer.alloc(8000);
+    recorder.emit({ type: recordType.setxattr, path: 'file', path2: 'user.long', payload });
+    expect(() => rig?.applyKept()).toThrow(
+      /blocked.*\(E2BIG\): the file system of the copy cannot/,
+    );
+    expect(rig.news).toEqual([]);
+    expect(rig.keeper.isOn).toBe(true);
+  });
+
   it('gives way where the disk is full', () => {
     rig = onDisk('ext4', 48 << 20);
     const { recorder } = rig;
