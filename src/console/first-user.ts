@@ -21,7 +21,7 @@ export async function ensureFirstUser(
 
 /**
  * Gives a user a one-time password and takes the authenticator away; without users, `name` becomes the first administrator.
- * Errors: USER_UNKNOWN.
+ * Errors: USER_UNKNOWN, REQUEST_INVALID.
  */
 export async function givePassword(
   users: UserStore,

@@ -34,11 +34,16 @@ export class Login {
     {
       max: FAILURES_PER_NAME_AND_ADDRESS_MAX,
       key: (name: string, from: string) => `${name} ${from}`,
+      isOfName: true,
     },
-    { max: FAILURES_PER_NAME_MAX, key: (name: string) => name },
-    { max: FAILURES_PER_ADDRESS_MAX, key: (_name: string, from: string) => from },
-  ].map(({ max, key }) => ({
-    key,
+    { max: FAILURES_PER_NAME_MAX, key: (name: string) => name, isOfName: true },
+    {
+      max: FAILURES_PER_ADDRESS_MAX,
+      key: (_name: string, from: string) => from,
+      isOfName: false,
+    },
+  ].map(({ max, ...rest }) => ({
+    ...rest,
     limit: new FailureLimit({ failuresMax: max, windowMs: WINDOW_MS }),
   }));
 
@@ -62,9 +67,8 @@ export class Login {
     this.#refuseTooMany(name, from);
     // Counted before the password is looked at: parallel tries must not get through together.
     this.#note('failed', name, from);
-    const user = this.#users.find(name);
-    const isRight = await this.#hasher.isRight(password, user?.password);
-    if (!isRight || user === undefined) throw loginFailed();
+    const user = await this.#userWith(name, password);
+    if (user === undefined) throw loginFailed();
     if (user.totp !== null) this.#checkCode(user, code, from);
     this.#note('succeeded', name, from);
     return this.#users.change(name, { lastLoginAt: new Date(this.#clocks.wallMs()).toISOString() });
@@ -74,8 +78,19 @@ export class Login {
   async confirmPassword(user: User, password: string, from: string): Promise<void> {
     this.#refuseTooMany(user.name, from);
     this.#note('failed', user.name, from);
-    if (!(await this.#hasher.isRight(password, user.password))) throw loginFailed();
+    if ((await this.#userWith(user.name, password)) === undefined) throw loginFailed();
     this.#note('succeeded', user.name, from);
+  }
+
+  /**
+   * The user of that name and password as it is after the look, which takes its time: meanwhile another try may have used a
+   * code up, and an administrator may have given another password.
+   */
+  async #userWith(name: string, password: string): Promise<User | undefined> {
+    const kept = this.#users.find(name)?.password;
+    if (!(await this.#hasher.isRight(password, kept))) return undefined;
+    const user = this.#users.find(name);
+    return user?.password.hash === kept?.hash ? user : undefined;
   }
 
   #checkCode(user: User, code: string | undefined, from: string): void {
@@ -93,8 +108,10 @@ export class Login {
   }
 
   #note(what: 'failed' | 'forgive' | 'succeeded', name: string, from: string): void {
-    for (const { limit, key } of this.#limits) {
-      limit[what](key(name, from), this.#clocks.monotonicMs());
+    for (const { limit, key, isOfName } of this.#limits) {
+      // Who logs in under one name has not tried the others of this address in vain by that: only this try was none.
+      const call = what === 'succeeded' && !isOfName ? 'forgive' : what;
+      limit[call](key(name, from), this.#clocks.monotonicMs());
     }
   }
 

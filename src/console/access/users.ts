@@ -3,6 +3,7 @@
 import { statSync } from 'node:fs';
 import { z } from 'zod';
 import { UnderstudyError } from '../../core/errors.ts';
+import { parseStrictly } from '../../core/strict-config.ts';
 import { type AccessRole, accessRoleSchema } from '../../service/admin-api/caller.ts';
 import { readJsonFile, writeJsonDurably } from '../../service/durable-file.ts';
 import { type PasswordHash, passwordHashSchema } from './passwords.ts';
@@ -60,9 +61,14 @@ export class UserStore {
     throw new UnderstudyError('USER_UNKNOWN', `this console has no user "${name}"`);
   }
 
-  /** Errors: USER_EXISTS, USERS_TOO_MANY. */
+  /** Errors: REQUEST_INVALID, USER_EXISTS, USERS_TOO_MANY. */
   add(options: { name: string; role: AccessRole; password: PasswordHash }): User {
     const { all } = this;
+    // With another name the file could not be read any more.
+    parseStrictly(userNameSchema, options.name, {
+      code: 'REQUEST_INVALID',
+      origin: `the user name "${options.name}"`,
+    });
     if (all.some(({ name }) => name === options.name)) {
       throw new UnderstudyError('USER_EXISTS', `there is a user "${options.name}" already`);
     }

@@ -142,6 +142,8 @@ function passwordRoute(context: ConsoleContext, guard: BrowserGuard): AnyRoute {
         });
       }
       const password = await hasher.hash(body.password);
+      // Whose sessions were ended meanwhile is logged out.
+      guard.of(request);
       const changed = users.change(user.name, { password, mustChange: false });
       sessions.end(secret);
       sessions.endAll(user.name);
