@@ -1,6 +1,8 @@
 // A stand-alone console as browsers and attackers meet it, with one real node.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
+import { request, type ServerResponse } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TOTP } from 'otpauth';
@@ -8,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { AuditEntry } from '../service/admin-api/audit.ts';
 import { urlOf } from '../service/admin-api/route.ts';
 import type { TokenView } from '../service/admin-api/tokens.ts';
+import { fingerprintOf, generateCertificate } from '../service/identity.ts';
 import { httpsCall } from '../service/fixtures/https-call.ts';
 import { standInPrograms, TestNode, until } from '../service/fixtures/two-nodes.ts';
 import { consolePaths, type ConsolePaths } from './console-paths.ts';
@@ -322,6 +325,37 @@ describe('nodes', () => {
       const { nodes } = (await admin.get('/fleet')).json as FleetOverview;
       return nodes.some(({ name, isReachable }) => name === 'one' && isReachable);
     });
+  });
+
+  test('what is no node, or does not say so to its end, is none', async () => {
+    const { certificate, key } = await generateCertificate('odd');
+    let answer: (response: ServerResponse) => void = () => undefined;
+    const odd = createHttpsServer({ cert: certificate, key }, (_request, response) =>
+      answer(response),
+    );
+    await new Promise<void>((resolve) => {
+      odd.listen(0, NODE, resolve);
+    });
+    const { port } = odd.address() as AddressInfo;
+    const body = {
+      host: NODE,
+      port,
+      fingerprint: fingerprintOf(certificate),
+      token: await tokenOf('viewer'),
+    };
+    const said: [string, (response: ServerResponse) => void][] = [
+      ['NODE_REPLY_INVALID', (response) => response.end('<html>it works</html>')],
+      ['NODE_REPLY_INVALID', (response) => response.end('null')],
+      ['NODE_REPLY_INVALID', (response) => response.end('{"role":"god"}')],
+      ['NODE_REPLY_INVALID', (response) => response.end(`"${'x'.repeat(9 * 1024 * 1024)}"`)],
+      ['NODE_UNREACHABLE', (response) => void response.write('{"role":', () => response.destroy())],
+    ];
+    for (const [code, one] of said) {
+      answer = one;
+      expect((await admin.post('/nodes', body)).code).toBe(code);
+    }
+    odd.closeAllConnections();
+    odd.close();
   });
 
   test('calls go there in the name of the user, with the role of the user', async () => {

@@ -8,7 +8,14 @@ import { messageOf, UnderstudyError } from '../../core/errors.ts';
 import { FrameSplitter } from '../../service/admin-api/client.ts';
 import { statusSchema } from '../../service/admin-api/schemas.ts';
 import type { ServiceStatus } from '../../service/status.ts';
-import type { NodeDial, OnBehalf } from '../nodes/node-dial.ts';
+import {
+  checkedBy,
+  jsonOf,
+  type NodeDial,
+  notUnderstood,
+  type OnBehalf,
+  textOf,
+} from '../nodes/node-dial.ts';
 import type { NodeKnowledge } from './overview.ts';
 
 const POLL_MS = 60_000;
@@ -17,7 +24,6 @@ const RETRY_MS_MAX = 10_000;
 /** A node says something each second. */
 const SILENCE_MS_MAX = 10_000;
 const ANSWER_MS_MAX = 8000;
-const REPLY_BYTES_MAX = 8 * 1024 * 1024;
 const SELF: OnBehalf = { user: 'console', role: 'viewer' };
 
 export interface NodeWatchOptions {
@@ -36,6 +42,8 @@ export class NodeWatch {
   #isAwake = false;
   #stopped = new AbortController();
   #turn = new AbortController();
+  /** Grows until it tells its status. */
+  #retryMs = RETRY_MS_MIN;
 
   constructor(options: NodeWatchOptions) {
     this.#options = options;
@@ -77,19 +85,17 @@ export class NodeWatch {
   }
 
   async #run(): Promise<void> {
-    let retryMs = RETRY_MS_MIN;
     while (!this.#stopped.signal.aborted) {
       this.#turn = new AbortController();
       const { signal } = this.#turn;
       try {
         if (this.#isAwake) await this.#follow(signal);
         else await this.#ask(signal);
-        retryMs = RETRY_MS_MIN;
       } catch (thrown) {
         if (!signal.aborted) this.#lost(thrown);
       }
-      const pauseMs = this.#isAwake ? retryMs : POLL_MS;
-      retryMs = Math.min(RETRY_MS_MAX, retryMs * 2);
+      const pauseMs = this.#isAwake ? this.#retryMs : POLL_MS;
+      this.#retryMs = Math.min(RETRY_MS_MAX, this.#retryMs * 2);
       await sleep(signal.aborted ? 0 : pauseMs, undefined, { signal }).catch(() => undefined);
     }
   }
@@ -102,13 +108,9 @@ export class NodeWatch {
       signal,
       timeoutMs: ANSWER_MS_MAX,
     });
-    let text = '';
-    for await (const chunk of response.setEncoding('utf8')) {
-      text += chunk as string;
-      if (text.length > REPLY_BYTES_MAX) throw notUnderstood(this.dial.name);
-    }
+    const text = await textOf(this.dial, response, ANSWER_MS_MAX);
     if (response.statusCode !== 200) throw refusal(this.dial.name, response.statusCode, text);
-    this.#see(JSON.parse(text));
+    this.#see(jsonOf(text, this.dial.name));
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
@@ -120,8 +122,7 @@ export class NodeWatch {
       timeoutMs: ANSWER_MS_MAX,
     });
     if (response.statusCode !== 200) {
-      let text = '';
-      for await (const chunk of response.setEncoding('utf8')) text += chunk as string;
+      const text = await textOf(this.dial, response, ANSWER_MS_MAX);
       throw refusal(this.dial.name, response.statusCode, text);
     }
     const frames = new FrameSplitter((name, data) => {
@@ -145,10 +146,9 @@ export class NodeWatch {
   }
 
   #see(value: unknown): void {
-    const parsed = statusSchema().safeParse(value);
-    if (!parsed.success) throw notUnderstood(this.dial.name);
     // The schema is what the node promises; the type is the same.
-    const status = parsed.data as unknown as ServiceStatus;
+    const status = checkedBy(statusSchema(), value, this.dial.name) as unknown as ServiceStatus;
+    this.#retryMs = RETRY_MS_MIN;
     this.#knowledge = {
       ...this.#knowledge,
       name: status.node.name,
@@ -165,7 +165,9 @@ export class NodeWatch {
     if (this.#knowledge.isReachable) this.#knowledge = { ...this.#knowledge, seenMs: Date.now() };
   }
 
-  #lost(thrown: unknown): void {
+  #lost(cause: unknown): void {
+    // A message of its stream that is no JSON.
+    const thrown = cause instanceof SyntaxError ? notUnderstood(this.dial.name) : cause;
     const code = thrown instanceof UnderstudyError ? thrown.code : 'NODE_UNREACHABLE';
     const fault = { code, message: messageOf(thrown) };
     const { isReachable, fault: before } = this.#knowledge;
@@ -185,12 +187,5 @@ function refusal(name: string, status: number | undefined, text: string): Unders
   return new UnderstudyError(
     'NODE_REPLY_INVALID',
     `node "${name}" refused with status ${status ?? 0}${code === undefined ? '' : ` (${code})`}`,
-  );
-}
-
-function notUnderstood(name: string): UnderstudyError {
-  return new UnderstudyError(
-    'NODE_REPLY_INVALID',
-    `node "${name}" gave an answer that this console does not understand: run the same version on both`,
   );
 }

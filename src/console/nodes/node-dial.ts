@@ -2,12 +2,15 @@
 // certificate is compared before a byte of a request is written: a node that shows another one gets no token.
 import { Agent as HttpAgent, type IncomingMessage, request as httpRequest } from 'node:http';
 import { type Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import type { z } from 'zod';
 import { messageOf, UnderstudyError } from '../../core/errors.ts';
 import type { AccessRole } from '../../service/admin-api/caller.ts';
 import { connectTls, pinnedAgent, type PinnedTarget, shownTo } from '../../service/pinned-tls.ts';
 
-const SOCKETS_MAX = 6;
+/** Each window that shows charts holds one with a stream, of which a node has 32; calls need others. A node takes 64 of an address. */
+const SOCKETS_MAX = 48;
 const KEEP_ALIVE_MS = 15_000;
+const TEXT_LENGTH_MAX = 8 * 1024 * 1024;
 const WAY_OUT = 'If the node was set up anew, remove it from this console and add it again';
 
 export interface TlsTarget extends Omit<PinnedTarget, 'name' | 'wayOut'> {
@@ -80,17 +83,22 @@ export class NodeDial {
       target.kind === 'local'
         ? httpRequest({ ...options, socketPath: target.socketPath }, resolve)
         : httpsRequest({ ...options, host: target.host, port: target.port }, resolve);
-    const timer = setTimeout(
-      () => sent.destroy(new Error(`no answer in ${timeoutMs} ms`)),
-      timeoutMs,
-    );
-    sent.once('response', () => clearTimeout(timer));
-    sent.once('error', (error) => {
-      clearTimeout(timer);
-      reject(this.#failure(error));
-    });
+    // A request that waits for a connection does not hear that it is destroyed.
+    const giveUp = (why: Error): void => {
+      sent.destroy(why);
+      reject(this.#failure(why));
+    };
+    const onAbort = (): void => giveUp(new Error('it was given up'));
+    const timer = setTimeout(() => giveUp(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    sent.once('error', (error) => reject(this.#failure(error)));
     sent.end(body);
-    return promise;
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+    }
   }
 
   close(): void {
@@ -105,6 +113,59 @@ export class NodeDial {
       { cause, details: { node: this.name } },
     );
   }
+}
+
+/**
+ * What a node answers, to its end. Errors: NODE_REPLY_INVALID for an answer without an end, NODE_UNREACHABLE when the rest of it does not
+ * come within `timeoutMs`.
+ */
+export async function textOf(
+  { name, where }: NodeDial,
+  response: IncomingMessage,
+  timeoutMs: number,
+): Promise<string> {
+  const silent = new Error(`its answer did not come to an end within ${timeoutMs} ms`);
+  const timer = setTimeout(() => response.destroy(silent), timeoutMs);
+  let text = '';
+  try {
+    for await (const chunk of response.setEncoding('utf8')) {
+      text += chunk as string;
+      if (text.length > TEXT_LENGTH_MAX) throw notUnderstood(name);
+    }
+    return text;
+  } catch (cause) {
+    if (cause instanceof UnderstudyError) throw cause;
+    throw new UnderstudyError(
+      'NODE_UNREACHABLE',
+      `node "${name}" (${where}) was lost while it answered: ${messageOf(cause)}`,
+      { cause, details: { node: name } },
+    );
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Errors: NODE_REPLY_INVALID. */
+export function jsonOf(text: string, name: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw notUnderstood(name);
+  }
+}
+
+/** What `schema` makes of a node's answer. Errors: NODE_REPLY_INVALID. */
+export function checkedBy<T>(schema: z.ZodType<T>, value: unknown, name: string): T {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw notUnderstood(name);
+}
+
+export function notUnderstood(name: string): UnderstudyError {
+  return new UnderstudyError(
+    'NODE_REPLY_INVALID',
+    `node "${name}" gave an answer that this console does not understand: run the same version on both`,
+  );
 }
 
 /** Without a length, Node sends the body of a DELETE unframed. */

@@ -2,6 +2,8 @@
 import type { ServerResponse } from 'node:http';
 import { z } from 'zod';
 import { UnderstudyError } from '../../core/errors.ts';
+import { accessRoleSchema } from '../../service/admin-api/caller.ts';
+import { once } from '../../service/admin-api/once.ts';
 import { type AnyRoute, rawRoute, route } from '../../service/admin-api/route.ts';
 import { scanSchema } from '../../service/admin-api/schemas.ts';
 import { portSchema } from '../../service/group-spec.ts';
@@ -10,7 +12,7 @@ import type { BrowserGuard } from '../access/browser-guard.ts';
 import type { Session } from '../access/sessions.ts';
 import type { ConsoleContext } from '../console-context.ts';
 import { LEVELS } from '../fleet/problems.ts';
-import { NodeDial, shownFingerprint } from '../nodes/node-dial.ts';
+import { checkedBy, jsonOf, NodeDial, shownFingerprint, textOf } from '../nodes/node-dial.ts';
 import { accessTokenSchema, fingerprintSchema } from '../nodes/node-store.ts';
 
 const LISTENERS_MAX = 64;
@@ -143,9 +145,10 @@ function follow(
   send('fleet', fleet.overview());
   const stop = fleet.listen(({ name, data }) => send(name, data));
   const timer = setInterval(() => {
-    // A session that is over sees nothing more.
+    // A session that is over sees nothing more, also of what it has not read yet. An end in order would wait for that, and
+    // what is told meanwhile would be written behind it.
     if (sessions.isAlive(session)) response.write(': still here\n\n');
-    else response.end();
+    else response.destroy();
   }, KEEP_ALIVE_MS);
   response.once('close', () => {
     stop();
@@ -233,26 +236,29 @@ function addNodeRoute({ nodes, fleet }: ConsoleContext): AnyRoute {
   });
 }
 
+const whoSchema = once(() => z.looseObject({ role: accessRoleSchema }));
+const introductionSchema = once(() =>
+  z.looseObject({ node: z.looseObject({ name: z.string().min(1).max(64) }) }),
+);
+
 /** Asks a node that is to be added who it is, and what the token may do. */
 async function introduce(dial: NodeDial, user: string): Promise<{ name: string; role: string }> {
   try {
-    const ask = async (path: string): Promise<Record<string, unknown>> => {
+    const ask = async (path: string): Promise<unknown> => {
       const onBehalf = { user, role: 'administrator' } as const;
       const call = { method: 'GET', path, onBehalf, timeoutMs: ANSWER_MS_MAX };
       const response = await dial.send(call);
-      let text = '';
-      for await (const chunk of response.setEncoding('utf8')) text += chunk as string;
-      if (response.statusCode === 200) return JSON.parse(text) as Record<string, unknown>;
+      const text = await textOf(dial, response, ANSWER_MS_MAX);
+      if (response.statusCode === 200) return jsonOf(text, dial.name);
       throw new UnderstudyError(
         'NODE_TOKEN_REFUSED',
         `the node at ${dial.where} does not accept this access token: make one there with "understudy token create", and copy the whole line`,
         { details: { fields: ['token'], faults: ['refused by the node'] } },
       );
     };
-    const { role } = await ask('/api/v1/session');
-    const { node } = await ask('/api/v1/status');
-    const name = (node as { name?: unknown } | undefined)?.name;
-    return { name: String(name ?? dial.where).slice(0, 64), role: String(role) };
+    const { role } = checkedBy(whoSchema(), await ask('/api/v1/session'), dial.name);
+    const { node } = checkedBy(introductionSchema(), await ask('/api/v1/status'), dial.name);
+    return { name: node.name, role };
   } finally {
     dial.close();
   }

@@ -10,9 +10,9 @@ import type { OpenApiDocument } from '../../service/admin-api/openapi.ts';
 import { type AnyRoute, rawRoute, type RouteInput } from '../../service/admin-api/route.ts';
 import type { BrowserGuard } from '../access/browser-guard.ts';
 import type { ConsoleContext } from '../console-context.ts';
+import { notUnderstood, textOf } from '../nodes/node-dial.ts';
 
 const ANSWER_MS_MAX = 90_000;
-const DOCUMENT_BYTES_MAX = 4 * 1024 * 1024;
 const SESSION_LOOK_MS = 10_000;
 const PATH_PATTERN = /^\/api\/v1\/[\w\-.~%/]*(\?[^\s#]*)?$/;
 const PASSED_TYPES =
@@ -70,7 +70,8 @@ async function forward(
   }
   const { session } = guard.of(request);
   const timer = setInterval(() => {
-    if (!sessions.isAlive(session)) raw.end();
+    // Not an end in order: what the node sends would be written behind it.
+    if (!sessions.isAlive(session)) raw.destroy();
   }, SESSION_LOOK_MS);
   raw.once('close', () => clearInterval(timer));
   reply.hijack();
@@ -113,21 +114,27 @@ function documentRoute({ fleet }: ConsoleContext): AnyRoute {
     tag: 'proxy',
     summary: "The description of the nodes' API, as a page.",
     handle: async ({ reply, caller }) => {
-      const answer = await fleet.anyDial().send({
+      const dial = fleet.anyDial();
+      const answer = await dial.send({
         method: 'GET',
         path: '/api/openapi.json',
         onBehalf: { user: caller.name, role: 'viewer' },
         timeoutMs: ANSWER_MS_MAX,
       });
-      let text = '';
-      for await (const chunk of answer.setEncoding('utf8')) {
-        text += chunk as string;
-        if (text.length > DOCUMENT_BYTES_MAX) break;
-      }
+      const text = await textOf(dial, answer, ANSWER_MS_MAX);
       void reply
         .header('content-type', 'text/html; charset=utf-8')
         .header('content-security-policy', PAGE_POLICY)
-        .send(documentPage(JSON.parse(text) as OpenApiDocument));
+        .send(pageOf(text, dial.name));
     },
   });
+}
+
+/** Errors: NODE_REPLY_INVALID. */
+function pageOf(text: string, name: string): string {
+  try {
+    return documentPage(JSON.parse(text) as OpenApiDocument);
+  } catch {
+    throw notUnderstood(name);
+  }
 }
