@@ -52,6 +52,11 @@ export class EventLog {
     for (const listener of this.#listeners) listener(logged);
   }
 
+  /** Of the last event that there was; 0: none yet. */
+  get newestId(): number {
+    return this.#nextId - 1;
+  }
+
   /** Events that could not be written. */
   get lost(): number {
     return this.#lines.lost;

@@ -107,7 +107,11 @@ export async function acceptJoin(
   try {
     invitations.check(request.secret);
   } catch (thrown) {
-    service.emit('warning', 'JOIN_REFUSED', `a pairing was refused: ${messageOf(thrown)}`);
+    // Beyond the limit nothing is told: whoever tries without end must not fill the log.
+    const isTooMany = thrown instanceof UnderstudyError && thrown.code === 'TOKEN_TRIES_EXCEEDED';
+    if (!isTooMany) {
+      service.emit('warning', 'JOIN_REFUSED', `a pairing was refused: ${messageOf(thrown)}`);
+    }
     throw thrown;
   }
   checkNode(service, request.node, certificate);

@@ -2,9 +2,10 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { httpsCall, type HttpsCall } from '../fixtures/https-call.ts';
 import { standInPrograms, TestNode, until } from '../fixtures/two-nodes.ts';
+import { acceptJoin } from '../pairing.ts';
 import type { AuditEntry } from './audit.ts';
 import { ROLES } from './caller.ts';
 import { FrameSplitter, LocalApi } from './client.ts';
@@ -140,6 +141,20 @@ describe('access', () => {
 });
 
 describe('requests', () => {
+  test('the description is made of the routes that there are, and makes none', async () => {
+    const listen = vi.spyOn(node.service.events, 'onEvent');
+    for (const path of [DOCUMENT, '/api/docs', DOCUMENT]) {
+      expect((await ask(path, { token: tokens['viewer'] ?? '' })).status).toBe(200);
+    }
+    expect(listen).not.toHaveBeenCalled();
+  });
+
+  test('an invitation for half a millisecond more would make its file unreadable', async () => {
+    const body = { validMs: 60_000.5 };
+    const odd = api.call({ method: 'POST', path: '/pairing/invitation', body });
+    await expect(odd).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
+  });
+
   test('what is wrong is said together with where', async () => {
     const wrong = api.call({
       method: 'POST',
@@ -336,6 +351,36 @@ describe('events', () => {
     });
     expect(file.headers['content-disposition']).toContain('.csv');
     expect(file.text).toContain(`"'=cmd|calc and ""quotes""`);
+  });
+
+  test('nobody has seen what has not happened yet', async () => {
+    for (const body of [{ upTo: 1_000_000 }, { ids: [1, 1_000_000] }]) {
+      const early = api.call({ method: 'POST', path: '/events/acknowledge', body });
+      await expect(early).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
+    }
+    node.service.emit('warning', 'PEER_LOST', 'later than that');
+    const query = { text: 'later than that', unacknowledged: true };
+    const { events } = await api.call<{ events: { id: number }[] }>({
+      method: 'GET',
+      path: '/events',
+      query,
+    });
+    expect(events).toHaveLength(1);
+    const body = { upTo: events[0]?.id };
+    expect(await api.call({ method: 'POST', path: '/events/acknowledge', body })).toEqual({
+      by: 'root',
+    });
+  });
+
+  test('whoever tries pairing tokens without end does not fill the log', async () => {
+    const request = { secret: '00'.repeat(16), node: node.service.info };
+    for (let tries = 0; tries < 50; tries += 1) {
+      await expect(acceptJoin(node.service, request, '')).rejects.toMatchObject({
+        code: tries < 10 ? 'TOKEN_UNKNOWN' : 'TOKEN_TRIES_EXCEEDED',
+      });
+    }
+    const refused = node.service.events.find(({ code }) => code === 'JOIN_REFUSED', 100);
+    expect(refused).toHaveLength(10);
   });
 
   test('come over the stream at once, with the status and the operations', async () => {

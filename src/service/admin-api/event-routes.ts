@@ -114,7 +114,7 @@ function csvCell(text: string): string {
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
-function acknowledgeRoute({ acknowledgements }: ApiContext): AnyRoute {
+function acknowledgeRoute({ acknowledgements, service }: ApiContext): AnyRoute {
   return route({
     method: 'POST',
     path: '/events/acknowledge',
@@ -129,6 +129,13 @@ function acknowledgeRoute({ acknowledgements }: ApiContext): AnyRoute {
     handle: ({ body: { ids, upTo }, caller }) => {
       if (ids === undefined && upTo === undefined) {
         throw new UnderstudyError('REQUEST_INVALID', 'name events by "ids" or "upTo"');
+      }
+      // What has not happened yet nobody has seen.
+      const newest = service.events.newestId;
+      if (Math.max(upTo ?? 0, ...(ids ?? [])) > newest) {
+        throw new UnderstudyError('REQUEST_INVALID', `the newest event is ${newest}`, {
+          details: { newest },
+        });
       }
       const by = nameOf(caller);
       if (ids !== undefined) acknowledgements.acknowledge(ids, by);

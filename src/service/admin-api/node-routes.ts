@@ -112,7 +112,7 @@ function inviteRoute({ service }: ApiContext): AnyRoute {
     role: 'administrator',
     tag: 'pairing',
     summary: 'Makes a pairing token, with which another node can join this one, once.',
-    body: z.strictObject({ validMs: z.number().optional() }),
+    body: z.strictObject({ validMs: z.int().optional() }),
     reply: () => z.object({ token: z.string(), expiresAt: z.string() }),
     handle: ({ body }) => invite(service, body.validMs),
   });

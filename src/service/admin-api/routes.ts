@@ -16,9 +16,9 @@ import { salvageRoutes } from './salvage-routes.ts';
 import { streamRoutes } from './stream-routes.ts';
 import { upgradeRoutes } from './upgrade-routes.ts';
 
-/** Every route that the API has; making them starts nothing. */
+/** Every route that the API has; to be made once for a context. */
 export function allRoutes(context: ApiContext): AnyRoute[] {
-  return [
+  const routes: AnyRoute[] = [
     ...nodeRoutes(context),
     ...groupRoutes(context),
     ...agentRoutes(context),
@@ -32,6 +32,8 @@ export function allRoutes(context: ApiContext): AnyRoute[] {
     ...measureRoutes(context),
     ...streamRoutes(context),
     ...upgradeRoutes(context),
-    ...documentRoutes(context, () => allRoutes(context)),
+    // Of these very ones: routes listen to what happens on the node, and nobody takes them down again.
+    ...documentRoutes(context, () => routes),
   ];
+  return routes;
 }
