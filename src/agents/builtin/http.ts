@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { type Agent, type AgentContext, defineAgent, type ProbeResult } from '../agent.ts';
-import { type Answer, askPage } from './support/http-request.ts';
+import { type Answer, askPage, shownUrl } from './support/http-request.ts';
 import { isRefused, reasonOf } from './support/connection.ts';
 import { absolutePath } from './support/parameters.ts';
 
@@ -75,6 +75,7 @@ export const http: Agent<HttpParameters> = defineAgent({
 
 async function probe(given: HttpParameters, { signal }: AgentContext): Promise<ProbeResult> {
   const { url, method, headers, connectTo, caFile } = given;
+  const page = shownUrl(url);
   let answer: Answer;
   try {
     answer = await askPage(url, {
@@ -88,13 +89,13 @@ async function probe(given: HttpParameters, { signal }: AgentContext): Promise<P
   } catch (failure) {
     signal.throwIfAborted();
     return isRefused(failure)
-      ? { state: 'stopped', sentence: `nobody listens at ${url}` }
-      : { state: 'failed', sentence: `${url} cannot be asked for: ${reasonOf(failure)}` };
+      ? { state: 'stopped', sentence: `nobody listens at ${page}` }
+      : { state: 'failed', sentence: `${page} cannot be asked for: ${reasonOf(failure)}` };
   }
   const fault = faultOf(given, answer);
   const { status, body, measures } = answer;
-  if (fault !== undefined) return { state: 'failed', sentence: `${url} ${fault}`, measures };
-  const sentence = `${url} answered ${status} with ${body.length} bytes`;
+  if (fault !== undefined) return { state: 'failed', sentence: `${page} ${fault}`, measures };
+  const sentence = `${page} answered ${status} with ${body.length} bytes`;
   return { state: 'ok', sentence, measures };
 }
 

@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { testPlace, type TestPlace } from '../../../test/support/agent-context.ts';
 import { makeLinkIdentity } from '../../../test/support/link-identity.ts';
@@ -34,6 +35,28 @@ async function probe(use: string, given: object, timeoutMs?: number): Promise<Pr
   const context = place.context(timeoutMs === undefined ? {} : { timeoutMs });
   return await agent.probe(agent.parameters.parse(given), context);
 }
+
+test('the password in an address is used, and told to nobody', async () => {
+  const asked: (string | undefined)[] = [];
+  const server = createHttpServer((request, response) => {
+    asked.push(request.headers.authorization);
+    response.end('ready');
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  const url = `http://ann:hunter2@127.0.0.1:${port}/`;
+  const seen = [await probe('http', { url }), await probe('http', { url, expectText: 'open' })];
+  server.close();
+  seen.push(await probe('http', { url }));
+  expect(seen.map(({ state }) => state)).toEqual(['ok', 'failed', 'stopped']);
+  for (const { sentence } of seen) {
+    expect(sentence).toContain(`http://127.0.0.1:${port}/`);
+    expect(sentence).not.toContain('hunter2');
+  }
+  expect(asked).toEqual(Array(2).fill(`Basic ${Buffer.from('ann:hunter2').toString('base64')}`));
+});
 
 describe('a server that says nothing', () => {
   test.each([

@@ -90,10 +90,16 @@ describe('audit', () => {
       secretKey: 's1',
       present: 'o1',
       code: 'c1',
+      fencing: { passwd: 'f1' },
+      headers: { Authorization: 'h1' },
+      url: 'http://ann:u1@shop/',
+      replication_passwd: 4711,
+      port: 4712,
       name: 'n',
     });
-    expect(text).toContain('"name":"n"');
-    for (const secret of ['p1', 't1', 's1', 'o1', 'c1']) expect(text).not.toContain(secret);
+    expect(text).toContain('"port":4712,"name":"n"');
+    const secrets = ['p1', 't1', 's1', 'o1', 'c1', 'f1', 'h1', 'u1', '4711'];
+    for (const secret of secrets) expect(text).not.toContain(secret);
     expect(withoutSecrets({ x: 'y'.repeat(10_000) }).length).toBeLessThan(2100);
   });
 

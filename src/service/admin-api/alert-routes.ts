@@ -76,7 +76,7 @@ function channelRoutes({ alerts: { settings } }: ApiContext): AnyRoute[] {
       role,
       tag,
       summary:
-        'Replaces a channel; a password or secret that is left out stays, and so does the address of a robot that is sent as it was shown.',
+        'Replaces a channel; a password or secret that is left out stays, and so does an address that is sent as it was shown.',
       params,
       body: channelInputSchema,
       reply: viewSchema,

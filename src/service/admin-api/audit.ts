@@ -3,12 +3,14 @@
 import { z } from 'zod';
 import { replaceFile } from '../../journal/replace-file.ts';
 import { LineLog, linesOf } from '../line-log.ts';
+import { withUsersHidden } from './hidden-secrets.ts';
 
 const FILE_BYTES_MAX = 1024 * 1024;
 const OLD_FILES = 3;
 const TEXT_MAX = 2000;
 /** `present` is the password that is being changed, `code` that of an authenticator. */
-const SECRET_KEYS = /secret|password|token|key|^present$|^code$/i;
+const SECRET_KEYS =
+  /secret|passw|passphrase|token|key|authorization|cookie|community|^present$|^code$/i;
 
 export const auditEntrySchema = z.object({
   /** ISO 8601. */
@@ -89,9 +91,10 @@ export class AuditLog {
 /** JSON of what was sent; values of keys that sound like secrets are replaced. */
 export function withoutSecrets(input: unknown): string {
   if (input === undefined || input === null) return '';
-  const text = JSON.stringify(input, (key, value: unknown) =>
-    SECRET_KEYS.test(key) && typeof value === 'string' ? '…' : value,
-  );
+  const text = JSON.stringify(input, (key, value: unknown) => {
+    if (typeof value === 'string') return SECRET_KEYS.test(key) ? '…' : withUsersHidden(value);
+    return typeof value === 'number' && SECRET_KEYS.test(key) ? '…' : value;
+  });
   return text.length <= TEXT_MAX ? text : `${text.slice(0, TEXT_MAX)}…`;
 }
 

@@ -14,18 +14,44 @@ const TIMEOUT_MS = 15_000;
 const REPLY_BYTES_MAX = 64 * 1024;
 const WECOM_BYTES_MAX = 2048;
 const ROBOT_BYTES_MAX = 8000;
+/** Shorter texts are words of any sentence. */
+const SECRET_LENGTH_MIN = 4;
+/** A part of a path that is longer is no word. */
+const KEY_LENGTH_MIN = 16;
 
 /** Sends it. Errors: ALERT_NOT_SENT with what the other side said. */
 export async function sendAlert(channel: Channel, message: AlertMessage): Promise<void> {
   try {
     await send(channel, message, Date.now());
   } catch (cause) {
+    const why = withoutSecretsOf(channel, messageOf(cause));
     throw new UnderstudyError(
       'ALERT_NOT_SENT',
-      `the alert channel "${channel.name}" (${channel.kind}) did not take a message: ${messageOf(cause)}`,
+      `the alert channel "${channel.name}" (${channel.kind}) did not take a message: ${why}`,
       { cause, details: { channel: channel.name, kind: channel.kind } },
     );
   }
+}
+
+/** What the other side says may repeat what it was sent, and everybody reads it in the events. */
+function withoutSecretsOf(channel: Channel, said: string): string {
+  const own = [
+    'password' in channel ? channel.password : undefined,
+    'secret' in channel ? channel.secret : undefined,
+    ...('url' in channel ? secretParts(channel.url) : []),
+  ];
+  return own
+    .filter((text) => text !== undefined)
+    .flatMap((text) => [text, encodeURIComponent(text)])
+    .filter((text) => text.length >= SECRET_LENGTH_MIN)
+    .reduce((text, secret) => text.replaceAll(secret, '…'), said);
+}
+
+/** Robots and many webhooks have their key in the query, or as a part of the path. */
+function secretParts(url: string): string[] {
+  const { pathname, searchParams, username, password } = new URL(url);
+  const segments = pathname.split('/').filter((segment) => segment.length >= KEY_LENGTH_MIN);
+  return [username, password, ...searchParams.values(), ...segments];
 }
 
 async function send(channel: Channel, message: AlertMessage, nowMs: number): Promise<void> {
@@ -171,8 +197,16 @@ async function post(
       });
     },
   );
-  sent.setTimeout(TIMEOUT_MS, () => sent.destroy(new Error('it did not answer in time')));
+  // Of the whole answer, not of each byte: others wait behind this message.
+  const deadline = setTimeout(
+    () => sent.destroy(new Error('it did not answer in time')),
+    TIMEOUT_MS,
+  );
   sent.once('error', reject);
   sent.end(body);
-  return promise;
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(deadline);
+  }
 }

@@ -84,7 +84,7 @@ const fileSchema = z.object({
     .max(CHANNELS_MAX),
 }) satisfies z.ZodType<{ timing: AlertTiming; channels: Channel[] }>;
 
-/** A channel as it is shown: secrets are only said to be there. Robots have theirs in the URL. */
+/** A channel as it is shown: secrets are only said to be there. Robots have theirs in the URL, webhooks may. */
 export type ChannelView = Record<string, unknown> & { readonly id: string; readonly kind: string };
 
 export class AlertSettings {
@@ -135,7 +135,7 @@ export class AlertSettings {
     return channel;
   }
 
-  /** Secrets that are left out and addresses of robots that come back as they were shown stay. Errors: ALERT_CHANNEL_UNKNOWN. */
+  /** Secrets that are left out and addresses that come back as they were shown stay. Errors: ALERT_CHANNEL_UNKNOWN. */
   replace(id: string, input: ChannelInput): Channel {
     const before = this.get(id);
     const channel = { ...keptSecrets(before, input), ...input, ...keptUrl(before, input), id };
@@ -176,7 +176,7 @@ function keptSecrets(
   };
 }
 
-/** A robot's address that comes back as it was shown was not changed. */
+/** An address that comes back as it was shown was not changed. */
 function keptUrl(before: Channel, input: ChannelInput): { readonly url?: string } {
   if (!('url' in before) || !('url' in input) || before.kind !== input.kind) return {};
   return input.url === shownUrl(before.url, before.kind) ? { url: before.url } : {};
@@ -196,8 +196,9 @@ export function channelView(channel: Channel): ChannelView {
   };
 }
 
-/** The key of a robot is in its URL: whoever has it can write in its name. */
+/** The key of a robot is in its URL, and often that of a webhook: whoever has it can write in its name. */
 function shownUrl(url: string, kind: Channel['kind']): string {
-  if (kind === 'webhook') return url;
-  return `${url.slice(0, 28)}…${url.slice(-4)}`;
+  const { origin, pathname, search, username, password } = new URL(url);
+  const isOpen = `${username}${password}${search}` === '' && !/[^/]{16}/.test(pathname);
+  return kind === 'webhook' && isOpen ? url : `${origin}/…${url.slice(-4)}`;
 }

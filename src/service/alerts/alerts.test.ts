@@ -1,11 +1,11 @@
 // Alerts: what becomes a message and when (with a clock of our own), and what really arrives at servers for mail and webhooks.
 import { createHmac } from 'node:crypto';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ControlEvent } from '../control-channel.ts';
 import { until } from '../fixtures/two-nodes.ts';
 import type { NodeService } from '../node-service.ts';
@@ -190,6 +190,54 @@ describe('channels', () => {
     expect([msg_type, content]).toEqual(['text', { text: message.text }]);
   });
 
+  test('an answer that repeats what was sent gives no key away', async () => {
+    status = 404;
+    const key = '693axxx6-7aoc-4bc4-97a0-0ec2sifa5aaa';
+    const sent: [object, string][] = [
+      [{ kind: 'wecom', url: `${base}/cgi-bin/webhook/send?key=${key}` }, key],
+      [
+        { kind: 'dingtalk', url: `${base}/robot/send?access_token=a%2Fb%2Bc`, secret: 'SEC1' },
+        'a%2Fb%2Bc',
+      ],
+      [{ kind: 'feishu', url: `${base}/open-apis/bot/v2/hook/${key}`, secret: 'SEC2' }, key],
+      [{ kind: 'webhook', url: base.replace('//', '//ann:hunter2@'), secret: 's3cret' }, 'hunter2'],
+    ];
+    for (const [input, secret] of sent) {
+      reply = `Cannot POST ${String((input as { url: string }).url)}`;
+      const said = await sendAlert(channel(input), message).catch(String);
+      expect(said).toContain('status 404: Cannot POST http');
+      expect(said).not.toContain(secret);
+    }
+  });
+
+  test('an answer that comes in drops is given up as a whole', async () => {
+    const slow = createServer((_request, response) => void response.write('{'));
+    await new Promise<void>((resolve) => {
+      slow.listen(0, '127.0.0.1', resolve);
+    });
+    const { port } = slow.address() as AddressInfo;
+    const begun = new Promise<ServerResponse>((resolve) => {
+      slow.once('request', (_request, response: ServerResponse) => resolve(response));
+    });
+    let drops: NodeJS.Timeout | undefined;
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const said = sendAlert(
+        channel({ kind: 'webhook', url: `http://127.0.0.1:${port}/` }),
+        message,
+      ).catch(String);
+      const response = await begun;
+      drops = setInterval(() => response.write(' '), 1000);
+      vi.advanceTimersByTime(15_000);
+      expect(await said).toContain('did not answer in time');
+    } finally {
+      clearInterval(drops);
+      vi.useRealTimers();
+      slow.closeAllConnections();
+      slow.close();
+    }
+  });
+
   test('a robot that says no, a status that is none, an answer that is no JSON, a redirect', async () => {
     const wecom = channel({ kind: 'wecom', url: base });
     reply = '{"errcode":93000,"errmsg":"invalid webhook url"}';
@@ -333,4 +381,27 @@ test("a robot's address that comes back as it was shown stays; another one repla
   settings.replace(id, robot('https://open.feishu.cn/other'));
   expect(settings.get(id)).toMatchObject({ url: 'https://open.feishu.cn/other' });
   rmSync(top, { recursive: true });
+});
+
+test.each([
+  ['webhook', 'https://hooks.example/services/T0A/B0B/XXXXXXXXXXXXXXXXXXXXXXXX', 'XXXXXXXX'],
+  ['webhook', 'https://ann:hunter2@hooks.example/x', 'hunter2'],
+  ['webhook', 'https://hooks.example/x?key=k3y-of-it', 'k3y'],
+  ['wecom', 'http://10.0.0.5/r?key=k3y-of', 'k3y'],
+])('the key in the address of a %s is shown to nobody, and stays', (kind, url, secret) => {
+  const top = mkdtempSync(join(tmpdir(), 'understudy-robots-'));
+  const settings = new AlertSettings(join(top, 'alerts.json'));
+  const input = (address: string) => channelInputSchema.parse({ kind, name: 'x', url: address });
+  const { id } = settings.add(input(url));
+  const shown = String(channelView(settings.get(id))['url']);
+  expect(shown).not.toContain(secret);
+  settings.replace(id, input(shown));
+  expect(settings.get(id)).toMatchObject({ url });
+  rmSync(top, { recursive: true });
+});
+
+test('the address of a webhook without a key is shown as it is', () => {
+  const url = 'http://10.0.0.5:9000/alerts/understudy';
+  const channel = { ...channelInputSchema.parse({ kind: 'webhook', name: 'x', url }), id: '0' };
+  expect(channelView(channel)['url']).toBe(url);
 });

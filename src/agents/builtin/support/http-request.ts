@@ -23,6 +23,11 @@ export interface PageOptions {
   readonly ca?: Buffer | undefined;
 }
 
+/** For sentences, which everybody reads: without a user and its password. */
+export function shownUrl(url: string): string {
+  return url.replace(/^(\w+:\/\/)[^/?#]*@/, '$1');
+}
+
 /** Redirections are answers like others. Rejects when no answer comes. */
 export async function askPage(url: string, options: PageOptions): Promise<Answer> {
   const { signal, method = 'GET', headers = {}, connectTo, verifyCertificate, ca } = options;
