@@ -14,7 +14,7 @@ import type { ServiceStatus } from '../service/status.ts';
 import { parseStrictly } from '../core/strict-config.ts';
 import { callApi, localApi, runOperation } from './admin.ts';
 import { loadNodeConsole } from './console-commands.ts';
-import { print, table } from './output.ts';
+import { print, printable, table } from './output.ts';
 import { statusText } from './status-text.ts';
 
 const WATCH_INTERVAL_MS = 1000;
@@ -231,6 +231,7 @@ async function events(options: Json & { count: string; follow?: boolean }): Prom
   });
 }
 
-function line({ at, level, code, message }: LoggedEvent): string {
-  return `${at}  ${level.toUpperCase().padEnd(7)}  ${code}  ${message}`;
+/** An event for people. */
+export function line({ at, level, code, message }: LoggedEvent): string {
+  return `${at}  ${level.toUpperCase().padEnd(7)}  ${code}  ${printable(message)}`;
 }

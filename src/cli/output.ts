@@ -24,6 +24,15 @@ export function fail(json: boolean, thrown: unknown): void {
   process.exitCode = exitCode.failed;
 }
 
+/**
+ * A name, or what an application said, may have anything in it: a terminal must not take it for a command, nor may it look like another
+ * line or turn the direction of writing.
+ */
+export function printable(text: string): string {
+  // eslint-disable-next-line no-control-regex
+  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '?');
+}
+
 /** Columns padded to their widest cell; the first row is the heading. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];

@@ -6,7 +6,7 @@ import { formatBytes } from '../core/units.ts';
 import type { SalvageEntry } from '../mirror/salvage/salvage-report.ts';
 import type { SalvageListItem, SalvageShown } from '../service/salvage.ts';
 import { callApi, runOperation, segment } from './admin.ts';
-import { print, table } from './output.ts';
+import { print, printable, table } from './output.ts';
 
 const RANGES_MAX = 4;
 
@@ -77,10 +77,6 @@ async function pathOf(group: string, name: string | undefined): Promise<string> 
     `this node has kept nothing aside of group ${group}: what a node had alone is kept on that node`,
   );
 }
-
-/** A name may have anything in it: a terminal must not take it for a command. */
-// eslint-disable-next-line no-control-regex
-const printable = (path: string): string => path.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '?');
 
 /** For people. */
 export function listText(list: readonly SalvageListItem[]): string {

@@ -7,8 +7,11 @@ import {
   statusFixture as status,
   viewFixture as view,
 } from './fixtures/status.ts';
+import type { VerifyReportData } from '../mirror/verify-report.ts';
+import { line } from './node-commands.ts';
 import { table } from './output.ts';
 import { groupsText, scanText, statusText } from './status-text.ts';
+import { verifyText } from './verify-commands.ts';
 
 test('a healthy group is one line under its heading', () => {
   expect(statusText(status({})).split('\n')).toEqual([
@@ -86,4 +89,36 @@ test('agents of the primary are shown with what their probes saw', () => {
   expect(lines).toContain('! shop: agent "web" (postgresql) running: no port');
   // A standby says nothing of what it does not run.
   expect(groupsText([{ ...group, local: { ...local, role: 'standby' } }])).not.toContain('agent');
+});
+
+test('what applications and names say reaches the terminal as text', () => {
+  const evil = 'x\u001b[2J\n2026 INFO all is well\u202e';
+  const event = { id: 1, level: 'error', code: 'AGENT_FAILED', details: {} } as const;
+  const report: VerifyReportData = {
+    version: 1,
+    beganAtMs: 0,
+    endedAtMs: 1,
+    objects: 1,
+    bytes: 1,
+    state: 'differs',
+    count: 1,
+    differences: [
+      {
+        directory: 0,
+        path: Buffer.from(evil).toString('latin1'),
+        kind: 'contents',
+        offset: 0,
+        length: 1,
+      },
+    ],
+  };
+  const shown = [
+    line({ ...event, at: '2026-01-01T00:00:00.000Z', message: evil }),
+    groupsText([{ ...group, troubles: [evil] }]),
+    verifyText(report),
+  ];
+  // oxlint-disable-next-line no-control-regex -- these are meant
+  for (const text of shown) expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u202e]/);
+  const lines = shown.flatMap((text) => text.split('\n'));
+  expect(lines.filter((one) => one.startsWith('2026 INFO'))).toEqual([]);
 });

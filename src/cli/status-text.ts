@@ -4,7 +4,7 @@ import type { VerifyReportData } from '../mirror/verify-report.ts';
 import type { OperationProgress } from '../service/admin-api/operations.ts';
 import type { AgentView } from '../service/node-protocol.ts';
 import type { CopyProgress, GroupStatus, ServiceStatus } from '../service/status.ts';
-import { table } from './output.ts';
+import { printable, table } from './output.ts';
 
 const BAR_WIDTH = 30;
 /** The other node is asked every few seconds: what is told of it is that old at most while all is well. */
@@ -41,7 +41,9 @@ export function groupsText(groups: readonly GroupStatus[]): string {
     group.backlogBytes === null ? '-' : formatBytes(group.backlogBytes),
   ]);
   const notes = groups.flatMap((group) =>
-    notesOf(group).map(({ isTrouble, text }) => `${isTrouble ? '!' : ' '} ${group.name}: ${text}`),
+    notesOf(group).map(
+      ({ isTrouble, text }) => `${isTrouble ? '!' : ' '} ${group.name}: ${printable(text)}`,
+    ),
   );
   return [table([heading, ...rows]), ...notes].join('\n');
 }

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { VerifyReportData } from '../mirror/verify-report.ts';
 import type { VerifyOutcome } from '../service/verification-run.ts';
 import { callApi, runOperation, segment } from './admin.ts';
-import { exitCode, print } from './output.ts';
+import { exitCode, print, printable } from './output.ts';
 import { operationText, verifySummary } from './status-text.ts';
 
 const LISTED_MAX = 20;
@@ -64,7 +64,7 @@ export function verifyText(report: VerifyReportData): string {
   const summary = verifySummary(report);
   if (report.state !== 'differs') return summary;
   const lines = differences.slice(0, LISTED_MAX).map(({ path, kind, offset, length }) => {
-    const name = Buffer.from(path, 'latin1').toString('utf8');
+    const name = printable(Buffer.from(path, 'latin1').toString('utf8'));
     const where = kind === 'contents' ? `, ${length} bytes from ${offset} on` : '';
     return `  ${name === '' ? '(the directory itself)' : name}: ${kind}${where}`;
   });
