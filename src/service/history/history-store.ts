@@ -24,11 +24,14 @@ export const TIERS: readonly Tier[] = [
 ];
 
 const PAGE_BYTES = 4096;
-/** 64 groups with seven measures each need about 120 MiB. */
+/** Busy groups may need more: then less of the past is kept. */
 const FILE_BYTES_MAX = 160 * 1024 * 1024;
 const CACHE_KIB = 128;
 const WAITING_MAX = 10_000;
 const PRUNE_EVERY_MS = 600_000;
+/** In a file that has its full size, less and less of the time of each tier is kept, until there is room for what is new. */
+const SHARE_STEP = 0.75;
+const SHARE_MIN = 0.01;
 
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS series (
@@ -63,16 +66,18 @@ export interface HistoryQuery {
 export class HistoryStore {
   readonly #path: string;
   readonly #nowSeconds: () => number;
+  readonly #pagesMax: number;
   readonly #series = new Map<string, number>();
   #database: DatabaseSync | undefined;
   #insert: StatementSync | undefined;
   #waiting: Waiting[] = [];
   #prunedMs = Number.NEGATIVE_INFINITY;
 
-  /** `nowSeconds`: wall clock, since the epoch. */
-  constructor(path: string, nowSeconds: () => number) {
+  /** `nowSeconds`: wall clock, since the epoch. `bytesMax`: of the file. */
+  constructor(path: string, nowSeconds: () => number, bytesMax = FILE_BYTES_MAX) {
     this.#path = path;
     this.#nowSeconds = nowSeconds;
+    this.#pagesMax = Math.floor(bytesMax / PAGE_BYTES);
   }
 
   add(subject: string, measure: string, value: number, atSeconds: number): void {
@@ -86,19 +91,44 @@ export class HistoryStore {
     this.#waiting = [];
     if (waiting.length === 0) return;
     try {
-      const database = this.#open();
-      database.exec('BEGIN IMMEDIATE');
-      try {
-        for (const one of waiting) this.#write(one);
-        database.exec('COMMIT');
-      } catch (thrown) {
-        database.exec('ROLLBACK');
-        throw thrown;
-      }
-      this.#prune();
+      this.#writeAll(waiting);
+      if (performance.now() - this.#prunedMs > PRUNE_EVERY_MS) this.#prune(1);
     } catch (thrown) {
-      this.#mend(thrown);
+      if (!this.#writeInRoom(waiting)) this.#mend(thrown);
     }
+  }
+
+  #writeAll(waiting: readonly Waiting[]): void {
+    const database = this.#open();
+    database.exec('BEGIN IMMEDIATE');
+    try {
+      for (const one of waiting) this.#write(one);
+      database.exec('COMMIT');
+    } catch (thrown) {
+      // A full file has ended the transaction itself.
+      if (database.isTransaction) database.exec('ROLLBACK');
+      throw thrown;
+    }
+  }
+
+  /** Writes in the room that older points leave. False where it is not the size of the file that was in the way. */
+  #writeInRoom(waiting: readonly Waiting[]): boolean {
+    for (let share = 1; share > SHARE_MIN; share *= SHARE_STEP) {
+      try {
+        if (!this.#isFull()) return false;
+        this.#prune(share);
+        this.#writeAll(waiting);
+        return true;
+      } catch {
+        // With less of the past, then.
+      }
+    }
+    return false;
+  }
+
+  #isFull(): boolean {
+    const count = this.#database?.prepare('PRAGMA page_count').get()?.['page_count'];
+    return Number(count ?? 0) >= this.#pagesMax;
   }
 
   /** Points in their order. Empty where nothing is known. */
@@ -158,7 +188,7 @@ export class HistoryStore {
     database.exec(
       `PRAGMA page_size = ${PAGE_BYTES}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
        PRAGMA cache_size = -${CACHE_KIB}; PRAGMA wal_autocheckpoint = 200; PRAGMA journal_size_limit = 1048576;
-       PRAGMA max_page_count = ${FILE_BYTES_MAX / PAGE_BYTES};`,
+       PRAGMA max_page_count = ${this.#pagesMax};`,
     );
     database.exec(SCHEMA);
     this.#insert = database.prepare(
@@ -193,12 +223,15 @@ export class HistoryStore {
     return id;
   }
 
-  #prune(): void {
-    if (performance.now() - this.#prunedMs < PRUNE_EVERY_MS) return;
+  /** Forgets what is older than this share of the time that it is kept. */
+  #prune(share: number): void {
     this.#prunedMs = performance.now();
     const now = this.#nowSeconds();
-    const statement = this.#open().prepare('DELETE FROM points WHERE tier = ? AND at < ?');
-    TIERS.forEach(({ keptSeconds }, tier) => statement.run(tier, now - keptSeconds));
+    // With the series named, only what goes is looked at, and not every point that there is.
+    const statement = this.#open().prepare(
+      'DELETE FROM points WHERE series IN (SELECT id FROM series) AND tier = ? AND at < ?',
+    );
+    TIERS.forEach(({ keptSeconds }, tier) => statement.run(tier, now - keptSeconds * share));
   }
 
   /** A file that is damaged is put aside; everything else passes, or comes again. */

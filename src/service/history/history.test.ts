@@ -122,3 +122,18 @@ test('what is measured of a primary, of a standby, and of one that does not answ
   expect(view('standby', { journalBytes: 250 })).toEqual({ journalBytes: 250, journalFill: 0.25 });
   expect(view('primary', null)).toEqual({});
 });
+
+test('a file that has its full size gives up the oldest, and goes on', () => {
+  const store = new HistoryStore(path, () => now, 96 * 1024);
+  // A day of one measure: some times more than the file may hold.
+  for (let at = 0; at < DAY; at += 10) {
+    now = NOW + at;
+    store.add('s', 'm', Math.sqrt(at), now);
+    if (at % 600 === 0) store.flush();
+  }
+  store.flush();
+  expect(all(store, 0).at(-1)?.[0]).toBe(now);
+  expect(all(store, 0).length).toBeGreaterThan(100);
+  store.close();
+  expect(statSync(path).size).toBeLessThanOrEqual(96 * 1024);
+});
