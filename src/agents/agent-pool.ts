@@ -20,6 +20,9 @@ import { invoke, type Invocation, type Operation, type Outcome, outcomeSchema } 
 
 const DESCRIBE_TIMEOUT_MS = 20_000;
 const LINE_LENGTH_MAX = 4096;
+/** Between two looks at a log: of a call that is under way, and of what an earlier one has started. */
+const BUSY_LOG_MS = 250;
+const IDLE_LOG_MS = 10_000;
 
 export interface AgentPoolOptions {
   readonly group: string;
@@ -58,6 +61,9 @@ export class AgentPool {
   readonly #options: AgentPoolOptions;
   readonly #local = new Map<string, Promise<Agent>>();
   readonly #hosts = new Map<string, { readonly host: AgentHost; readonly version: number }>();
+  /** Of agents that were called. */
+  readonly #logs = new Set<string>();
+  #logTimer: NodeJS.Timeout | undefined;
 
   constructor(options: AgentPoolOptions) {
     this.#options = options;
@@ -117,6 +123,7 @@ export class AgentPool {
     const { timeoutMs, signal } = call;
     const beganMs = performance.now();
     if (agent.fault !== undefined) return { kind: 'unusable', why: agent.fault, ms: 0 };
+    const doneWithLog = this.#keepLogSmall(this.logFile(agent.name));
     try {
       const entry = this.#options.catalog.find(agent.use);
       const { parameters } = agent;
@@ -146,9 +153,24 @@ export class AgentPool {
       }
       return { kind: 'unusable', why: messageOf(thrown).slice(0, 1000), ms };
     } finally {
-      // What its application prints, and its commands, goes there directly.
-      keepLogSmall(this.logFile(agent.name));
+      doneWithLog();
     }
+  }
+
+  /**
+   * What an application prints, and its commands, goes to the log directly: it is looked at while the call runs, and from then on now and
+   * then, since what was started goes on, probed or not. Returns what is to be done at the end of the call.
+   */
+  #keepLogSmall(path: string): () => void {
+    this.#logs.add(path);
+    this.#logTimer ??= setInterval(() => {
+      for (const log of this.#logs) keepLogSmall(log);
+    }, IDLE_LOG_MS).unref();
+    const busy = setInterval(() => keepLogSmall(path), BUSY_LOG_MS).unref();
+    return () => {
+      clearInterval(busy);
+      keepLogSmall(path);
+    };
   }
 
   /** Process ids of hosts. */
@@ -173,6 +195,7 @@ export class AgentPool {
 
   /** Ends the hosts; programs that were started go on. */
   close(): void {
+    clearInterval(this.#logTimer);
     for (const { host } of this.#hosts.values()) host.close();
     this.#hosts.clear();
   }
