@@ -1,6 +1,6 @@
 // What discovery finds of programs that really run, and that its proposals are groups that agents accept.
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { waitUntil } from '../../../lab/run.ts';
@@ -85,6 +85,22 @@ test('each program with its data, port, and how it is started', () => {
       },
     ],
   });
+});
+
+test('a container with the same paths is none of this node', async () => {
+  const root = join(data, 'container');
+  const shop = join(root, data, 'shop');
+  mkdirSync(shop, { recursive: true });
+  const program = `import os, socket, time
+os.chroot(".")
+os.chdir("${data}")
+server = socket.create_server(("127.0.0.1", 0))
+orders = open("shop/orders.db", "a")
+time.sleep(60)`;
+  const script = `mount --bind "$0" "$0" && cd "$0" && mount --move . / && exec python3 -c '${program}'`;
+  run('unshare', '--mount', 'sh', '-c', script, root);
+  await waitUntil(() => existsSync(join(shop, 'orders.db')), 10_000, 50);
+  expect(found().map(({ title }) => title)).toHaveLength(3);
 });
 
 test('every proposed agent accepts its parameters', async () => {

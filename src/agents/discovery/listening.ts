@@ -1,5 +1,5 @@
 // Who listens where on this machine: sockets of /proc/net, and the processes that hold them.
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { livingProcesses, type ProcessEntry } from '../sdk/process-table.ts';
 import { commandLine, programOf, workingDirectory } from '../builtin/support/processes.ts';
 
@@ -41,14 +41,15 @@ export function listeningServers(): Server[] {
     files.some(({ inode }) => inode !== undefined && (tcp.has(inode) || unix.has(inode))),
   );
   const pids = new Set(holders.map(({ entry }) => entry.pid));
+  const byPid = new Map(processes.map(({ entry }) => [entry.pid, entry]));
   return holders
-    .filter(({ entry }) => !pids.has(entry.parent))
+    .filter(({ entry }) => !pids.has(entry.parent) && hasOurPaths(entry.pid))
     .flatMap(({ entry, files }) => {
       const inodes = files.flatMap(({ inode }) => (inode === undefined ? [] : [inode]));
       const ports = inodes.flatMap((inode) => tcp.get(inode) ?? []);
       const sockets = inodes.flatMap((inode) => unix.get(inode) ?? []);
       // What its children write belongs to it.
-      const family = processes.filter((one) => isOfFamily(one.entry, entry.pid, processes));
+      const family = processes.filter((one) => isOfFamily(one.entry, entry.pid, byPid));
       const written = [entry, ...family.map((one) => one.entry)].flatMap(({ pid }) =>
         writtenBy(pid),
       );
@@ -57,12 +58,23 @@ export function listeningServers(): Server[] {
     });
 }
 
+/** Whether its paths mean the same here: those of a container lead to something else. */
+function hasOurPaths(pid: number): boolean {
+  try {
+    const root = `/proc/${pid}/root`;
+    const [its, ours] = [statSync(`${root}/`), statSync(readlinkSync(root))];
+    return its.dev === ours.dev && its.ino === ours.ino;
+  } catch {
+    // It ended meanwhile.
+    return false;
+  }
+}
+
 function isOfFamily(
   entry: ProcessEntry,
   ancestor: number,
-  all: readonly { readonly entry: ProcessEntry }[],
+  byPid: ReadonlyMap<number, ProcessEntry>,
 ): boolean {
-  const byPid = new Map(all.map((one) => [one.entry.pid, one.entry]));
   let at: ProcessEntry | undefined = entry;
   for (let depth = 0; at !== undefined && depth < 8; depth += 1) {
     if (at.parent === ancestor) return true;
