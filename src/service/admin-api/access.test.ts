@@ -93,12 +93,15 @@ describe('audit', () => {
       fencing: { passwd: 'f1' },
       headers: { Authorization: 'h1' },
       url: 'http://ann:u1@shop/',
+      channel: { url: 'https://qyapi.example/cgi-bin/webhook/send?key=w1-of-the-robot' },
+      probe: { url: 'http://127.0.0.1:8080/health', start: 'curl http://ann:u2@shop/' },
       replication_passwd: 4711,
       port: 4712,
       name: 'n',
     });
     expect(text).toContain('"port":4712,"name":"n"');
-    const secrets = ['p1', 't1', 's1', 'o1', 'c1', 'f1', 'h1', 'u1', '4711'];
+    expect(text).toContain('"url":"http://127.0.0.1:8080/health"');
+    const secrets = ['p1', 't1', 's1', 'o1', 'c1', 'f1', 'h1', 'u1', 'u2', 'w1', '4711'];
     for (const secret of secrets) expect(text).not.toContain(secret);
     expect(withoutSecrets({ x: 'y'.repeat(10_000) }).length).toBeLessThan(2100);
   });

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { replaceFile } from '../../journal/replace-file.ts';
 import { LineLog, linesOf } from '../line-log.ts';
-import { withUsersHidden } from './hidden-secrets.ts';
+import { withKeyHidden, withUsersHidden } from './hidden-secrets.ts';
 
 const FILE_BYTES_MAX = 1024 * 1024;
 const OLD_FILES = 3;
@@ -92,10 +92,15 @@ export class AuditLog {
 export function withoutSecrets(input: unknown): string {
   if (input === undefined || input === null) return '';
   const text = JSON.stringify(input, (key, value: unknown) => {
-    if (typeof value === 'string') return SECRET_KEYS.test(key) ? '…' : withUsersHidden(value);
+    if (typeof value === 'string') return textWithoutSecrets(key, value);
     return typeof value === 'number' && SECRET_KEYS.test(key) ? '…' : value;
   });
   return text.length <= TEXT_MAX ? text : `${text.slice(0, TEXT_MAX)}…`;
+}
+
+function textWithoutSecrets(key: string, text: string): string {
+  if (SECRET_KEYS.test(key)) return '…';
+  return key === 'url' && URL.canParse(text) ? withKeyHidden(text) : withUsersHidden(text);
 }
 
 /** Lines that were torn are nobody's to read, and may have anything: they are left out with the secrets. */

@@ -18,6 +18,18 @@ export function withUsersHidden(text: string): string {
   return text.replaceAll(USER_IN_URL, `$1${HIDDEN}@`);
 }
 
+/** An address of which no more is shown than what cannot be a key: these are in the query, or a long part of the path. */
+export function withKeyHidden(url: string): string {
+  const { pathname, search, username, password } = new URL(url);
+  const isOpen = `${username}${password}${search}` === '' && !/[^/]{16}/.test(pathname);
+  return isOpen ? url : shortened(url);
+}
+
+/** Its beginning and its end: enough to know it again. */
+export function shortened(url: string): string {
+  return `${new URL(url).origin}/…${url.slice(-4)}`;
+}
+
 function hidden(value: unknown): unknown {
   if (typeof value === 'string') return withUsersHidden(value);
   if (Array.isArray(value)) return value.map(hidden);

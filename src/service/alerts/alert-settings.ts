@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { UnderstudyError } from '../../core/errors.ts';
+import { shortened, withKeyHidden } from '../admin-api/hidden-secrets.ts';
 import { readOrPutAside, writeJsonDurably } from '../durable-file.ts';
 import { portSchema } from '../group-spec.ts';
 import { hostSchema } from '../node-config.ts';
@@ -198,7 +199,5 @@ export function channelView(channel: Channel): ChannelView {
 
 /** The key of a robot is in its URL, and often that of a webhook: whoever has it can write in its name. */
 function shownUrl(url: string, kind: Channel['kind']): string {
-  const { origin, pathname, search, username, password } = new URL(url);
-  const isOpen = `${username}${password}${search}` === '' && !/[^/]{16}/.test(pathname);
-  return kind === 'webhook' && isOpen ? url : `${origin}/…${url.slice(-4)}`;
+  return kind === 'webhook' ? withKeyHidden(url) : shortened(url);
 }
