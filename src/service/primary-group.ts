@@ -24,7 +24,7 @@ import { type LimitStatus, PrimaryLimit } from './primary-limit.ts';
 import { PrimaryScans } from './primary-scans.ts';
 import { readStreamNote, type StreamNote } from './stream-note.ts';
 import { describeUser, findDirectoryUsers } from './open-files.ts';
-import { unmountPatiently } from './unmount-patiently.ts';
+import { unmountPatiently, untilNobody } from './unmount-patiently.ts';
 
 const RATE_INTERVAL_MS = 1000;
 const HELPER_THREADS = 3;
@@ -456,7 +456,11 @@ export class PrimaryGroup {
     const { directories } = this.#spec;
     // The kernel knows at once who is in the way, and looking through /proc takes long. Only among
     // several directories the first must not be given back when another is in use.
-    if (directories.length > 1) for (const { dir } of directories) this.#refuseWhenBusy(dir);
+    if (directories.length > 1) {
+      await untilNobody(() => {
+        for (const { dir } of directories) this.#refuseWhenBusy(dir);
+      });
+    }
     // The answers to commits must not be missing while the kernel waits for them to unmount.
     const left = await unmountPatiently({
       unmount: () => this.#filter.unmount(),
