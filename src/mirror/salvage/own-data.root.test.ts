@@ -128,7 +128,7 @@ describe('data of its own', () => {
     endScan();
     await pair.complete();
     await expectSalvage();
-    expect(pair.standby.log).toContain('SALVAGE_KEPT');
+    await expect.poll(() => pair.standby.log, { timeout: 5000 }).toContain('SALVAGE_KEPT');
     // The copy goes on, and what is kept to go back begins behind the scan.
     for (let i = 0; i < 50; i += 1) randomOperation(pair.recorder, random);
     await pair.applied();
