@@ -37,11 +37,12 @@ async function limit(
   first: string | undefined,
   second: string | undefined,
   { node = false, schedule, json = false }: LimitOptions,
+  command: Command,
 ): Promise<void> {
   const isWrong = node ? second !== undefined : first === undefined;
   if (isWrong) {
     const usage = '"understudy limit GROUP [RATE]" or "understudy limit --node [RATE]"';
-    throw new UnderstudyError('REQUEST_INVALID', `write ${usage}`);
+    command.error(`error: write ${usage}`);
   }
   const input = inputFrom(node ? first : second, schedule);
   const path = node ? '/node/limit' : `/groups/${segment(first ?? '')}/limit`;

@@ -37,7 +37,7 @@ export interface GroupStatus {
   readonly standby: string | null;
   readonly epoch: number;
   readonly mode: GroupDefinition['replication']['mode'];
-  /** `up-to-date`, `catching-up`, `syncing`, `diverged`, `empty`, or `unknown`. */
+  /** `up-to-date`, `catching-up`, `syncing`, `diverged`, `halted`, `empty`, or `unknown`. */
   readonly copy: string;
   readonly link: string;
   readonly linkReason: string | null;

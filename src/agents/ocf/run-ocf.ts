@@ -34,8 +34,9 @@ export function checkInstalled(name: OcfName): void {
   try {
     accessSync(file, constants.X_OK);
   } catch (cause) {
-    const how = existsSync(join(name.root, 'resource.d', name.provider))
-      ? `"understudy agent list" shows those that are`
+    const all = join(name.root, 'resource.d', name.provider);
+    const how = existsSync(all)
+      ? `"ls ${all}" shows those that are`
       : 'install it (Debian: apt-get install resource-agents)';
     throw new Error(`there is no OCF agent ${file} on this node: ${how}`, { cause });
   }

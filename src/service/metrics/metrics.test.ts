@@ -66,6 +66,16 @@ test('a line for each value, with help and type once before', () => {
   }
 });
 
+test.each(['up-to-date', 'catching-up', 'syncing', 'diverged', 'halted', 'empty', 'unknown'])(
+  'a copy that is %s is in one state',
+  (copy) => {
+    const states = textOf({ copy })
+      .split('\n')
+      .filter((line) => /^understudy_group_copy_state.* 1$/.test(line));
+    expect(states).toEqual([`understudy_group_copy_state{group="shop",state="${copy}"} 1`]);
+  },
+);
+
 test('what only one of both roles knows is told by that one', () => {
   const local = {
     role: 'standby',

@@ -52,7 +52,15 @@ export const METRICS = {
   eventsLost: counter('understudy_events_lost_total', 'Events that a disk has not taken'),
 } as const satisfies Record<string, Metric>;
 
-const COPY_STATES = ['up-to-date', 'catching-up', 'syncing', 'diverged', 'empty', 'unknown'];
+const COPY_STATES = [
+  'up-to-date',
+  'catching-up',
+  'syncing',
+  'diverged',
+  'halted',
+  'empty',
+  'unknown',
+];
 
 export interface Measurable {
   readonly status: ServiceStatus;
