@@ -4,9 +4,11 @@ import { agentDescriptionSchema } from '../../agents/host/host-protocol.ts';
 import { messageOf } from '../../core/errors.ts';
 import { withPool } from '../agent-checks.ts';
 import { agentViewSchema, seenSchema } from '../node-protocol.ts';
+import type { NodeService } from '../node-service.ts';
 import type { ApiContext } from './context.ts';
 import { type AnyRoute, route } from './route.ts';
 import { groupParamsSchema } from './schemas.ts';
+import { shared } from './shared.ts';
 
 const tag = 'agents';
 /** Of the pool that describes; no group can have it. */
@@ -17,6 +19,8 @@ export function agentRoutes(context: ApiContext): AnyRoute[] {
 }
 
 function catalogRoute({ service }: ApiContext): AnyRoute {
+  // Each time takes a process, or several.
+  const describeAll = shared(async () => describeCatalog(service));
   return route({
     method: 'GET',
     path: '/agents',
@@ -31,21 +35,23 @@ function catalogRoute({ service }: ApiContext): AnyRoute {
         .describe("path: the file of one's own agent; null for one that comes with Understudy"),
       faults: z.array(z.object({ path: z.string(), fault: z.string() })).readonly(),
     }),
-    handle: async () => {
-      const { agents, faults } = service.catalog.list();
-      return withPool(service, NO_GROUP, async (pool) => {
-        const broken = [...faults];
-        const described = agents.map(async ({ name, path }) => {
-          try {
-            return [{ ...(await pool.describe(name)), path }];
-          } catch (thrown) {
-            broken.push({ path: path ?? name, fault: messageOf(thrown) });
-            return [];
-          }
-        });
-        return { agents: (await Promise.all(described)).flat(), faults: broken };
-      });
-    },
+    handle: async () => describeAll(),
+  });
+}
+
+async function describeCatalog(service: NodeService) {
+  const { agents, faults } = service.catalog.list();
+  return withPool(service, NO_GROUP, async (pool) => {
+    const broken = [...faults];
+    const described = agents.map(async ({ name, path }) => {
+      try {
+        return [{ ...(await pool.describe(name)), path }];
+      } catch (thrown) {
+        broken.push({ path: path ?? name, fault: messageOf(thrown) });
+        return [];
+      }
+    });
+    return { agents: (await Promise.all(described)).flat(), faults: broken };
   });
 }
 

@@ -149,6 +149,17 @@ describe('requests', () => {
     expect(listen).not.toHaveBeenCalled();
   });
 
+  test('however many ask for the agents, they are asked once', async () => {
+    const list = vi.spyOn(node.service.catalog, 'list');
+    const path = '/agents';
+    const all = await Promise.all(
+      Array.from({ length: 8 }, async () => api.call({ method: 'GET', path })),
+    );
+    expect(new Set(all.map((one) => JSON.stringify(one))).size).toBe(1);
+    expect(list).toHaveBeenCalledTimes(1);
+    list.mockRestore();
+  });
+
   test('an invitation for half a millisecond more would make its file unreadable', async () => {
     const body = { validMs: 60_000.5 };
     const odd = api.call({ method: 'POST', path: '/pairing/invitation', body });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { UnderstudyError } from '../../core/errors.ts';
 import { once } from './once.ts';
+import { shared } from './shared.ts';
 
 const PROGRAM = join(import.meta.dirname, '../../agents/discovery/discover-main.ts');
 const TIMEOUT_MS = 30_000;
@@ -32,15 +33,8 @@ export const proposalsSchema = once(() =>
 );
 export type Proposals = z.infer<ReturnType<typeof proposalsSchema>>;
 
-let running: Promise<Proposals> | undefined;
-
-/** Who asks while it looks gets the same answer. Errors: DISCOVERY_FAILED. */
-export async function proposals(): Promise<Proposals> {
-  running ??= look().finally(() => {
-    running = undefined;
-  });
-  return running;
-}
+/** Errors: DISCOVERY_FAILED. */
+export const proposals = shared(look);
 
 async function look(): Promise<Proposals> {
   const options = {

@@ -9,6 +9,7 @@ import { type ApiContext, startOperation } from './context.ts';
 import { bandwidthBodySchema } from './group-routes.ts';
 import { type AnyRoute, operationRoute, route } from './route.ts';
 import { statusSchema } from './schemas.ts';
+import { shared } from './shared.ts';
 
 export function nodeRoutes(context: ApiContext): AnyRoute[] {
   return [
@@ -22,6 +23,11 @@ export function nodeRoutes(context: ApiContext): AnyRoute[] {
 
 function viewRoutes({ service, health }: ApiContext): AnyRoute[] {
   const tag = 'node';
+  // It asks the agents of all groups, in processes of their own.
+  const findings = shared(async () => {
+    const { runDoctor } = await import('../doctor.ts');
+    return runDoctor(service.paths);
+  });
   return [
     route({
       method: 'GET',
@@ -60,9 +66,8 @@ function viewRoutes({ service, health }: ApiContext): AnyRoute[] {
           ),
         }),
       handle: async () => {
-        const { runDoctor } = await import('../doctor.ts');
-        const findings = await runDoctor(service.paths);
-        return { ok: findings.every(({ level }) => level !== 'error'), findings };
+        const found = await findings();
+        return { ok: found.every(({ level }) => level !== 'error'), findings: found };
       },
     }),
   ];

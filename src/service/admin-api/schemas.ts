@@ -99,7 +99,9 @@ export const groupStatusSchema = once(() =>
     standby: z.string().nullable(),
     epoch: z.number(),
     mode: z.enum(['sync', 'memory', 'async']),
-    copy: z.string().describe('up-to-date, catching-up, syncing, diverged, halted, empty or unknown'),
+    copy: z
+      .string()
+      .describe('up-to-date, catching-up, syncing, diverged, halted, empty or unknown'),
     link: z.string().describe('connected, connecting, waiting, none or unknown'),
     linkReason: z.string().nullable(),
     alone: z.boolean().describe('The primary goes on without the standby'),
