@@ -32,13 +32,14 @@ export type Outcome =
 
 const sentence = z.string().transform((text) => text.slice(0, SENTENCE_LENGTH_MAX));
 
+export const measuresSchema = z
+  .record(z.string().max(64), z.number())
+  .refine((all) => Object.keys(all).length <= 64, 'more than 64 measures');
+
 export const probeResultSchema = z.object({
   state: z.enum(['ok', 'degraded', 'failed', 'stopped']),
   sentence: sentence.refine((text) => text.trim() !== '', 'the sentence is empty'),
-  measures: z
-    .record(z.string().max(64), z.number())
-    .refine((all) => Object.keys(all).length <= 64, 'more than 64 measures')
-    .optional(),
+  measures: measuresSchema.optional(),
 });
 
 const nothing = z.unknown().transform(() => null);

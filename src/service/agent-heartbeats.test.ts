@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { heartbeat } from '../agents/builtin/heartbeat.ts';
 import type { AgentContext, ProbeResult } from '../agents/agent.ts';
+import { probeResultSchema } from '../agents/invoke.ts';
 import { HeartbeatSocket } from './agent-heartbeats.ts';
 
 let top = '';
@@ -92,6 +93,21 @@ test('of several agents the one that is meant; what is wrong is said', async () 
   expect((await post('x'.repeat(20_000)))[0]).toBe(413);
   expect((await post('{}', '/other'))[0]).toBe(404);
   expect((await post('', '/heartbeat', 'PUT'))[0]).toBe(404);
+});
+
+test('what a probe may not say is not taken: the application would be neither well nor failed', async () => {
+  await listen('till');
+  const many = Object.fromEntries(Array.from({ length: 65 }, (_, index) => [`m${index}`, index]));
+  for (const report of [
+    { state: 'failed', sentence: ' \n' },
+    { state: 'failed', measures: many },
+    { state: 'failed', sentence: 'no paper', measures: { sales: 3 } },
+  ]) {
+    const [status] = await post(JSON.stringify(report));
+    if (status !== 204) continue;
+    expect(probeResultSchema.safeParse(await probe('till')).data?.state).toBe('failed');
+  }
+  expect(await probe('till')).toMatchObject({ sentence: 'no paper' });
 });
 
 test.each([[{ every: 'often' }], [{ missed: 0 }], [{ user: 'a b' }], [{ evry: '5s' }]])(

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { formatDurationMs, parseDurationMs } from '../../core/units.ts';
 import { boottimeMs } from '../../linux/boottime.ts';
 import { type AgentContext, defineAgent, type ProbeResult } from '../agent.ts';
+import { measuresSchema } from '../invoke.ts';
 
 const FILE = 'heartbeat.json';
 
@@ -32,8 +33,9 @@ export const heartbeatSchema = z.strictObject({
   /** Name of the agent, where a group has several of this kind. */
   agent: z.string().max(64).optional(),
   state: z.enum(['ok', 'degraded', 'failed']).default('ok'),
-  sentence: z.string().min(1).max(1000).default('it reports'),
-  measures: z.record(z.string().max(64), z.number()).optional(),
+  // Both as a probe may say them: one that says something else tells nothing of its application.
+  sentence: z.string().trim().min(1).max(1000).default('it reports'),
+  measures: measuresSchema.optional(),
 });
 export type Heartbeat = z.infer<typeof heartbeatSchema>;
 
