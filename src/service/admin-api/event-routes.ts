@@ -133,8 +133,9 @@ function acknowledgeRoute({ acknowledgements, service }: ApiContext): AnyRoute {
       // What has not happened yet nobody has seen.
       const newest = service.events.newestId;
       if (Math.max(upTo ?? 0, ...(ids ?? [])) > newest) {
-        throw new UnderstudyError('REQUEST_INVALID', `the newest event is ${newest}`, {
-          details: { newest },
+        const fault = `the newest event is ${newest}`;
+        throw new UnderstudyError('REQUEST_INVALID', fault, {
+          details: { fields: [upTo === undefined ? 'ids' : 'upTo'], faults: [fault] },
         });
       }
       const by = nameOf(caller);
