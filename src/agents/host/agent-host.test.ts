@@ -161,7 +161,10 @@ test('one that dies is started again; what its call had started is gone', async 
      },`,
   );
   const outcome = await call(agent, 'start');
-  expect(outcome).toMatchObject({ kind: 'unusable', why: expect.stringMatching(/exit code 1/) });
+  expect(outcome).toMatchObject({
+    kind: 'unusable',
+    why: expect.stringMatching(/exit code 1 \("Error: out of luck"\)/),
+  });
   const pid = Number(readFileSync(file, 'utf8'));
   await until(() => livingProcess(pid) === undefined);
   expect(await call(agent)).toMatchObject({ kind: 'done' });

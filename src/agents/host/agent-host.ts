@@ -268,7 +268,7 @@ export class AgentHost {
     const { name, pauseMsMax = PAUSE_MS_MAX } = this.#options;
     const pauseMs = isSound ? PAUSE_MS : Math.max(PAUSE_MS, this.#pauseMs * 2);
     this.#pauseMs = Math.min(pauseMsMax, pauseMs);
-    const said = lastLine(this.#log.tail);
+    const said = lastWords(this.#log.tail);
     const because = present.verdict ?? `it ended with ${how}${said === '' ? '' : ` ("${said}")`}`;
     const failure = new HostFailure(
       // What has not even begun was not asked: that says nothing about its application.
@@ -295,6 +295,14 @@ export function endLeftHosts(logDirectory: string): number {
   const left = processesMarked(HOST_VARIABLE, logDirectory).filter((pid) => isHost(pid));
   for (const pid of left) sendSignal(pid, 'SIGKILL');
   return left.length;
+}
+
+/** The error that Node tells of at its end, behind which come where it was thrown and its own version; or what was said last. */
+function lastWords(text: string): string {
+  const error = text
+    .split('\n')
+    .findLast((line) => /^(Uncaught )?\w*(Error|Exception)\b.*:/.test(line));
+  return lastLine(error ?? text);
 }
 
 function isHost(pid: number): boolean {
