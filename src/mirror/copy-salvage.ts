@@ -42,11 +42,16 @@ export class CopySalvage {
 
   /** After a crash: what was made in part goes, what was complete stays. */
   resume(): void {
-    const { state } = this.#parts;
     this.#store?.tidy();
-    const { salvage } = state.data;
-    if (salvage !== null && this.#store?.has(salvage.name) === true)
-      state.update({ salvage: null });
+    const { salvage } = this.#parts.state.data;
+    if (salvage !== null && this.#store?.has(salvage.name) === true) this.#settle();
+  }
+
+  /** In this order: a log that does not go back to a copy must not be taken for one that does. */
+  #settle(): void {
+    const { state, undo } = this.#parts;
+    undo.clear();
+    state.update({ salvage: null });
   }
 
   /**
@@ -95,8 +100,7 @@ export class CopySalvage {
 
   /** Writes the salvage. Nothing may change the copy meanwhile. */
   async keep(): Promise<void> {
-    const { state, undo } = this.#parts;
-    const { salvage } = state.data;
+    const { salvage } = this.#parts.state.data;
     if (salvage === null || this.#store === undefined) return;
     try {
       await this.#write(salvage, this.#store);
@@ -106,9 +110,7 @@ export class CopySalvage {
       this.#store.abandon(salvage.name);
       this.#tellLost(messageOf(error));
     }
-    // In this order: a log that does not go back to a copy must not be taken for one that does.
-    state.update({ salvage: null });
-    undo.clear();
+    this.#settle();
   }
 
   async #write(salvage: Salvage, store: SalvageStore): Promise<void> {

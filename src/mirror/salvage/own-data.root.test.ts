@@ -220,6 +220,35 @@ describe('data of its own', () => {
     }
   });
 
+  it('is nothing that the copy can be taken back to, also when the process dies as soon as it is kept', async () => {
+    await begin(24);
+    scan();
+    await pair.applied();
+    const undo = join(pair.top, 'state', 'undo');
+    const newest = readdirSync(undo)
+      .filter((name) => name.endsWith('.undo'))
+      .toSorted()
+      .at(-1);
+    const segment = join(undo, newest ?? '');
+    // Nobody can remove it: the process does not get further than that.
+    execFileSync('mount', ['--bind', segment, segment]);
+    try {
+      endScan();
+      await pair.standby.exited();
+    } finally {
+      unmountLazily(segment);
+    }
+    const { sequence } = pair.recorder;
+    await pair.standby.start();
+    await pair.complete();
+    for (let i = 0; i < 50; i += 1) randomOperation(pair.recorder, random);
+    await pair.applied();
+    const { from } = await pair.standby.call('rewind-list');
+    expect((from as { sequence: number } | null)?.sequence).toBeGreaterThanOrEqual(sequence);
+    await expectSalvage();
+    expect(compareTrees(pair.source, pair.copy, { holes: false })).toEqual([]);
+  });
+
   it('of which there are many: the oldest go, and an event says which', async () => {
     const old = Array.from(
       { length: 12 },
