@@ -41,9 +41,9 @@ describe('Marks', () => {
       /damaged/,
     ],
     [
-      'of another group',
-      (t: string): string => t.replace(GROUP, 'b'.repeat(32)),
-      /belongs to group b/,
+      'with another number',
+      (t: string): string => t.replace('"sequence":5', '"sequence":7'),
+      /damaged/,
     ],
     [
       'with a number out of range',
@@ -58,6 +58,19 @@ describe('Marks', () => {
     expect(marks.all).toEqual([]);
     marks.add({ streamId: S, sequence: 6, wallMs: 6 });
     expect(Marks.open(path, GROUP, NOW).all).toHaveLength(1);
+  });
+
+  it('does not use those of another group', () => {
+    Marks.open(path, 'b'.repeat(32), NOW).add({ streamId: S, sequence: 5, wallMs: 5 });
+    const marks = Marks.open(path, GROUP, NOW);
+    expect(marks.fault).toMatch(/belongs to group b/);
+    expect(marks.all).toEqual([]);
+  });
+
+  it('uses a file of before there were checksums', () => {
+    const mark = { streamId: S, sequence: 5, wallMs: 5 };
+    writeFileSync(path, `${JSON.stringify({ version: 1, groupId: GROUP, marks: [mark] })}\n`);
+    expect(Marks.open(path, GROUP, NOW).all).toEqual([mark]);
   });
 
   it('forgets everything when the clock is set back while it runs, not when it is set forward', () => {

@@ -15,6 +15,7 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
+import { decodeChecked, encodeChecked } from './checked-json.ts';
 import { replaceFile } from './replace-file.ts';
 
 const id128 = z.string().regex(/^[0-9a-f]{32}$/);
@@ -116,7 +117,7 @@ export class Marks {
 
   #write(marks: readonly Mark[]): void {
     const file = { version: 1, groupId: this.#groupId, marks };
-    replaceFile(this.#path, `${JSON.stringify(file)}\n`);
+    replaceFile(this.#path, encodeChecked(file));
     this.#marks = marks;
   }
 }
@@ -160,7 +161,7 @@ function readMarks(path: string, groupId: string, nowMs: number): readonly Mark[
   }
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = decodeChecked(text);
   } catch (thrown) {
     return `${path} is damaged: ${messageOf(thrown)}`;
   }

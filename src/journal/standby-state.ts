@@ -12,9 +12,9 @@
 // next one on. With an empty copy it only says where the journal would begin.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { crc32 } from 'node:zlib';
 import { z } from 'zod';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { decodeChecked, encodeChecked } from './checked-json.ts';
 import { replaceFile } from './replace-file.ts';
 
 const id128 = z.string().regex(/^[0-9a-f]{32}$/);
@@ -123,26 +123,10 @@ export class StandbyState {
   /** Changes some fields; they are durable when this returns. Errors: STATE_IO. */
   update(change: Partial<StandbyStateData>): void {
     const data = { ...this.#data, ...change };
-    replaceFile(join(this.#directory, STATE_FILE), encode(data));
+    replaceFile(join(this.#directory, STATE_FILE), encodeChecked(data));
     this.#data = data;
   }
 }
-
-/** The JSON object, with a checksum of itself as its last field. */
-function encode(data: StandbyStateData): string {
-  const text = JSON.stringify(data);
-  return `${text.slice(0, -1)},"check":"${checksumOf(text)}"}\n`;
-}
-
-/** A state that was written before there was a checksum has none. */
-function decode(text: string): unknown {
-  const [, body, check] = /^(.*),"check":"([0-9a-f]{8})"\}\n$/.exec(text) ?? [];
-  if (body === undefined) return JSON.parse(text);
-  if (checksumOf(`${body}}`) !== check) throw new Error('its checksum is wrong');
-  return JSON.parse(`${body}}`);
-}
-
-const checksumOf = (text: string): string => crc32(text).toString(16).padStart(8, '0');
 
 /** Whether this version understands the state below `directory`, if there is one. Errors: STATE_UNREADABLE. */
 export function requireReadable(directory: string): void {
@@ -158,7 +142,7 @@ function readState(path: string): StandbyStateData | undefined {
     throw unreadable(path, messageOf(cause), cause);
   }
   try {
-    return schema.parse(decode(text));
+    return schema.parse(decodeChecked(text));
   } catch (cause) {
     throw unreadable(path, messageOf(cause), cause);
   }
