@@ -74,6 +74,14 @@ test('how many files make removals harmless', () => {
   expect([of(100), of(101), of(1000)]).toEqual([0, 202, 2000]);
 });
 
+test('what comes again, because the journal had no room for it, is not counted twice', () => {
+  const watch = new DeletionWatch(LIMITS);
+  for (let turn = 0; turn < 3; turn += 1)
+    feed(watch, { type: unlink, count: 50, from: 7, atMs: turn * 1000, everyMs: 1 });
+  const endMs = feed(watch, { type: unlink, count: 10, from: 57, atMs: 3000, everyMs: 1 });
+  expect(watch.look(endMs)).toMatchObject({ removed: 60, from: 7, sinceMs: 0 });
+});
+
 test('what was accepted is not counted again', () => {
   const watch = new DeletionWatch(LIMITS);
   feed(watch, { type: unlink, count: 300, from: 1, atMs: 0, everyMs: 1 });

@@ -66,7 +66,7 @@ export class DeletionWatch {
   #lastRemovalMs = Number.NEGATIVE_INFINITY;
   /** Since when applying waits for the present burst. */
   #heldSinceMs: number | undefined;
-  /** What came up to this record has been applied, or was accepted. */
+  /** What came up to this record is counted, or does not count. */
   #passed = 0;
 
   constructor(limits: DeletionLimits) {
@@ -82,6 +82,7 @@ export class DeletionWatch {
 
   note(type: number, sequence: number, nowMs: number): void {
     if (sequence <= this.#passed) return;
+    this.#passed = sequence;
     const bucket = this.#bucketAt(nowMs);
     if (!REMOVING.has(type)) {
       bucket.created += 1;
