@@ -19,6 +19,8 @@ export class CopyCheckpoints {
   #lastMs: number;
   #lastBytes = 0;
   #isWanted = false;
+  /** Scan whose end is applied, and could not be written down yet. */
+  #endedScan: number | undefined;
 
   constructor(parts: StandbyParts, course: CopyCourse, salvage: CopySalvage) {
     this.#parts = parts;
@@ -42,11 +44,14 @@ export class CopyCheckpoints {
   async look(): Promise<void> {
     const { moment, isClosed } = this.#course;
     const { state, checkpointer, receiver, clock } = this.#parts;
-    if (moment <= state.data.checkpoint.sequence || checkpointer.isRunning || isClosed) return;
+    const isEnded = this.#endedScan === receiver.scanCount;
+    const isBehind = moment > state.data.checkpoint.sequence || isEnded;
+    if (!isBehind || checkpointer.isRunning || isClosed) return;
     const received = receiver.receivedBytes - this.#lastBytes;
     const sinceMs = clock.monotonicMs() - this.#lastMs;
     const isDue = sinceMs >= INTERVAL_MS || received >= BYTES;
     if (!isDue && !this.#isWanted) return;
+    if (isEnded) return this.completeScan();
     try {
       await this.#checkpoint();
     } catch (error) {
@@ -76,6 +81,7 @@ export class CopyCheckpoints {
     const { handlers, state, receiver } = this.#parts;
     const scan = receiver.scanCount;
     const before = state.data.copy;
+    this.#endedScan = undefined;
     try {
       if (this.#salvage.isPending) {
         await this.#course.pausedAtScanEnd(async () => {
@@ -85,10 +91,15 @@ export class CopyCheckpoints {
         // It could not be written to its end.
         if (this.#salvage.isPending) return;
       }
-      await this.#checkpoint(scan);
     } catch (error) {
       handlers.onFatal(error);
       return;
+    }
+    try {
+      await this.#checkpoint(scan);
+    } catch (error) {
+      this.#endedScan = scan;
+      this.#failed(error);
     }
     this.#tellComplete(before);
   }

@@ -1,5 +1,7 @@
 // A scan over a copy that was complete: until it has come to its end, the copy as it was before stays
 // within reach, whatever happens to either node.
+import { mkdirSync, rmdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Identities, makeIdentities, until } from '../../test/support/mirror-rig.ts';
 import { Random } from '../../test/support/random.ts';
@@ -87,6 +89,25 @@ describe('a staged scan', () => {
       data: { epoch: 1, sequence: pair.recorder.sequence },
       stagedSinceMs: null,
     });
+    expect(compareTrees(pair.source, pair.copy, { holes: false })).toEqual([]);
+  });
+
+  it('is not thrown away when its end cannot be written down at once', async () => {
+    await anotherPrimary();
+    await scan();
+    const scans = pair.rig.scansWanted.length;
+    // What cannot be replaced, as on a full disk.
+    const obstacle = join(pair.top, 'state', 'standby.json.new');
+    mkdirSync(obstacle);
+    pair.recorder.duringScan = false;
+    scanTree(pair.recorder, 'full');
+    pair.recorder.emit({ type: recordType.scanEnd });
+    await until(() => pair.standby.log.includes('STATE_IO'), 'it cannot be written');
+    expect(await pair.standby.call('status')).toMatchObject({ copy: 'catching-up' });
+    rmdirSync(obstacle);
+    await pair.complete();
+    expect(pair.rig.scansWanted).toHaveLength(scans);
+    expect(await pair.standby.call('status')).toMatchObject({ stagedSinceMs: null });
     expect(compareTrees(pair.source, pair.copy, { holes: false })).toEqual([]);
   });
 
