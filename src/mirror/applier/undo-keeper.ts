@@ -86,6 +86,8 @@ const LOOK_INTERVAL_MS = 1000;
 export const STRETCH_MS = 500;
 const STRETCH_ITEMS_MAX = 4096;
 const STRETCH_BYTES_MAX = 32 * MiB;
+/** More records are not applied in that time. */
+const STRETCH_RECORDS_MAX = 65_536;
 const SWEEP_ITEMS = 32;
 const SEGMENTS_FREED_MAX = 32;
 /** Shares of the disk that are free: less of it is kept below the first, nothing below the second. */
@@ -113,6 +115,11 @@ export class UndoKeeper {
   #takenUntil = 0;
   /** Last state that can be gone back to. */
   #moment = 0;
+  /**
+   * The process before ended within a stretch: records up to here may be in the copy that the log has no batch for, because
+   * what they destroy was saved. No state before their end is one.
+   */
+  #stretchesUntil = 0;
   /** Since when the present stretch lasts; undefined: none has begun. */
   #stretchMs: number | undefined;
   #stretchBytes = 0;
@@ -210,6 +217,9 @@ export class UndoKeeper {
       return;
     }
     if (!fits) this.#beginAt(log, checkpoint, 0);
+    if (isKept && !mustGoBack && isOpen(log)) {
+      this.#stretchesUntil = Math.min(this.#settings.redoUntil, last + STRETCH_RECORDS_MAX);
+    }
     writeUndoNote(directory, { mounts, goingBackTo: null });
     this.#shelves.count();
     this.#limitShelves(log, fits && !hasLost ? undefined : log.last);
@@ -369,7 +379,7 @@ export class UndoKeeper {
   /** Ends the stretch, unless more was taken than is applied: its last state can be gone back to. */
   rest(applied: number): void {
     const log = this.#log;
-    if (!this.isStretching || log === undefined) return;
+    if (!this.isStretching || log === undefined || applied < this.#stretchesUntil) return;
     if (this.#takenUntil !== applied || applied < (log.last ?? 0)) return;
     // Batches of a scan end without being open.
     const failed = this.#isScanning ? 0 : log.endStretch({ flags: 0, ...this.#taken() });
@@ -599,6 +609,10 @@ export class UndoKeeper {
     this.#shelves.close();
   }
 }
+
+/** The log ends within a stretch. */
+const isOpen = (log: UndoLog): boolean =>
+  ((log.segments.at(-1)?.lastFlags ?? 0) & undoFlag.open) !== 0;
 
 function blocked(sequence: number, message: string): ApplyFault {
   return { kind: 'blocked', code: 'APPLY_BLOCKED', sequence, errno: -errno.EIO, message };

@@ -12,7 +12,9 @@ import { Random } from '../../../test/support/random.ts';
 import { makeRecord, Recorder } from '../../../test/support/recorder.ts';
 import { scanTree } from '../../../test/support/scan-tree.ts';
 import { recordType } from '../../journal/record.ts';
+import { momentsOf } from '../../journal/undo-reader.ts';
 import { randomOperation } from '../../../test/support/recorder-ops.ts';
+import { snapshotTree } from '../../../test/support/tree.ts';
 import { type Moment, UndoRig } from '../../../test/support/undo-rig.ts';
 
 let base = '';
@@ -174,6 +176,34 @@ describe('undo', () => {
       rig.goBack(moment.sequence);
       expect(rig.differencesTo(moment, { holes: false })).toEqual([]);
     }
+  });
+
+  it('offers no state of the stretch that its process died in, however long applying again takes', () => {
+    rig = onDisk('ext4');
+    const { recorder } = rig;
+    recorder.create('file');
+    recorder.write('file', 0, Buffer.alloc(9000, 1));
+    rig.moment();
+    rig.checkpoint();
+    recorder.write('file', 0, Buffer.alloc(4000, 2));
+    recorder.create('new');
+    rig.applyKept();
+    const within = { sequence: recorder.sequence, tree: snapshotTree(rig.source) };
+    // Both destroy what is saved already, and are in the copy when the process dies.
+    recorder.write('file', 0, Buffer.alloc(4000, 3));
+    recorder.unlink('new');
+    rig.applyKept();
+    rig.kill();
+    // As when half a second is over just there.
+    rig.afterRestart = { marks: [within.sequence] };
+    rig.restart();
+    const last = rig.moment();
+    const offered = [...momentsOf(rig.logDirectory, rig.keeper.log?.segments ?? [])];
+    if (offered.some(({ sequence }) => sequence === within.sequence)) {
+      rig.goBack(within.sequence);
+      expect(rig.differencesTo(within, { holes: false })).toEqual([]);
+    }
+    expect(offered.at(-1)?.sequence).toBe(last.sequence);
   });
 
   it('that begins anew promises nothing of what was applied before, which it has not seen', () => {
