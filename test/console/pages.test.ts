@@ -170,7 +170,8 @@ test('what the API refuses stands at its field, in every form', async () => {
 
 test('an event that holds markup is text; it is found, acknowledged and exported', async () => {
   const event = {
-    id: 1_000_000,
+    // Of an event that there is: what has not happened cannot be acknowledged.
+    id: 1,
     at: new Date().toISOString(),
     level: 'warning',
     code: 'APPLICATION_FAILED',

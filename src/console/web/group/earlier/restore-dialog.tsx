@@ -56,7 +56,7 @@ export function RestoreDialog({ moment, list, standbyId, onClose }: MomentDialog
         isReady={wish !== null}
         isBusy={isBusy}
         error={error}
-        openedEpoch={opened.epoch}
+        opened={opened}
         onLookAgain={() => setOpened(overview)}
         onSubmit={() => void submit()}
         onClose={onClose}

@@ -31,7 +31,7 @@ export function SalvageRemove({
         isDangerous
         isBusy={isBusy}
         error={error}
-        openedEpoch={opened.epoch}
+        opened={opened}
         onLookAgain={() => setOpened(overview)}
         onSubmit={() => void submit()}
         onClose={onClose}

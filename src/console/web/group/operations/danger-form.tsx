@@ -3,6 +3,7 @@ import { Alert, Button, Checkbox, List, Stack, Text, TextInput } from '@mantine/
 import { IconAlertTriangle, IconHistoryToggle } from '@tabler/icons-react';
 import { type ReactNode, useState } from 'react';
 import { Trans, useTranslation } from 'react-i18next';
+import type { GroupOverview } from '../../../fleet/overview.ts';
 import { formatDuration } from '../../app/format.ts';
 import { currentLanguage } from '../../app/i18n.ts';
 import { Fault } from '../../app/ui/fault.tsx';
@@ -19,8 +20,8 @@ export interface DangerFormProps {
   readonly isReady?: boolean;
   readonly isBusy: boolean;
   readonly error: unknown;
-  /** The epoch that the form was opened with; another one by now: what it says may be wrong. */
-  readonly openedEpoch: number;
+  /** The group as the form speaks of it. With another epoch or primary by now, what it says may be wrong. */
+  readonly opened: Pick<GroupOverview, 'epoch' | 'primary'>;
   readonly onLookAgain: () => void;
   readonly onSubmit: () => void;
   readonly onClose: () => void;
@@ -34,7 +35,8 @@ export function DangerForm(props: DangerFormProps) {
   const { isFresh, ageMs } = useFreshness(overview);
   const [typed, setTyped] = useState('');
   const [acceptsOld, setAcceptsOld] = useState(false);
-  const hasChanged = overview.epoch !== props.openedEpoch;
+  const hasChanged =
+    overview.epoch !== props.opened.epoch || overview.primary !== props.opened.primary;
   const isReady =
     props.isReady !== false &&
     !hasChanged &&

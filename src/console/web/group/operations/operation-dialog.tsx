@@ -103,7 +103,7 @@ function Content({
       isReady={isReady}
       isBusy={isBusy}
       error={error}
-      openedEpoch={opened.epoch}
+      opened={opened}
       onLookAgain={() => setOpened(overview)}
       onClose={onClose}
       onSubmit={() => void submit()}
