@@ -86,6 +86,29 @@ export const STATE_FILE = 'standby.json';
 /** Stream id of a standby that holds none. */
 export const NO_STREAM = '0'.repeat(32);
 
+/** What holds before anything was received: no copy, or one as of the end of a stream, `holds`. */
+export function firstState({
+  groupId,
+  epoch,
+  holds,
+}: Pick<StandbyStateData, 'groupId' | 'epoch'> & {
+  readonly holds: StandbyStateData['closed'];
+}): StandbyStateData {
+  return {
+    version: 1,
+    groupId,
+    epoch,
+    copy: holds === null ? 'empty' : 'complete',
+    checkpoint: { streamId: NO_STREAM, sequence: 0, ...holds, epoch },
+    firstSegment: 1,
+    closed: holds,
+    halt: null,
+    rewound: false,
+    staged: null,
+    salvage: null,
+  };
+}
+
 export class StandbyState {
   readonly #directory: string;
   #data: StandbyStateData;

@@ -10,7 +10,7 @@ import type { Logger } from '../core/logger.ts';
 import { JournalWriter } from '../journal/journal-writer.ts';
 import { Marks } from '../journal/marks.ts';
 import { ORPHAN_DIRECTORY } from '../journal/record.ts';
-import { NO_STREAM, StandbyState } from '../journal/standby-state.ts';
+import { firstState, StandbyState } from '../journal/standby-state.ts';
 import { ApplierHost } from './applier-host.ts';
 import { removeMarker } from './applier/marker.ts';
 import type { UndoTold } from './applier/undo-keeper.ts';
@@ -491,20 +491,8 @@ export class Standby {
 }
 
 function openState(options: StandbyOptions): StandbyState {
-  const { holds, groupId, epoch, stateDirectory } = options;
-  const state = StandbyState.open(stateDirectory, {
-    version: 1,
-    groupId,
-    epoch,
-    copy: holds === null ? 'empty' : 'complete',
-    checkpoint: { streamId: NO_STREAM, sequence: 0, ...holds, epoch },
-    firstSegment: 1,
-    closed: holds,
-    halt: null,
-    rewound: false,
-    staged: null,
-    salvage: null,
-  });
+  const { epoch, stateDirectory } = options;
+  const state = StandbyState.open(stateDirectory, firstState(options));
   if (epoch > state.data.epoch) state.update({ epoch });
   return state;
 }

@@ -15,7 +15,7 @@ import { JournalWriter } from '../../src/journal/journal-writer.ts';
 import { Marks } from '../../src/journal/marks.ts';
 import { recordBytes, sealRecord } from '../../src/journal/record.ts';
 import { sequenceAt } from '../../src/journal/segment.ts';
-import { NO_STREAM, StandbyState } from '../../src/journal/standby-state.ts';
+import { firstState, StandbyState } from '../../src/journal/standby-state.ts';
 import type { Ack } from '../../src/mirror/link/frame.ts';
 import { LinkServer } from '../../src/mirror/link/link-server.ts';
 import type { NeedRange, ScanMode, ScanWish } from '../../src/mirror/link/messages.ts';
@@ -129,19 +129,8 @@ export class StandbyRig {
     this.#options = options;
     this.#isIdle = options.idle ?? false;
     const { directory, holds } = options;
-    this.state = StandbyState.open(directory, {
-      version: 1,
-      groupId: GROUP_ID,
-      epoch: 1,
-      copy: holds === undefined ? 'empty' : 'complete',
-      checkpoint: { streamId: NO_STREAM, sequence: 0, ...holds, epoch: 1 },
-      firstSegment: 1,
-      closed: null,
-      halt: null,
-      rewound: false,
-      staged: null,
-      salvage: null,
-    });
+    const initial = firstState({ groupId: GROUP_ID, epoch: 1, holds: holds ?? null });
+    this.state = StandbyState.open(directory, { ...initial, closed: null });
     this.marks = Marks.open(join(directory, 'marks.json'), GROUP_ID, Date.now());
     const { checkpoint, firstSegment } = this.state.data;
     const segmentBytes = options.segmentBytes ?? 4 * 1024 * 1024;

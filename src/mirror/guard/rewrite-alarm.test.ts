@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { NO_STREAM, StandbyState } from '../../journal/standby-state.ts';
+import { firstState, StandbyState } from '../../journal/standby-state.ts';
 import { describeAlarm } from './rewrite-alarm.ts';
 
 let directory = '';
@@ -16,19 +16,8 @@ it.each([undefined, 'locked'])('can be kept, however long the paths are, ending 
   const examples = ['a', 'b', 'c'].map((name) => `${'a directory/'.repeat(340)}${name}`);
   const sentence = describeAlarm({ sinceMs: 0, sequence: 1, count: 25, examples, ending });
   expect(sentence).toContain('a directory/c"');
-  const initial = {
-    version: 1 as const,
-    groupId: 'ab'.repeat(16),
-    epoch: 1,
-    copy: 'complete' as const,
-    checkpoint: { streamId: NO_STREAM, epoch: 1, sequence: 0 },
-    firstSegment: 1,
-    closed: null,
-    halt: null,
-    rewound: false,
-    staged: null,
-    salvage: null,
-  };
+  const holds = { streamId: 'cd'.repeat(16), sequence: 0 };
+  const initial = firstState({ groupId: 'ab'.repeat(16), epoch: 1, holds });
   const halt = { code: 'REWRITING' as const, sequence: 1, since: '', sentence };
   StandbyState.open(directory, initial).update({ halt });
   expect(StandbyState.open(directory, initial).data.halt).toEqual(halt);

@@ -3,14 +3,13 @@ import { Text } from '@mantine/core';
 import type { ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { VerifyReportData } from '../../../mirror/verify-report.ts';
-import type { LimitStatus } from '../../../service/primary-limit.ts';
 import { formatBytes, formatDuration, formatRate, formatTime } from '../app/format.ts';
 import { currentLanguage } from '../app/i18n.ts';
 import { rateDraft } from '../bandwidth/bandwidth-draft.ts';
 import { rateWords } from '../bandwidth/week-view.tsx';
 import { Meter } from '../charts/meter.tsx';
 import { Sparkline } from '../charts/sparkline.tsx';
-import { type GroupDetail, useGroupDetail } from './group-detail.tsx';
+import { type GroupDetail, limitInForce, useGroupDetail } from './group-detail.tsx';
 
 /** Less is none to speak of. */
 const RATIO_SHOWN_MIN = 1.05;
@@ -73,9 +72,8 @@ function Lag({ detail: { overview, traffic } }: { readonly detail: GroupDetail }
 
 function Throughput({ detail }: { readonly detail: GroupDetail }) {
   const { t } = useTranslation('group');
-  const { overview, status, traffic, viewOf } = detail;
-  const inForce = viewOf(overview.primary)?.status?.['limit'] as LimitStatus | undefined;
-  const { rate: limited, from } = inForce ?? { rate: null, from: 'limit' };
+  const { overview, status, traffic } = detail;
+  const { rate: limited, from } = limitInForce(detail) ?? { rate: null, from: 'limit' };
   const limit = rateDraft(limited);
   const rates = traffic.flatMap(
     ({ groups }) => groups.find(({ name }) => name === overview.name)?.wireBytesPerSecond ?? [],

@@ -4,6 +4,7 @@ import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { createContext, type ReactNode, use, useEffect, useMemo, useState } from 'react';
 import type { z } from 'zod';
 import type { GroupOverview } from '../../fleet/overview.ts';
+import type { LimitStatus } from '../../../service/primary-limit.ts';
 import type { Traffic } from '../../../service/admin-api/stream.ts';
 import type { GroupDefinition } from '../../../service/group-definition.ts';
 import type { GroupView, seenSchema } from '../../../service/node-protocol.ts';
@@ -94,6 +95,11 @@ function viewOf(
 ): GroupView | null {
   if (status === undefined || wanted === null) return null;
   return nodes[0]?.name === wanted ? status.local : status.remote;
+}
+
+/** The bandwidth limit in force, as the primary tells it; undefined: it tells none. */
+export function limitInForce(detail: GroupDetail): LimitStatus | undefined {
+  return detail.viewOf(detail.overview.primary)?.status?.['limit'] as LimitStatus | undefined;
 }
 
 export function useGroupDetail(): GroupDetail {
