@@ -69,6 +69,12 @@ function startSender(
   options: Partial<SenderOptions> = {},
   ringBytes?: number,
 ): SenderRig {
+  const rig = readySender(port, options, ringBytes);
+  rig.sender.start();
+  return rig;
+}
+
+function readySender(port: number, options: Partial<SenderOptions>, ringBytes?: number): SenderRig {
   const rig = makeSender(
     {
       peer: { host: '127.0.0.1', port, certificate: identities.standby.certificate },
@@ -79,7 +85,6 @@ function startSender(
     ringBytes,
   );
   cleanups.push(() => rig.sender.destroy());
-  rig.sender.start();
   return rig;
 }
 
@@ -119,6 +124,18 @@ describe('link', () => {
     rig.sender.close();
     await until(() => standby.state.data.closed?.sequence === 5100, 'the stream is closed');
   });
+
+  it.each(['nothing', 'durable'] as const)(
+    'delivers all of what came at once, though nothing follows (commits wait for %s)',
+    async (commitsWaitFor) => {
+      const standby = await withStandby({ holds: BASE });
+      const rig = readySender(standby.port, { ...onBase, commitsWaitFor }, 64 * MiB);
+      await load(rig, 20_000);
+      rig.sender.start();
+      await settled(rig, standby, 20_100);
+      expect(standby.receiver.receivedBytes).toBeGreaterThan(20 * MiB);
+    },
+  );
 
   it('asks for a scan when nothing is known, and drops what comes before it', async () => {
     const shape = { ...plain, special: { 31: recordType.scanBegin, 90: recordType.scanEnd } };

@@ -324,8 +324,11 @@ export class Sender {
     while (!this.#stopped) {
       const seen = ring.head;
       const { records } = this.#backlog;
-      if (this.#pump()) await immediate();
-      else if (this.#isPaced) await sleep(this.#pauseAfter(this.#backlog.records - records));
+      if (this.#pump()) {
+        await immediate();
+        continue;
+      }
+      if (this.#isPaced) await sleep(this.#pauseAfter(this.#backlog.records - records));
       if (!(await this.#spin(seen))) await ring.waitForItem(seen, FOREVER_MS);
     }
   }
