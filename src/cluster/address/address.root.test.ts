@@ -111,8 +111,10 @@ test.each([
   async (...row) => {
     const [, ip, prefix] = row;
     host('stranger').exec('ip', 'addr', 'add', `${ip}/${prefix}`, 'dev', 'eth0');
-    // The kernel defends an IPv6 address only after its own duplicate detection.
-    await sleep(1500);
+    // The kernel defends an IPv6 address only after its own duplicate detection, up to two seconds later.
+    const isItsOwn = (): boolean =>
+      !host('stranger').exec('ip', '-o', 'addr', 'show', 'dev', 'eth0').includes('tentative');
+    expect(await eventually(isItsOwn, 10_000)).toBe(true);
     const a = await node('a');
     const start = performance.now();
     const taken = await a.call<TakeResult>('take');
