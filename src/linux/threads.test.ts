@@ -64,3 +64,32 @@ test('one that cannot be loaded is not waited for', async () => {
   `);
   expect(said).toBe('no\n');
 });
+
+test('the end of one closes no descriptor that somebody else has by now', async () => {
+  const body = `
+    import koffi from ${koffi};
+    import { openSync } from 'node:fs';
+    import { parentPort, workerData } from 'node:worker_threads';
+    import { tellRunning } from ${threads};
+    const close = koffi.load('libc.so.6').func('int close(int fd)');
+    const fd = openSync('/dev/null', 'r');
+    close(fd);
+    tellRunning();
+    parentPort.postMessage(fd);
+    Atomics.wait(workerData.goOn, 0, 0);
+  `;
+  const said = await program(`
+    import { fstatSync, openSync } from 'node:fs';
+    import { once } from 'node:events';
+    const goOn = new Int32Array(new SharedArrayBuffer(4));
+    const one = new URL('data:text/javascript,' + encodeURIComponent(${JSON.stringify(body)}));
+    const worker = startThread(one, { workerData: { goOn } });
+    const [theirs] = await once(worker, 'message');
+    const mine = openSync('/dev/zero', 'r');
+    Atomics.store(goOn, 0, 1);
+    Atomics.notify(goOn, 0);
+    await once(worker, 'exit');
+    console.log(mine === theirs, fstatSync(mine).isCharacterDevice());
+  `);
+  expect(said).toBe('true true\n');
+});

@@ -32,7 +32,10 @@ export function startThread<T extends object>(
   { workerData: data, ...options }: ThreadOptions<T> = {},
 ): Worker {
   const running = new Int32Array(new SharedArrayBuffer(4));
-  const worker = new Worker(url, { ...options, workerData: { ...data, running } });
+  // Node would count what fs opens and closes, take a descriptor of koffi's for a mistake, and close at the end whatever has
+  // the number of one that koffi closed.
+  const own = { trackUnmanagedFds: false, workerData: { ...data, running } };
+  const worker = new Worker(url, { ...options, ...own });
   words.set(worker, running);
   loading.add(running);
   worker.once('exit', () => {
