@@ -20,8 +20,8 @@ export interface DangerFormProps {
   readonly isReady?: boolean;
   readonly isBusy: boolean;
   readonly error: unknown;
-  /** The group as the form speaks of it. With another epoch or primary by now, what it says may be wrong. */
-  readonly opened: Pick<GroupOverview, 'epoch' | 'primary'>;
+  /** The group as the form speaks of it. With another epoch or other roles by now, what it says may be wrong. */
+  readonly opened: Pick<GroupOverview, 'epoch' | 'primary' | 'standby'>;
   readonly onLookAgain: () => void;
   readonly onSubmit: () => void;
   readonly onClose: () => void;
@@ -30,13 +30,16 @@ export interface DangerFormProps {
 
 export function DangerForm(props: DangerFormProps) {
   const { consequences, name, submitLabel, isDangerous, isBusy, error, onSubmit, onClose } = props;
+  const { opened } = props;
   const { t } = useTranslation('group');
   const { overview } = useGroupDetail();
   const { isFresh, ageMs } = useFreshness(overview);
   const [typed, setTyped] = useState('');
   const [acceptsOld, setAcceptsOld] = useState(false);
   const hasChanged =
-    overview.epoch !== props.opened.epoch || overview.primary !== props.opened.primary;
+    overview.epoch !== opened.epoch ||
+    overview.primary !== opened.primary ||
+    overview.standby !== opened.standby;
   const isReady =
     props.isReady !== false &&
     !hasChanged &&

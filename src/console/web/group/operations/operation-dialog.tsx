@@ -65,7 +65,8 @@ function Content({
   const preset = isSplit ? undefined : targets[0];
   const target = targets.find(({ id }) => id === chosen) ?? preset;
   const other = nodes.find(({ name }) => name !== target?.name)?.name ?? '?';
-  const needed = optionsOf(kind, opened);
+  // How the copy is changes while one reads, and with it what has to be accepted.
+  const needed = optionsOf(kind, overview);
   const isReady =
     target !== undefined &&
     (!needed.includes('force') || options.force) &&
@@ -85,7 +86,7 @@ function Content({
     // Its page is of nothing any more.
     if (kind === 'delete' && location.pathname.startsWith(`/groups/${opened.groupId}`)) go('/');
   };
-  const consequences = consequencesOf(kind, opened).map((key) =>
+  const consequences = consequencesOf(kind, overview).map((key) =>
     t(`operation.${key}`, {
       group: opened.name,
       primary: opened.primary ?? '?',
