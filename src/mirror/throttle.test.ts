@@ -57,3 +57,14 @@ it('counts what packets and encryption add', () => {
   expect(wireBytes(262_144) / 262_144).toBeGreaterThan(1.036);
   expect(wireBytes(262_144) / 262_144).toBeLessThan(1.039);
 });
+
+it('owes after a change of the rate no longer than before', () => {
+  const rig = onVirtualTime();
+  rig.throttle.setRate(1e9 / 8);
+  rig.throttle.spend(rig.throttle.sliceBytes);
+  const owedMs = rig.throttle.waitMs();
+  rig.throttle.setRate(64_000 / 8);
+  expect(rig.throttle.waitMs()).toBeLessThanOrEqual(owedMs);
+  rig.throttle.setRate(1e9 / 8);
+  expect(rig.throttle.waitMs()).toBeLessThanOrEqual(owedMs);
+});

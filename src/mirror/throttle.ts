@@ -49,9 +49,12 @@ export class Throttle {
   /** null: no limit. Holds from the next slice on. */
   setRate(bytesPerSecond: number | null): void {
     this.#refill();
+    const owedMs = this.isLimited ? Math.max(0, -this.#balance / this.#rate) : 0;
     this.#rate = bytesPerSecond === null ? Number.POSITIVE_INFINITY : bytesPerSecond / 1000;
-    // What was saved at a higher rate would be a longer burst at this one.
-    this.#balance = this.isLimited ? Math.min(this.#balance, this.#rate * BURST_MS) : 0;
+    // What was saved at a higher rate would be a longer burst at this one, and what was owed a longer
+    // silence: long enough to be taken for a dead link.
+    const saved = Math.min(this.#balance, this.#rate * BURST_MS);
+    this.#balance = this.isLimited ? Math.max(saved, -owedMs * this.#rate) : 0;
   }
 
   /** How much may be written at once. */
