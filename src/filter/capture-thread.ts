@@ -68,7 +68,7 @@ export interface CaptureThreadData {
 
 /** Main thread → capture thread. */
 export type CaptureCommand =
-  | { readonly type: 'scan'; readonly plan: ScanPlan }
+  | { readonly type: 'scan'; readonly plan: ScanPlan; readonly number: number }
   /** Compare both copies; given up when a scan begins. */
   | { readonly type: 'verify' }
   | { readonly type: 'need'; readonly ranges: readonly NeededRange[] }
@@ -81,7 +81,13 @@ export type CaptureCommand =
 /** Capture thread → main thread. */
 export type CaptureReport =
   | { readonly type: 'ready' }
-  | { readonly type: 'scan'; readonly progress: ScanProgress; readonly finished: boolean }
+  /** `number`: that of the command. */
+  | {
+      readonly type: 'scan';
+      readonly number: number;
+      readonly progress: ScanProgress;
+      readonly finished: boolean;
+    }
   /**
    * Answer to `mark`: every change up to `sequence` was made before `wallMs` (wall clock), every later
    * one will be made after it.
@@ -105,6 +111,7 @@ class CaptureThread {
   readonly #driver: Driver;
   readonly #log: StateLog;
   #scanner: Scanner | undefined;
+  #scanNumber = 0;
   #nextScanStepMs = 0;
   #verifier: Verifier | undefined;
   #nextVerifyStepMs = 0;
@@ -209,6 +216,7 @@ class CaptureThread {
         this.#scanner?.abort();
         this.#endVerify();
         this.#scanner = new Scanner(command.plan, this.#mounts, this.#capture, this.#pace);
+        this.#scanNumber = command.number;
         this.#capture.ring.wake();
         return;
       case 'verify':
@@ -246,7 +254,8 @@ class CaptureThread {
     if (scanner.finished) this.#scanner = undefined;
     if (scanner.finished || now >= this.#nextProgressMs) {
       this.#nextProgressMs = now + PROGRESS_INTERVAL_MS;
-      this.#report({ type: 'scan', progress: scanner.progress, finished: scanner.finished });
+      const { progress, finished } = scanner;
+      this.#report({ type: 'scan', number: this.#scanNumber, progress, finished });
     }
     // A pause only when applications are being served: otherwise the scan has the thread to itself.
     this.#nextScanStepMs =

@@ -103,6 +103,8 @@ export class Filter {
   readonly #own: OwnMounts;
   /** Wakes the capture thread until it has noticed that everything is unmounted. */
   #nudge: NodeJS.Timeout | undefined;
+  /** Scans begun so far. */
+  #scans = 0;
   /** What broke the threads before anybody listened. */
   #early: string | undefined;
 
@@ -252,6 +254,8 @@ export class Filter {
     await this.#threads.start(data, this.#options.helperThreads, {
       onReport: (report) => {
         if (report.type === 'ended') clearInterval(this.#nudge);
+        // The end of a scan that another one has replaced meanwhile must not pass for the end of that.
+        if (report.type === 'scan' && report.number !== this.#scans) return;
         dispatch(report, listener);
       },
       onFailed: (message) => listener.onFailed(message),
@@ -260,7 +264,8 @@ export class Filter {
 
   /** Sends a first copy or resync through the stream; a scan under way is given up. */
   scan(plan: ScanPlan): void {
-    this.#command({ type: 'scan', plan });
+    this.#scans += 1;
+    this.#command({ type: 'scan', plan, number: this.#scans });
   }
 
   /** Puts a comparison of both copies into the stream; see {@link FilterListener.onVerify}. */
