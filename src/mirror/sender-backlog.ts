@@ -80,6 +80,8 @@ export class Backlog {
   #spilling = false;
   /** Grows with each loss, so that a spill that was under way is not counted. */
   #losses = 0;
+  /** Grows with each {@link rewind}: what was read before it is not for the new link. */
+  #rewinds = 0;
   #scanAfter = 0;
   /** Sealed since the start. */
   records = 0;
@@ -206,14 +208,14 @@ export class Backlog {
   }
 
   /**
-   * Reads the next records to send from disk into `target` at `at`. Resolves with where they are,
-   * or undefined when everything was let go meanwhile. `target` must have room for a whole frame.
+   * Reads the next records to send from disk into `target`. Resolves with where they are, or undefined when
+   * everything was let go meanwhile, or rewound. `target` must have room for a whole frame.
    */
   async takeSpilled(target: Buffer): Promise<{ from: number; to: number } | undefined> {
     const chunk = this.nextChunk;
     assert(chunk !== undefined, 'the next record is on disk');
     const losses = this.#losses;
-    const next = this.#next;
+    const rewinds = this.#rewinds;
     const bytes = target.subarray(0, chunk.bytes);
     try {
       await this.#spill.read(chunk, bytes);
@@ -222,8 +224,8 @@ export class Backlog {
         this.lose(`the disk backlog cannot be read (${messageOf(error)})`);
       return undefined;
     }
-    // Meanwhile the link may have changed, and with it what is next.
-    if (losses !== this.#losses || next !== this.#next) return undefined;
+    // Meanwhile the link may have changed, and with it what is next: perhaps the same once more.
+    if (losses !== this.#losses || rewinds !== this.#rewinds) return undefined;
     const from = this.#findIn(bytes, chunk);
     if (from === undefined) {
       this.lose('the disk backlog is damaged');
@@ -238,6 +240,7 @@ export class Backlog {
   rewind(sequence: number): boolean {
     if (this.#mode !== 'holding') return false;
     if (sequence < this.tailSequence || sequence > this.#head + 1) return false;
+    this.#rewinds += 1;
     this.#next = sequence;
     this.#seek();
     return true;

@@ -97,6 +97,15 @@ it('records on disk and in the ring are offered and sent as before', async () =>
   expect(backlog(true).tailSequence).toBe(published + 1);
 });
 
+it('what is being read from disk when the link changes is sent over the new one, too', async () => {
+  const subject = backlog(false);
+  await fill(subject);
+  const read = subject.takeSpilled(Buffer.alloc(2 * MiB));
+  expect(subject.rewind(1)).toBe(true);
+  expect(await read).toBeUndefined();
+  expect(await drain(subject)).toEqual(upTo(1, published));
+});
+
 it('an empty ring goes on behind what was released', () => {
   const first = backlog(false);
   publish(3);
