@@ -8,7 +8,9 @@
 //   capture ──slot──▶ queue ──▶ helper: fdatasync ──▶ LOCAL_DONE ─┐
 //        └──slot──▶ waiting ──▶ sender: acknowledged ─▶ REMOTE_DONE ┴─▶ reply
 //
-// An fsync when the standby has every record already adds none, and does not wait for the standby.
+// An fsync when the standby has every record already adds none, and does not wait for the standby. While
+// nothing is recorded (the standby needs a scan) it waits all the same as long as the gate is closed:
+// whoever would take over with the copy as it was must not lack what an application was told is safe.
 //
 // The memory is described in gate-memory.ts; helpers are in serve-slots.ts, the sender's side is in
 // commit-releaser.ts, answers in slot-replier.ts.
@@ -33,6 +35,7 @@ import {
   WAITING_HEAD,
 } from './gate-memory.ts';
 import type { Mount } from './mount.ts';
+import type { Node } from './node.ts';
 
 /** The capture thread's side. */
 export class CommitGate {
@@ -48,15 +51,16 @@ export class CommitGate {
   }
 
   /**
-   * Starts an fsync. `recorded`: the file is mirrored, so a commit record goes into the stream and,
-   * while the gate is closed, the answer waits for the standby as well.
+   * Starts an fsync of `node`. When that is mirrored a commit record goes into the stream and, while the
+   * gate is closed, the answer waits for the standby as well.
    */
   commit(
     channel: FuseChannel,
     request: Request,
-    call: { fd: number; dataOnly: boolean; recorded: boolean; mount: Mount },
+    call: { fd: number; dataOnly: boolean; node: Node; mount: Mount },
   ): void {
     const { capture } = call.mount;
+    const isClosed = Atomics.load(this.#words, CLOSED) === 1;
     const index = this.#allocate(
       channel,
       request,
@@ -64,11 +68,14 @@ export class CommitGate {
       call.fd,
     );
     const at = base(index);
-    const isRecorded = call.recorded && !this.#hasStandbyAll(capture.sequence);
-    const gated = isRecorded && Atomics.load(this.#words, CLOSED) === 1;
+    const isMirrored = (capture.enabled || isClosed) && call.mount.isMirrored(call.node);
+    const isNews = isMirrored && !(capture.enabled && this.#hasStandbyAll(capture.sequence));
+    const gated = isNews && isClosed;
     Atomics.store(this.#words, at + slot.done, gated ? 0 : REMOTE_DONE);
+    // Where nothing is recorded, the next record is the beginning of a scan: with that the standby does not take
+    // its copy for complete any more.
     if (gated) this.#await(index, capture.sequence + 1);
-    if (isRecorded) {
+    if (isNews && capture.enabled) {
       capture.draft(recordType.commit, call.mount.index, '');
       capture.publishBare();
       capture.ring.wake();

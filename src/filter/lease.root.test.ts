@@ -245,6 +245,27 @@ describe('commits', () => {
     await mirror.gate(false);
   });
 
+  it('wait while nothing is recorded, too, until the standby knows that it needs a scan', async () => {
+    await start();
+    const fd = open('file', O.RDWR);
+    await mirror.gate(true);
+    await mirror.disable();
+    const first = writer.begin('fdatasync', fd);
+    await sleep(PATIENCE_MS);
+    expect(first.isPending).toBe(true);
+    await mirror.scan({ mode: 'full' });
+    await mirror.quiesce();
+    await mirror.confirm();
+    expect(await first.result).toBe(0);
+    await mirror.disable();
+    expect(await writer.begin('pwrite', fd, Buffer.from('new'), 3, 0).result).toBe(3);
+    const second = writer.begin('fsync', fd);
+    await sleep(PATIENCE_MS);
+    expect(second.isPending).toBe(true);
+    await mirror.gate(false);
+    expect(await second.result).toBe(0);
+  });
+
   it('that waited for a lease in many threads are all confirmed', async () => {
     await start();
     const threads = await Promise.all(

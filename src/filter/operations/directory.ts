@@ -68,8 +68,8 @@ export function fsyncdir(mount: Mount, request: Request): void {
   const handle = mount.handles.get(request.u64(fsyncIn.fh));
   if (handle === undefined) return mount.channel.result(request, -errno.EBADF);
   const dataOnly = (request.u32(fsyncIn.flags) & FSYNC_FDATASYNC) !== 0;
-  const recorded = mount.records(handle.node);
-  mount.gate.commit(mount.channel, request, { fd: handle.fd, dataOnly, recorded, mount });
+  const { fd, node } = handle;
+  mount.gate.commit(mount.channel, request, { fd, dataOnly, node, mount });
 }
 
 export function readdir(mount: Mount, request: Request): void {

@@ -137,8 +137,8 @@ export function fsync(mount: Mount, request: Request): void {
   const handle = handleOf(mount, request, request.u64(fsyncIn.fh));
   if (handle === undefined) return;
   const dataOnly = (request.u32(fsyncIn.flags) & FSYNC_FDATASYNC) !== 0;
-  const recorded = mount.records(handle.node);
-  const call = { fd: handle.fd, dataOnly: dataOnly && !needsTimes(mount, handle), recorded, mount };
+  const { fd, node } = handle;
+  const call = { fd, dataOnly: dataOnly && !needsTimes(mount, handle), node, mount };
   mount.gate.commit(mount.channel, request, call);
 }
 
