@@ -10,6 +10,7 @@ class Subject {
   waitMs = 0;
   isClosed = false;
   readonly wishes: CommitWish['state'][] = [];
+  readonly events: string[] = [];
   readonly #points: ((sequence: number) => void)[] = [];
   readonly commits: PrimaryCommits;
 
@@ -28,7 +29,7 @@ class Subject {
       limit: () => null,
       onNote: () => undefined,
       onWish: ({ state }: CommitWish) => this.wishes.push(state),
-      emit: () => undefined,
+      emit: (...event: string[]) => this.events.push(event.join(' ')),
       logger: silentLogger,
     };
     this.commits = new PrimaryCommits(options as unknown as PrimaryCommitsOptions);
@@ -116,4 +117,13 @@ test('a process that goes on for another one begins to join anew', () => {
   const subject = new Subject({ mode: 'sync', managed: false });
   subject.commits.apply();
   expect(subject.commits.note.state).toBe('alone');
+});
+
+test('a process that goes on in mode async does not tell that the standby is lost', () => {
+  const subject = new Subject({ mode: 'async', managed: false });
+  const before = { state: 'together', wasTogether: true, aloneAt: 0 } as const;
+  subject.commits.resume({ ...before, wish: null, isAllowed: false });
+  expect(subject.isClosed).toBe(false);
+  subject.commits.apply();
+  expect(subject.events).toEqual([]);
 });

@@ -66,7 +66,9 @@ export class PrimaryCommits {
 
   /** Commits wait as they did in the process before, or do not. */
   resume(before: StreamNote['commits']): void {
-    this.#state = before.state;
+    // The mode may be another one now: in `async` there is nothing to give up, unless a machine counts on it.
+    const isKept = this.#options.replication.mode !== 'async' || before.wish !== null;
+    this.#state = isKept ? before.state : 'alone';
     this.#wasTogether = before.wasTogether;
     this.#aloneAt = before.aloneAt;
     this.#wish = before.wish ?? undefined;
