@@ -244,6 +244,15 @@ describe('link', () => {
     await until(() => rig.sender.copy === 'up-to-date', 'the copy is complete');
   });
 
+  it('asks for a scan also when the standby has everything that there was when it was let go', async () => {
+    const standby = await withStandby({ holds: BASE });
+    // Nothing is held, and nothing is recorded before the scan: the next record is of no use.
+    const { streamId } = BASE;
+    const rig = startSender(standby.port, { streamId, firstSequence: 101, base: null });
+    await until(() => rig.scansWanted.length > 0, 'a scan is asked for');
+    expect(standby.receiver.copy).not.toBe('up-to-date');
+  });
+
   it('leaves the disk to others, warns before, and lets the backlog go', async () => {
     const shape = { ...plain, special: { 9000: recordType.scanBegin, 9050: recordType.scanEnd } };
     const standby = await withStandby({ holds: BASE, shape });

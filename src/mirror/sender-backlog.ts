@@ -130,9 +130,12 @@ export class Backlog {
   get headSequence(): number {
     return this.#head;
   }
-  /** Oldest record that can be sent; `headSequence + 1` when none. */
+  /**
+   * Oldest record that can be sent; `headSequence + 1` when none is there yet. While nothing is held the one after
+   * that cannot be sent either: not even a standby that has everything so far may go on from there.
+   */
   get tailSequence(): number {
-    return this.#acknowledged + 1;
+    return this.#mode === 'holding' ? this.#acknowledged + 1 : this.#head + 2;
   }
   /** Next record to send. */
   get nextSequence(): number {

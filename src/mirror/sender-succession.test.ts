@@ -168,5 +168,7 @@ it('a stream that nobody could use stays so', () => {
   const next = backlog(true);
   expect(next.mode).toBe('dropping');
   expect(next.headSequence).toBe(5);
+  // A standby that has all five is not to wait for the sixth.
+  expect(next.tailSequence).toBe(7);
   expect(next.hasNext).toBe(false);
 });
