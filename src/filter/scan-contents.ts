@@ -103,12 +103,17 @@ export class ScanContents {
   /** The standby has applied everything up to `sequence`: it will ask for nothing before that. */
   applied(sequence: number): void {
     this.#appliedSequence = sequence;
+    this.#forgetApplied();
+  }
+
+  /** Files of which nothing can be asked for any more; not before all is obeyed that was asked for. */
+  #forgetApplied(): void {
     if (this.#needs.length > 0) return;
     this.#hashed.forEach((files, index) => {
       const mount = this.#mounts[index];
       for (const [path, file] of files) {
         // In the order of their sequences.
-        if (file.sequence > sequence || mount === undefined) return;
+        if (file.sequence > this.#appliedSequence || mount === undefined) return;
         files.delete(path);
         unpin(mount, file.node);
       }
@@ -254,6 +259,12 @@ export class ScanContents {
   }
 
   #obey(need: NeededRange): void {
+    this.#send(need);
+    // Where that was the last one and put nothing into the stream, nobody may come to tell of progress again.
+    this.#forgetApplied();
+  }
+
+  #send(need: NeededRange): void {
     const mount = this.#mounts[need.directory];
     if (mount === undefined) return;
     const known = this.#hashed[need.directory]?.get(need.path)?.node;

@@ -214,8 +214,8 @@ export class Scanner {
   /** One small piece of work; false when there is nothing to do but wait for the standby. */
   #advance(): boolean {
     if (this.#contents.advance()) return true;
+    if (this.#contents.isAhead) return false;
     if (this.#directory !== undefined) this.#continueDirectory(this.#directory);
-    else if (this.#contents.isAhead) return false;
     else if (this.#orphans.length > 0) this.#visit(this.#orphans.shift());
     else if (this.#directories.length > 0) this.#openDirectory();
     else if (this.#revisits.length > 0) this.#visit(this.#revisits.shift());
