@@ -30,6 +30,8 @@ const DESCRIPTORS_MAX = 4096;
 const SLEEP_MS = 1000;
 const SCAN_SLICE_MS = 2;
 const SCAN_PAUSE_MS = 2;
+/** While commits wait for a slot. */
+const SLOT_PAUSE_MS = 2;
 /** A comparison takes a tenth of the thread's time at most. */
 const VERIFY_PAUSE_MS = 18;
 const PROGRESS_INTERVAL_MS = 250;
@@ -109,6 +111,7 @@ class CaptureThread {
   readonly #capture: Capture;
   readonly #pace: ScanPace;
   readonly #driver: Driver;
+  readonly #gate: CommitGate;
   readonly #log: StateLog;
   #scanner: Scanner | undefined;
   #scanNumber = 0;
@@ -125,7 +128,7 @@ class CaptureThread {
     this.#log = new StateLog(state);
     this.#capture = new Capture(ring, data.epoch, data.firstSequence, state.words);
     this.#pace = new ScanPace(data.pace);
-    const gate = new CommitGate(data.gate, () => this.#report({ type: 'crowded' }));
+    this.#gate = new CommitGate(data.gate, () => this.#report({ type: 'crowded' }));
     const store = new DescriptorStore(data.store);
     this.#mounts = data.directories.map((entry, index) => {
       const log = new MountLog(this.#log, state, index);
@@ -136,7 +139,7 @@ class CaptureThread {
         fuseFd: entry.fuseFd,
         inodes: new InodeTable(entry.rootFd, patterns, DESCRIPTORS_MAX, log),
         capture: this.#capture,
-        gate,
+        gate: this.#gate,
         log,
         store,
         intent: new Intent(state, index),
@@ -169,6 +172,7 @@ class CaptureThread {
     while (this.#driver.alive) {
       const served = this.#driver.serve(64);
       if (Atomics.exchange(this.#doorbell, 0, 0) !== 0) this.#takeMessages();
+      this.#gate.admit();
       const scanned = this.#scanStep();
       this.#keepLog();
       this.#verifyStep();
@@ -266,6 +270,7 @@ class CaptureThread {
   /** How long the thread may sleep when nobody asks for anything. */
   get #patienceMs(): number {
     if (this.#scanner !== undefined) return SCAN_PAUSE_MS;
+    if (this.#gate.hasDeferred) return SLOT_PAUSE_MS;
     return this.#verifier === undefined ? SLEEP_MS : VERIFY_PAUSE_MS;
   }
 

@@ -22,7 +22,6 @@ import {
   base,
   BUSY,
   CLOSED,
-  FREED,
   kind,
   noteFault,
   QUEUE_AT,
@@ -37,12 +36,32 @@ import {
 import type { Mount } from './mount.ts';
 import type { Node } from './node.ts';
 
+/** What a slot says. */
+interface Call {
+  readonly fuseFd: number;
+  readonly uniqueLow: number;
+  readonly uniqueHigh: number;
+  readonly kind: number;
+  readonly fd: number;
+  readonly since: number;
+}
+
+interface Commit extends Call {
+  /** The record that the standby has to confirm; undefined: none. */
+  readonly waitsFor: number | undefined;
+}
+
 /** The capture thread's side. */
 export class CommitGate {
   readonly #words: Int32Array;
   readonly #onCrowded: () => void;
   #isCrowded = false;
   #cursor = 0;
+  /**
+   * Commits that came while every slot was taken, the oldest first. Other calls must not wait for them; as many as
+   * applications make at a time.
+   */
+  readonly #deferred: Commit[] = [];
 
   /** `onCrowded` is called once, when a call first has to wait for another one in a helper. */
   constructor(memory: SharedArrayBuffer, onCrowded: () => void = () => undefined) {
@@ -61,26 +80,59 @@ export class CommitGate {
   ): void {
     const { capture } = call.mount;
     const isClosed = Atomics.load(this.#words, CLOSED) === 1;
-    const index = this.#allocate(
-      channel,
-      request,
-      call.dataOnly ? kind.fdatasync : kind.fsync,
-      call.fd,
-    );
-    const at = base(index);
     const isMirrored = (capture.enabled || isClosed) && call.mount.isMirrored(call.node);
     const isNews = isMirrored && !(capture.enabled && this.#hasStandbyAll(capture.sequence));
-    const gated = isNews && isClosed;
-    Atomics.store(this.#words, at + slot.done, gated ? 0 : REMOTE_DONE);
-    // Where nothing is recorded, the next record is the beginning of a scan: with that the standby does not take
-    // its copy for complete any more.
-    if (gated) this.#await(index, capture.sequence + 1);
+    const one: Commit = {
+      fuseFd: channel.fd,
+      uniqueLow: request.uniqueLow,
+      uniqueHigh: request.uniqueHigh,
+      kind: call.dataOnly ? kind.fdatasync : kind.fsync,
+      fd: call.fd,
+      since: now(),
+      // Where nothing is recorded, the next record is the beginning of a scan: with that the standby does not
+      // take its copy for complete any more.
+      waitsFor: isNews && isClosed ? capture.sequence + 1 : undefined,
+    };
+    const index = this.hasDeferred ? -1 : this.#place(one);
     if (isNews && capture.enabled) {
       capture.draft(recordType.commit, call.mount.index, '');
       capture.publishBare();
       capture.ring.wake();
     }
-    this.#enqueue(index);
+    if (index < 0) this.#deferred.push(one);
+    else this.#enqueue(index);
+  }
+
+  /** Commits wait for a slot: {@link admit} has to be called. */
+  get hasDeferred(): boolean {
+    return this.#deferred.length > 0;
+  }
+
+  /** Gives slots that have become free to commits that wait for one. */
+  admit(): void {
+    while (this.#deferred[0] !== undefined) {
+      const index = this.#place(this.#deferred[0]);
+      if (index < 0) return;
+      this.#deferred.shift();
+      this.#enqueue(index);
+    }
+  }
+
+  /** Puts a commit into a free slot, and among those that wait for the standby; -1: all are taken. */
+  #place(one: Commit): number {
+    const index = this.#find();
+    if (index < 0) return index;
+    this.#fill(index, one);
+    const isClosed = Atomics.load(this.#words, CLOSED) === 1;
+    const gated = isClosed && one.waitsFor !== undefined && !this.#isConfirmed(one.waitsFor);
+    Atomics.store(this.#words, base(index) + slot.done, gated ? 0 : REMOTE_DONE);
+    if (gated) this.#await(index, one.waitsFor);
+    return index;
+  }
+
+  #isConfirmed(sequence: number): boolean {
+    const isKnown = Atomics.load(this.#words, ACK_KNOWN) === 1;
+    return isKnown && ((Atomics.load(this.#words, ACKED) - sequence) | 0) >= 0;
   }
 
   /**
@@ -108,7 +160,8 @@ export class CommitGate {
   ): boolean {
     const index = this.#find();
     if (index < 0) return false;
-    this.#fill(index, { fuseFd, request, kind: kind.read, fd });
+    const { uniqueLow, uniqueHigh } = request;
+    this.#fill(index, { fuseFd, uniqueLow, uniqueHigh, kind: kind.read, fd, since: now() });
     const at = base(index);
     this.#words[at + slot.size] = range.size;
     this.#words[at + slot.offsetLow] = range.offset | 0;
@@ -116,17 +169,6 @@ export class CommitGate {
     Atomics.store(this.#words, at + slot.done, REMOTE_DONE);
     this.#enqueue(index);
     return true;
-  }
-
-  #allocate(channel: FuseChannel, request: Request, what: number, fd: number): number {
-    let index = this.#find();
-    while (index < 0) {
-      const freed = Atomics.load(this.#words, FREED);
-      index = this.#find();
-      if (index < 0) Atomics.wait(this.#words, FREED, freed, 100);
-    }
-    this.#fill(index, { fuseFd: channel.fd, request, kind: what, fd });
-    return index;
   }
 
   #find(): number {
@@ -137,16 +179,16 @@ export class CommitGate {
     return -1;
   }
 
-  #fill(index: number, call: { fuseFd: number; request: Request; kind: number; fd: number }): void {
+  #fill(index: number, call: Call): void {
     const at = base(index);
     this.#words[at + slot.kind] = call.kind;
     this.#words[at + slot.fd] = call.fd;
     this.#words[at + slot.fuseFd] = call.fuseFd;
-    this.#words[at + slot.uniqueLow] = call.request.uniqueLow | 0;
-    this.#words[at + slot.uniqueHigh] = call.request.uniqueHigh | 0;
+    this.#words[at + slot.uniqueLow] = call.uniqueLow | 0;
+    this.#words[at + slot.uniqueHigh] = call.uniqueHigh | 0;
     this.#words[at + slot.result] = 0;
     this.#words[at + slot.refused] = 0;
-    this.#words[at + slot.since] = Math.floor(performance.timeOrigin + performance.now()) | 0;
+    this.#words[at + slot.since] = call.since;
     Atomics.store(this.#words, at + slot.used, 1);
   }
 
@@ -174,3 +216,6 @@ export class CommitGate {
     this.#onCrowded();
   }
 }
+
+/** Milliseconds, modulo 2^32: threads compare them. */
+const now = (): number => Math.floor(performance.timeOrigin + performance.now()) | 0;

@@ -31,7 +31,6 @@ export const STOP = 2;
 export const WAITING_HEAD = 3;
 export const WAITING_TAIL = 4;
 export const CLOSED = 5;
-export const FREED = 6;
 /** I/O errors of the file systems underneath: how many, and the last one. */
 export const FAULTS = 7;
 export const LAST_FAULT = 8;

@@ -266,6 +266,31 @@ describe('commits', () => {
     expect(await second.result).toBe(0);
   });
 
+  it('of which more wait than there are slots hold nothing else up, and all end', async () => {
+    await start();
+    const count = 300;
+    shell(`for n in $(seq ${count}); do echo $n > many-$n; done`, { cwd: mirror.a });
+    await mirror.gate(true);
+    const syncs = startShell(`for n in $(seq ${count}); do sync many-$n & done; wait`, {
+      cwd: mirror.a,
+    });
+    const ended = once(syncs, 'exit');
+    const fd = open('file', O.RDWR);
+    // Each puts its record into the stream and waits.
+    const commits = async (): Promise<number> => (await mirror.counters()).byType['commit'] ?? 0;
+    for (let tries = 0; tries < 200 && (await commits()) < count; tries += 1) await sleep(20);
+    const meanwhile = writer.begin('pwrite', fd, Buffer.from('new'), 3, 0);
+    await sleep(PATIENCE_MS);
+    const wasPending = meanwhile.isPending;
+    const recorded = await commits();
+    await mirror.quiesce();
+    await mirror.confirm();
+    await ended;
+    await mirror.gate(false);
+    expect([recorded, wasPending]).toEqual([count, false]);
+    expect(await meanwhile.result).toBe(3);
+  });
+
   it('that waited for a lease in many threads are all confirmed', async () => {
     await start();
     const threads = await Promise.all(

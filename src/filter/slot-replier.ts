@@ -3,7 +3,7 @@ import { assert } from '../core/assert.ts';
 import { errno } from '../linux/constants.ts';
 import { addressOf, sys } from '../linux/libc.ts';
 import { TOO_LATE } from '../linux/timed-write.ts';
-import { base, FREED, LOCAL_DONE, REMOTE_DONE, slot } from './gate-memory.ts';
+import { base, LOCAL_DONE, REMOTE_DONE, slot } from './gate-memory.ts';
 import type { Lease } from './lease.ts';
 
 /** Writes replies of finished slots; each thread has its own. */
@@ -77,8 +77,6 @@ export class SlotReplier {
   /** After an answer, of which `written` is the result. */
   #free(index: number, written: number): void {
     Atomics.store(this.#words, base(index) + slot.used, 0);
-    Atomics.add(this.#words, FREED, 1);
-    Atomics.notify(this.#words, FREED);
     assert(
       written >= 0 ||
         written === -errno.ENOENT ||

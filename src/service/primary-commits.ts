@@ -167,8 +167,10 @@ export class PrimaryCommits {
       limit: limit(),
     });
     if (decision.state !== this.#state) this.#change(decision.state, decision.reason ?? '');
-    // A commit that began while the gate was being opened must not be left waiting.
+    // A commit that began while the gate was being opened must not be left waiting, nor one whose record was
+    // confirmed before it came to wait for that.
     if (!this.#wait) gate.release(Infinity);
+    else if (sender.acked !== undefined) gate.release(confirmed);
   }
 
   /** Last record that commits may count on. */
