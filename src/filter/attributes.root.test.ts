@@ -95,6 +95,28 @@ describe('setuid, setgid and capabilities', () => {
     await expectEqual();
   });
 
+  it('go also when space is allocated and when contents are copied within the kernel', async () => {
+    const copy = 'import os; os.copy_file_range(os.open("from", 0), os.open("copied", 1), 10)';
+    const script = [
+      'echo 0123456789 > from; echo "$0" > copy.py',
+      ...['allocated', 'copied', 'rooted'].map((name) => `: > ${name}; chmod 6777 ${name}`),
+      as('4321', 'fallocate -l 100 allocated; python3 copy.py'),
+      'fallocate -l 100 rooted',
+    ].join('\n');
+    const seen = same('suid2', script.replace('$0', copy.replaceAll('"', "'")));
+    expect(seen).toContain('allocated f 777 ');
+    expect(seen).toContain('copied f 777 ');
+    expect(seen).toContain('rooted f 6777 ');
+    await expectEqual();
+  });
+
+  it('whoever has written to a program does not run it as setuid', async () => {
+    const script = `cp /usr/bin/id .; chmod 4777 id; ./id -u > before; ${as('4321', 'printf "\\177" 1<>id; ./id -u')} > after`;
+    const seen = same('suid3', script, 'cat before after');
+    expect(seen).toBe('0\n4321\n');
+    await expectEqual();
+  });
+
   it('file capabilities are kept until the file changes', async () => {
     const script =
       'for f in a b c d; do echo x > $f; setcap cap_net_raw+ep $f; done; echo y >> b; truncate -s 0 c; chown 5 d';

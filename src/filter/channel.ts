@@ -20,6 +20,10 @@ import type { Node } from './node.ts';
 /** Bit of the high half of a request's number: it was read before by a process that is gone. */
 export const RESENT = 0x8000_0000 | 0;
 
+/** FUSE_NOTIFY_INVAL_INODE: an offset below zero leaves the contents alone. */
+const NOTIFY_INVAL_INODE = 2;
+const NOTIFICATION_BYTES = 40;
+
 const REPLY_BYTES = OUT_HEADER_BYTES + MAX_WRITE_BYTES + 4096;
 /** Everything goes through this kernel's cache, so what it knows stays true. */
 const VALID_SECONDS = 86_400;
@@ -122,6 +126,7 @@ export class FuseChannel {
   readonly #reply = new Uint8Array(new ArrayBuffer(REPLY_BYTES));
   readonly #view = new DataView(this.#reply.buffer);
   readonly #address = addressOf(this.#reply);
+  readonly #notification = new DataView(new ArrayBuffer(NOTIFICATION_BYTES));
 
   constructor(fd: number) {
     this.fd = fd;
@@ -150,6 +155,19 @@ export class FuseChannel {
   /** Answers with EIO although nothing is wrong with the disk. */
   refuse(request: Request): void {
     this.#send(request, -errno.EIO, 0);
+  }
+
+  /**
+   * The kernel no longer believes the attributes that it knows of an object. To be called on behalf of a caller that has the
+   * object open: the kernel waits for one that it is just dropping.
+   */
+  forgetAttributes(nodeid: number): void {
+    const view = this.#notification;
+    view.setUint32(0, NOTIFICATION_BYTES, true);
+    view.setInt32(4, NOTIFY_INVAL_INODE, true);
+    writeU53(view, OUT_HEADER_BYTES, nodeid);
+    view.setBigInt64(OUT_HEADER_BYTES + 8, -1n, true);
+    sys.write(this.fd, new Uint8Array(view.buffer), NOTIFICATION_BYTES);
   }
 
   /** Answers with the first `bytes` bytes of the body. */

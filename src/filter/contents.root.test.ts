@@ -203,6 +203,27 @@ describe('limits', () => {
     });
   });
 
+  it('a copy within the kernel that finds no space leaves the same times on both sides', async () => {
+    await withMirror(16 * MiB, async (small) => {
+      shell('head -c 1000000 /dev/urandom > from; : > to', { cwd: small.a });
+      shell('cat /dev/zero > filler 2>&1 || true; sync filler', { cwd: small.a });
+      const [from, to] = ['from', 'to'].map((name) =>
+        sys.openat(AT.FDCWD, cstring(`${small.a}/${name}`), O.RDWR | O.CLOEXEC, 0),
+      );
+      if (from === undefined || to === undefined) throw new Error('two files');
+      let copied = 0;
+      for (let at = 0; copied >= 0 && at < MiB; at += 4096) {
+        // Times of a file have the grain of the kernel's clock.
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+        copied = sys.copyFileRange(from, 0, to, 0, 4096, 0);
+        sys.fsync(to);
+      }
+      expect(copied).toBe(-errno.ENOSPC);
+      for (const fd of [from, to]) sys.close(fd);
+      expect(await small.differences()).toEqual([]);
+    });
+  });
+
   it('a quota that is exceeded reaches the caller, and the copy has what fitted', async () => {
     const small = await FilterMirror.start({
       kind: 'btrfs',

@@ -108,6 +108,8 @@ export function killPrivileges(mount: Mount, node: Node): void {
   const clear = S.ISUID | ((mode & S.IXGRP) === 0 ? 0 : S.ISGID);
   if ((mode & clear) === 0) return;
   if (changeMode(mount, node, mode & ~clear) < 0 || mount.inodes.refresh(node) < 0) return;
+  // It takes the mode for unchanged by whatever changes contents, and would go on executing it as setuid.
+  mount.channel.forgetAttributes(node.nodeid);
   if (mount.records(node)) recordAttributes(mount, node, attrMask.mode);
 }
 

@@ -17,6 +17,7 @@ import {
 } from '../fuse-protocol.ts';
 import type { Handle } from '../handle-table.ts';
 import type { Mount } from '../mount.ts';
+import type { Node } from '../node.ts';
 import { killPrivileges, recordTruncate } from './attributes.ts';
 import { captureRange } from './subtree.ts';
 
@@ -98,6 +99,11 @@ export function write(mount: Mount, request: Request): void {
   mount.channel.success(request, 8);
 }
 
+/** Of these calls the kernel does not tell whether the caller may keep setuid; root may, as a rule, and others may not. */
+function killForOthers(mount: Mount, request: Request, node: Node): void {
+  if (request.uid !== 0) killPrivileges(mount, node);
+}
+
 /** A change that failed (for want of space) may have moved the end of the file and its mtime. */
 function recordFailure(mount: Mount, handle: Handle): void {
   if (mount.records(handle.node) && mount.stat.fd(handle.fd) === 0)
@@ -176,6 +182,7 @@ export function fallocate(mount: Mount, request: Request): void {
     draft.mtimeNsec = mount.stat.mtimeNsec;
     mount.capture.publishBare();
   } else if (result < 0) recordFailure(mount, handle);
+  if (result >= 0) killForOthers(mount, request, handle.node);
   mount.channel.result(request, result);
 }
 
@@ -206,8 +213,12 @@ export function copyFileRange(mount: Mount, request: Request): void {
   writeU53(copyView, 8, offOut);
   const copied = sys.copyFileRange(from.fd, copyAddress, to.fd, copyAddress + 8, length, 0);
   mount.capture.changed.touch(mount.index, to.node.nodeid, offOut, offOut + length);
-  if (copied < 0) return mount.channel.result(request, copied);
+  if (copied < 0) {
+    recordFailure(mount, to);
+    return mount.channel.result(request, copied);
+  }
   if (copied > 0 && mount.records(to.node)) recordCopy(mount, to, offOut, offOut + copied);
+  if (copied > 0) killForOthers(mount, request, to.node);
   mount.channel.body.setUint32(OUT_HEADER_BYTES, copied, true);
   mount.channel.body.setUint32(OUT_HEADER_BYTES + 4, 0, true);
   mount.channel.success(request, 8);

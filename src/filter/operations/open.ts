@@ -1,6 +1,6 @@
 // OPEN, CREATE, TMPFILE, RELEASE.
 import { recordType, writeU53 } from '../../journal/record.ts';
-import { errno, O } from '../../linux/constants.ts';
+import { errno, O, S } from '../../linux/constants.ts';
 import { pin, cstring, sys } from '../../linux/libc.ts';
 import { Stat } from '../../linux/stat.ts';
 import type { Request } from '../channel.ts';
@@ -137,6 +137,11 @@ function isSurelyUnmirrored(mount: Mount, node: Node, fd: number): boolean {
   return openStat.fd(fd) === 0 && openStat.nlink <= node.nameCount;
 }
 
+/** Writing has to clear setuid and setgid, which it does not where the kernel passes it through. */
+function isPrivileged(fd: number): boolean {
+  return openStat.fd(fd) < 0 || (openStat.mode & (S.ISUID | S.ISGID)) !== 0;
+}
+
 /**
  * Lets the kernel read and write an unmirrored file by itself. All opens of one inode must be of one
  * kind, so a file that is already open through the driver stays so.
@@ -147,7 +152,7 @@ function acquireBacking(mount: Mount, node: Node, fd: number): boolean {
     node.passthroughOpens += 1;
     return true;
   }
-  if (node.opens > 0) return false;
+  if (node.opens > 0 || isPrivileged(fd)) return false;
   backingView.setInt32(0, fd, true);
   backingView.setUint32(4, 0, true);
   backingView.setBigUint64(8, 0n, true);
