@@ -25,7 +25,7 @@ import { MountLog, StateLog } from './state-log.ts';
 import { isolateThread } from './thread-rights.ts';
 import { Verifier } from './verifier.ts';
 
-/** Descriptors that a capture thread keeps for objects nobody has open. */
+/** Descriptors that a capture thread keeps for objects nobody has open, of all directories together. */
 const DESCRIPTORS_MAX = 4096;
 const SLEEP_MS = 1000;
 const SCAN_SLICE_MS = 2;
@@ -130,6 +130,7 @@ class CaptureThread {
     this.#pace = new ScanPace(data.pace);
     this.#gate = new CommitGate(data.gate, () => this.#report({ type: 'crowded' }));
     const store = new DescriptorStore(data.store);
+    const descriptorsMax = Math.floor(DESCRIPTORS_MAX / Math.max(1, data.directories.length));
     this.#mounts = data.directories.map((entry, index) => {
       const log = new MountLog(this.#log, state, index);
       const patterns = new Patterns(entry.include, entry.exclude);
@@ -137,7 +138,7 @@ class CaptureThread {
         index,
         directory: entry.directory,
         fuseFd: entry.fuseFd,
-        inodes: new InodeTable(entry.rootFd, patterns, DESCRIPTORS_MAX, log),
+        inodes: new InodeTable(entry.rootFd, patterns, descriptorsMax, log),
         capture: this.#capture,
         gate: this.#gate,
         log,

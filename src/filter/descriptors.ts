@@ -1,13 +1,21 @@
 // How objects are reached: by file handle (open_by_handle_at), never by path. Renames underneath
 // cannot lead astray, and a million nodes need no descriptors. At most `max` O_PATH descriptors are
 // kept, second chance.
+//
+// Applications may have as many files open as this process can, less a reserve: what a rename brings into the
+// mirrored set has to be read, the journal written, the standby called. What is kept here goes before an application
+// is refused.
 import { assert } from '../core/assert.ts';
 import { O } from '../linux/constants.ts';
 import { addressOf, cstring, pin, type Pointer, sys } from '../linux/libc.ts';
+import { descriptorLimit } from '../linux/descriptor-limit.ts';
 import type { Node } from './node.ts';
 
 const HANDLE_BYTES_MAX = 128;
 const HANDLE_HEAD_BYTES = 8;
+/** Numbers of descriptors that applications do not get. */
+const RESERVED = 256;
+const F_DUPFD_CLOEXEC = 1030;
 /** FILEID_INO32_GEN: {ino u32, generation u32}, the handle of ext4 and of most XFS inodes. */
 const FILEID_INO32_GEN = 1;
 const DOT = cstring('.');
@@ -23,6 +31,8 @@ export interface Identity {
 export class Descriptors {
   readonly rootFd: number;
   readonly #max: number;
+  /** The first number of the reserve. */
+  readonly #scarceFrom = descriptorLimit() - RESERVED;
   readonly #kept: Node[] = [];
   #hand = 0;
   /** Never closed by the next eviction, so that a caller can hold two descriptors. */
@@ -66,7 +76,8 @@ export class Descriptors {
     }
     const fd = this.open(node, O.PATH | O.NOFOLLOW | O.CLOEXEC);
     if (fd < 0) return fd;
-    if (this.#kept.length >= this.#max) this.#evict();
+    if (this.#kept.length >= this.#max || (fd >= this.#scarceFrom && this.#isEvictable))
+      this.#evict();
     node.fd = fd;
     node.referenced = true;
     node.slot = this.#kept.push(node) - 1;
@@ -82,6 +93,18 @@ export class Descriptors {
     return this.openNumber(node.nodeid, node.generation, flags);
   }
 
+  /** Whether an application may have one more file open. Descriptors that {@link of} returned are void. */
+  makeRoom(): boolean {
+    for (;;) {
+      // The lowest free number is the next one.
+      const fd = sys.fcntl(this.rootFd, F_DUPFD_CLOEXEC, 0);
+      if (fd >= 0) sys.close(fd);
+      if (fd >= 0 && fd < this.#scarceFrom) return true;
+      if (!this.#isEvictable) return false;
+      this.#evict();
+    }
+  }
+
   /**
    * Opens an object by inode number where file handles are of the compact kind; generation 0 stands
    * for any on ext4. Negative errno on failure.
@@ -92,6 +115,10 @@ export class Descriptors {
     this.#view.setUint32(8, ino, true);
     this.#view.setUint32(12, generation, true);
     return sys.openByHandleAt(this.rootFd, this.#address, flags);
+  }
+
+  get #isEvictable(): boolean {
+    return this.#kept.length > 1;
   }
 
   #evict(): void {

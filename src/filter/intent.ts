@@ -54,7 +54,7 @@ export interface Noted {
 export class Intent {
   readonly #words: Int32Array;
   #inherited: Noted | undefined;
-  /** A request was asked for again of which only a part is recorded: a scan has to mend that. */
+  /** Only a part of what a request changed is recorded: a scan has to mend that. */
   needsScan = false;
 
   constructor(state: SharedState, index: number) {

@@ -173,6 +173,15 @@ export class Mount {
     return into;
   }
 
+  /**
+   * Something that was to be recorded cannot be read (`result`: a negative errno): the stream lacks it until a scan
+   * brings it.
+   */
+  missed(result: number): void {
+    this.gate.noteFault(result);
+    this.intent.needsScan = true;
+  }
+
   /** Closes what the mount holds. The connection itself is closed by whoever opened it. */
   close(): void {
     for (const handle of this.handles.all()) sys.close(handle.fd);

@@ -111,6 +111,17 @@ describe('patterns', () => {
     expect(await differences()).toEqual([]);
   });
 
+  it('a directory that a rename excludes leaves with all that the copy has of it', async () => {
+    await start(['**'], ['new/all', 'new/all/**', 'new/some', 'old/some/*.log']);
+    here(
+      'mkdir -p old/all/sub old/some; echo 1 | tee old/all/a old/all/sub/b old/some/c old/some/d.log',
+    );
+    here('echo 2 > old/stays; mv old new');
+    expect(await differences()).toEqual([]);
+    here('mv new old');
+    expect(await differences()).toEqual([]);
+  });
+
   it('exchanges across the border', async () => {
     await start(['**'], EXCLUDE);
     here(

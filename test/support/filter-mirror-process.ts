@@ -49,6 +49,7 @@ class MirrorProcess {
   readonly #seen = new RecordView();
   readonly #guard: RewriteWatch | undefined;
   readonly #alarms: RewriteAlarm[] = [];
+  #scansNeeded = 0;
 
   constructor(options: MirrorProcessOptions) {
     this.#options = options;
@@ -93,6 +94,9 @@ class MirrorProcess {
         if (finished) this.#scanning = false;
       },
       onVerify: () => undefined,
+      onScanNeeded: () => {
+        this.#scansNeeded += 1;
+      },
       onMark: (point) => {
         this.#point = { sequence: point.sequence, wallMs: point.wallMs };
       },
@@ -249,6 +253,7 @@ class MirrorProcess {
       point: this.#point,
       spoilt: this.#guard?.spoiltCount ?? 0,
       alarms: [...this.#alarms],
+      scansNeeded: this.#scansNeeded,
       ...(busy === undefined ? {} : { busy }),
     };
   }

@@ -80,6 +80,8 @@ export interface MirrorCounters {
   /** Files that the guard holds for spoilt, and the alarms that it raised since the start. */
   readonly spoilt: number;
   readonly alarms: readonly RewriteAlarm[];
+  /** How often the filter said that the stream lacks something. */
+  readonly scansNeeded: number;
 }
 
 /** Process → test: an answer to the request of this number, or bad news. */

@@ -44,6 +44,8 @@ export interface FilterMirrorOptions {
   readonly isGuarded?: boolean;
   /** Lease of the filter. Default null: it may always write. */
   readonly leaseFile?: string | null;
+  /** How many descriptors the process may have. Default: as many as this one. */
+  readonly descriptorsMax?: number;
 }
 
 export class FilterMirror {
@@ -277,8 +279,17 @@ function launch(base: string, options: FilterMirrorOptions): ChildProcess {
     leaseFile: options.leaseFile ?? null,
   };
   const script = new URL('filter-mirror-process.ts', import.meta.url);
+  const { descriptorsMax } = options;
+  const flags = ['--disable-warning=ExperimentalWarning'];
+  const limited =
+    descriptorsMax === undefined
+      ? { execArgv: flags }
+      : {
+          execPath: 'prlimit',
+          execArgv: [`--nofile=${descriptorsMax}:${descriptorsMax}`, process.execPath, ...flags],
+        };
   return fork(script, [JSON.stringify(forChild)], {
-    execArgv: ['--disable-warning=ExperimentalWarning'],
+    ...limited,
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     // Nothing of the test runner's own set-up.
     env: { PATH: process.env['PATH'] ?? '' },

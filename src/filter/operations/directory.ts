@@ -31,6 +31,7 @@ const D_NAME = 19;
 export function opendir(mount: Mount, request: Request): void {
   const node = mount.node(request);
   if (node === undefined) return;
+  if (!mount.inodes.descriptors.makeRoom()) return mount.channel.result(request, -errno.ENFILE);
   const flags = O.RDONLY | O.DIRECTORY | O.CLOEXEC;
   const fd = mount.inodes.open(node, flags);
   if (fd < 0) return mount.channel.result(request, fd);

@@ -228,7 +228,7 @@ export function copyFileRange(mount: Mount, request: Request): void {
 function recordCopy(mount: Mount, to: Handle, from: number, end: number): void {
   const path = mount.inodes.pathOf(to.node) ?? '';
   const fd = mount.inodes.open(to.node, O.RDONLY | O.CLOEXEC);
-  if (fd < 0) return;
+  if (fd < 0) return mount.missed(fd);
   captureRange(mount, path, fd, { from, to: end });
   sys.close(fd);
 }

@@ -64,6 +64,7 @@ export function open(mount: Mount, request: Request): void {
   const node = mount.node(request);
   if (node === undefined) return;
   const flags = request.u32(openIn.flags);
+  if (!mount.inodes.descriptors.makeRoom()) return mount.channel.result(request, -errno.ENFILE);
   const fd = mount.inodes.open(node, underneath(flags));
   if (fd < 0) return mount.channel.result(request, fd);
   if ((flags & O.TRUNC) !== 0) {
@@ -176,6 +177,7 @@ export function create(mount: Mount, request: Request): void {
   if (parent === undefined) return;
   const name = request.name(createIn.bytes);
   if (isReserved(mount, request.nodeid, name)) return mount.channel.result(request, -errno.EPERM);
+  if (!mount.inodes.descriptors.makeRoom()) return mount.channel.result(request, -errno.ENFILE);
   const parentFd = mount.inodes.descriptor(parent);
   if (parentFd < 0) return mount.channel.result(request, parentFd);
   const flags = request.u32(createIn.flags);
@@ -202,6 +204,7 @@ export function create(mount: Mount, request: Request): void {
 export function tmpfile(mount: Mount, request: Request): void {
   const parent = mount.node(request);
   if (parent === undefined) return;
+  if (!mount.inodes.descriptors.makeRoom()) return mount.channel.result(request, -errno.ENFILE);
   const parentFd = mount.inodes.descriptor(parent);
   if (parentFd < 0) return mount.channel.result(request, parentFd);
   const mode = request.u32(createIn.mode) & 0o7777;

@@ -134,13 +134,14 @@ function perform(
     const refusedBack = refusal(mount, to.node, to, from);
     if (refusedBack < 0) return refusedBack;
   }
+  // Before the directories: only two descriptors are sure to stay.
+  if (!exchange && to.node !== undefined && to.lastName) mount.keep(to.node);
   const fromFd = mount.inodes.descriptor(from.parent);
   const toFd = mount.inodes.descriptor(to.parent);
   if (fromFd < 0) return fromFd;
   if (toFd < 0) return toFd;
   const noted = { a: moved.nodeid, b: to.node?.nodeid ?? 0, c: to.lastName ? 1 : 0 };
   mount.intent.begin(request, mount.capture.sequence, noted);
-  if (!exchange && to.node !== undefined && to.lastName) mount.keep(to.node);
   const result = sys.renameat2(fromFd, from.address, toFd, to.address, flags);
   if (result < 0) return result;
   if (from.node === to.node) return 0;
@@ -214,7 +215,7 @@ function replaced(mount: Mount, { from, to, moved, movedIsCaptured }: Replacemen
     if (!moved.isDirectory || mount.inodes.patterns.everything) return;
     settleSubtree(mount, moved, from.path, arrivalOf(mount, [[to.path, from.path]]));
   } else if (from.captured) {
-    recordRemoval(mount, moved, from.path, from.parent);
+    recordRemoval(mount, moved, from);
   } else if (movedIsCaptured) {
     captureSubtree(mount, moved, to, arrivalOf(mount, [[to.path, undefined]]));
   }
@@ -255,8 +256,8 @@ function exchanged(mount: Mount, from: End, to: End): void {
     [to.path, undefined],
     [from.path, undefined],
   ]);
-  if (from.captured) recordRemoval(mount, a, from.path, from.parent);
-  if (to.captured) recordRemoval(mount, b, to.path, to.parent);
+  if (from.captured) recordRemoval(mount, a, from);
+  if (to.captured) recordRemoval(mount, b, to);
   if (aAfter) captureSubtree(mount, a, to, arrival);
   if (bAfter) captureSubtree(mount, b, from, arrival);
 }

@@ -1,7 +1,7 @@
 // Objects that enter or leave the mirrored set as a whole: renamed across a pattern, linked in.
 import { attrMask, PAYLOAD_BYTES_MAX, recordType } from '../../journal/record.ts';
-import { O, S, SEEK } from '../../linux/constants.ts';
-import { openDirectory, readDirectory } from '../../linux/dirents.ts';
+import { errno, O, S, SEEK } from '../../linux/constants.ts';
+import { readDirectory } from '../../linux/dirents.ts';
 import { addressOf, cstring, EMPTY_NAME, pin, sys } from '../../linux/libc.ts';
 import { Stat } from '../../linux/stat.ts';
 import type { ChildPath } from '../inode-table.ts';
@@ -61,7 +61,9 @@ export function captureSubtree(mount: Mount, node: Node, at: NodeName, arrival: 
 
 function captureObject(mount: Mount, node: Node, at: NodeName, arrival: Arrival): void {
   const { path, captured } = pathAt(mount, node, at);
-  if (!captured || mount.inodes.refresh(node) < 0) return;
+  if (!captured) return;
+  const result = mount.inodes.refresh(node);
+  if (result < 0) return mount.missed(result);
   if (node.isDirectory) return captureDirectory(mount, node, at, arrival);
   const isLink = mount.stat.nlink > 1 && captureAsLink(mount, node, at, arrival);
   arrival.note(path);
@@ -148,7 +150,8 @@ function captureFile(mount: Mount, node: Node, at: NodeName): void {
   draftCreation(mount, node, at, { type: recordType.create, target: '' });
   const { path } = pathAt(mount, node, at);
   const fd = mount.inodes.open(node, O.RDONLY | O.CLOEXEC);
-  if (fd >= 0) {
+  if (fd < 0) mount.missed(fd);
+  else {
     const size = mount.stat.size;
     forEachDataExtent(fd, { from: 0, to: size }, (from, to) =>
       captureRange(mount, path, fd, { from, to }),
@@ -188,6 +191,7 @@ export function captureRange(
     const wanted = Math.min(PAYLOAD_BYTES_MAX, range.to - at);
     const payloadAt = mount.capture.room(wanted);
     const read = sys.pread(fd, ringAddress(mount) + payloadAt, wanted, at);
+    if (read < 0) mount.missed(read);
     if (read <= 0) return;
     rangeStat.fd(fd);
     const draft = mount.capture.draft(recordType.write, mount.index, path);
@@ -243,32 +247,44 @@ function* childrenOf(mount: Mount, directory: Node): Generator<Child> {
   directory.pins -= 1;
 }
 
+/** Lookups of what is not served, and hence not mirrored: see {@link InodeTable.lookup}. */
+const UNSERVED = new Set([-errno.EXDEV, -errno.EOVERFLOW, -errno.ENAMETOOLONG]);
+
 function* readChildren(mount: Mount, directory: Node): Generator<Child> {
-  const fd = openDirectory(mount.inodes.descriptor(directory), '.');
-  if (fd < 0) return;
+  const fd = mount.inodes.open(directory, O.RDONLY | O.DIRECTORY | O.CLOEXEC);
+  if (fd < 0) return mount.missed(fd);
   const entries = readDirectory(fd);
   sys.close(fd);
-  if (typeof entries === 'number') return;
+  if (typeof entries === 'number') return mount.missed(entries);
   for (const { name } of entries) {
     const node = mount.inodes.lookup(directory, cstring(name), name);
     if (typeof node !== 'number') yield { name, node };
+    else if (!UNSERVED.has(node)) mount.missed(node);
   }
 }
 
-/** Records that the mirrored part of what is now `node` is no longer at `path` in `parent`. */
-export function recordRemoval(mount: Mount, node: Node, path: string, parent: Node): void {
-  if (node.isDirectory) removeChildren(mount, node, path);
+/**
+ * Records that the mirrored part of what is now `node` is no longer at `path` in `parent`. `before`: where it was when the
+ * patterns decided what of it the standby has.
+ */
+export function recordRemoval(
+  mount: Mount,
+  node: Node,
+  { path, before = path, parent }: { path: string; before?: string; parent: Node },
+): void {
+  if (node.isDirectory) removeChildren(mount, node, path, before);
   else mount.scanner?.firstNameGone(mount, node);
   const type = node.isDirectory ? recordType.rmdir : recordType.unlink;
   mount.capture.draft(type, mount.index, path);
   mount.capture.publishNamespace(undefined, mount.refreshParent(parent, mount.parentStat));
 }
 
-function removeChildren(mount: Mount, node: Node, path: string): void {
+function removeChildren(mount: Mount, node: Node, path: string, before: string): void {
   for (const { node: child, name } of childrenOf(mount, node)) {
-    const childPath = path === '' ? name : `${path}/${name}`;
-    if (mount.inodes.patterns.matches(childPath, child.isDirectory)) {
-      if (child.isDirectory) removeChildren(mount, child, childPath);
+    const childPath = `${path}/${name}`;
+    const childBefore = `${before}/${name}`;
+    if (mount.inodes.patterns.matches(childBefore, child.isDirectory)) {
+      if (child.isDirectory) removeChildren(mount, child, childPath, childBefore);
       else mount.scanner?.firstNameGone(mount, child);
       const type = child.isDirectory ? recordType.rmdir : recordType.unlink;
       mount.capture.draft(type, mount.index, childPath);
@@ -288,7 +304,8 @@ export function settleSubtree(mount: Mount, node: Node, oldPath: string, arrival
     const childOldPath = oldPath === '' ? name : `${oldPath}/${name}`;
     const before = mount.inodes.patterns.matches(childOldPath, child.isDirectory);
     const { path, captured } = pathAt(mount, child, at);
-    if (before && !captured) recordRemoval(mount, child, path, node);
+    if (before && !captured)
+      recordRemoval(mount, child, { path, before: childOldPath, parent: node });
     else if (!before && captured) captureSubtree(mount, child, at, arrival);
     else if (before && captured && child.isDirectory)
       settleSubtree(mount, child, childOldPath, arrival);
