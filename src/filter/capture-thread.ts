@@ -113,6 +113,7 @@ class CaptureThread {
   readonly #driver: Driver;
   readonly #gate: CommitGate;
   readonly #log: StateLog;
+  readonly #store: DescriptorStore;
   #scanner: Scanner | undefined;
   #scanNumber = 0;
   #nextScanStepMs = 0;
@@ -130,6 +131,7 @@ class CaptureThread {
     this.#pace = new ScanPace(data.pace);
     this.#gate = new CommitGate(data.gate, () => this.#report({ type: 'crowded' }));
     const store = new DescriptorStore(data.store);
+    this.#store = store;
     const descriptorsMax = Math.floor(DESCRIPTORS_MAX / Math.max(1, data.directories.length));
     this.#mounts = data.directories.map((entry, index) => {
       const log = new MountLog(this.#log, state, index);
@@ -177,6 +179,7 @@ class CaptureThread {
       const scanned = this.#scanStep();
       this.#keepLog();
       this.#verifyStep();
+      this.#store.sweep();
       if (served === 0 && !scanned) this.#driver.idle(this.#patienceMs);
     }
     this.#scanner?.abort();

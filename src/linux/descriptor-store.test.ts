@@ -80,3 +80,28 @@ it('holds hundreds', () => {
   for (let id = 0; id < 300; id += 1) keep(store, id);
   expect(contents(new DescriptorStore(sockets))).toHaveLength(300);
 });
+
+it('a full one refuses, and gives everything back', () => {
+  const store = new DescriptorStore(sockets);
+  const fd = openSync(dir, 'r');
+  let kept = 0;
+  while (store.put({ space: 1, id: kept, check: 0 }, fd) === 0) kept += 1;
+  expect(kept).toBeGreaterThan(2000);
+  store.remove(1, kept >> 1);
+  expect(store.put({ space: 1, id: kept, check: 0 }, fd)).toBe(0);
+  const found = new DescriptorStore(sockets).all();
+  for (const one of found) closeSync(one.fd);
+  closeSync(fd);
+  expect(found).toHaveLength(kept);
+});
+
+it('thousands are removed in any order in a moment, and none of them stays open', () => {
+  const store = new DescriptorStore(sockets);
+  for (let id = 0; id < 3000; id += 1) keep(store, id);
+  const from = performance.now();
+  for (let id = 2999; id > 0; id -= 1) store.remove(1, id);
+  expect(performance.now() - from).toBeLessThan(4000);
+  store.sweep();
+  expect(store.size).toBe(1);
+  expect(contents(new DescriptorStore(sockets))).toEqual(['0']);
+});

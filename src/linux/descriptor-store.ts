@@ -4,8 +4,10 @@
 //
 // The queue of the sockets is the store. What is first can be looked at without taking it out; what is
 // further behind is reached by sending what is before it to the end once more. A process that dies in
-// the middle of that leaves something twice, never nothing.
+// the middle of that leaves something twice, never nothing. Since that takes time for all of the queue, what is to be
+// removed from the middle gathers until it is a share of the queue, or until it is time again ({@link DescriptorStore.sweep}).
 import { assert } from '../core/assert.ts';
+import { errno } from './constants.ts';
 import { pin, sys } from './libc.ts';
 import { setIntOption } from './sockets.ts';
 
@@ -17,8 +19,9 @@ const SO_SNDBUFFORCE = 32;
 const SCM_RIGHTS = 1;
 const MSG_PEEK = 2;
 const MSG_CMSG_CLOEXEC = 0x4000_0000;
-/** Room for several thousand descriptors. */
+/** Room for more than twice as many as are ever kept: what moves needs some, and a full queue could not be read. */
 const SEND_BUFFER_BYTES = 8 * 1024 * 1024;
+const STORED_MAX = 8192;
 
 /** struct msghdr, iovec, cmsghdr with one descriptor, and what a message says. */
 const at = { iov: 16, iovCount: 24, control: 32, controlBytes: 40, bytes: 56 } as const;
@@ -26,6 +29,10 @@ const CONTROL_BYTES = 24;
 const CONTROL_LENGTH = 20;
 const MESSAGE_BYTES = 32;
 const MARK = -1;
+/** What is to be removed is removed at once when it is so large a share of the queue. */
+const SWEPT_SHARE = 8;
+/** Sweeping takes one part in so many of the time. */
+const SWEEP_TIME_SHARE = 10;
 
 /** Both ends of a store. */
 export interface StoreSockets {
@@ -59,6 +66,9 @@ export class DescriptorStore {
   readonly #sockets: StoreSockets;
   /** What is in the queue, the first one first. */
   #queue: StoredKey[] = [];
+  /** Names of what is in the queue and to be removed. */
+  readonly #unwanted = new Set<string>();
+  #nextSweepMs = 0;
   readonly #memory = Buffer.from(new ArrayBuffer(at.bytes + 16 + CONTROL_BYTES + MESSAGE_BYTES));
   readonly #address = pin(this.#memory);
   readonly #message = at.bytes + 16 + CONTROL_BYTES;
@@ -71,24 +81,52 @@ export class DescriptorStore {
     return this.#queue.length;
   }
 
-  /** Keeps what `fd` refers to. Returns 0 or a negative errno. */
+  /** Keeps what `fd` refers to. Returns 0 or a negative errno: EAGAIN when there is no room. */
   put(key: StoredKey, fd: number): number {
+    if (this.#unwanted.has(nameOf(key))) this.#removeUnwanted();
+    if (this.#queue.length >= STORED_MAX) this.#removeUnwanted();
+    if (this.#queue.length >= STORED_MAX) return -errno.EAGAIN;
     const sent = this.#send(key, fd, 0);
     if (sent < 0) return sent;
     this.#queue.push(key);
     return 0;
   }
 
-  /** Keeps it no longer. */
+  /** Keeps it no longer; what is behind others in the queue stays open until it is its turn. */
   remove(space: number, id: number): void {
     const isIt = (key: StoredKey): boolean => key.space === space && key.id === id;
-    let left = this.#queue.length;
-    while (left > 0 && this.#queue.some(isIt)) {
-      const first = this.#queue[0];
-      if (first !== undefined && isIt(first)) this.#drop();
-      else this.#rotate();
-      left -= 1;
+    if (!this.#queue.some(isIt)) return;
+    this.#unwanted.add(nameOf({ space, id }));
+    if (this.#unwanted.size * SWEPT_SHARE >= this.#queue.length) this.#removeUnwanted();
+    else this.#dropUnwanted();
+  }
+
+  /** Removes what waits for that, unless much time was spent on it lately. To be called again and again. */
+  sweep(): void {
+    if (this.#unwanted.size === 0) return;
+    const from = performance.now();
+    if (from < this.#nextSweepMs) return;
+    this.#removeUnwanted();
+    const now = performance.now();
+    this.#nextSweepMs = now + (now - from) * SWEEP_TIME_SHARE;
+  }
+
+  /** As many as are unwanted at the front of the queue. */
+  #dropUnwanted(): void {
+    for (let first = this.#queue[0]; first !== undefined; first = this.#queue[0]) {
+      if (!this.#unwanted.delete(nameOf(first))) return;
+      this.#drop();
     }
+  }
+
+  #removeUnwanted(): void {
+    if (this.#unwanted.size === 0) return;
+    for (let left = this.#queue.length; left > 0; left -= 1) {
+      const first = this.#queue[0];
+      if (first !== undefined && this.#unwanted.has(nameOf(first))) this.#drop();
+      else this.#rotate();
+    }
+    this.#unwanted.clear();
   }
 
   /** Copies of everything that is kept, also by another process before. */
@@ -98,6 +136,7 @@ export class DescriptorStore {
     const found: Stored[] = [];
     const known = new Set<string>();
     this.#queue = [];
+    this.#unwanted.clear();
     for (;;) {
       const first = this.#receive(MSG_PEEK);
       assert(first !== undefined, 'the mark is in the store');
@@ -107,8 +146,8 @@ export class DescriptorStore {
         continue;
       }
       const { space, id, check, fd } = first;
-      const isKnown = known.has(`${space} ${id}`);
-      known.add(`${space} ${id}`);
+      const isKnown = known.has(nameOf(first));
+      known.add(nameOf(first));
       // Behind the mark, where it is not found again, and only then taken from here.
       if (!isKnown && this.#send({ space, id, check }, fd, 0) >= 0) {
         this.#queue.push({ space, id, check });
@@ -181,3 +220,5 @@ export class DescriptorStore {
     };
   }
 }
+
+const nameOf = ({ space, id }: { space: number; id: number }): string => `${space} ${id}`;
