@@ -45,8 +45,18 @@ export async function deleteGroup(
     return;
   }
   if (!force) await service.link.client().ping();
-  // From here on this node serves without a lease, until it has stopped.
+  await stopServing(service, runtime);
+  await removeFromPeer(service, runtime.definition);
+  // Not before: for the other node, its silence would be that of a primary that has died.
   await service.failover.remove(runtime);
+  await removeShelves(runtime);
+  await service.removeGroup(runtime);
+  service.emit('info', 'GROUP_DELETED', `group "${name}" was deleted`, { group: name });
+}
+
+/** Ends application and process, under the lease of a managed group; on failure everything runs as before. */
+async function stopServing(service: NodeService, runtime: GroupRuntime): Promise<void> {
+  await service.failover.suspend(runtime);
   await runtime.exclusive(async () => {
     const pid = runtime.process.pid;
     try {
@@ -58,14 +68,10 @@ export async function deleteGroup(
       await runtime.stopProcess();
     } catch (thrown) {
       await runtime.application.start();
-      if (runtime.isManaged) await service.failover.add(runtime);
+      service.failover.resume(runtime);
       throw thrown;
     }
   });
-  await removeShelves(runtime);
-  await service.removeGroup(runtime);
-  await removeFromPeer(service, runtime.definition);
-  service.emit('info', 'GROUP_DELETED', `group "${name}" was deleted`, { group: name });
 }
 
 /** What the copy kept to go back is of no use any more. */

@@ -127,7 +127,7 @@ export class GroupFailover implements RuntimeOwner {
     if (this.runtime.phase === 'running') await this.#tellStatus();
   }
 
-  /** Stops watching; machine, lease and addresses stay. */
+  /** Begins nothing any more; machine, lease and addresses stay. */
   stop(): void {
     this.#stopped = true;
     this.#links.stop();
@@ -192,6 +192,7 @@ export class GroupFailover implements RuntimeOwner {
 
   onView(view: MachineView): void {
     this.#view = view;
+    if (this.#stopped) return;
     if (view.role === 'demoting') this.#endFilter();
     if (view.role === 'primary') this.#readiness.forget();
     this.runtime.agents.pause(view.paused);
@@ -355,7 +356,7 @@ export class GroupFailover implements RuntimeOwner {
       return;
     }
     const { op } = effect;
-    if (this.#running.has(op)) return;
+    if (this.#stopped || this.#running.has(op)) return;
     this.#running.add(op);
     this.#carryOut(effect)
       .catch((thrown: unknown) => {

@@ -86,6 +86,23 @@ export class NodeFailover {
     return failover;
   }
 
+  /**
+   * What the machine of a group wants is not carried out until {@link resume} or {@link remove}. It goes on with heartbeats and
+   * lease, so that nobody takes over from a primary that is being stopped. Errors: as {@link remove}.
+   */
+  async suspend(runtime: GroupRuntime): Promise<void> {
+    const failover = this.#groups.get(runtime.definition.groupId);
+    if (failover === undefined) return;
+    await this.clusterStatus();
+    failover.stop();
+  }
+
+  /** What the machine of a group wants is carried out again, also what it wanted meanwhile. */
+  resume(runtime: GroupRuntime): void {
+    const failover = this.#groups.get(runtime.definition.groupId);
+    if (failover !== undefined) this.#manageAgain(failover);
+  }
+
   /** Ends to manage a group. Errors: CLUSTER_PROCESS_DOWN, CONTROL_TIMEOUT, CONTROL_CLOSED; then it is managed as before. */
   async remove(runtime: GroupRuntime): Promise<void> {
     const { groupId } = runtime.definition;
