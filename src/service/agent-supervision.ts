@@ -215,8 +215,9 @@ export class AgentSupervision {
     if (this.#state.pending?.kind === 'start') this.#tell({ kind: 'giveUp' });
   }
 
-  /** Programs that were started go on; commands that are under way are given up. */
+  /** Programs that were started go on; commands that are under way are given up, and whoever waits for them hears of it. */
   close(): void {
+    this.#tell({ kind: 'giveUp' });
     this.#closed = true;
     clearTimeout(this.#timer);
     for (const control of this.#operations.values()) control.abort();

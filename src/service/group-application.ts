@@ -104,7 +104,14 @@ export class GroupApplication {
 
   /** Stops the agents. Errors: AGENT_FAILED, AGENT_ABORTED. */
   async stop(signal?: AbortSignal): Promise<void> {
-    await this.#agents.stop(signal);
+    const agents = this.#agents;
+    try {
+      await agents.stop(signal);
+    } catch (thrown) {
+      if (!this.#isReplaced(agents, signal)) throw thrown;
+      await this.stop(signal);
+      return;
+    }
     this.note(false);
   }
 
@@ -113,17 +120,24 @@ export class GroupApplication {
     const { isClosed, setTrouble, emit } = this.#options;
     // The next service finds that they are not started.
     if (isClosed()) return ['the service ends: the next one starts the agents'];
+    const agents = this.#agents;
     try {
-      await this.#agents.start(signal);
+      await agents.start(signal);
       setTrouble(null);
       this.note(true);
       return [];
     } catch (thrown) {
+      if (this.#isReplaced(agents, signal)) return this.start(signal);
       const sentence = messageOf(thrown);
       setTrouble(sentence);
       if (!isClosed()) emit('error', 'AGENT_FAILED', sentence);
       return [sentence];
     }
+  }
+
+  /** Others have taken the place of `agents` while these were at it: what was asked for is now up to them. */
+  #isReplaced(agents: AgentSupervision, signal: AbortSignal | undefined): boolean {
+    return agents !== this.#agents && signal?.aborted !== true;
   }
 
   /** Whether it is to be watched, by the next service too. */

@@ -481,7 +481,7 @@ export class GroupFailover implements RuntimeOwner {
     const control = new AbortController();
     this.#application = control;
     const turn = this.#applicationQueue.then(async () => this.#perform(effect, control.signal));
-    this.#applicationQueue = turn;
+    this.#applicationQueue = turn.catch(() => undefined);
     await turn;
   }
 
@@ -501,6 +501,7 @@ export class GroupFailover implements RuntimeOwner {
     }
     const fault =
       kind === 'stopApplication' ? await this.#stopAgents(signal) : await this.#kill(timeoutMs);
+    if (this.#stopped && fault !== null) return;
     if (fault === null) this.#tell({ kind: 'applicationStopped', op });
     else this.#tell({ kind: 'applicationStopFailed', op, message: fault });
   }
