@@ -5,7 +5,12 @@ import type { Datagram } from '../../src/cluster/heartbeat/datagram.ts';
 import { Inbox } from '../../src/cluster/heartbeat/inbox.ts';
 import type { GroupBeat, Memo } from '../../src/cluster/machine/types.ts';
 import type { MachineEvent } from '../../src/cluster/machine/event-types.ts';
-import { firstMemo, initialState, type MachineState } from '../../src/cluster/machine/state.ts';
+import {
+  ADOPTED_ADDRESS_OP,
+  firstMemo,
+  initialState,
+  type MachineState,
+} from '../../src/cluster/machine/state.ts';
 import { step } from '../../src/cluster/machine/step.ts';
 import type { CopyState, MachineConfig } from '../../src/cluster/machine/types.ts';
 import { carryOut } from './effects.ts';
@@ -133,6 +138,9 @@ export class SimNode {
     if (this.diskFailed) this.tellHealth('disk');
     if (this.networkFailed) this.tellHealth('network');
     this.#tick();
+    if (running?.hasAddress === true) {
+      this.toMachine({ kind: 'addressTaken', op: ADOPTED_ADDRESS_OP });
+    }
   }
 
   powerOn(): void {

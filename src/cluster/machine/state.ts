@@ -201,6 +201,8 @@ export interface MachineState {
 }
 
 export const NEVER = Number.NEGATIVE_INFINITY;
+/** The number of the taking that a machine with a primary from before begins with. */
+export const ADOPTED_ADDRESS_OP = 0;
 
 /** The state that a machine begins with; its first event should be a tick. */
 export function initialState(config: MachineConfig, boot: Boot, nowMs: number): MachineState {
@@ -243,8 +245,9 @@ export function initialState(config: MachineConfig, boot: Boot, nowMs: number): 
     gateway: { runSinceMs: NEVER, lastOkMs: NEVER, probedMs: NEVER },
     addressProbe: { probedMs: NEVER, freeMs: NEVER, answersMs: NEVER },
     service: {
-      address: running?.hasAddress === true ? 'held' : 'released',
-      addressOp: 0,
+      // Whoever carries effects out takes them again by itself: they may have to be put back.
+      address: running?.hasAddress === true ? 'taking' : 'released',
+      addressOp: ADOPTED_ADDRESS_OP,
       forceAddress: false,
       application: running?.runsApplication === true ? 'running' : 'stopped',
       applicationOp: 0,

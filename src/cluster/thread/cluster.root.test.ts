@@ -67,7 +67,7 @@ function paths(name: Name): HeartbeatPath[] {
   }));
 }
 
-async function startNode(name: Name, life = 1): Promise<RemoteProgram> {
+async function startNode(name: Name, life = 1, isServing = false): Promise<RemoteProgram> {
   const program = network.host(name).program(PROGRAM);
   const options: NodeOptions = {
     config: config(name),
@@ -83,6 +83,7 @@ async function startNode(name: Name, life = 1): Promise<RemoteProgram> {
       onConflict: 'defend',
       probe: { probes: 3, intervalMs: 50 },
     },
+    isServing,
   };
   await program.call('start', options);
   return program;
@@ -220,6 +221,16 @@ test('the thread of a service that ends leaves lease and address as they are', a
   const { a } = await startPair();
   await a.call('close');
   expect(holds('a')).toBe(true);
+});
+
+test('another thread for a primary that serves: an address that cannot be had at once is taken later', async () => {
+  arbiter = { kind: 'none' };
+  network.plug('a', 1, false);
+  const a = await startNode('a', 2, true);
+  await until(a, { role: 'primary', address: 'released', application: 'running' });
+  network.plug('a', 1, true);
+  await until(a, { role: 'primary', address: 'held', application: 'running' });
+  expect(await eventually(() => reaches(VIP), 3000)).toBe(true);
 });
 
 test('etcd as arbiter: power off, return as standby, and a pair that goes on without etcd', async () => {

@@ -18,6 +18,7 @@ import {
 import type { HeartbeatTransport } from '../heartbeat/transport.ts';
 import type { Effect, EffectOf } from '../machine/effect-types.ts';
 import type { MachineEvent } from '../machine/event-types.ts';
+import { ADOPTED_ADDRESS_OP } from '../machine/state.ts';
 import type { GroupSetup } from './cluster-thread.ts';
 
 type InnerKind =
@@ -69,7 +70,7 @@ export class GroupEffects {
     if (watchdogPath !== null) this.#watchdog = new Watchdog({ path: watchdogPath });
     // Nothing serves here, so nothing may, whatever a machine before this one had allowed.
     if (setup.boot.running === null) this.#setLease(0);
-    if (setup.boot.running?.hasAddress === true) void this.#takeAddress(undefined);
+    if (setup.boot.running?.hasAddress === true) void this.#takeAddress(ADOPTED_ADDRESS_OP);
   }
 
   /** Carries `effect` out, or passes it on. */
@@ -172,20 +173,17 @@ export class GroupEffects {
     this.#parts.deliver({ kind: 'arbiter', op, result, record });
   }
 
-  /** `op` undefined: what was held before this thread began is held on, and nobody waits for it. */
-  async #takeAddress(op: number | undefined, force = false): Promise<void> {
+  async #takeAddress(op: number, force = false): Promise<void> {
     const { groupId, slot, addresses } = this.#setup;
     const result = await this.#addresses?.take({ force });
     if (result?.taken === false) {
-      const { message } = result;
-      if (op === undefined) this.#parts.deliver({ kind: 'addressConflict', why: message });
-      else this.#parts.deliver({ kind: 'addressFailed', op, message });
+      this.#parts.deliver({ kind: 'addressFailed', op, message: result.message });
       return;
     }
     const { board } = this.#parts.transport;
     const ips = addresses?.addresses.map(({ ip }) => ip) ?? [];
     this.#parts.responder.serve(groupId, ips, () => board.group(slot, 'leaseUntilMs'));
-    if (op !== undefined) this.#parts.deliver({ kind: 'addressTaken', op });
+    this.#parts.deliver({ kind: 'addressTaken', op });
   }
 
   async #releaseAddress(op: number): Promise<void> {
