@@ -18,6 +18,8 @@ const COPY_TIMEOUT_MS = 180_000;
 
 interface ProcessView {
   readonly status: Readonly<Record<string, unknown>> | null;
+  readonly trouble: string | null;
+  readonly failover: Readonly<Record<string, unknown>> | null;
 }
 
 interface GroupView {

@@ -57,7 +57,6 @@ export class GroupEffects {
     this.#setup = setup;
     this.#parts = parts;
     const { leaseFile, addresses, arbiter, watchdogPath } = setup;
-    this.#leaseCells = leaseFile === null ? undefined : mapSharedCells(leaseFile, { create: true });
     if (addresses !== null) {
       const { clock } = parts;
       const onEvent = (event: AddressEvent): void => this.#onAddressEvent(event);
@@ -68,6 +67,8 @@ export class GroupEffects {
     if (arbiter.kind === 'gateway') this.#gateway = new GatewayProbe(arbiter.ip, arbiter.method);
     if (arbiter.kind === 'etcd') this.#arbiter = openEtcd(setup);
     if (watchdogPath !== null) this.#watchdog = new Watchdog({ path: watchdogPath });
+    // The last that may fail: it is there for as long as this process.
+    this.#leaseCells = leaseFile === null ? undefined : mapSharedCells(leaseFile, { create: true });
     // Nothing serves here, so nothing may, whatever a machine before this one had allowed.
     if (setup.boot.running === null) this.#setLease(0);
     if (setup.boot.running?.hasAddress === true) void this.#takeAddress(ADOPTED_ADDRESS_OP);

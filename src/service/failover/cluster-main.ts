@@ -130,9 +130,9 @@ async function add(handover: GroupHandover): Promise<GroupStanding> {
   const { groupId } = handover;
   const known = groups.get(groupId);
   if (known !== undefined) return standing(known);
+  const memo = new MemoFile(handover.memoFile, handover.isCreator);
   const lease = mapSharedCells(handover.leaseFile, { create: true });
   const leaseUntilMs = lease[LEASE_CELL] ?? 0;
-  const memo = new MemoFile(handover.memoFile, handover.isCreator);
   const group: Group = {
     handover,
     memo,

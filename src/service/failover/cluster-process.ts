@@ -126,8 +126,8 @@ export class ClusterProcess {
         client.onNotice((notice) => this.#options.onNotice(notice as ClusterNotice));
         client.onEvent(this.#options.onEvent);
         for (const { groupId, event } of this.#undelivered.splice(0)) this.deliver(groupId, event);
-        await this.#options.onConnected();
         onTrouble(null);
+        await this.#options.onConnected();
         onFirst();
         await ended;
       } catch (thrown) {

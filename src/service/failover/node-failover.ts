@@ -18,6 +18,9 @@ import {
 } from './group-settings.ts';
 import type { GroupDefinition } from '../group-definition.ts';
 
+/** Between attempts to have a group managed. */
+const AGAIN_MS = 2000;
+
 export interface NodeFailoverOptions {
   readonly paths: ServicePaths;
   readonly config: NodeConfig;
@@ -27,9 +30,19 @@ export interface NodeFailoverOptions {
   readonly emit: (level: ControlEvent['level'], code: string, message: string) => void;
 }
 
+/** A group without a machine: what is in the way may be put right. */
+interface Unmanaged {
+  readonly runtime: GroupRuntime;
+  /** As told last. */
+  readonly sentence: string;
+}
+
 export class NodeFailover {
   readonly #options: NodeFailoverOptions;
   readonly #groups = new Map<string, GroupFailover>();
+  readonly #unmanaged = new Map<string, Unmanaged>();
+  #again: NodeJS.Timeout | undefined;
+  #stopped = false;
   #cluster: ClusterProcess | undefined;
   #starting: Promise<void> | undefined;
 
@@ -60,29 +73,65 @@ export class NodeFailover {
     }
   }
 
+  /** Shown, told when it is new, and tried again. */
   #tellNotRunning(runtime: GroupRuntime, thrown: unknown): void {
+    if (this.#stopped) return;
+    const { groupId } = runtime.definition;
     const sentence = `failover of group "${runtime.name}" does not run: ${messageOf(thrown)}`;
     runtime.setTrouble('failover', sentence);
-    this.#options.emit('error', 'FAILOVER_NOT_RUNNING', sentence);
+    if (this.#unmanaged.get(groupId)?.sentence !== sentence) {
+      this.#options.emit('error', 'FAILOVER_NOT_RUNNING', sentence);
+    }
+    this.#unmanaged.set(groupId, { runtime, sentence });
+    this.#again ??= setTimeout(() => void this.#tryAgain(), AGAIN_MS).unref();
+  }
+
+  async #tryAgain(): Promise<void> {
+    const waiting = Array.from(this.#unmanaged.values());
+    for (const one of waiting) await this.#tryToManage(one);
+    this.#again = undefined;
+    if (this.#unmanaged.size === 0 || this.#stopped) return;
+    this.#again = setTimeout(() => void this.#tryAgain(), AGAIN_MS).unref();
+  }
+
+  async #tryToManage(one: Unmanaged): Promise<void> {
+    const { runtime } = one;
+    const { groupId } = runtime.definition;
+    // Otherwise it was deleted, or a new connection has let it join or said why not.
+    const isStill = (): boolean => this.#unmanaged.get(groupId) === one;
+    if (!isStill()) return;
+    const failover = this.#groups.get(groupId);
+    try {
+      if (failover === undefined) await this.add(runtime);
+      else await failover.join((await this.#standings()).get(groupId));
+      if (isStill()) this.#noteRunning(runtime);
+    } catch (thrown) {
+      if (isStill()) this.#tellNotRunning(runtime, thrown);
+    }
+  }
+
+  #noteRunning(runtime: GroupRuntime): void {
+    this.#unmanaged.delete(runtime.definition.groupId);
+    runtime.setTrouble('failover', null);
   }
 
   /** Begins to manage a group. Errors: those of the settings, NETWORKS_NEEDED, GROUP_MACHINE_FAILED. */
   async add(runtime: GroupRuntime): Promise<GroupFailover> {
     const settings = this.settingsOf(runtime.definition);
     const { groupId } = runtime.definition;
-    this.#cluster ??= this.#makeCluster();
-    const failover = new GroupFailover({ runtime, cluster: this.#cluster, settings });
-    if (this.#starting === undefined) {
-      // The first connection lets all groups join that are known by then.
-      this.#groups.set(groupId, failover);
-      this.#starting = this.#cluster.start();
-      await this.#starting;
+    const cluster = (this.#cluster ??= this.#makeCluster());
+    const isFirst = this.#starting === undefined;
+    if (!isFirst) await this.#starting;
+    const known = isFirst ? undefined : await this.#standings();
+    const failover = new GroupFailover({ runtime, cluster, settings });
+    this.#groups.set(groupId, failover);
+    if (known !== undefined) {
+      await failover.join(known.get(groupId));
       return failover;
     }
+    // The first connection lets all groups join that are known by then.
+    this.#starting = cluster.start();
     await this.#starting;
-    const known = await this.#standings();
-    this.#groups.set(groupId, failover);
-    await failover.join(known.get(groupId));
     return failover;
   }
 
@@ -106,6 +155,7 @@ export class NodeFailover {
   /** Ends to manage a group. Errors: CLUSTER_PROCESS_DOWN, CONTROL_TIMEOUT, CONTROL_CLOSED; then it is managed as before. */
   async remove(runtime: GroupRuntime): Promise<void> {
     const { groupId } = runtime.definition;
+    this.#unmanaged.delete(groupId);
     const failover = this.#groups.get(groupId);
     if (failover === undefined) return;
     try {
@@ -148,6 +198,8 @@ export class NodeFailover {
 
   /** The service ends; the cluster process goes on. */
   async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#again);
     for (const failover of this.#groups.values()) failover.stop();
     await this.#cluster?.stop();
   }
@@ -189,7 +241,7 @@ export class NodeFailover {
     for (const [groupId, failover] of this.#groups) {
       try {
         await failover.join(known.get(groupId));
-        failover.runtime.setTrouble('failover', null);
+        this.#noteRunning(failover.runtime);
       } catch (thrown) {
         this.#tellNotRunning(failover.runtime, thrown);
       }
