@@ -533,6 +533,7 @@ export class GroupRuntime {
 
   /** Starts the process as standby in the persisted generation. */
   async startStandby(): Promise<void> {
+    this.#keeper.requireSaved();
     await this.#start(null, null);
     // From now on the process itself keeps where its data stands.
     if (this.state.position !== null) this.saveState({ position: null });

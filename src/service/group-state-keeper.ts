@@ -23,6 +23,8 @@ export interface GroupStateKeeperOptions {
 export class GroupStateKeeper {
   readonly #options: GroupStateKeeperOptions;
   #state: GroupState;
+  /** The disk did not take the present state. */
+  #isUnsaved = false;
   #roleSinceMs = 0;
   #sequenceSavedMs = Number.NEGATIVE_INFINITY;
 
@@ -46,7 +48,14 @@ export class GroupStateKeeper {
       this.#roleSinceMs = performance.now();
     }
     this.#state = { ...this.#state, ...change };
+    this.#isUnsaved = true;
     writeJsonDurably(this.#options.files.state, this.#state);
+    this.#isUnsaved = false;
+  }
+
+  /** Before data is changed in the present role: it has to be known after a crash whose data that is. Errors: STATE_IO. */
+  requireSaved(): void {
+    if (this.#isUnsaved) this.save({});
   }
 
   /** Before anything is ended for it: whether what comes next could be remembered. Errors: STATE_IO. */

@@ -1,9 +1,12 @@
-// Disks that fail under a running host. Groups that are not managed stay where they are; what happens in
+// Disks that fail under a running host. Groups that are not managed stay where they are; most of what happens in
 // managed ones is in the field test.
 import { expect, test } from 'vitest';
+import { GATEWAY_NUMBER } from '../../lab/network.ts';
+import { askGroup } from '../../lab/node-admin.ts';
 import { waitForDaemon } from '../../lab/pair.ts';
 import type { LabHost } from '../../lab/host.ts';
-import { DIRECTORY, PairUnderTest } from './pair-under-test.ts';
+import { waitUntil } from '../../lab/run.ts';
+import { DIRECTORY, GROUP, PairUnderTest } from './pair-under-test.ts';
 
 const FILL = `for i in $(seq 60); do head -c 20000 /dev/urandom > ${DIRECTORY}/file-$i; done; sync -f ${DIRECTORY}/file-1; sync`;
 
@@ -45,3 +48,22 @@ test.each(['error', 'read-only'] as const)(
   },
   170_000,
 );
+
+test('the standby’s turns read-only unnoticed, and then it is to take over: the primary serves again', async () => {
+  await PairUnderTest.with(async (pair) => {
+    const { a, b, lab } = pair;
+    const gateway = lab.freeAddress('lan', GATEWAY_NUMBER);
+    await pair.create({
+      replication: { mode: 'sync' },
+      failover: { automatic: true, arbiter: 'gateway', gateway },
+    });
+    await pair.waitForCopy();
+    await pair.settle();
+    b.breakDisk('read-only');
+    const moved = await a.exec(['understudy', 'switchover', GROUP], { timeoutMs: 60_000 });
+    expect(moved.code).not.toBe(0);
+    const serves = async (): Promise<boolean> => (await askGroup(a, GROUP))?.role === 'primary';
+    expect(await waitUntil(serves, 60_000, 200)).toBe(true);
+    await a.must(['sh', '-c', `echo on > ${DIRECTORY}/on`], { timeoutMs: 20_000 });
+  });
+}, 170_000);

@@ -192,6 +192,8 @@ export class GroupFailover implements RuntimeOwner {
 
   onView(view: MachineView): void {
     this.#view = view;
+    // It has gone on from where this node stopped.
+    if (view.role === 'standby' && view.peerRole === 'primary') this.#closedAt = null;
     if (this.#stopped) return;
     if (view.role === 'demoting') this.#endFilter();
     if (view.role === 'primary') this.#readiness.forget();
@@ -418,8 +420,7 @@ export class GroupFailover implements RuntimeOwner {
       const position = await runtime.exclusive(async () =>
         promote(runtime, {
           epoch,
-          base,
-          accepts,
+          ...(await this.#promotable({ base, accepts })),
           noteServing: async () => {
             await this.#cluster.call('serving', { groupId: this.#groupId, epoch });
           },
@@ -432,6 +433,19 @@ export class GroupFailover implements RuntimeOwner {
       this.lookAgain();
       this.#tell({ kind: 'promoteFailed', op, message: messageOf(thrown) });
     }
+  }
+
+  /** Where this node closed its stream, and nobody has gone on, it has everything: its process cannot know that. */
+  async #promotable(
+    wanted: Pick<EffectOf<'promote'>, 'base' | 'accepts'>,
+  ): Promise<Pick<EffectOf<'promote'>, 'base' | 'accepts'>> {
+    const { state, process } = this.runtime;
+    const closed = this.#closedAt;
+    if (closed === null || state.role !== 'standby' || !process.isAlive) return wanted;
+    const status = await process.status();
+    const isAtEnd = status['copy'] === 'catching-up' && status['stagedSinceMs'] == null;
+    if (!isAtEnd || !this.#isClosedAt(dataPosition(status))) return wanted;
+    return { base: wanted.base ?? closed, accepts: [...wanted.accepts, 'catching-up'] };
   }
 
   /** Nobody else serves: what the agents said against it is told, and does not keep the group from being served. */
@@ -448,9 +462,10 @@ export class GroupFailover implements RuntimeOwner {
       runtime.process.kill();
     }
     let isTold = false;
-    const tell = (demoted: Demoted): void => {
+    const tell = (demoted: Demoted, wasPrimary = true): void => {
       isTold = true;
-      this.#closedAt = demoted.clean ? demoted.position : null;
+      // What a promotion that came to nothing leaves is where it was.
+      if (wasPrimary) this.#closedAt = demoted.clean ? demoted.position : null;
       this.#tell({ kind: 'demoted', op, ...demoted });
     };
     await runtime.exclusive(async () => {
@@ -468,7 +483,8 @@ export class GroupFailover implements RuntimeOwner {
       }
       // Asked for again by a service that was restarted after it had been done: nothing to end.
       const isDone = drain && runtime.state.role === 'standby' && runtime.process.isAlive;
-      tell(await (isDone ? standbyData(runtime) : cease(runtime)));
+      const wasPrimary = runtime.state.role === 'primary';
+      tell(await (isDone ? standbyData(runtime) : cease(runtime)), wasPrimary);
     });
     await this.#tellStatus();
   }

@@ -1,5 +1,5 @@
 // Carries out what the machine of a managed group decides about the role of this node.
-import { messageOf, UnderstudyError } from '../../core/errors.ts';
+import { UnderstudyError } from '../../core/errors.ts';
 import type { CopyState, Position } from '../../cluster/machine/types.ts';
 import type { GroupRuntime } from '../group-runtime.ts';
 import { positionSchema } from '../group-spec.ts';
@@ -89,13 +89,12 @@ async function tryToFollow(
 ): Promise<CopyState> {
   try {
     await runtime.becomeStandby(runtime.state.epoch, data.position, data.own);
-    return 'up-to-date';
-  } catch (thrown) {
-    const sentence = `group "${runtime.name}" cannot be a standby here: ${messageOf(thrown)}`;
-    runtime.setTrouble('process', sentence);
-    runtime.emit('error', 'GROUP_START_FAILED', sentence);
-    return 'failed';
+  } catch {
+    // Tells why, and tries again later.
+    await runtime.resume();
+    if (!runtime.process.isAlive) return 'failed';
   }
+  return 'up-to-date';
 }
 
 /** Ends whatever runs, at once, and becomes standby with the data as it is. */
@@ -108,14 +107,10 @@ export async function cease(runtime: GroupRuntime): Promise<Demoted> {
     return { clean: false, copy, position: own };
   }
   // A promotion that did not come to write anything: the copy goes on where it was.
-  try {
-    await runtime.startStandby();
-  } catch (thrown) {
-    if (!(thrown instanceof UnderstudyError) || thrown.code !== 'GROUP_HALTED') throw thrown;
-    const { epoch, lastSequence: sequence, own } = runtime.state;
-    return { clean: false, copy: 'failed', position: own ?? { epoch, sequence } };
-  }
-  return standbyData(runtime);
+  await runtime.resume();
+  if (runtime.process.isAlive) return standbyData(runtime);
+  const { epoch, lastSequence: sequence, own } = runtime.state;
+  return { clean: false, copy: 'failed', position: own ?? { epoch, sequence } };
 }
 
 /** Where the data of a standby stands that runs. */
