@@ -62,8 +62,10 @@ export class GroupFailover implements RuntimeOwner {
   #lastRequest = 0;
   #restarting = false;
   #disk: Health = 'ok';
-  /** Where this node ended its last stream in order. */
+  /** Where this node ended its last stream in order, or where the data stands that it could not come to serve. */
   #closedAt: Position | null = null;
+  /** Epoch of the data of a standby, as told last. */
+  #dataEpoch = 0;
   /** What the machine said lately. */
   readonly #said: EffectOf<'emit'>[] = [];
   #stopped = false;
@@ -192,8 +194,6 @@ export class GroupFailover implements RuntimeOwner {
 
   onView(view: MachineView): void {
     this.#view = view;
-    // It has gone on from where this node stopped.
-    if (view.role === 'standby' && view.peerRole === 'primary') this.#closedAt = null;
     if (this.#stopped) return;
     if (view.role === 'demoting') this.#endFilter();
     if (view.role === 'primary') this.#readiness.forget();
@@ -340,9 +340,12 @@ export class GroupFailover implements RuntimeOwner {
     // Everything was written anew: the disk works.
     if (role === 'standby' && copy === 'up-to-date') this.#tellDisk('ok', 'the copy is complete');
     if (role === 'primary') runtime.noteSequence(sequence);
+    else this.#dataEpoch = epoch;
     const position = { epoch, sequence };
     // Where this node closed its stream it has everything, whether the other one is heard or not.
     const isAtEnd = copy === 'catching-up' && !isStaged && this.#isClosedAt(position);
+    // A primary has gone on from there.
+    if (role === 'standby' && !isAtEnd) this.#closedAt = null;
     this.#tell({ kind: 'copy', copy: isAtEnd ? 'up-to-date' : copy, position });
   }
 
@@ -420,6 +423,7 @@ export class GroupFailover implements RuntimeOwner {
       const position = await runtime.exclusive(async () =>
         promote(runtime, {
           epoch,
+          dataEpoch: this.#dataEpoch,
           ...(await this.#promotable({ base, accepts })),
           noteServing: async () => {
             await this.#cluster.call('serving', { groupId: this.#groupId, epoch });
@@ -430,9 +434,17 @@ export class GroupFailover implements RuntimeOwner {
       if (base === null && reasons.length > 0) this.#tellAdvice(reasons);
       await this.#tellStatus();
     } catch (thrown) {
+      if (accepts.every((copy) => copy === 'up-to-date')) this.#noteFinished();
       this.lookAgain();
       this.#tell({ kind: 'promoteFailed', op, message: messageOf(thrown) });
     }
+  }
+
+  /** A promotion failed after everything had been applied: the copy is as complete as it was. */
+  #noteFinished(): void {
+    const { role, epoch, position, own } = this.runtime.state;
+    if (role !== 'standby' || position === null || own !== null) return;
+    this.#closedAt = { epoch, sequence: position.sequence };
   }
 
   /** Where this node closed its stream, and nobody has gone on, it has everything: its process cannot know that. */
@@ -466,7 +478,9 @@ export class GroupFailover implements RuntimeOwner {
       isTold = true;
       // What a promotion that came to nothing leaves is where it was.
       if (wasPrimary) this.#closedAt = demoted.clean ? demoted.position : null;
-      this.#tell({ kind: 'demoted', op, ...demoted });
+      const isAtEnd = demoted.copy === 'catching-up' && this.#isClosedAt(demoted.position);
+      const copy = isAtEnd ? 'up-to-date' : demoted.copy;
+      this.#tell({ kind: 'demoted', op, ...demoted, copy });
     };
     await runtime.exclusive(async () => {
       if (drain && runtime.state.role === 'primary' && runtime.process.isAlive) {

@@ -19,6 +19,8 @@ export interface Promotion {
   readonly base: Position | null;
   /** Copies that may be promoted. */
   readonly accepts: readonly CopyState[];
+  /** Epoch of the data here while this node is a standby. */
+  readonly dataEpoch: number;
   /** Makes the epoch durable as served, before anything can be written. */
   readonly noteServing: () => Promise<void>;
 }
@@ -55,7 +57,8 @@ export async function promote(runtime: GroupRuntime, promotion: Promotion): Prom
     await runtime.killProcess();
     const { role, own } = before;
     const kept = role === 'primary' ? ownData(before) : own;
-    runtime.saveState({ role: 'standby', epoch: before.epoch, position: reached, own: kept });
+    const dataEpoch = Math.max(before.epoch, reached === null ? 0 : promotion.dataEpoch);
+    runtime.saveState({ role: 'standby', epoch: dataEpoch, position: reached, own: kept });
     throw thrown;
   }
   return { epoch, sequence: runtime.state.lastSequence };
