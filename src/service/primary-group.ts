@@ -73,7 +73,8 @@ export class PrimaryGroup {
   readonly #scans: PrimaryScans;
   /** I/O errors of the disk so far. */
   #faults = 0;
-  #holder = 0;
+  /** The process that holds the mounts, too. */
+  #holder: number;
   #isBypassed = false;
   #rates = { recordsPerSecond: 0, bytesPerSecond: 0, wireBytesPerSecond: 0 };
   readonly #timers: NodeJS.Timeout[] = [];
@@ -84,6 +85,7 @@ export class PrimaryGroup {
   constructor(spec: GroupProcessSpec, dependencies: PrimaryGroupDependencies) {
     this.#spec = spec;
     this.#dependencies = dependencies;
+    this.#holder = spec.takeOver?.pid ?? 0;
     const { takeOver } = dependencies;
     const start = spec.start ?? { firstSequence: 1, base: null };
     this.#filter = new Filter({
