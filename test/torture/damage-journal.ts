@@ -17,6 +17,9 @@ import { GROUP } from './names.ts';
 const GROUPS = '/var/lib/understudy/groups';
 const ZEROS_BYTES = 4096;
 
+/** What a disk says that was broken before. */
+const BROKEN: readonly unknown[] = ['EIO', 'EROFS'];
+
 /**
  * `flip`: one bit; `cut`: the file ends early; `zeros`: a block of zeros; `state`: one bit of the state
  * file. `place` in millionths says where. Returns what was done, for people.
@@ -26,6 +29,20 @@ export async function damageJournal(
   how: string,
   place: number,
   groupName: string = GROUP,
+): Promise<string> {
+  try {
+    return await damage(host, how, place, groupName);
+  } catch (thrown) {
+    if (!BROKEN.includes((thrown as NodeJS.ErrnoException).code)) throw thrown;
+    return 'the disk is broken already';
+  }
+}
+
+async function damage(
+  host: LabHost,
+  how: string,
+  place: number,
+  groupName: string,
 ): Promise<string> {
   const group = join(host.pathFromOutside(GROUPS), groupName);
   const process = processDirectory(group);
