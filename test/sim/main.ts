@@ -2,8 +2,8 @@
 // npm run sim -- --seed N [--trace] [--events]                         one, exactly as it was
 // --bug NAME puts a mistake in on purpose. --stop ends with the first violation.
 import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { runSchedule } from './run.ts';
 import { addTotals, emptyTotals, type Totals } from './totals.ts';
 import { type Bugs, noBugs } from './world.ts';
@@ -16,28 +16,43 @@ const BUGS: Readonly<Record<string, Bugs>> = {
 };
 const FAILURES_SHOWN = 10;
 
-const { values } = parseArgs({
-  options: {
-    schedules: { type: 'string', default: '10000' },
-    first: { type: 'string', default: '1' },
-    jobs: { type: 'string' },
-    seed: { type: 'string' },
-    trace: { type: 'boolean', default: false },
-    events: { type: 'boolean', default: false },
-    bug: { type: 'string' },
-    seconds: { type: 'string' },
-    stop: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
-  },
-});
-
-function bugs(): Bugs {
-  if (values.bug === undefined) return noBugs;
-  const found = BUGS[values.bug];
-  if (found !== undefined) return found;
-  console.error(`no such bug: choose one of ${Object.keys(BUGS).join(', ')}`);
-  process.exit(2);
+interface Options {
+  readonly schedules: number;
+  readonly first: number;
+  readonly jobs: number;
+  readonly seconds: number;
+  readonly seed?: number;
+  readonly trace: boolean;
+  readonly events: boolean;
+  readonly bug?: string;
+  readonly stop: boolean;
+  readonly json: boolean;
 }
+
+function whole(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (Number.isSafeInteger(value) && value >= least) return value;
+    throw new InvalidArgumentError(`It is a whole number from ${least} on.`);
+  };
+}
+
+const values = new Command('sim')
+  .description('random faults on two simulated nodes; every rule is looked at after every event')
+  .option('--schedules <n>', 'how many', whole(1), 10_000)
+  .option('--first <seed>', 'seed of the first one; the next ones follow', whole(0), 1)
+  .option('--jobs <n>', 'at the same time', whole(1), availableParallelism())
+  .option('--seconds <n>', 'end after so long', whole(1), 1e9)
+  .option('--seed <n>', 'one schedule, exactly as it was', whole(0))
+  .option('--trace', 'with --seed: what happened and why', false)
+  .option('--events', 'with --seed: the same, and every event of both machines', false)
+  .addOption(new Option('--bug <name>', 'a mistake put in on purpose').choices(Object.keys(BUGS)))
+  .option('--stop', 'end with the first violation', false)
+  .option('--json', 'print results as one JSON object', false)
+  .parse()
+  .opts<Options>();
+
+const bugs = (): Bugs => (values.bug === undefined ? noBugs : (BUGS[values.bug] ?? noBugs));
 
 function one(seed: number): void {
   const result = runSchedule({
@@ -51,10 +66,8 @@ function one(seed: number): void {
 }
 
 async function many(): Promise<void> {
-  const schedules = Number(values.schedules);
-  const first = Number(values.first);
-  const secondsMax = Number(values.seconds ?? 1e9);
-  const jobs = Math.min(Number(values.jobs ?? availableParallelism()), Math.ceil(schedules / 100));
+  const { schedules, first, seconds: secondsMax } = values;
+  const jobs = Math.min(values.jobs, Math.ceil(schedules / 100));
   const started = performance.now();
   const totals = emptyTotals();
   const say = (line: string): void => {
@@ -128,5 +141,5 @@ function report(totals: Totals): string[] {
   ];
 }
 
-if (values.seed !== undefined) one(Number(values.seed));
+if (values.seed !== undefined) one(values.seed);
 else await many();
