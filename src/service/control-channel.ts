@@ -340,6 +340,12 @@ export class ControlClient {
     this.#socket.destroy();
   }
 
+  /** The other side ends: what it has said before is still read, for `timeoutMs` at most. */
+  closeAfter(timeoutMs: number): void {
+    const timer = setTimeout(() => this.#socket.destroy(), timeoutMs).unref();
+    this.onClose(() => clearTimeout(timer));
+  }
+
   #receive(line: string): void {
     const parsed = answerSchema.safeParse(parseJson(line));
     if (!parsed.success) {

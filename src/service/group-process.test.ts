@@ -145,6 +145,18 @@ test('one that let go and does not end is killed', async () => {
   await until('it is gone', async () => stateOf(pid) === 'gone', 10_000);
 });
 
+test('the last answer of one that was adopted counts, though its lock was seen free before', async () => {
+  const before = group();
+  await before.start(spec('primary'));
+  before.release();
+  const one = group();
+  await one.adopt();
+  behave({ shutdownDelayMs: 1200 });
+  const answered = one.call('shutdown', {}, 5000);
+  await until('its end is seen', async () => exits.length === 1);
+  expect(await answered).toBeNull();
+});
+
 test('a prepared process that dies is replaced', async () => {
   const one = group();
   const first = await prepared(one);

@@ -30,6 +30,7 @@ const START_TIMEOUT_MS = 30_000;
 const ADOPT_TIMEOUT_MS = 10_000;
 const RETRY_MS = 50;
 const LOCK_INTERVAL_MS = 500;
+const LAST_ANSWER_MS = 3000;
 /** A process that has let go has nothing to do but to end. */
 const LET_GO_END_MS = 2000;
 const LOG_TAIL_LINES = 6;
@@ -374,7 +375,9 @@ export class GroupProcess {
     if (present.exit !== undefined) return;
     present.exit = { how, logTail: tailOf(this.#options.paths.log) };
     if (present !== this.#present) return;
-    this.#client?.close();
+    // Its last answer, how far its stream goes, may have come in this moment.
+    this.#client?.onNotice(() => undefined);
+    this.#client?.closeAfter(LAST_ANSWER_MS);
     this.#client = undefined;
     this.#options.onExit(present.exit);
   }

@@ -163,6 +163,10 @@ export function onDemoted(d: Draft, event: Extract<MachineEvent, { kind: 'demote
     s.offer = { epoch, position: event.position };
   }
   d.emit('info', 'BECAME_STANDBY', `${self.name} is standby of ${group}: ${demotion.why}`);
+  if (wasPlanned && !event.clean) {
+    const what = `the stream of ${group} was not ended in order on ${self.name}`;
+    d.emit('error', 'HANDOVER_FAILED', `${what}: whoever has the newest data serves`);
+  }
 }
 
 export function onDemoteFailed(

@@ -255,6 +255,14 @@ describe('primary → standby (handed over, lease kept until unmounted)', () => 
     expect(subject.state.epoch).toBeGreaterThan(epoch);
   });
 
+  test('it does not end in order: whoever asked for it hears of that', () => {
+    const subject = primary();
+    subject.give({ kind: 'command', command: { kind: 'switchover' } }).applicationStopped();
+    subject.demoted(false);
+    expect(subject.state.offer).toBeNull();
+    expect(subject.codes()).toContain('HANDOVER_FAILED');
+  });
+
   test('a directory is busy: it stays primary and starts the application again', () => {
     const subject = primary();
     subject.give({ kind: 'command', command: { kind: 'switchover' } }).applicationStopped();
