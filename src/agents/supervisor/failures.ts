@@ -64,7 +64,7 @@ export function onKilled(d: Draft, op: number, left: string | null): void {
   }
   d.each((agent) =>
     agent.op === 0
-      ? { phase: 'stopped', wantsRestart: false, ...forgetProbe(d, agent.probeOp) }
+      ? { phase: 'stopped', seen: null, wantsRestart: false, ...forgetProbe(d, agent.probeOp) }
       : { wantsRestart: true },
   );
 }

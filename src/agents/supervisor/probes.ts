@@ -20,14 +20,14 @@ export function dueProbes(d: Draft): void {
   }
 }
 
-/** A probe has ended. One of an agent that is being moved was given up, and says nothing. */
+/** A probe has ended. One of an agent that is being moved, or waits for that, was asked before, and says nothing. */
 export function onProbed(d: Draft, event: Extract<SupervisorEvent, { kind: 'probed' }>): void {
   const found = d.configs.find(({ name }) => d.agent(name).probeOp === event.op);
   if (found === undefined) return;
   const { name } = found;
   d.setAgent(name, { probeOp: 0 });
   const seen = seenOf(event.outcome);
-  if (seen === undefined) return;
+  if (seen === undefined || d.s.wish !== 'running' || d.agent(name).phase !== 'running') return;
   const before = d.agent(name).seen;
   d.setAgent(name, { seen });
   d.do({ kind: 'seen', agent: name, seen });

@@ -89,8 +89,9 @@ function happen(d: Draft, event: SupervisorEvent): void {
     case 'trouble':
       return onTrouble(d, event.why);
     case 'allKilled':
-      return d.each((agent) => ({
-        phase: agent.op === 0 ? 'stopped' : agent.phase,
+      return d.each(({ op, phase }) => ({
+        phase: op === 0 ? 'stopped' : phase,
+        seen: null,
         wantsRestart: false,
       }));
     case 'pause':

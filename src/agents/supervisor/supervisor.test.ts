@@ -305,3 +305,28 @@ test('the files were gone: everything is restarted, and that counts', () => {
   driver.tell({ kind: 'trouble', why: 'and again' });
   expect(driver.of('report')).toMatchObject([{ state: 'failed' }]);
 });
+
+test('a probe that ends after its application was told to stop says nothing', () => {
+  const driver = running(new Driver(chain, {}));
+  driver.now = 1000;
+  driver.tell({ kind: 'tick' });
+  const [asked] = [...driver.open].find(([, what]) => what === 'probe db') ?? [];
+  driver.tell({ kind: 'stop', request: 2 });
+  driver.tell({ kind: 'probed', op: asked ?? 0, outcome: seenAs('failed'), excused: false });
+  expect(driver.codes).toEqual([]);
+  expect(driver.state.agents['db']).toMatchObject({ restartsMs: [], wantsRestart: false });
+  driver.settle();
+  expect(driver.of('answer').at(-1)).toEqual({ kind: 'answer', request: 2, failure: null });
+  expect(driver.of('report')).toEqual([]);
+});
+
+test('what was killed is not shown as its last probe saw it', () => {
+  const driver = running(new Driver([agentNamed('db')]));
+  driver.now = 1000;
+  driver.tell({ kind: 'tick' });
+  driver.end('probe db', seenAs('ok'));
+  driver.tell({ kind: 'stop', request: 2 });
+  driver.end('stop db', FAILED);
+  driver.tell({ kind: 'allKilled' });
+  expect(driver.state.agents['db']).toMatchObject({ phase: 'stopped', seen: null });
+});
