@@ -89,3 +89,14 @@ export function sendSignal(pid: number, signal: NodeJS.Signals): boolean {
     return false;
   }
 }
+
+/**
+ * SIGKILL to a program that leads its session, and to all in there: a member may have made a process group of its own, as
+ * timeout(1) does.
+ */
+export function killSession(leader: number): void {
+  sendSignal(-leader, 'SIGKILL');
+  for (const { pid, session } of livingProcesses()) {
+    if (session === leader) sendSignal(pid, 'SIGKILL');
+  }
+}

@@ -13,7 +13,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { livingProcess, livingProcesses, processesMarked } from './process-table.ts';
+import { livingProcess, livingProcesses, processEntry, processesMarked } from './process-table.ts';
 import {
   keepLogSmall,
   programProcesses,
@@ -166,4 +166,23 @@ test('ports: accepted, refused, waited for', async () => {
   await new Promise((done) => server.close(done));
   await expect(connectTo({ port }, { context: context() })).rejects.toThrow(/refuses connections/);
   await expect(waitForPort(port, { context: context(200) })).rejects.toThrow();
+});
+
+test('one that is given up while an earlier one is being killed does not run', async () => {
+  const noteFile = join(top, 'note.json');
+  const earlier = spawn('sleep', ['60'], { detached: true, stdio: 'ignore' });
+  const startTime = processEntry(earlier.pid ?? 0)?.startTime;
+  writeFileSync(noteFile, JSON.stringify({ pid: earlier.pid, startTime }));
+  const control = new AbortController();
+  const ran = run(`touch ${top}/ran; sleep 5`, { context: control, noteFile });
+  control.abort();
+  await expect(ran).rejects.toThrow();
+  expect(existsSync(join(top, 'ran'))).toBe(false);
+});
+
+test('what has a process group of its own ends with the program, too', async () => {
+  const text = `timeout 61 sleep 62 | cat`;
+  const result = await run(text, { context: context(), timeoutMs: 300, env: { RUN_TEST: top } });
+  expect(result.isLate).toBe(true);
+  expect(processesMarked('RUN_TEST', top)).toEqual([]);
 });

@@ -1,9 +1,9 @@
-// Runs a program to its end for an agent: in a process group of its own that is killed when the
-// operation is given up or its time is over, with bounded output, whatever it leaves behind.
+// Runs a program to its end for an agent: in a session of its own that is killed when the operation is
+// given up or its time is over, with bounded output, whatever it leaves behind.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { livingProcess, processEntry, sendSignal, unprotect } from './process-table.ts';
+import { killSession, livingProcess, processEntry, unprotect } from './process-table.ts';
 
 /** A killed program is waited for: not for ever, because one that hangs in the kernel stays. */
 const KILLED_PATIENCE_MS = 1000;
@@ -62,8 +62,10 @@ export async function run(
   context.signal.throwIfAborted();
   const log = options.outputFile === undefined ? undefined : tryOpen(options.outputFile);
   const { noteFile } = options;
-  if (noteFile !== undefined) await killNoted(noteFile);
   try {
+    if (noteFile !== undefined) await killNoted(noteFile);
+    // Given up meanwhile: nobody would hear of it any more.
+    context.signal.throwIfAborted();
     const child = start(argvOf(program, options.user), options, log);
     if (noteFile !== undefined) note(noteFile, child.pid);
     const output = collect(child);
@@ -98,7 +100,7 @@ async function killNoted(path: string): Promise<void> {
   if (noted === undefined) return;
   const isThere = (): boolean => livingProcess(noted.pid)?.startTime === noted.startTime;
   if (!isThere()) return;
-  sendSignal(-noted.pid, 'SIGKILL');
+  killSession(noted.pid);
   const deadline = performance.now() + KILLED_PATIENCE_MS;
   while (isThere() && performance.now() < deadline) await sleep(LOOK_INTERVAL_MS);
 }
@@ -179,7 +181,7 @@ type End =
   | { readonly kind: 'late' | 'aborted' }
   | { readonly kind: 'not-started'; readonly why: string };
 
-/** Waits for the end; kills the process group when it is late or given up. */
+/** Waits for the end; kills the session when it is late or given up. */
 async function endOf(
   child: ChildProcess,
   timeoutMs: number | undefined,
@@ -200,7 +202,7 @@ async function endOf(
   clearTimeout(deadline);
   signal.removeEventListener('abort', onAbort);
   if (end.kind === 'late' || end.kind === 'aborted') {
-    if (child.pid !== undefined) sendSignal(-child.pid, 'SIGKILL');
+    if (child.pid !== undefined) killSession(child.pid);
     await Promise.race([exited, patience(KILLED_PATIENCE_MS)]);
   }
   return end;
