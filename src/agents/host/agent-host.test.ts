@@ -347,3 +347,34 @@ esac
   });
   expect(await call(till({ 'a b': 1 }))).toMatchObject({ kind: 'failed' });
 });
+
+test('a call that is given up while its process starts is not made', async () => {
+  const start = `async start() { await run('sleep 6', { context: { signal: AbortSignal.timeout(9000) } }); },`;
+  const outcome = await call(write('slow', '', start), 'start', 30_000, AbortSignal.timeout(50));
+  expect(outcome).toMatchObject({ kind: 'aborted' });
+  expect(outcome.ms).toBeLessThan(5000);
+});
+
+test('without a descriptor left no process is started, and the service lives', async () => {
+  const program = `import { closeSync, openSync } from 'node:fs';
+import { AgentHost } from ${JSON.stringify(join(import.meta.dirname, 'agent-host.ts'))};
+const host = new AgentHost({ name: 'shop', logFile: ${JSON.stringify(join(top, 'log'))}, onTrouble() {} });
+const params = { source: { kind: 'builtin', name: 'tcp' } };
+const options = { timeoutMs: 9000, signal: new AbortController().signal };
+const ask = async () => host.call('describe', params, options).then((one) => one.name, String);
+const files = [];
+try { for (;;) files.push(openSync('/dev/null')); } catch {}
+const said = await ask();
+for (const file of files) closeSync(file);
+process.stdout.write(said + '; ' + (await ask()));
+host.close();`;
+  const file = join(top, 'few.mjs');
+  writeFileSync(file, program);
+  const child = spawn('sh', ['-c', `ulimit -n 60; exec "$0" "$1"`, process.execPath, file]);
+  let said = '';
+  child.stdout.on('data', (chunk) => (said += String(chunk)));
+  expect(await once(child, 'close')).toEqual([0, null]);
+  expect(said).toBe(
+    'Error: the agent process of shop cannot be started: too many files are open; tcp',
+  );
+});

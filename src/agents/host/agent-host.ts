@@ -115,6 +115,7 @@ export class AgentHost {
     { timeoutMs, signal, operation }: CallOptions,
   ): Promise<unknown> {
     const present = await this.#ready(signal);
+    if (signal.aborted) throw new HostFailure('died', 'it was given up before its process ran');
     if (present.calls.size >= CALLS_MAX) throw new Error('too many calls are under way');
     const id = this.#nextId;
     this.#nextId += 1;
@@ -189,6 +190,13 @@ export class AgentHost {
         [HOST_VARIABLE]: dirname(this.#options.logFile),
       },
     });
+    // Without a descriptor left there are no streams, and the reason is told by an event.
+    if ((child.stdio as typeof child.stdio | undefined) === undefined) {
+      child.once('error', () => undefined);
+      const { name } = this.#options;
+      const sentence = `the agent process of ${name} cannot be started: too many files are open`;
+      throw new HostFailure('died', sentence);
+    }
     if (child.pid !== undefined) unprotect(child.pid);
     if (child.stdout !== null) this.#log.take(child.stdout);
     if (child.stderr !== null) this.#log.take(child.stderr);
