@@ -1,15 +1,18 @@
 // File systems with their space, and the disks of this machine with what SMART says of them where `smartctl` is installed.
-// A file system that hangs must not hang the service: each is asked with a deadline, in the thread pool.
+// A file system that hangs must not hang the service: each is asked with a deadline, in the thread pool, of which it keeps one
+// thread until it answers.
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { z } from 'zod';
 import { once } from '../admin-api/once.ts';
 import { within } from '../../core/within.ts';
-import { isReadOnly, readMountTable } from '../../linux/mount-table.ts';
+import { isReadOnly, type MountEntry, readMountTable } from '../../linux/mount-table.ts';
 
 const ASK_MS = 1000;
 const FILE_SYSTEMS_MAX = 100;
+/** While so many have not answered, none is asked: the pool has four threads, and the service needs them. */
+const LATE_MAX = 2;
 const SMART_KEPT_MS = 600_000;
 const SMART_TIMEOUT_MS = 10_000;
 const SMART_BYTES_MAX = 512 * 1024;
@@ -59,32 +62,61 @@ export const diskSchema = once(() =>
   }),
 );
 
-export async function fileSystems(): Promise<z.infer<ReturnType<typeof fileSystemSchema>>[]> {
-  const seen = new Map<string, ReturnType<typeof readMountTable>[number]>();
+type FileSystemView = z.infer<ReturnType<typeof fileSystemSchema>>;
+
+/** Remembers which file systems have not answered: these are not asked again before they do. */
+export class FileSystemWatch {
+  readonly #ask: typeof spaceOf;
+  readonly #late = new Set<string>();
+  #looking: Promise<FileSystemView[]> | undefined;
+
+  constructor(ask = spaceOf) {
+    this.#ask = ask;
+  }
+
+  async look(): Promise<FileSystemView[]> {
+    this.#looking ??= this.#lookAtAll().finally(() => (this.#looking = undefined));
+    return this.#looking;
+  }
+
+  async #lookAtAll(): Promise<FileSystemView[]> {
+    const views: FileSystemView[] = [];
+    for (const entry of mountedFileSystems()) {
+      const { mountPoint, source, type } = entry;
+      const space = await this.#spaceOf(mountPoint);
+      views.push({ mountPoint, source, type, readOnly: isReadOnly(entry), ...space });
+    }
+    return views;
+  }
+
+  async #spaceOf(mountPoint: string): Promise<Space> {
+    if (this.#late.has(mountPoint) || this.#late.size >= LATE_MAX) return NO_SPACE;
+    const asked = this.#ask(mountPoint);
+    const space = await within(asked, ASK_MS);
+    if (space !== false) return space;
+    this.#late.add(mountPoint);
+    void asked.finally(() => this.#late.delete(mountPoint));
+    return NO_SPACE;
+  }
+}
+
+function mountedFileSystems(): MountEntry[] {
+  const seen = new Map<string, MountEntry>();
   for (const entry of readMountTable()) {
     if (IGNORED_TYPES.has(entry.type)) continue;
     // A file system that is mounted in several places is told once, where it was first.
     const key = entry.type.startsWith('fuse') ? entry.mountPoint : entry.device;
     if (!seen.has(key)) seen.set(key, entry);
   }
-  return Promise.all(
-    [...seen.values()].slice(0, FILE_SYSTEMS_MAX).map(async (entry) => {
-      const { mountPoint, source, type } = entry;
-      const space = await within(spaceOf(mountPoint), ASK_MS);
-      return {
-        mountPoint,
-        source,
-        type,
-        readOnly: isReadOnly(entry),
-        ...(space === false ? NO_SPACE : space),
-      };
-    }),
-  );
+  return [...seen.values()].slice(0, FILE_SYSTEMS_MAX);
 }
 
-const NO_SPACE = { totalBytes: null, freeBytes: null, files: null, filesFree: null };
+type Space = Pick<FileSystemView, 'totalBytes' | 'freeBytes' | 'files' | 'filesFree'>;
 
-async function spaceOf(path: string) {
+const NO_SPACE: Space = { totalBytes: null, freeBytes: null, files: null, filesFree: null };
+
+/** Never rejects. */
+async function spaceOf(path: string): Promise<Space> {
   try {
     const { blocks, bavail, bsize, files, ffree } = await statfs(path);
     return {

@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { parseSmart } from './disks.ts';
+import { FileSystemWatch, parseSmart } from './disks.ts';
 import { networkCards, parseCounters } from './network-cards.ts';
 import { memory, parseTicks, ProcessorWatch } from './processor.ts';
 
@@ -69,4 +70,24 @@ test('smartctl: an ATA disk, an NVMe one, one that says nothing, and garbage', (
   expect(parseSmart(JSON.stringify(nvme))).toMatchObject({ passed: true, wearPercent: 3 });
   expect(parseSmart('{"smartctl":{"exit_status":2}}')).toBeNull();
   expect(parseSmart('nonsense')).toBeNull();
+});
+
+test('a file system that does not answer is not asked again before it does', async () => {
+  const space = { totalBytes: 2, freeBytes: 1, files: null, filesFree: null };
+  const { promise, resolve } = Promise.withResolvers<typeof space>();
+  let hung: string | undefined;
+  let asked = 0;
+  const watch = new FileSystemWatch(async (path) => {
+    hung ??= path;
+    if (path !== hung) return space;
+    asked += 1;
+    return promise;
+  });
+  const hungView = async () =>
+    (await watch.look()).find(({ mountPoint }) => mountPoint === hung)?.totalBytes;
+  expect(await Promise.all([hungView(), hungView()])).toEqual([null, null]);
+  expect([await hungView(), asked]).toEqual([null, 1]);
+  resolve(space);
+  await sleep(1);
+  expect([await hungView(), asked]).toEqual([2, 2]);
 });

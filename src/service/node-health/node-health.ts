@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { once } from '../admin-api/once.ts';
 import { nodeInfoSchema } from '../node-protocol.ts';
 import type { NodeService } from '../node-service.ts';
-import { diskSchema, DiskWatch, fileSystems, fileSystemSchema } from './disks.ts';
+import { diskSchema, DiskWatch, fileSystemSchema, FileSystemWatch } from './disks.ts';
 import { networkCards, networkCardSchema } from './network-cards.ts';
 import { processSchema, understudyProcesses } from './processes.ts';
 import { memory, memorySchema, processorSchema, ProcessorWatch } from './processor.ts';
@@ -30,6 +30,7 @@ export class HealthWatch {
   readonly #service: NodeService;
   readonly #processor = new ProcessorWatch();
   readonly #disks = new DiskWatch();
+  readonly #fileSystems = new FileSystemWatch();
 
   constructor(service: NodeService) {
     this.#service = service;
@@ -44,7 +45,7 @@ export class HealthWatch {
       versions: { understudy: version, node: process.version, kernel: release() },
       processor: this.#processor.look(),
       memory: memory(),
-      fileSystems: await fileSystems(),
+      fileSystems: await this.#fileSystems.look(),
       disks: this.#disks.disks(),
       networkCards: networkCards(),
       processes: understudyProcesses(this.#service),
