@@ -1,8 +1,9 @@
 // Which events become which messages of one channel, and when. Pure: time comes in from outside.
 //
 // The first event begins a batch, which is sent when it is `groupSeconds` old. An event of a code and group that was told within
-// `repeatMinutes` is only counted, and the count told with the next one. Beyond `messagesPerHour`, batches are dropped, and the
-// next message says how many events were. So a flood costs one message a batch, and never more than so many an hour.
+// `repeatMinutes` is only counted; when these are over, the last one is told with the count, so that what people have heard last
+// is not what has changed long since. Beyond `messagesPerHour`, batches are dropped; as soon as there may be a message, it shows
+// the newest of what was and counts the rest. So a flood costs one message a batch, and never more than so many an hour.
 import type { ControlEvent } from '../control-channel.ts';
 import type { AlertTiming } from './alert-settings.ts';
 
@@ -25,69 +26,120 @@ export interface AlertBatch {
 
 interface Remembered {
   readonly toldMs: number;
-  /** Of the same since then. */
+  /** Of the same since then, besides {@link last}. */
   held: number;
+  /** The newest of these. */
+  last: ControlEvent | undefined;
+}
+
+interface Noted {
+  readonly event: ControlEvent;
+  readonly key: string;
 }
 
 export class AlertGrouper {
   readonly #timing: () => AlertTiming;
   readonly #told = new Map<string, Remembered>();
-  #batch: { event: ControlEvent; key: string }[] = [];
+  #batch: Noted[] = [];
   #unshown = 0;
   #beganMs = 0;
   #sentMs: number[] = [];
   #dropped = 0;
+  /** The newest of those. */
+  #droppedLast: readonly Noted[] = [];
 
   /** `timing`: as it is now. */
   constructor(timing: () => AlertTiming) {
     this.#timing = timing;
   }
 
-  /** Milliseconds until {@link due} has something; undefined: nothing waits. */
+  /** Milliseconds until {@link due} is to be asked; undefined: nothing waits. */
   waitMs(nowMs: number): number | undefined {
-    if (this.#batch.length === 0) return undefined;
-    return Math.max(0, this.#beganMs + this.#timing().groupSeconds * SECOND_MS - nowMs);
+    const dueMs = Math.min(this.#batchDueMs, this.#heldDueMs, this.#droppedDueMs);
+    return Number.isFinite(dueMs) ? Math.max(0, dueMs - nowMs) : undefined;
   }
 
   note(event: ControlEvent, nowMs: number): void {
     const key = `${event.code} ${String(event.details['group'] ?? '')}`;
     const told = this.#told.get(key);
-    if (told !== undefined && nowMs - told.toldMs < this.#timing().repeatMinutes * MINUTE_MS) {
-      told.held += 1;
-      return;
+    if (told !== undefined) {
+      if (told.last !== undefined) told.held += 1;
+      told.last = undefined;
+      if (nowMs - told.toldMs < this.#repeatMs) {
+        told.last = event;
+        return;
+      }
     }
+    this.#add({ event, key }, nowMs);
+  }
+
+  /** The batch that is to be sent now; undefined: none is. */
+  due(nowMs: number): AlertBatch | undefined {
+    this.#tellHeld(nowMs);
+    if (nowMs < Math.min(this.#batchDueMs, this.#droppedDueMs)) return undefined;
+    const batch = this.#batch;
+    const unshown = this.#unshown;
+    this.#batch = [];
+    this.#unshown = 0;
+    this.#sentMs = this.#sentMs.filter((at) => nowMs - at < HOUR_MS);
+    const all = [...this.#droppedLast, ...batch];
+    const shown = all.slice(-SHOWN_MAX);
+    if (this.#sentMs.length >= this.#timing().messagesPerHour) {
+      this.#dropped += batch.length + unshown;
+      this.#droppedLast = shown;
+      return undefined;
+    }
+    const dropped = this.#dropped + batch.length - shown.length;
+    this.#dropped = 0;
+    this.#droppedLast = [];
+    this.#sentMs.push(nowMs);
+    const events = shown.map(({ event, key }) => ({
+      ...event,
+      more: this.#told.get(key)?.held ?? 0,
+    }));
+    for (const { key } of shown) this.#remember(key, nowMs);
+    return { events, unshown, dropped };
+  }
+
+  get #repeatMs(): number {
+    return this.#timing().repeatMinutes * MINUTE_MS;
+  }
+
+  get #batchDueMs(): number {
+    if (this.#batch.length === 0) return Number.POSITIVE_INFINITY;
+    return this.#beganMs + this.#timing().groupSeconds * SECOND_MS;
+  }
+
+  get #heldDueMs(): number {
+    const held = [...this.#told.values()].filter(({ last }) => last !== undefined);
+    return Math.min(Number.POSITIVE_INFINITY, ...held.map(({ toldMs }) => toldMs)) + this.#repeatMs;
+  }
+
+  /** When the hour has room for what was dropped. */
+  get #droppedDueMs(): number {
+    if (this.#dropped === 0) return Number.POSITIVE_INFINITY;
+    const before = this.#sentMs.at(-this.#timing().messagesPerHour);
+    return before === undefined ? 0 : before + HOUR_MS;
+  }
+
+  #tellHeld(nowMs: number): void {
+    for (const [key, told] of this.#told) {
+      if (told.last === undefined || nowMs - told.toldMs < this.#repeatMs) continue;
+      this.#add({ event: told.last, key }, nowMs);
+      told.last = undefined;
+    }
+  }
+
+  #add({ event, key }: Noted, nowMs: number): void {
     if (this.#batch.length === 0) this.#beganMs = nowMs;
     const same = this.#batch.some((one) => one.key === key && one.event.message === event.message);
     if (this.#batch.length < SHOWN_MAX && !same) this.#batch.push({ event, key });
     else this.#unshown += 1;
   }
 
-  /** The batch that is to be sent now; undefined: none is. */
-  due(nowMs: number): AlertBatch | undefined {
-    if (this.waitMs(nowMs) !== 0) return undefined;
-    const batch = this.#batch;
-    const unshown = this.#unshown;
-    this.#batch = [];
-    this.#unshown = 0;
-    this.#sentMs = this.#sentMs.filter((at) => nowMs - at < HOUR_MS);
-    if (this.#sentMs.length >= this.#timing().messagesPerHour) {
-      this.#dropped += batch.length + unshown;
-      return undefined;
-    }
-    const dropped = this.#dropped;
-    this.#dropped = 0;
-    this.#sentMs.push(nowMs);
-    const events = batch.map(({ event, key }) => ({
-      ...event,
-      more: this.#told.get(key)?.held ?? 0,
-    }));
-    for (const { key } of batch) this.#remember(key, nowMs);
-    return { events, unshown, dropped };
-  }
-
   #remember(key: string, nowMs: number): void {
     this.#told.delete(key);
-    this.#told.set(key, { toldMs: nowMs, held: 0 });
+    this.#told.set(key, { toldMs: nowMs, held: 0, last: undefined });
     const [oldest] = this.#told.keys();
     if (this.#told.size > REMEMBERED_MAX && oldest !== undefined) this.#told.delete(oldest);
   }

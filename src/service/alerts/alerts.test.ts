@@ -51,13 +51,38 @@ describe('grouping', () => {
     grouper.note(event('A'), 0);
     grouper.due(10 * SECOND);
     for (let at = 1; at < 60; at += 1) grouper.note(event('A', `A ${at}`), at * MINUTE);
-    expect(grouper.waitMs(59 * MINUTE)).toBeUndefined();
     grouper.note(event('A', 'A', 'mail'), 59 * MINUTE);
     expect(grouper.due(60 * MINUTE)?.events).toMatchObject([
       { details: { group: 'mail' }, more: 0 },
     ]);
     grouper.note(event('A'), 62 * MINUTE);
     expect(grouper.due(63 * MINUTE)?.events).toMatchObject([{ code: 'A', more: 59 }]);
+  });
+
+  test('the last of what was only counted is told when its time is over, though nothing more happens', () => {
+    const grouper = new AlertGrouper(() => timing);
+    for (const [minute, code] of ['LOST', 'BACK', 'LOST', 'LOST'].entries()) {
+      grouper.note(event(code, `${code} ${minute}`), minute * MINUTE);
+      grouper.due(minute * MINUTE + 10 * SECOND);
+    }
+    expect(grouper.waitMs(4 * MINUTE)).toBe(56 * MINUTE + 10 * SECOND);
+    expect(grouper.due(HOUR + 10 * SECOND)).toBeUndefined();
+    const batch = grouper.due(HOUR + 20 * SECOND);
+    expect(batch?.events).toMatchObject([{ message: 'LOST 3', more: 1 }]);
+    expect(grouper.waitMs(2 * HOUR)).toBeUndefined();
+  });
+
+  test('what was one message too many is told as soon as the hour has room, though nothing more happens', () => {
+    const grouper = new AlertGrouper(() => timing);
+    for (let minute = 0; minute < 30; minute += 1) {
+      grouper.note(event(`C${minute}`), minute * MINUTE);
+      grouper.due(minute * MINUTE + 10 * SECOND);
+    }
+    expect(grouper.waitMs(30 * MINUTE)).toBe(30 * MINUTE + 10 * SECOND);
+    const batch = grouper.due(HOUR + 10 * SECOND);
+    expect(batch).toMatchObject({ unshown: 0, dropped: 7 });
+    expect(batch?.events.map(({ code }) => code).slice(-2)).toEqual(['C28', 'C29']);
+    expect(grouper.waitMs(2 * HOUR)).toBeUndefined();
   });
 
   test('no storm: a flood of different events costs so many messages an hour, and says what it left out', () => {

@@ -1,5 +1,6 @@
 // Tells people what happened, through the channels that are set. Each channel has its own grouping and its own queue, so that one
 // that does not answer keeps none of the others.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../core/errors.ts';
 import { makeEvent } from '../control-channel.ts';
 import type { LoggedEvent } from '../event-log.ts';
@@ -117,10 +118,11 @@ class Outlet {
   }
 
   #arm(): void {
+    // What waits for an hour must not keep what waits for seconds.
+    clearTimeout(this.#timer);
     const waitMs = this.#grouper.waitMs(performance.now());
-    if (waitMs === undefined || this.#timer !== undefined || this.#stopped.signal.aborted) return;
+    if (waitMs === undefined || this.#stopped.signal.aborted) return;
     this.#timer = setTimeout(() => {
-      this.#timer = undefined;
       const batch = this.#grouper.due(performance.now());
       if (batch !== undefined) this.#push(alertMessage(this.#options.node, batch));
       this.#arm();
@@ -160,19 +162,9 @@ class Outlet {
           this.#options.onGivenUp(channel, thrown);
           return;
         }
-        await pause(pauseMs, this.#stopped.signal);
+        const { signal } = this.#stopped;
+        await sleep(pauseMs, undefined, { signal, ref: false }).catch(() => undefined);
       }
     }
   }
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    timer.unref();
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
 }
