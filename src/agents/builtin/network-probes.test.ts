@@ -1,9 +1,11 @@
 // Probes of the network against stand-ins: what each answer, and the lack of one, comes to. Every probe
 // ends with its time and leaves no connection behind.
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { testPlace, type TestPlace } from '../../../test/support/agent-context.ts';
 import { makeLinkIdentity } from '../../../test/support/link-identity.ts';
@@ -15,6 +17,7 @@ import { sqlserverServer } from '../../../test/support/stand-ins/sqlserver-serve
 import { sybaseServer } from '../../../test/support/stand-ins/sybase-server.ts';
 import type { ProbeResult } from '../agent.ts';
 import { builtins } from './index.ts';
+import { connectTo } from './support/connection.ts';
 
 const SHORT_MS = 800;
 
@@ -136,6 +139,18 @@ describe('tcp', () => {
       sentence: expect.stringContaining('said "got PING" instead of "PONG"'),
     });
     await server.untilLeft();
+  });
+
+  test('texts in any script are sent and expected as UTF-8', async () => {
+    await using server = await serve((socket) => {
+      socket.on('data', (chunk) => socket.end(`${chunk.toString()} 正常`));
+    });
+    const { port } = server;
+    const send = '状態';
+    expect(await probe('tcp', { port, send, expect: '状態 正常' })).toMatchObject({ state: 'ok' });
+    expect((await probe('tcp', { port, send, expect: '異常' })).sentence).toContain(
+      'said "状態 正常" instead of "異常"',
+    );
   });
 
   test('one that says much is not listened to for ever', async () => {
@@ -416,5 +431,28 @@ test('a passwordFile that is not there degrades, and is named', async () => {
       state: 'degraded',
       sentence: expect.stringContaining('/nonexistent/password'),
     });
+  }
+});
+
+test('a Unix socket whose queue is full belongs to a server that is slow: it is waited for', async () => {
+  const path = join(place.top, 'full.sock');
+  const program = `import socket, time
+server = socket.socket(socket.AF_UNIX)
+server.bind("${path}")
+server.listen(0)
+waiting = socket.socket(socket.AF_UNIX)
+waiting.connect("${path}")
+print("full", flush=True)
+time.sleep(0.5)
+connections = [server.accept() for _ in range(2)]
+time.sleep(60)`;
+  const child = spawn('python3', ['-c', program], { stdio: ['ignore', 'pipe', 'ignore'] });
+  try {
+    await once(child.stdout, 'data');
+    const { socket, connectMs } = await connectTo({ path }, AbortSignal.timeout(5000));
+    socket.destroy();
+    expect(connectMs).toBeGreaterThan(200);
+  } finally {
+    child.kill('SIGKILL');
   }
 });

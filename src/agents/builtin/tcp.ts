@@ -51,14 +51,17 @@ async function probe(given: TcpParameters, { signal }: AgentContext): Promise<Pr
       return { state: 'ok', sentence: `${at} accepts connections`, measures: { connectMs } };
     }
     const from = performance.now();
+    // It reads bytes as if each were a letter; what people write is UTF-8.
     const dialogue = new Dialogue(socket);
-    const isThere = await dialogue.untilText(given.expect);
+    const expected = Buffer.from(given.expect).toString('latin1');
+    const isThere = await dialogue.untilText(expected);
     signal.throwIfAborted();
     const measures = { connectMs, answerMs: since(from) };
     if (isThere) {
       return { state: 'ok', sentence: `${at} answered with "${given.expect}"`, measures };
     }
-    const said = dialogue.received.trim().slice(0, SHOWN_LENGTH_MAX);
+    const received = Buffer.from(dialogue.received, 'latin1').toString();
+    const said = received.trim().slice(0, SHOWN_LENGTH_MAX);
     const answer = said === '' ? 'closed the connection' : `said "${said}"`;
     const sentence = `${at} ${answer} instead of "${given.expect}"`;
     return { state: 'failed', sentence, measures };

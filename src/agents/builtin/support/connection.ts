@@ -3,10 +3,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { subscribe } from 'node:diagnostics_channel';
 import { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../../core/errors.ts';
 import { sys } from '../../../linux/libc.ts';
 import type { ProbeResult } from '../../agent.ts';
 
+const QUEUE_PAUSE_MS = 50;
 const SYS_SETRESUID = process.arch === 'arm64' ? 147 : 117;
 /** (uid_t)-1 */
 const UNCHANGED = 0xffff_ffff;
@@ -36,9 +38,22 @@ export interface Connected {
  * waits for an answer then gets an error. The caller destroys it when all is said.
  */
 export async function connectTo(target: Target, signal: AbortSignal): Promise<Connected> {
-  signal.throwIfAborted();
-  const socket = new PatientSocket(target);
   const from = performance.now();
+  for (;;) {
+    signal.throwIfAborted();
+    try {
+      const socket = await connected(target, signal);
+      return { socket, connectMs: since(from) };
+    } catch (failure) {
+      // The queue of a Unix socket is full, as that of a slow server is. At a port the kernel itself would wait.
+      if (codeOf(failure) !== 'EAGAIN') throw failure;
+      await sleep(QUEUE_PAUSE_MS, undefined, { signal });
+    }
+  }
+}
+
+async function connected(target: Target, signal: AbortSignal): Promise<Socket> {
+  const socket = new PatientSocket(target);
   const onAbort = (): void => {
     socket.destroy(new Error(`${describeTarget(target)} gave no answer in time`));
   };
@@ -54,7 +69,7 @@ export async function connectTo(target: Target, signal: AbortSignal): Promise<Co
   });
   // From here on errors are for whoever reads; one that comes when nobody does must not end the process.
   socket.on('error', () => undefined);
-  return { socket, connectMs: since(from) };
+  return socket;
 }
 
 /** A socket that a driver "connects" although it stands already. */
