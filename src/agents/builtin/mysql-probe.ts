@@ -41,10 +41,13 @@ const NO_RIGHT = new Set([
   'ER_SPECIFIC_ACCESS_DENIED_ERROR',
 ]);
 
-interface Answer extends RowDataPacket {
+/** Those that a server does not have are not among the answers. */
+const VARIABLES = `SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version', 'read_only', 'innodb_read_only')`;
+
+interface Answer {
   readonly version: string;
-  readonly isReadOnly: number;
-  readonly sessions: string | number;
+  readonly isReadOnly: boolean;
+  readonly sessions: number;
 }
 
 interface Question {
@@ -118,24 +121,17 @@ async function ask(
 ): Promise<ProbeResult> {
   const { parameters, context, at, connectMs } = question;
   const from = performance.now();
-  let answer: Answer | undefined;
+  let answer: Answer;
   try {
-    const [rows] = await abortable(
-      context.signal,
-      connection.query<Answer[]>(
-        `SELECT @@global.version AS version, @@global.read_only AS isReadOnly,
-                (SELECT count(*) FROM information_schema.processlist) AS sessions`,
-      ),
-    );
-    answer = rows[0];
+    answer = await abortable(context.signal, askState(connection));
   } catch (failure) {
     context.signal.throwIfAborted();
     return { state: 'failed', sentence: `asked at ${at}, ${PRODUCT} said: ${messageOf(failure)}` };
   }
-  const sessions = Number(answer?.sessions ?? 0);
+  const { version, isReadOnly, sessions } = answer;
   const measures = { connectMs, loginMs, queryMs: since(from), sessions };
-  const name = `${answer?.version.includes('MariaDB') === true ? 'MariaDB' : 'MySQL'} at ${at}`;
-  if (Number(answer?.isReadOnly) !== 0) {
+  const name = `${version.includes('MariaDB') ? 'MariaDB' : 'MySQL'} at ${at}`;
+  if (isReadOnly) {
     return { state: 'degraded', sentence: `${name} is read-only: no writes`, measures };
   }
   if (!parameters.heartbeat) {
@@ -154,6 +150,30 @@ async function ask(
     measures,
     more: `${sessions} sessions`,
   });
+}
+
+async function askState(connection: Connection): Promise<Answer> {
+  const [variables] = await connection.query<RowDataPacket[]>(VARIABLES);
+  const [counted] = await connection.query<RowDataPacket[]>(
+    'SELECT count(*) AS sessions FROM information_schema.processlist',
+  );
+  const pairs = variables.map(
+    (row) => [String(row['Variable_name']), String(row['Value'])] as const,
+  );
+  return {
+    version: new Map(pairs).get('version') ?? '',
+    isReadOnly: isReadOnly(pairs),
+    sessions: Number(counted[0]?.['sessions'] ?? 0),
+  };
+}
+
+/** MariaDB has several kinds of it besides ON (NO_LOCK, NO_LOCK_NO_ADMIN). */
+export function isReadOnly(
+  variables: readonly (readonly [name: string, value: string])[],
+): boolean {
+  return variables.some(
+    ([name, value]) => name.endsWith('read_only') && !/^(?:OFF|0)$/i.test(value),
+  );
 }
 
 async function writeRow(connection: Connection, stamp: string): Promise<void> {

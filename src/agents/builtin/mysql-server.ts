@@ -7,7 +7,7 @@ import { type ProcessEntry, sendSignal } from '../sdk/process-table.ts';
 import type { MysqlParameters } from './mysql.ts';
 import { connectTo, type Target } from './support/connection.ts';
 import { startDaemon, untilServing } from './support/daemon.ts';
-import { dataDirectoryBelow } from './support/find-below.ts';
+import { dataDirectoryBelow, realDirectory } from './support/find-below.ts';
 import { passwordFindings } from './support/parameters.ts';
 import { endProcesses, programsIn } from './support/processes.ts';
 import { startUnit, stopUnit, unitFindings } from './support/systemd-unit.ts';
@@ -21,7 +21,7 @@ const GREETING_TIMEOUT_MS = 2000;
 /** Errors: none or several data directories in the protected directories. */
 export function dataDirOf(parameters: MysqlParameters, { directories }: AgentContext): string {
   const { dataDir } = parameters;
-  return dataDir ?? dataDirectoryBelow(directories, 'ibdata1', { with: 'mysql' });
+  return realDirectory(dataDir ?? dataDirectoryBelow(directories, 'ibdata1', { with: 'mysql' }));
 }
 
 function programFile({ program }: MysqlParameters): string {

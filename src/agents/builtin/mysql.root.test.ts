@@ -1,6 +1,6 @@
 // A real MariaDB through its agent: up, killed, hung, refused, wrong password, disk full, read-only.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { waitUntil } from '../../../lab/run.ts';
@@ -8,6 +8,7 @@ import { testPlace } from '../../../test/support/agent-context.ts';
 import { smallDisk } from '../../../test/support/disks.ts';
 import type { AgentContext, ProbeResult } from '../agent.ts';
 import { mysql } from './mysql.ts';
+import { isReadOnly } from './mysql-probe.ts';
 import { serverProcesses } from './mysql-server.ts';
 import { systemUser } from './support/users.ts';
 
@@ -97,6 +98,43 @@ describe('MariaDB', () => {
     }
     expect(sql('select count(*) from understudy.heartbeat').trim()).toBe('1');
   });
+
+  test('an InnoDB that takes no writes is read-only, whatever read_only says', async () => {
+    await stop();
+    const options = [...common.options, '--innodb-read-only'];
+    await mysql.start?.(mysql.parameters.parse({ ...common, options }), context());
+    try {
+      expect(await probe()).toMatchObject({
+        state: 'degraded',
+        sentence: expect.stringContaining('is read-only'),
+      });
+    } finally {
+      await stop();
+    }
+  });
+
+  test.each([
+    [{ read_only: 'OFF', innodb_read_only: 'OFF' }, false],
+    [{ read_only: 'ON' }, true],
+    [{ read_only: 'NO_LOCK_NO_ADMIN' }, true],
+    [{ read_only: '0', innodb_read_only: 'ON' }, true],
+  ])('read-only as versions tell it: %o', (variables, isSo) => {
+    expect(isReadOnly(Object.entries(variables))).toBe(isSo);
+  });
+
+  test('a data directory that is written with a link, or a slash at its end, is the same one', async () => {
+    const link = join(place.top, 'link');
+    symlinkSync(disk.path, link);
+    for (const written of [join(link, 'mysql'), `${dataDir}/`]) {
+      await start();
+      const before = pids();
+      const given = mysql.parameters.parse({ ...common, dataDir: written });
+      await mysql.start?.(given, context());
+      expect(pids()).toEqual(before);
+      await mysql.stop?.(given, context());
+      expect(pids()).toEqual([]);
+    }
+  }, 30_000);
 
   test('started twice, stopped twice; nothing is left', async () => {
     const before = pids();

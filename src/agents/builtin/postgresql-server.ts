@@ -7,7 +7,7 @@ import type { AgentContext } from '../agent.ts';
 import { type ProcessEntry, sendSignal } from '../sdk/process-table.ts';
 import type { PostgresqlParameters } from './postgresql.ts';
 import { tailOf, untilServing } from './support/daemon.ts';
-import { dataDirectoryBelow } from './support/find-below.ts';
+import { dataDirectoryBelow, realDirectory } from './support/find-below.ts';
 import { passwordFindings } from './support/parameters.ts';
 import { endProcesses, killProcesses, programOf, programsIn } from './support/processes.ts';
 import { describeRun, runProgram } from './support/run-program.ts';
@@ -24,7 +24,9 @@ const SECONDS_MAX = '3600';
 /** Errors: none or several data directories in the protected directories. */
 export function dataDirOf(parameters: PostgresqlParameters, { directories }: AgentContext): string {
   const { dataDir } = parameters;
-  return dataDir ?? dataDirectoryBelow(directories, 'PG_VERSION', { with: 'global/pg_control' });
+  return realDirectory(
+    dataDir ?? dataDirectoryBelow(directories, 'PG_VERSION', { with: 'global/pg_control' }),
+  );
 }
 
 /** Directory with the programs of the version that made `dataDir`. */
@@ -53,7 +55,7 @@ export function configFileOf(
 ): string | undefined {
   if (configFile !== undefined) return configFile;
   if (existsSync(join(dataDir, 'postgresql.conf'))) return undefined;
-  return debianConfigurations().find((file) => dataDirectoryIn(file) === dataDir);
+  return debianConfigurations().find((file) => isSame(dataDirectoryIn(file), dataDir));
 }
 
 function debianConfigurations(): string[] {
@@ -66,6 +68,10 @@ function debianConfigurations(): string[] {
 function listed(directory: string): string[] {
   return existsSync(directory) ? readdirSync(directory).map((name) => join(directory, name)) : [];
 }
+
+/** `written` may have links in it. */
+const isSame = (written: string | undefined, dataDir: string): boolean =>
+  written !== undefined && written !== '' && realDirectory(written) === dataDir;
 
 function dataDirectoryIn(file: string): string | undefined {
   const text = readFileSync(file, 'utf8');
@@ -252,7 +258,7 @@ function socketLocks(dataDir: string, config: string): string[] {
   for (const directory of set?.split(',') ?? []) directories.add(directory.trim());
   return [...directories]
     .flatMap((directory) => listed(directory))
-    .filter((file) => /\/\.s\.PGSQL\.\d+\.lock$/.test(file) && linesOf(file)[1] === dataDir);
+    .filter((file) => /\/\.s\.PGSQL\.\d+\.lock$/.test(file) && isSame(linesOf(file)[1], dataDir));
 }
 
 function linesOf(file: string): string[] {

@@ -7,6 +7,7 @@ import { type Agent, type AgentContext, defineAgent } from '../agent.ts';
 import { type ProcessEntry, sendSignal } from '../sdk/process-table.ts';
 import { isAnswering, probeRedis } from './redis-probe.ts';
 import { startDaemon, untilServing } from './support/daemon.ts';
+import { realDirectory } from './support/find-below.ts';
 import { minFreeParameter, withSpace } from './support/free-space.ts';
 import {
   absolutePath,
@@ -82,7 +83,7 @@ export const redis: Agent<RedisParameters> = defineAgent({
 
 function dataDirOf({ dataDir }: RedisParameters, { directories }: AgentContext): string {
   const found = dataDir ?? directories[0];
-  if (found !== undefined) return found;
+  if (found !== undefined) return realDirectory(found);
   throw new Error('the group has no directory: give the agent its "dataDir"');
 }
 

@@ -1,6 +1,6 @@
 // Where an application's data is within the protected directories.
-import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, realpathSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 
 const DEPTH_MAX = 3;
 const DIRECTORIES_MAX = 2000;
@@ -53,4 +53,16 @@ export function dataDirectoryBelow(
       ? `there is no ${name} below ${directories.join(', ')}: give the agent its "dataDir"`
       : `there are several data directories (${found.join(', ')}): give the agent its "dataDir"`,
   );
+}
+
+/**
+ * A directory as the kernel names it, without links: servers are found by the one that they work in. What cannot be reached stays
+ * as people wrote it.
+ */
+export function realDirectory(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return resolve(path);
+  }
 }
