@@ -6,6 +6,7 @@ import { mysql } from '../builtin/mysql.ts';
 import { postgresql } from '../builtin/postgresql.ts';
 import { redis } from '../builtin/redis.ts';
 import type { Server } from './listening.ts';
+import { directoriesWritten, topmost } from './programs.ts';
 import { groupName, type Proposal, unitNote } from './proposal.ts';
 
 const POSTGRESQL_PLACES = ['/var/lib/postgresql', '/var/lib/pgsql'];
@@ -51,9 +52,7 @@ function postgresqlIn(
     }
   }
   const outside = placesOutside(dataDir);
-  if (outside.length > 0) {
-    notes.push(`parts of it are elsewhere and are protected too: ${outside.join(', ')}`);
-  }
+  notes.push(...outsideNote(outside));
   const parameters = port === undefined ? {} : { port };
   const proposal = proposalOf(postgresql, dataDir, { found, pid, parameters, notes });
   const exclude = [...(postgresql.excludes ?? [])];
@@ -95,21 +94,20 @@ function versionOf(dataDir: string): string {
   }
 }
 
-function mysqlOf({
-  workingDirectory: dataDir,
-  pid,
-  ports,
-  sockets,
-  unit,
-  arguments: argv,
-}: Server): Proposal {
+function mysqlOf(server: Server): Proposal {
+  const { pid, ports, sockets, unit, arguments: argv } = server;
+  const dataDir = server.workingDirectory;
   const option = (name: string): string | undefined =>
     argv.find((one) => one.startsWith(`--${name}=`))?.slice(name.length + 3);
   const port = ports[0]?.port;
   const socket = option('socket') ?? sockets[0];
   const configFile = option('defaults-file');
   const at = socket === undefined ? `port ${port ?? '?'}` : socket;
-  return mysqlIn(dataDir, {
+  // Redo and undo logs, table spaces: without these the copy does not start.
+  const outside = directoriesWritten(
+    server.writes.filter((path) => !path.startsWith(`${dataDir}/`) && !/\.(?:log|err)$/.test(path)),
+  );
+  const proposal = mysqlIn(dataDir, {
     found: `MariaDB or MySQL in ${dataDir}, at ${at}, process ${pid}`,
     pid,
     parameters: {
@@ -117,8 +115,16 @@ function mysqlOf({
       ...(socket === undefined ? {} : { socket }),
       ...(configFile === undefined ? {} : { configFile }),
     },
-    notes: unitNote(unit),
+    notes: [...unitNote(unit), ...outsideNote(outside)],
   });
+  const exclude = [...(mysql.excludes ?? [])];
+  const paths = topmost([dataDir, ...outside]).map((dir) => ({ dir, exclude }));
+  return { ...proposal, group: { ...proposal.group, paths } };
+}
+
+function outsideNote(outside: readonly string[]): string[] {
+  if (outside.length === 0) return [];
+  return [`parts of it are elsewhere and are protected too: ${outside.join(', ')}`];
 }
 
 /** What is known of one place with data. */

@@ -87,6 +87,27 @@ test('each program with its data, port, and how it is started', () => {
   });
 });
 
+test('a database whose logs are on another disk: without these its copy would not start', async () => {
+  const [db, redo] = [join(data, 'db'), join(data, 'redo')];
+  for (const directory of [db, redo]) mkdirSync(directory);
+  const options = ['--no-defaults', '--user=root', `--datadir=${db}`];
+  const log = [`--innodb-log-group-home-dir=${redo}`, '--innodb-log-file-size=4M'];
+  execFileSync('mariadb-install-db', [...options, ...log, '--skip-test-db'], { stdio: 'pipe' });
+  const at = [
+    '--skip-networking',
+    `--socket=${place.top}/db.sock`,
+    `--pid-file=${place.top}/db.pid`,
+  ];
+  run('/usr/sbin/mariadbd', ...options, ...log, ...at);
+  const ofDatabase = () =>
+    found().find(({ group }) => group.agents.some(({ use }) => use === 'mysql'));
+  await waitUntil(() => ofDatabase() !== undefined, 10_000, 100);
+  expect(ofDatabase()?.group.paths.map(({ dir }) => dir)).toEqual([db, redo]);
+  expect(ofDatabase()?.notes.join()).toContain(`are protected too: ${redo}`);
+  children.at(-1)?.kill('SIGKILL');
+  await waitUntil(() => ofDatabase() === undefined, 10_000, 50);
+}, 40_000);
+
 test('a container with the same paths is none of this node', async () => {
   const root = join(data, 'container');
   const shop = join(root, data, 'shop');

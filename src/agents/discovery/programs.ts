@@ -137,11 +137,7 @@ function existing(paths: readonly string[]): string[] {
 }
 
 function generic(server: Server, program: string): Proposal | undefined {
-  const directories = topmost(
-    [
-      ...new Set(server.writes.filter((path) => !NOT_DATA.test(path)).map((path) => dirname(path))),
-    ].filter((path) => path !== '/' && path !== '/etc' && path !== '/home' && isDirectory(path)),
-  );
+  const directories = directoriesWritten(server.writes);
   if (directories.length === 0) return undefined;
   const [first] = server.ports;
   const port = first?.port ?? 0;
@@ -188,8 +184,18 @@ function runOf({ program, arguments: argv }: Server): string[] {
   return [program, ...argv.slice(1)];
 }
 
+/** Where these files are, as far as they may be data. */
+export function directoriesWritten(files: readonly string[]): string[] {
+  const directories = files.filter((path) => !NOT_DATA.test(path)).map((path) => dirname(path));
+  return topmost(
+    [...new Set(directories)].filter(
+      (path) => path !== '/' && path !== '/etc' && path !== '/home' && isDirectory(path),
+    ),
+  );
+}
+
 /** Without those that are below others. */
-function topmost(directories: readonly string[]): string[] {
+export function topmost(directories: readonly string[]): string[] {
   return directories
     .filter((one) => !directories.some((other) => one !== other && one.startsWith(`${other}/`)))
     .toSorted();
