@@ -128,10 +128,10 @@ async function ask(
     context.signal.throwIfAborted();
     return { state: 'failed', sentence: `asked at ${at}, ${PRODUCT} said: ${messageOf(failure)}` };
   }
-  const { version, isReadOnly, sessions } = answer;
+  const { version, sessions } = answer;
   const measures = { connectMs, loginMs, queryMs: since(from), sessions };
   const name = `${version.includes('MariaDB') ? 'MariaDB' : 'MySQL'} at ${at}`;
-  if (isReadOnly) {
+  if (answer.isReadOnly) {
     return { state: 'degraded', sentence: `${name} is read-only: no writes`, measures };
   }
   if (!parameters.heartbeat) {
