@@ -357,3 +357,15 @@ test('a log that cannot be written does not keep an application from being stopp
   await agents.stop();
   expect(existsSync(stopped)).toBe(true);
 });
+
+test('agents that were replaced before their socket was there open none in the place of the new ones', async () => {
+  mkdirSync(join(top, 'run'));
+  const first = supervise([agent('till', {}, { use: 'heartbeat' })]);
+  first.prepare();
+  first.close();
+  await sleep(500);
+  expect(existsSync(join(top, 'run', 'shop.sock'))).toBe(false);
+  const second = supervise([agent('till', {}, { use: 'heartbeat' })]);
+  second.prepare();
+  await until(() => existsSync(join(top, 'run', 'shop.sock')));
+});

@@ -119,6 +119,8 @@ export class AgentSupervision {
     if (agents.length === 0 || this.#heartbeats !== undefined) return;
     const path = join(runtimeDirectory, `${definition.name}.sock`);
     const { HeartbeatSocket } = await import('./agent-heartbeats.ts');
+    // Meanwhile others may have taken the place of these agents, or another call has been faster.
+    if (this.#closed || this.#heartbeats !== undefined) return;
     const targets = agents.map(({ name }) => ({
       name,
       runtimeDirectory: this.#pool.runtimeDirectory(name),
