@@ -71,6 +71,12 @@ async function test(name: string, options: TestOptions): Promise<void> {
       },
     });
     await refuseRunning(trial, agent.watchesOnly, options);
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      process.once(signal, () => {
+        trial.thaw();
+        process.kill(process.pid, signal);
+      });
+    }
     const verdicts = await trial.run();
     return { agent: name, passed: verdicts.every(({ verdict }) => verdict !== 'failed'), verdicts };
   });

@@ -1,9 +1,11 @@
 // The command as people and scripts run it: exit codes, text, JSON, links, working directories.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { livingProcess } from '../agents/sdk/process-table.ts';
 import { until } from '../service/fixtures/two-nodes.ts';
 
 const BIN = resolve(import.meta.dirname, '../../bin/understudy');
@@ -164,5 +166,23 @@ test('groups that do not exist', () => {
     const { code, stderr } = run(...argv);
     expect([argv, code]).toEqual([argv, 1]);
     expect(stderr).toContain('[GROUP_UNKNOWN]');
+  }
+});
+
+test('an agent test that is broken off leaves nothing frozen', async () => {
+  const application = spawn('sleep', ['60']);
+  const parameters = join(top, 'parameters.yaml');
+  writeFileSync(parameters, 'probe: "true"\n');
+  const { pid = 0 } = application;
+  const options = ['--params', parameters, '--processes', `echo ${pid}`, '--force'];
+  const tester = spawn(BIN, ['agent', 'test', 'command', ...options], { env, stdio: 'ignore' });
+  try {
+    await until('the application to be frozen', () => livingProcess(pid)?.state === 'T');
+    const ended = once(tester, 'exit');
+    tester.kill('SIGINT');
+    expect(await ended).toEqual([null, 'SIGINT']);
+    expect(livingProcess(pid)?.state).toBe('S');
+  } finally {
+    application.kill('SIGKILL');
   }
 });

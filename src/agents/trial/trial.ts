@@ -46,6 +46,7 @@ type Wanted = 'up' | 'down';
 export class Trial {
   readonly #options: TrialOptions;
   readonly #verdicts: Verdict[] = [];
+  #frozen: readonly number[] = [];
 
   constructor(options: TrialOptions) {
     this.#options = options;
@@ -69,6 +70,12 @@ export class Trial {
       await this.#ended();
     }
     return this.#verdicts;
+  }
+
+  /** What is frozen at present goes on: at the end of such a check, and when the trial is broken off. */
+  thaw(): void {
+    for (const pid of this.#frozen) sendSignal(pid, 'SIGCONT');
+    this.#frozen = [];
   }
 
   /** Whether it answers at present; `false` for an agent that cannot be asked. */
@@ -124,7 +131,7 @@ export class Trial {
     try {
       this.#add(await this.notices('notices that it hangs', 'down'));
     } finally {
-      for (const pid of pids) sendSignal(pid, 'SIGCONT');
+      this.thaw();
     }
     this.#add(await this.notices('notices that it goes on', 'up'));
     for (const pid of pids) sendSignal(pid, 'SIGKILL');
@@ -156,7 +163,7 @@ export class Trial {
       await this.#operate('stop when hung', 'stop');
       await this.#gone('nothing is left of what hung');
     } finally {
-      for (const pid of pids) sendSignal(pid, 'SIGCONT');
+      this.thaw();
     }
     await this.#operate('start after it hung', 'start');
     await this.#probe('probe after it hung', 'up');
@@ -188,6 +195,7 @@ export class Trial {
 
   /** A signal that was sent has not stopped anything yet. */
   async #freeze(pids: readonly number[]): Promise<void> {
+    this.#frozen = pids;
     for (const pid of pids) sendSignal(pid, 'SIGSTOP');
     const deadline = performance.now() + GONE_MS;
     while (pids.some(isMoving) && performance.now() < deadline) await sleep(LOOK_INTERVAL_MS);
