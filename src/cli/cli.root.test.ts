@@ -177,7 +177,7 @@ test('an agent test that is broken off leaves nothing frozen', async () => {
   const options = ['--params', parameters, '--processes', `echo ${pid}`, '--force'];
   const tester = spawn(BIN, ['agent', 'test', 'command', ...options], { env, stdio: 'ignore' });
   try {
-    await until('the application to be frozen', () => livingProcess(pid)?.state === 'T');
+    await until('the application is frozen', async () => livingProcess(pid)?.state === 'T');
     const ended = once(tester, 'exit');
     tester.kill('SIGINT');
     expect(await ended).toEqual([null, 'SIGINT']);
