@@ -1,6 +1,14 @@
 // A real PostgreSQL through its agent: up, killed, hung, refused, wrong password, disk full, read-only.
 import { execFileSync, spawn } from 'node:child_process';
-import { appendFileSync, chownSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chownSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { waitUntil } from '../../../lab/run.ts';
@@ -91,6 +99,18 @@ describe('PostgreSQL', () => {
     const sql = 'select count(*) from understudy_heartbeat';
     const count = asPostgres('psql', '-h', sockets, '-p', String(PORT), '-Atc', sql);
     expect(count.trim()).toBe('1');
+  });
+
+  test('a data directory that is written with a link is the same one', async () => {
+    const link = join(place.top, 'link');
+    symlinkSync(disk.path, link);
+    const given = { dataDir: join(link, 'pg') };
+    const file = join(dataDir, 'postmaster.pid');
+    const before = readFileSync(file, 'utf8');
+    await start(given);
+    expect(readFileSync(file, 'utf8')).toBe(before);
+    await stop(given);
+    expect(pids()).toEqual([]);
   });
 
   test('started twice, stopped twice; nothing is left', async () => {
