@@ -228,8 +228,14 @@ async function checkPorts(paths: ServicePaths): Promise<Finding[]> {
   const check = `port ${port}/tcp on ${address}`;
   const fault = await tryListen(address, port);
   if (fault === undefined) return [ok(check, 'free')];
-  const remedy = `find who has it with "ss -ltnp", or correct "address" and "port" in ${paths.nodeConfig}`;
-  return [bad('error', check, fault, remedy)];
+  return [bad('error', check, fault.message, portRemedy(fault, paths.nodeConfig))];
+}
+
+/** An address that is none of this machine's is nobody's whom "ss" could name. */
+export function portRemedy({ code }: NodeJS.ErrnoException, nodeConfig: string): string {
+  const correct = `correct "address" and "port" in ${nodeConfig}`;
+  if (code === 'EADDRINUSE') return `find who has it with "ss -ltnp", or ${correct}`;
+  return `${correct}: "ip -br addr" shows the addresses of this machine`;
 }
 
 /** Of groups that exist here: a program may have gone since they were created. */
@@ -256,10 +262,10 @@ async function checkGroupAgents(paths: ServicePaths): Promise<Finding[]> {
   return (await Promise.all(findings)).flat();
 }
 
-async function tryListen(host: string, port: number): Promise<string | undefined> {
+async function tryListen(host: string, port: number): Promise<Error | undefined> {
   const server = createServer();
   return new Promise((resolve) => {
-    server.once('error', (error) => resolve(error.message));
+    server.once('error', resolve);
     server.listen(port, host, () => server.close(() => resolve(undefined)));
   });
 }
