@@ -2,7 +2,6 @@
 // promotion of the copy as of then. The copy is on the standby's node: that is where most of it runs.
 import { z } from 'zod';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
-import { BOOKMARK_NAME } from '../mirror/bookmarks.ts';
 import type { RewindList, RewindState, RewindWish } from '../mirror/rewind.ts';
 import type { GroupRuntime } from './group-runtime.ts';
 import { id128Schema, sequenceSchema } from './group-spec.ts';
@@ -19,7 +18,7 @@ const LONG_TIMEOUT_MS = 24 * 3_600_000;
 export const bookmarkNameSchema = z.string().max(256);
 export const markRequestSchema = z.strictObject({
   groupId: id128Schema,
-  name: z.string().regex(BOOKMARK_NAME),
+  name: bookmarkNameSchema,
   /** The primary has captured so much when it asks. */
   sequence: sequenceSchema,
 });
