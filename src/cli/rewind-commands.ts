@@ -90,8 +90,10 @@ const pathOf = (group: string): string => `/groups/${segment(group)}/rewind`;
 
 const wishOf = (at: string): RewindWish => parseRewindWish(at, new Date());
 
-function stateText({ sequence, at }: RewindState): string {
-  return at === null ? `record ${sequence}` : `${at} (record ${sequence})`;
+export function stateText({ sequence, at }: RewindState): string {
+  return at === null
+    ? `record ${sequence}, of a time that is not known`
+    : `${at} (record ${sequence})`;
 }
 
 function markText({ name, sequence, at, exact }: Marked): string {
