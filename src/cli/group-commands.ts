@@ -142,7 +142,9 @@ function addRoleCommands(program: Command): void {
   }
   program
     .command('accept')
-    .description('let a group go on that was halted because its files were gone')
+    .description(
+      'let a group go on that was halted because its files were gone, removed or rewritten',
+    )
     .argument('<group>')
     .option('--json', 'print JSON')
     .action(async (name: string, { json = false }: Json) => {
