@@ -69,13 +69,15 @@ describe('earlier states', () => {
     work(80);
     await pair.applied();
     expect(await pair.standby.call('rewind-list')).toMatchObject({
-      from: { sequence: 100, at: null },
+      from: { sequence: 100, at: expect.any(String) },
       to: { sequence: pair.recorder.sequence },
       bookmarks: [
         { name: 'first', kept: true },
         { name: 'second', kept: true },
       ],
     });
+    const long = { wish: time(Date.now() - 3_600_000), to: join(pair.top, 'look') };
+    await expect(pair.standby.call('rewind-browse', long)).rejects.toThrow('at the earliest');
     for (const [wish, tree] of [
       [at('second'), second],
       [at('first'), first],

@@ -42,6 +42,7 @@ type RewindDone = Extract<RewindWorkerMessage, { type: 'done' }>;
 /** A staged scan is not begun with less of the disk free. */
 const STAGING_FREE = 0.1;
 const SEGMENT_BYTES = 8 * MiB;
+const US_PER_MS = 1000;
 
 export class UndoHost {
   readonly directory: string;
@@ -203,7 +204,8 @@ function beginBehind(log: UndoLog, sequence: number, goesOn: boolean): void {
   if (newest?.last === sequence) return;
   if (newest === undefined || newest.last > sequence) {
     if (goesOn) throw new Error('it does not reach this scan');
-    log.reset(sequence, 0);
+    // When its last change was made is not known; that was before now.
+    log.reset(sequence, Date.now() * US_PER_MS);
     return;
   }
   // The scan may be of another stream, whose numbers begin elsewhere: nothing has changed in between.
