@@ -31,6 +31,12 @@ export function virtualAddress(lab: Lab): string {
   return lab.freeAddress('lan', VIRTUAL_NUMBER);
 }
 
+/** Part of a group's definition: the nodes decide, with the lab's gateway as arbiter. */
+export function gatewayFailover(lab: Lab) {
+  const gateway = lab.freeAddress('lan', GATEWAY_NUMBER);
+  return { automatic: true, arbiter: 'gateway', gateway } as const;
+}
+
 /** What `understudy group create --file -` reads (JSON is YAML). */
 export function managedGroupYaml(lab: Lab, group: ManagedGroup): string {
   const parts = [group, ...(group.others ?? [])];
@@ -48,10 +54,9 @@ export function managedGroupYaml(lab: Lab, group: ManagedGroup): string {
     addresses: [{ ip: `${virtualAddress(lab)}/24`, interface: interfaceOf('lan') }],
     agents,
     failover: {
-      automatic: true,
       ...(group.etcd === undefined
-        ? { arbiter: 'gateway', gateway: lab.freeAddress('lan', GATEWAY_NUMBER) }
-        : { arbiter: 'etcd', etcd: { endpoints: [group.etcd] } }),
+        ? gatewayFailover(lab)
+        : { automatic: true, arbiter: 'etcd', etcd: { endpoints: [group.etcd] } }),
       profile: group.profile,
     },
   });

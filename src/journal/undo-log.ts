@@ -47,6 +47,7 @@ const BUFFER_BYTES = MiB;
 /** The file is extended by zeros of this size: an fdatasync within it needs no journal of metadata. */
 const EXTENT_BYTES = 256 * KiB;
 const ZEROS = Buffer.alloc(EXTENT_BYTES);
+const US_PER_MS = 1000;
 
 export class UndoLog {
   readonly directory: string;
@@ -110,8 +111,11 @@ export class UndoLog {
     return this.#written + this.#fill;
   }
 
-  /** Begins anew at a state; everything from before is given up. Throws what the file system says. */
-  reset(start: number, startedAt: number): void {
+  /**
+   * Begins anew at a state; everything from before is given up. `startedAt` (µs): when its last change was made, at the
+   * latest; where that is not known, it was before now. Throws what the file system says.
+   */
+  reset(start: number, startedAt = Date.now() * US_PER_MS): void {
     this.#closeFile();
     // Newest first: what remains after a crash is whole from some state on.
     for (const { segment } of this.#segments.toReversed()) this.#remove(segment);

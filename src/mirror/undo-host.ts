@@ -42,7 +42,6 @@ type RewindDone = Extract<RewindWorkerMessage, { type: 'done' }>;
 /** A staged scan is not begun with less of the disk free. */
 const STAGING_FREE = 0.1;
 const SEGMENT_BYTES = 8 * MiB;
-const US_PER_MS = 1000;
 
 export class UndoHost {
   readonly directory: string;
@@ -204,8 +203,7 @@ function beginBehind(log: UndoLog, sequence: number, goesOn: boolean): void {
   if (newest?.last === sequence) return;
   if (newest === undefined || newest.last > sequence) {
     if (goesOn) throw new Error('it does not reach this scan');
-    // When its last change was made is not known; that was before now.
-    log.reset(sequence, Date.now() * US_PER_MS);
+    log.reset(sequence);
     return;
   }
   // The scan may be of another stream, whose numbers begin elsewhere: nothing has changed in between.

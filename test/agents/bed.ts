@@ -5,7 +5,8 @@ import { GiB } from '../../src/core/units.ts';
 import type { Proposal } from '../../src/agents/discovery/proposal.ts';
 import type { LabHost } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
-import { GATEWAY_NUMBER, interfaceOf } from '../../lab/network.ts';
+import { gatewayFailover } from '../../lab/managed.ts';
+import { interfaceOf } from '../../lab/network.ts';
 import { pairNodes, understudy } from '../../lab/pair.ts';
 import { ManagedPair } from '../support/managed-pair.ts';
 import type { LabApplication } from './applications.ts';
@@ -77,11 +78,7 @@ export class AgentsBed {
       replication: { mode: 'sync' },
       addresses: [{ ip: `${address}/24`, interface: interfaceOf('lan') }],
       agents,
-      failover: {
-        automatic: true,
-        arbiter: 'gateway',
-        gateway: this.lab.freeAddress('lan', GATEWAY_NUMBER),
-      },
+      failover: gatewayFailover(this.lab),
     });
     const base =
       proposal === undefined ? [] : ['--from-discovery', proposal.group.name, '--stop-running'];

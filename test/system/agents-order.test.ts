@@ -7,7 +7,7 @@ import { NODE } from '../../lab/demo/application.ts';
 import { CHECKOUT } from '../../lab/enter.ts';
 import type { LabHost } from '../../lab/host.ts';
 import { virtualAddress } from '../../lab/managed.ts';
-import { GATEWAY_NUMBER, interfaceOf } from '../../lab/network.ts';
+import { interfaceOf } from '../../lab/network.ts';
 import { askEvents, askGroup } from '../../lab/node-admin.ts';
 import { waitUntil } from '../../lab/run.ts';
 import type { AgentView } from '../../src/service/node-protocol.ts';
@@ -85,20 +85,13 @@ const IN_ORDER = ['store with address', 'shop with address'];
 
 test('in order, in place, and then to the other node with the data', async () => {
   await PairUnderTest.with(async (pair) => {
-    const { a, b, lab } = pair;
+    const { a, b } = pair;
     const application = new Application(pair);
     const { address } = application;
-    await pair.create({
-      replication: { mode: 'sync' },
+    await pair.createManaged({
       addresses: [{ ip: `${address}/24`, interface: interfaceOf('lan') }],
       agents: agents(address),
-      failover: {
-        automatic: true,
-        arbiter: 'gateway',
-        gateway: lab.freeAddress('lan', GATEWAY_NUMBER),
-      },
     });
-    await pair.waitForCopy();
     expect(await application.isWellOn(a)).toBe(true);
     expect(await application.starts(a, 9)).toEqual(IN_ORDER);
     for (const expected of ['1', '2', '3']) expect(await application.ask('/add')).toBe(expected);

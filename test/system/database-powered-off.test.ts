@@ -7,7 +7,7 @@ import { NODE } from '../../lab/demo/application.ts';
 import { CHECKOUT } from '../../lab/enter.ts';
 import type { LabHost } from '../../lab/host.ts';
 import { virtualAddress } from '../../lab/managed.ts';
-import { GATEWAY_NUMBER, interfaceOf } from '../../lab/network.ts';
+import { interfaceOf } from '../../lab/network.ts';
 import { askEvents } from '../../lab/node-admin.ts';
 import { understudy } from '../../lab/pair.ts';
 import { waitUntil } from '../../lab/run.ts';
@@ -99,17 +99,10 @@ test('PostgreSQL, a shop on it and its address: the server is switched off', asy
     await makeDatabase(a);
     for (const host of [a, b]) await provideLicence(host);
     await b.must(['touch', EXPIRED]);
-    await pair.create({
-      replication: { mode: 'sync' },
+    await pair.createManaged({
       addresses: [{ ip: `${address}/24`, interface: interfaceOf('lan') }],
       agents: agentsOf(address),
-      failover: {
-        automatic: true,
-        arbiter: 'gateway',
-        gateway: lab.freeAddress('lan', GATEWAY_NUMBER),
-      },
     });
-    await pair.waitForCopy();
     await wellOn(pair, a);
     for (const expected of ['1', '2', '3']) expect(await ask('/add')).toBe(expected);
     // What the application says of itself is there, as it sent it.

@@ -1,7 +1,6 @@
 // Disks that fail under a running host. Groups that are not managed stay where they are; most of what happens in
 // managed ones is in the field test.
 import { expect, test } from 'vitest';
-import { GATEWAY_NUMBER } from '../../lab/network.ts';
 import { askGroup } from '../../lab/node-admin.ts';
 import { waitForDaemon } from '../../lab/pair.ts';
 import type { LabHost } from '../../lab/host.ts';
@@ -51,13 +50,8 @@ test.each(['error', 'read-only'] as const)(
 
 test('the standby’s turns read-only unnoticed, and then it is to take over: the primary serves again', async () => {
   await PairUnderTest.with(async (pair) => {
-    const { a, b, lab } = pair;
-    const gateway = lab.freeAddress('lan', GATEWAY_NUMBER);
-    await pair.create({
-      replication: { mode: 'sync' },
-      failover: { automatic: true, arbiter: 'gateway', gateway },
-    });
-    await pair.waitForCopy();
+    const { a, b } = pair;
+    await pair.createManaged();
     await pair.settle();
     b.breakDisk('read-only');
     const moved = await a.exec(['understudy', 'switchover', GROUP], { timeoutMs: 60_000 });

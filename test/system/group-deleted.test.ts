@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { virtualAddress } from '../../lab/managed.ts';
-import { GATEWAY_NUMBER, interfaceOf } from '../../lab/network.ts';
+import { interfaceOf } from '../../lab/network.ts';
 import { askEvents, askGroup } from '../../lab/node-admin.ts';
 import { understudy } from '../../lab/pair.ts';
 import { waitUntil } from '../../lab/run.ts';
@@ -17,8 +17,7 @@ const REFUSES = '/run/refuses';
 test('nobody takes a group over that is being deleted', async () => {
   await PairUnderTest.with(async (pair) => {
     const { a, b, lab } = pair;
-    await pair.create({
-      replication: { mode: 'sync' },
+    await pair.createManaged({
       addresses: [{ ip: `${virtualAddress(lab)}/24`, interface: interfaceOf('lan') }],
       agents: [
         {
@@ -28,13 +27,7 @@ test('nobody takes a group over that is being deleted', async () => {
           stop: `test ! -e ${REFUSES} && sleep ${STOP_SECONDS} && touch ${join(DIRECTORY, 'stopped')}`,
         },
       ],
-      failover: {
-        automatic: true,
-        arbiter: 'gateway',
-        gateway: lab.freeAddress('lan', GATEWAY_NUMBER),
-      },
     });
-    await pair.waitForCopy();
     const isTogether = async (): Promise<boolean> => (await askGroup(a, GROUP))?.alone === false;
     expect(await waitUntil(isTogether, PATIENCE_MS, 100)).toBe(true);
 

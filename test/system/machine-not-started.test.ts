@@ -1,7 +1,6 @@
 // A standby whose machine cannot be started, since what it must remember cannot be read: it is told and shown, and when that
 // has been put right the node takes over again, without anybody restarting anything.
 import { expect, test } from 'vitest';
-import { GATEWAY_NUMBER } from '../../lab/network.ts';
 import { askEvents, askGroup } from '../../lab/node-admin.ts';
 import { waitUntil } from '../../lab/run.ts';
 import { groupPaths, servicePaths } from '../../src/service/service-paths.ts';
@@ -11,13 +10,8 @@ const PATIENCE_MS = 60_000;
 
 test('failover runs again as soon as it can', async () => {
   await PairUnderTest.with(async (pair) => {
-    const { a, b, lab } = pair;
-    const gateway = lab.freeAddress('lan', GATEWAY_NUMBER);
-    await pair.create({
-      replication: { mode: 'sync' },
-      failover: { automatic: true, arbiter: 'gateway', gateway },
-    });
-    await pair.waitForCopy();
+    const { a, b } = pair;
+    await pair.createManaged();
     const { memo } = groupPaths(servicePaths({}), GROUP);
     await b.must(['sh', '-c', `mv ${memo} ${memo}.kept && echo '{' > ${memo}`]);
     await b.must(['sh', '-c', 'kill -9 $(cat /run/understudy/cluster.lock)']);

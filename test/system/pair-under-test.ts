@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LabHost } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
+import { gatewayFailover } from '../../lab/managed.ts';
 import { askGroup, waitUntilApplied } from '../../lab/node-admin.ts';
 import { pairNodes, understudy, waitForCopy } from '../../lab/pair.ts';
 import { interfaceOf } from '../../lab/network.ts';
@@ -62,6 +63,13 @@ export class PairUnderTest {
     const input = JSON.stringify({ name: GROUP, paths: [{ dir: DIRECTORY }], ...rest });
     const argv = ['group', 'create', '--file', '-', '--allow-empty-match'];
     await understudy(this.a, argv, { input, timeoutMs: 60_000 });
+  }
+
+  /** As {@link create}, in mode `sync`, with roles that the nodes decide themselves; waits for the copy. */
+  async createManaged(rest: Readonly<Record<string, unknown>> = {}): Promise<void> {
+    const failover = gatewayFailover(this.lab);
+    await this.create({ replication: { mode: 'sync' }, failover, ...rest });
+    await this.waitForCopy();
   }
 
   async waitForCopy(): Promise<void> {

@@ -1,6 +1,5 @@
 // A takeover that fails half-way, for a reason that passes: what the copy has it still has, and the next attempt succeeds.
 import { expect, test } from 'vitest';
-import { GATEWAY_NUMBER } from '../../lab/network.ts';
 import { askEvents, askGroup } from '../../lab/node-admin.ts';
 import { waitUntil } from '../../lab/run.ts';
 import { DIRECTORY, GROUP, PairUnderTest } from './pair-under-test.ts';
@@ -9,13 +8,8 @@ const PATIENCE_MS = 60_000;
 
 test('a standby that could not mount takes over as soon as it can', async () => {
   await PairUnderTest.with(async (pair) => {
-    const { a, b, lab } = pair;
-    const gateway = lab.freeAddress('lan', GATEWAY_NUMBER);
-    await pair.create({
-      replication: { mode: 'sync' },
-      failover: { automatic: true, arbiter: 'gateway', gateway },
-    });
-    await pair.waitForCopy();
+    const { a, b } = pair;
+    await pair.createManaged();
     await a.must(['sh', '-c', `echo here > ${DIRECTORY}/file && sync ${DIRECTORY}/file`]);
     await pair.settle();
     await b.must(['mount', '--bind', '/dev/null', '/dev/fuse']);

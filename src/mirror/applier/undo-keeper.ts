@@ -95,7 +95,6 @@ const FREE_LOW = 0.1;
 const FREE_NONE = 0.05;
 const RESUME_AFTER_MS = 30_000;
 const HOUR_MS = 3_600_000;
-const US_PER_MS = 1000;
 
 type Mode = 'off' | 'waiting' | 'redoing' | 'on' | 'suspended';
 
@@ -217,8 +216,7 @@ export class UndoKeeper {
       this.#mode = 'redoing';
       return;
     }
-    // When its last change was made is not known; that was before now.
-    if (!fits) this.#beginAt(log, checkpoint, Date.now() * US_PER_MS);
+    if (!fits) this.#beginAt(log, checkpoint);
     if (isKept && !mustGoBack && isOpen(log)) {
       this.#stretchesUntil = Math.min(this.#settings.redoUntil, last + STRETCH_RECORDS_MAX);
     }
@@ -261,7 +259,7 @@ export class UndoKeeper {
     return true;
   }
 
-  #beginAt(log: UndoLog, sequence: number, capturedAt: number): void {
+  #beginAt(log: UndoLog, sequence: number, capturedAt?: number): void {
     log.reset(sequence, capturedAt);
     this.#moment = sequence;
     this.#rotatedMs = performance.now();

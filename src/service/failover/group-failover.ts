@@ -343,15 +343,17 @@ export class GroupFailover implements RuntimeOwner {
     else this.#dataEpoch = epoch;
     const position = { epoch, sequence };
     // Where this node closed its stream it has everything, whether the other one is heard or not.
-    const isAtEnd = copy === 'catching-up' && !isStaged && this.#isClosedAt(position);
+    const isAtEnd = !isStaged && this.#isAtEnd(copy, position);
     // A primary has gone on from there.
     if (role === 'standby' && !isAtEnd) this.#closedAt = null;
     this.#tell({ kind: 'copy', copy: isAtEnd ? 'up-to-date' : copy, position });
   }
 
-  #isClosedAt({ epoch, sequence }: Position): boolean {
+  /** A copy whose process waits for more, and there is none. */
+  #isAtEnd(copy: unknown, { epoch, sequence }: Position): boolean {
     const closed = this.#closedAt;
-    return closed !== null && closed.epoch === epoch && closed.sequence === sequence;
+    const isThere = closed !== null && closed.epoch === epoch && closed.sequence === sequence;
+    return isThere && copy === 'catching-up';
   }
 
   /** Begins to carry an effect out. */
@@ -455,8 +457,8 @@ export class GroupFailover implements RuntimeOwner {
     const closed = this.#closedAt;
     if (closed === null || state.role !== 'standby' || !process.isAlive) return wanted;
     const status = await process.status();
-    const isAtEnd = status['copy'] === 'catching-up' && status['stagedSinceMs'] == null;
-    if (!isAtEnd || !this.#isClosedAt(dataPosition(status))) return wanted;
+    const isStaged = status['stagedSinceMs'] != null;
+    if (isStaged || !this.#isAtEnd(status['copy'], dataPosition(status))) return wanted;
     return { base: wanted.base ?? closed, accepts: [...wanted.accepts, 'catching-up'] };
   }
 
@@ -478,7 +480,7 @@ export class GroupFailover implements RuntimeOwner {
       isTold = true;
       // What a promotion that came to nothing leaves is where it was.
       if (wasPrimary) this.#closedAt = demoted.clean ? demoted.position : null;
-      const isAtEnd = demoted.copy === 'catching-up' && this.#isClosedAt(demoted.position);
+      const isAtEnd = this.#isAtEnd(demoted.copy, demoted.position);
       const copy = isAtEnd ? 'up-to-date' : demoted.copy;
       this.#tell({ kind: 'demoted', op, ...demoted, copy });
     };
