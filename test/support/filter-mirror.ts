@@ -5,9 +5,6 @@ import { type ChildProcess, execFileSync, fork } from 'node:child_process';
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AT, O } from '../../src/linux/constants.ts';
-import { DT, readDirectory } from '../../src/linux/dirents.ts';
-import { cstring, sys } from '../../src/linux/libc.ts';
 import type { ScanPlan } from '../../src/filter/scanner.ts';
 import type {
   MirrorCounters,
@@ -20,7 +17,6 @@ import { type FileSystemKind, mountLoopImage, unmountLazily } from './loop-image
 import { compareTrees, type CompareOptions } from './tree.ts';
 
 const MiB = 1024 * 1024;
-const FADV_DONTNEED = 4;
 const REQUEST_TIMEOUT_MS = 120_000;
 
 export interface FilterMirrorOptions {
@@ -208,7 +204,6 @@ export class FilterMirror {
   /** Differences between original and copy, after waiting until all is applied. */
   async differences(options?: CompareOptions): Promise<string[]> {
     await this.quiesce();
-    for (const dir of [this.underneath, this.b]) dropCaches(dir);
     return compareTrees(this.underneath, this.b, options);
   }
 
@@ -237,25 +232,6 @@ export class FilterMirror {
 /** In memory where there is memory for it: images are sparse, and fsync does not wait for a disk. */
 function imagesIn(): string {
   return fs.existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
-}
-
-/**
- * Writes files out and drops their pages: in space that is allocated but not written, a page that
- * was merely read counts as data.
- */
-function dropCaches(dir: string): void {
-  const directory = sys.openat(AT.FDCWD, cstring(dir), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
-  if (directory < 0) return;
-  const entries = readDirectory(directory);
-  for (const { name, type } of typeof entries === 'number' ? [] : entries) {
-    if (type === DT.DIR) dropCaches(`${dir}/${name}`);
-    if (type !== DT.REG) continue;
-    const fd = sys.openat(directory, cstring(name), O.RDONLY | O.NOATIME | O.CLOEXEC, 0);
-    sys.fdatasync(fd);
-    sys.posixFadvise(fd, 0, 0, FADV_DONTNEED);
-    sys.close(fd);
-  }
-  sys.close(directory);
 }
 
 function mountsOf(base: string): string[] {

@@ -117,7 +117,7 @@ export class PairUnderTest {
   /** Differences between the two copies, bit by bit, as sentences. */
   async differences(primary: LabHost = this.a): Promise<string[]> {
     await this.settle(primary);
-    // A page in memory makes an unwritten extent count as data, read or written: compare the disks.
+    // The pages underneath the filter, which reading through it cannot make the kernel forget.
     await primary.must(['sync', '-f', DIRECTORY]);
     await primary.must(['sync']);
     writeFileSync('/proc/sys/vm/drop_caches', '1');
