@@ -16,6 +16,7 @@ const INTERVAL_MS = 1000;
 const IDLE_INTERVAL_MS = 10_000;
 /** A share that differs by less is not told anew. */
 const WORTH_TELLING = 0.02;
+const UNLIMITED = Number.MAX_VALUE;
 
 type NodeBandwidth = Omit<Bandwidth, 'revision'>;
 
@@ -35,6 +36,13 @@ export interface GroupShare {
   readonly sent: number;
 }
 
+interface Told {
+  /** Bytes per second, null: no limit; what it has at most when that is not sure. */
+  readonly share: number | null;
+  /** It has said that it took it over. */
+  readonly isSure: boolean;
+}
+
 export class NodeLimit {
   readonly #options: NodeLimitOptions;
   #bandwidth: NodeBandwidth;
@@ -43,7 +51,7 @@ export class NodeLimit {
   #lookedAtMs = Number.NEGATIVE_INFINITY;
   #shares: GroupShare[] = [];
   /** What the processes were told, by their pid: a new process knows nothing. */
-  readonly #told = new Map<number, number | null>();
+  readonly #told = new Map<number, Told>();
 
   /** Errors: BANDWIDTH_INVALID, RATE_INVALID. */
   constructor(options: NodeLimitOptions) {
@@ -109,52 +117,68 @@ export class NodeLimit {
     );
     const { rate } = this;
     // Nothing to divide, and every process knows: no need to ask them each second.
-    if (
-      rate === null &&
-      primaries.every(({ process: { pid = 0 } }) => this.#told.get(pid) === null)
-    ) {
+    const isTold = primaries.every(({ process: { pid = 0 } }) => {
+      const told = this.#told.get(pid);
+      return told?.share === null && told.isSure;
+    });
+    if (rate === null && isTold) {
       this.#shares = [];
       return;
     }
-    const seen = await Promise.all(primaries.map(async (runtime) => demandOf(runtime)));
-    const demands = seen.flatMap((one) => (one === undefined ? [] : [one.demand]));
-    const shares = rate === null ? undefined : divideLimit(rate, demands);
+    const answers = await Promise.all(primaries.map(async (runtime) => demandOf(runtime)));
+    const seen = answers.flatMap((one) => (one === undefined ? [] : [one]));
+    const silent = primaries
+      .filter((_, index) => answers[index] === undefined)
+      .map(({ process: { pid = 0 } }) => pid);
+    const demands = seen.map(({ demand }) => demand);
+    const shares = rate === null ? undefined : divideLimit(rate, demands, this.#sharesOf(silent));
     this.#shares = demands.flatMap(({ name, sent }) => {
       const share = shares?.get(name);
       return share === undefined ? [] : [{ group: name, share, sent }];
     });
+    this.#forgetOthers([...silent, ...seen.map(({ pid }) => pid)]);
     // Less comes first, so that at no time more than the limit is given away.
     const news = seen
-      .flatMap((one) => (one === undefined ? [] : [one]))
       .map((one) => ({ ...one, share: shares?.get(one.demand.name) ?? null }))
       .toSorted((a, b) => this.#change(a) - this.#change(b));
-    for (const { runtime, pid, share } of news) await this.#tell(runtime, pid, share);
-    this.#forgetOthers(news.map(({ pid }) => pid));
+    for (const { runtime, pid, share } of news) {
+      if (!(await this.#tell(runtime, pid, share))) return;
+    }
+  }
+
+  /** What processes were told last, bytes per second together. */
+  #sharesOf(pids: readonly number[]): number {
+    return pids.reduce((sum, pid) => sum + (this.#told.get(pid)?.share ?? 0), 0);
   }
 
   #change({ pid, share }: { pid: number; share: number | null }): number {
-    const infinity = Number.MAX_VALUE / 4;
-    return (share ?? infinity) - (this.#told.get(pid) ?? infinity);
+    return (share ?? UNLIMITED) - (this.#told.get(pid)?.share ?? UNLIMITED);
   }
 
-  async #tell(runtime: GroupRuntime, pid: number, share: number | null): Promise<void> {
+  /** False: whether it took the share over is not known, and nobody else may have more until it is. */
+  async #tell(runtime: GroupRuntime, pid: number, share: number | null): Promise<boolean> {
     const told = this.#told.get(pid);
-    const isSame =
-      told === share ||
-      (typeof told === 'number' && share !== null && Math.abs(told - share) < told * WORTH_TELLING);
-    if (isSame) return;
+    if (told?.isSure === true && isNearly(told.share, share)) return true;
     try {
       await runtime.bandwidth.tellShare(share);
-      this.#told.set(pid, share);
+      this.#told.set(pid, { share, isSure: true });
+      return true;
     } catch {
       // It has just ended, or it is told in a second.
-      this.#told.delete(pid);
+      const most = Math.max(share ?? UNLIMITED, told?.share ?? UNLIMITED);
+      this.#told.set(pid, { share: most === UNLIMITED ? null : most, isSure: false });
+      return false;
     }
   }
 
   #forgetOthers(pids: readonly number[]): void {
     for (const pid of this.#told.keys()) if (!pids.includes(pid)) this.#told.delete(pid);
   }
+}
+
+function isNearly(told: number | null, share: number | null): boolean {
+  if (told === null || share === null) return told === share;
+  return Math.abs(told - share) < told * WORTH_TELLING;
 }
 
 interface SeenGroup {

@@ -29,6 +29,12 @@ it('what a limit of its own keeps a group from using goes to the others', () => 
   expect(divide(1000, hungry('a', 100), hungry('b'))).toEqual({ a: 100, b: 900 });
 });
 
+it('what a group has that cannot be asked is not given to others', () => {
+  expect(Object.fromEntries(divideLimit(1000, [hungry('a')], 400))).toEqual({ a: 600 });
+  // Lowered at that moment: the others do not stand still.
+  expect(Object.fromEntries(divideLimit(400, [hungry('a')], 400))).toEqual({ a: 100 });
+});
+
 it('is never more than the limit, and leaves no group without', () => {
   const demand = fc.record({
     sent: fc.nat(10_000_000),

@@ -20,8 +20,16 @@ const HEADROOM = 1.5;
 /** The part of an even share that a group has at least. */
 const RESERVE = 0.25;
 
-/** Bytes per second by group; their sum is `total` at most. */
-export function divideLimit(total: number, groups: readonly GroupDemand[]): Map<string, number> {
+/**
+ * Bytes per second by group. `kept` is what groups have that cannot be asked at the moment: they go on sending by it.
+ * All together are `limit` at most, unless it has become so small that `kept` leaves next to nothing of it.
+ */
+export function divideLimit(
+  limit: number,
+  groups: readonly GroupDemand[],
+  kept = 0,
+): Map<string, number> {
+  const total = Math.max(limit - kept, limit * RESERVE);
   const even = total / Math.max(1, groups.length);
   const shares = new Map<string, number>();
   const needs = groups.map((group) => ({ name: group.name, need: needOf(group, even) }));

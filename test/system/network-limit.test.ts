@@ -24,11 +24,7 @@ async function limit(pair: PairUnderTest, ...argv: string[]): Promise<LimitView>
 
 /** What leaves the primary per second, as a part of `rate`. */
 async function measureOnce(pair: PairUnderTest, rate: number, seconds: number): Promise<number> {
-  const from = await pair.sentBytes(pair.a);
-  const start = performance.now();
-  await sleep(seconds * 1000);
-  const to = await pair.sentBytes(pair.a);
-  return (to - from) / ((performance.now() - start) / 1000) / rate;
+  return (await pair.sendingRate(pair.a, seconds)) / rate;
 }
 
 /**

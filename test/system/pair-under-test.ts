@@ -2,6 +2,7 @@
 import { randomInt } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { NODE } from '../../lab/demo/application.ts';
 import type { LabHost } from '../../lab/host.ts';
 import { Lab } from '../../lab/lab.ts';
 import { gatewayFailover } from '../../lab/managed.ts';
@@ -85,6 +86,26 @@ export class PairUnderTest {
   /** Bytes that a host has received so far on a network, with the headers of packets. */
   async receivedBytes(host: LabHost, network: NetworkName = 'sync'): Promise<number> {
     return this.#counter(host, network, 0);
+  }
+
+  /**
+   * What leaves a host within `seconds`, bytes per second. Counter and clock are read by one program in the host: how
+   * long it takes to start one would count as time in which nothing is sent, or the other way round.
+   */
+  async sendingRate(host: LabHost, seconds: number): Promise<number> {
+    const device = interfaceOf('sync');
+    const program = `
+      const { readFileSync } = require('node:fs');
+      const read = () => ({
+        bytes: Number(/${device}:(?:\\s+\\d+){8}\\s+(\\d+)/.exec(readFileSync('/proc/net/dev', 'utf8'))[1]),
+        ms: performance.now(),
+      });
+      const from = read();
+      setTimeout(() => {
+        const to = read();
+        console.log((to.bytes - from.bytes) / ((to.ms - from.ms) / 1000));
+      }, ${seconds * 1000});`;
+    return Number(await host.must([NODE, '-e', program], { timeoutMs: (seconds + 30) * 1000 }));
   }
 
   async #counter(host: LabHost, network: NetworkName, column: number): Promise<number> {
