@@ -73,10 +73,10 @@ test('whoever reads the output may go away', async () => {
 test('without the service: exit code 1, the way out, and JSON when asked', () => {
   const text = run('status');
   expect(text.code).toBe(1);
-  expect(text.stderr).toContain('[DAEMON_NOT_RUNNING]');
+  expect(text.stderr).toContain('understudy init');
   const json = run('status', '--json');
   expect(json.code).toBe(1);
-  expect(JSON.parse(json.stdout)).toMatchObject({ error: { code: 'DAEMON_NOT_RUNNING' } });
+  expect(JSON.parse(json.stdout)).toMatchObject({ error: { code: 'NOT_INITIALISED' } });
   expect(run('daemon').stderr).toContain('understudy init');
 });
 
@@ -88,7 +88,36 @@ test('init, once', () => {
     '[ALREADY_INITIALISED]',
   );
   const wrong = run('init', '--name', 'Not A Name', '--address', ADDRESS);
+  expect(wrong.code).toBe(2);
   expect(wrong.stderr).toContain('lower-case letters');
+  expect(run('status').stderr).toContain('[DAEMON_NOT_RUNNING]');
+});
+
+test('an address that this machine has not got is worth a warning', () => {
+  const elsewhere = {
+    ...env,
+    UNDERSTUDY_ETC: join(top, 'etc2'),
+    UNDERSTUDY_STATE: join(top, 'state2'),
+  };
+  const argv = [
+    'init',
+    '--name',
+    'one',
+    '--address',
+    '192.0.2.1',
+    '--replication-address',
+    ADDRESS,
+  ];
+  const { status, stderr } = spawnSync(BIN, argv, { env: elsewhere, encoding: 'utf8' });
+  expect(status).toBe(0);
+  expect(stderr).toContain('no address 192.0.2.1 at present');
+  expect(stderr).not.toContain(ADDRESS);
+});
+
+test('a value that is written wrongly: exit code 2, as for the command itself', () => {
+  const { code, stderr } = run('invite', '--valid', '5parsecs');
+  expect(code).toBe(2);
+  expect(stderr).toContain('[DURATION_INVALID]');
 });
 
 test('doctor finds this machine able, with the service stopped and running', async () => {

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import type { GroupDefinition } from '../service/group-definition.ts';
 import { callApi, segment } from './admin.ts';
-import { print } from './output.ts';
+import { parseNumber, print } from './output.ts';
 import { readGroupFile } from './read-yaml.ts';
 
 /** A process of either node may be replaced by another one, and on a busy machine that takes its time. */
@@ -14,11 +14,11 @@ interface EditOptions {
   readonly syncTimeout?: string;
   readonly onStandbyLoss?: string;
   readonly linkTimeout?: string;
-  readonly port?: string;
+  readonly port?: number;
   readonly backlog?: string;
   readonly journal?: string;
   readonly compression?: string;
-  readonly undo?: string;
+  readonly undo?: number;
   readonly guard?: string;
   readonly verify?: string;
   readonly bandwidth?: string;
@@ -37,11 +37,11 @@ export function addEditCommand(group: Command): void {
     .option('--sync-timeout <duration>', 'a lost standby delays a commit no longer')
     .addOption(new Option('--on-standby-loss <what>', 'what then').choices(['continue', 'block']))
     .option('--link-timeout <duration>', 'without a byte for so long the link counts as dead')
-    .option('--port <port>', 'of the replication stream')
+    .option('--port <port>', 'of the replication stream', parseNumber)
     .option('--backlog <size>', 'most on the disk of the primary while the standby is away')
     .option('--journal <size>', "most in the standby's journal")
     .addOption(new Option('--compression <what>', 'on the link').choices(['auto', 'on', 'off']))
-    .option('--undo <hours>', 'how far the copy can be taken back; 0: not at all')
+    .option('--undo <hours>', 'how far the copy can be taken back; 0: not at all', parseNumber)
     .addOption(
       new Option('--guard <what>', 'when files are encrypted').choices(['off', 'alarm', 'halt']),
     )
@@ -83,8 +83,8 @@ function replicationOf(options: EditOptions): Record<string, unknown> {
     backlog,
     journal,
     compression,
-    port: port === undefined ? undefined : Number(port),
-    undo: undo === undefined ? undefined : Number(undo) === 0 ? 'off' : { hours: Number(undo) },
+    port,
+    undo: undo === undefined ? undefined : undo === 0 ? 'off' : { hours: undo },
   };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }

@@ -1,4 +1,6 @@
 // Commands about this node: init, daemon, invite, join, unpair, status, events, doctor.
+import { once } from 'node:events';
+import { createServer, isIP } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
@@ -14,7 +16,7 @@ import type { ServiceStatus } from '../service/status.ts';
 import { parseStrictly } from '../core/strict-config.ts';
 import { callApi, localApi, runOperation } from './admin.ts';
 import { loadNodeConsole } from './console-commands.ts';
-import { print, printable, table } from './output.ts';
+import { parseNumber, print, printable, table } from './output.ts';
 import { statusText } from './status-text.ts';
 
 const WATCH_INTERVAL_MS = 1000;
@@ -26,7 +28,7 @@ interface Json {
 interface InitOptions extends Json {
   readonly name?: string;
   readonly address?: string;
-  readonly port: string;
+  readonly port: number;
   readonly replicationAddress?: string;
 }
 
@@ -36,7 +38,7 @@ export function addNodeCommands(program: Command): void {
     .description('give this node a name, an address and an identity')
     .option('--name <name>', 'name of this node (default: the host name)')
     .option('--address <address>', 'address at which the other node reaches this one')
-    .option('--port <port>', 'port of the node API', String(API_PORT_DEFAULT))
+    .option('--port <port>', 'port of the node API', parseNumber, API_PORT_DEFAULT)
     .option('--replication-address <address>', 'address for the replication stream, if another')
     .option('--json', 'print JSON')
     .action(init);
@@ -98,7 +100,7 @@ async function init(options: InitOptions): Promise<void> {
     {
       name: options.name ?? defaultName(),
       address: options.address ?? defaultAddress(),
-      port: Number(options.port),
+      port: options.port,
       ...(options.replicationAddress === undefined
         ? {}
         : { replicationAddress: options.replicationAddress }),
@@ -106,6 +108,7 @@ async function init(options: InitOptions): Promise<void> {
     { code: 'CONFIG_INVALID', origin: 'init' },
   );
   writeNodeConfig(paths, config);
+  await warnOfAbsent([config.address, config.replicationAddress]);
   const { id, fingerprint } = await createIdentity(paths, config.name);
   const result = { id, fingerprint, ...config, config: paths.nodeConfig };
   print(
@@ -123,6 +126,29 @@ function defaultName(): string {
     'CONFIG_INVALID',
     `the host name "${hostname()}" is no name for a node: give one with --name`,
   );
+}
+
+/** The service listens on its addresses: one that the machine has not got (yet) is worth a word. */
+async function warnOfAbsent(addresses: readonly (string | undefined)[]): Promise<void> {
+  for (const address of addresses) {
+    if (address === undefined || (await isOfThisMachine(address))) continue;
+    console.error(
+      `warning: this machine has no address ${address} at present; the service cannot start without it`,
+    );
+  }
+}
+
+async function isOfThisMachine(address: string): Promise<boolean> {
+  if (isIP(address) === 0) return true;
+  const server = createServer();
+  try {
+    await once(server.listen({ host: address, port: 0 }), 'listening');
+    return true;
+  } catch (thrown) {
+    return (thrown as NodeJS.ErrnoException).code !== 'EADDRNOTAVAIL';
+  } finally {
+    server.close();
+  }
 }
 
 /** The only address of this machine; with several, a person has to choose. */

@@ -1,6 +1,7 @@
 // How results reach people and programs: text or one JSON value on standard output, errors on
-// standard error, and the exit code: 0 done, 1 failed, 2 usage.
-import { UnderstudyError, messageOf } from '../core/errors.ts';
+// standard error, and the exit code: 0 done, 1 failed, 2 written wrongly.
+import { InvalidArgumentError } from 'commander';
+import { UnderstudyError, isWrittenWrongly, messageOf } from '../core/errors.ts';
 
 export const exitCode = { done: 0, failed: 1, usage: 2 } as const;
 
@@ -8,6 +9,13 @@ export const exitCode = { done: 0, failed: 1, usage: 2 } as const;
 export function print<T>(json: boolean, value: T, text: (value: T) => string): void {
   const output = json ? JSON.stringify(value, null, 2) : text(value);
   if (output !== '') console.log(output);
+}
+
+/** For options that are a number. */
+export function parseNumber(text: string): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text);
+  if (Number.isFinite(value)) return value;
+  throw new InvalidArgumentError('It is a number.');
 }
 
 /** Prints an error the way the caller asked for, and sets the exit code. */
@@ -21,7 +29,8 @@ export function fail(json: boolean, thrown: unknown): void {
   } else {
     console.error('understudy: unexpected failure:', thrown);
   }
-  process.exitCode = exitCode.failed;
+  const isUsage = isKnown && (isWrittenWrongly(thrown.code) || thrown.code === 'ADDRESS_NEEDED');
+  process.exitCode = isUsage ? exitCode.usage : exitCode.failed;
 }
 
 /**

@@ -39,6 +39,21 @@ export class UnderstudyError extends Error {
   }
 }
 
+/** Codes of that ending which are about files and replies of programs, not about what somebody has just written. */
+const FOUND_INVALID = new Set([
+  'HEARTBEAT_KEY_INVALID',
+  'IDENTITY_INVALID',
+  'NODE_REPLY_INVALID',
+  'REPLY_INVALID',
+  'SPEC_INVALID',
+  'STATE_FILE_INVALID',
+]);
+
+/** Whether a code says that a value of the request is written wrongly: the same again cannot succeed. */
+export function isWrittenWrongly(code: string): boolean {
+  return code.endsWith('_INVALID') && !FOUND_INVALID.has(code);
+}
+
 /** The message of anything that was thrown. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);

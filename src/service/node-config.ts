@@ -46,17 +46,19 @@ export type NodeConfig = z.infer<typeof nodeConfigSchema>;
 
 /** Reads node.yaml. Errors: NOT_INITIALISED, CONFIG_INVALID. */
 export function readNodeConfig(paths: ServicePaths): NodeConfig {
-  if (!existsSync(paths.nodeConfig)) {
-    throw new UnderstudyError(
-      'NOT_INITIALISED',
-      `${paths.nodeConfig} does not exist: run "understudy init --name NAME --address ADDRESS"`,
-    );
-  }
+  if (!existsSync(paths.nodeConfig)) throw notInitialised(paths);
   const value = parseYaml(readFileSync(paths.nodeConfig, 'utf8'), paths.nodeConfig);
   return parseStrictly(nodeConfigSchema, value, {
     code: 'CONFIG_INVALID',
     origin: paths.nodeConfig,
   });
+}
+
+export function notInitialised({ nodeConfig }: ServicePaths): UnderstudyError {
+  return new UnderstudyError(
+    'NOT_INITIALISED',
+    `${nodeConfig} does not exist: run "understudy init --name NAME --address ADDRESS"`,
+  );
 }
 
 /** Writes node.yaml. Errors: ALREADY_INITIALISED. */

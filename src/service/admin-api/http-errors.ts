@@ -1,6 +1,6 @@
 // How failures look over HTTP: a status, and {"error":{"code","message","details"}}.
 import type { FastifyError } from 'fastify';
-import { messageOf, UnderstudyError } from '../../core/errors.ts';
+import { isWrittenWrongly, messageOf, UnderstudyError } from '../../core/errors.ts';
 
 const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   LOGIN_NEEDED: 401,
@@ -22,7 +22,7 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
 export function statusOf({ code }: UnderstudyError): number {
   const known = STATUS_BY_CODE[code];
   if (known !== undefined) return known;
-  if (code.endsWith('_INVALID')) return 400;
+  if (isWrittenWrongly(code)) return 400;
   return code.endsWith('_UNKNOWN') ? 404 : 409;
 }
 
