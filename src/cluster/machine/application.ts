@@ -28,7 +28,11 @@ function start(d: Draft): void {
 
 export function onAddressTaken(d: Draft, op: number): void {
   if (d.s.service.address !== 'taking' || d.s.service.addressOp !== op) return;
-  d.service({ address: 'held' });
+  const { group, self } = d.s.config;
+  if (d.s.service.addressFault !== '') {
+    d.emit('info', 'ADDRESS_MENDED', `${self.name} has the address of ${group} now`);
+  }
+  d.service({ address: 'held', addressFault: '' });
   startService(d);
 }
 
@@ -36,13 +40,32 @@ export function onAddressTaken(d: Draft, op: number): void {
 export function onAddressFailed(d: Draft, op: number, message: string): void {
   const { s, now } = d;
   if (s.service.address !== 'taking' || s.service.addressOp !== op) return;
-  d.service({ address: 'released', retryAtMs: now + s.config.timings.holdOffMs });
+  const isKnown = s.service.addressFault === message;
+  const retryAtMs = now + s.config.timings.holdOffMs;
+  d.service({ address: 'released', addressFault: message, retryAtMs });
+  if (isKnown) return;
   const { self, group } = s.config;
   d.emit(
     'error',
     'ADDRESS_FAILED',
     `${self.name} could not take the address of ${group}: ${message}`,
   );
+}
+
+/** Given up, they are taken again when nobody answers for them any more. */
+export function onAddressConflict(
+  d: Draft,
+  { why, released }: Extract<MachineEvent, { kind: 'addressConflict' }>,
+): void {
+  const { s, now } = d;
+  d.emit('error', 'ADDRESS_CONFLICT', `somebody else uses the address: ${why}`);
+  if (s.service.address !== 'held') return;
+  if (!released) {
+    d.do({ kind: 'announceAddress' });
+    return;
+  }
+  const retryAtMs = now + s.config.timings.holdOffMs;
+  d.service({ address: 'released', addressFault: why, forceAddress: false, retryAtMs });
 }
 
 /** Puts the addresses up. */

@@ -60,7 +60,7 @@ function releaseAddress(d: Draft): void {
   const { address } = d.s.service;
   if (address === 'released' || address === 'releasing') return;
   const addressOp = d.op();
-  d.service({ address: 'releasing', addressOp });
+  d.service({ address: 'releasing', addressOp, addressFault: '' });
   d.do({ kind: 'releaseAddress', op: addressOp });
 }
 

@@ -94,8 +94,8 @@ export type MachineEvent =
     }
   /** The application by its probe. */
   | { readonly kind: 'application'; readonly state: 'ok' | 'failed' | 'hung'; readonly why: string }
-  /** Somebody else uses a virtual address that is held here. */
-  | { readonly kind: 'addressConflict'; readonly why: string }
+  /** Somebody else uses a virtual address that is held here; `released`: this node gave its addresses up for it. */
+  | { readonly kind: 'addressConflict'; readonly why: string; readonly released: boolean }
   /** Results of effects. */
   | { readonly kind: 'promoted'; readonly op: number; readonly position: Position }
   | { readonly kind: 'promoteFailed'; readonly op: number; readonly message: string }

@@ -134,6 +134,13 @@ const event: fc.Arbitrary<Timed> = fc.oneof(
       why: fc.constant(''),
     }),
   ),
+  fixed(
+    fc.record({
+      kind: fc.constant('addressConflict' as const),
+      why: fc.constant(''),
+      released: fc.boolean(),
+    }),
+  ),
   fixed(fc.record({ kind: fc.constant('promoted' as const), op, position })),
   fixed(
     fc.record({ kind: fc.constant('demoted' as const), op, clean: fc.boolean(), copy, position }),

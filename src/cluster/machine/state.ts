@@ -123,6 +123,8 @@ export type ApplicationState = 'stopped' | 'starting' | 'running' | 'restarting'
 export interface ServiceState {
   readonly address: AddressState;
   readonly addressOp: number;
+  /** Why the addresses could not be taken or kept last; empty: nothing was wrong. */
+  readonly addressFault: string;
   /** Addresses are taken whoever answers for them. */
   readonly forceAddress: boolean;
   readonly application: ApplicationState;
@@ -248,6 +250,7 @@ export function initialState(config: MachineConfig, boot: Boot, nowMs: number): 
       // Whoever carries effects out takes them again by itself: they may have to be put back.
       address: running?.hasAddress === true ? 'taking' : 'released',
       addressOp: ADOPTED_ADDRESS_OP,
+      addressFault: '',
       forceAddress: false,
       application: running?.runsApplication === true ? 'running' : 'stopped',
       applicationOp: 0,

@@ -25,6 +25,7 @@
 import { assert, unreachable } from '../../core/assert.ts';
 import { onAloneWanted, onTogether, recordAlone } from './alone.ts';
 import {
+  onAddressConflict,
   onAddressFailed,
   onAddressReleased,
   onAddressTaken,
@@ -213,8 +214,7 @@ type ServiceResult = Exclude<
 function takeServiceResult(d: Draft, event: ServiceResult): void {
   switch (event.kind) {
     case 'addressConflict':
-      d.emit('error', 'ADDRESS_CONFLICT', `somebody else uses the address: ${event.why}`);
-      if (d.s.service.address === 'held') d.do({ kind: 'announceAddress' });
+      onAddressConflict(d, event);
       return;
     case 'addressTaken':
       onAddressTaken(d, event.op);

@@ -418,3 +418,38 @@ test('an epoch that was heard of survives a restart', () => {
   const subject = new Subject().hear(primaryBeat({ epoch: 9 }));
   expect(subject.last('persist').memo.epoch).toBe(9);
 });
+
+describe('the address of a primary', () => {
+  const conflict = (subject: Subject, released: boolean): Subject =>
+    subject.give({ kind: 'addressConflict', why: 'claimed by 02:…', released });
+
+  test('defended: it stays, and is announced', () => {
+    const subject = conflict(primary(), false);
+    expect(subject.kinds()).toContain('announceAddress');
+    expect(subject.state.service.address).toBe('held');
+  });
+
+  test('given up: taken again when nobody answers for it, and the application goes on', () => {
+    const subject = conflict(primary(), true);
+    expect(subject.state.service.address).toBe('released');
+    const { holdOffMs } = subject.state.config.timings;
+    subject.pass(holdOffMs - 100, together);
+    expect(subject.find('takeAddress')).toBeUndefined();
+    subject.pass(200, together);
+    expect(subject.last('takeAddress').force).toBe(false);
+    const inUse = (): void => {
+      const { op } = subject.last('takeAddress');
+      subject.give({ kind: 'addressFailed', op, message: 'in use' });
+    };
+    // Told once, however often it is tried.
+    for (let attempt = 0; attempt < 5; attempt += 1) {
+      inUse();
+      subject.pass(holdOffMs + 100, together);
+    }
+    expect(subject.codes().filter((code) => code === 'ADDRESS_FAILED')).toHaveLength(1);
+    subject.addressTaken();
+    expect(subject.codes()).toContain('ADDRESS_MENDED');
+    expect(subject.state.service).toMatchObject({ address: 'held', application: 'running' });
+    expect(subject.find('startApplication')).toBeUndefined();
+  });
+});

@@ -197,7 +197,9 @@ export class GroupEffects {
 
   #onAddressEvent(event: AddressEvent): void {
     if (event.kind === 'conflict') {
-      this.#parts.deliver({ kind: 'addressConflict', why: event.message });
+      const released = event.action === 'released';
+      if (released) this.#parts.responder.cease(this.#setup.groupId);
+      this.#parts.deliver({ kind: 'addressConflict', why: event.message, released });
       return;
     }
     const level = event.kind === 'conflictOver' ? 'info' : 'warning';
