@@ -24,8 +24,9 @@ import { LinkWatch } from './link-watch.ts';
 import { ReadinessWatch } from './readiness-watch.ts';
 import {
   cease,
-  dataPosition,
+  dataOf,
   type Demoted,
+  type StandbyData,
   handOver,
   ownData,
   promote,
@@ -320,9 +321,8 @@ export class GroupFailover implements RuntimeOwner {
         const wish = status['commits'] as Omit<GroupNotice & { kind: 'commits' }, 'kind'> | null;
         if (wish !== null) this.onNotice({ kind: 'commits', ...wish });
       } else {
-        const copy = status['copy'] as DataNotice['copy'];
-        const isStaged = status['stagedSinceMs'] != null;
-        this.#tellData({ kind: 'data', copy, ...dataPosition(status), isStaged });
+        const { copy, position, isStaged } = dataOf(status);
+        this.#tellData({ kind: 'data', copy, ...position, isStaged });
       }
     } catch {
       // It ended in this moment, which is told otherwise.
@@ -343,17 +343,17 @@ export class GroupFailover implements RuntimeOwner {
     else this.#dataEpoch = epoch;
     const position = { epoch, sequence };
     // Where this node closed its stream it has everything, whether the other one is heard or not.
-    const isAtEnd = !isStaged && this.#isAtEnd(copy, position);
+    const isAtEnd = this.#isAtEnd({ copy, position, isStaged });
     // A primary has gone on from there.
     if (role === 'standby' && !isAtEnd) this.#closedAt = null;
     this.#tell({ kind: 'copy', copy: isAtEnd ? 'up-to-date' : copy, position });
   }
 
-  /** A copy whose process waits for more, and there is none. */
-  #isAtEnd(copy: unknown, { epoch, sequence }: Position): boolean {
+  /** A copy whose process waits for more, and there is none: nobody has gone on, as whoever sends what is staged has. */
+  #isAtEnd({ copy, position, isStaged }: StandbyData): boolean {
     const closed = this.#closedAt;
-    const isThere = closed !== null && closed.epoch === epoch && closed.sequence === sequence;
-    return isThere && copy === 'catching-up';
+    const isThere = closed?.epoch === position.epoch && closed.sequence === position.sequence;
+    return isThere && !isStaged && copy === 'catching-up';
   }
 
   /** Begins to carry an effect out. */
@@ -457,8 +457,7 @@ export class GroupFailover implements RuntimeOwner {
     const closed = this.#closedAt;
     if (closed === null || state.role !== 'standby' || !process.isAlive) return wanted;
     const status = await process.status();
-    const isStaged = status['stagedSinceMs'] != null;
-    if (isStaged || !this.#isAtEnd(status['copy'], dataPosition(status))) return wanted;
+    if (!this.#isAtEnd(dataOf(status))) return wanted;
     return { base: wanted.base ?? closed, accepts: [...wanted.accepts, 'catching-up'] };
   }
 
@@ -480,9 +479,9 @@ export class GroupFailover implements RuntimeOwner {
       isTold = true;
       // What a promotion that came to nothing leaves is where it was.
       if (wasPrimary) this.#closedAt = demoted.clean ? demoted.position : null;
-      const isAtEnd = this.#isAtEnd(demoted.copy, demoted.position);
-      const copy = isAtEnd ? 'up-to-date' : demoted.copy;
-      this.#tell({ kind: 'demoted', op, ...demoted, copy });
+      const { clean, position } = demoted;
+      const copy = this.#isAtEnd(demoted) ? 'up-to-date' : demoted.copy;
+      this.#tell({ kind: 'demoted', op, clean, copy, position });
     };
     await runtime.exclusive(async () => {
       if (drain && runtime.state.role === 'primary' && runtime.process.isAlive) {

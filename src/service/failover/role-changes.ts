@@ -1,16 +1,24 @@
 // Carries out what the machine of a managed group decides about the role of this node.
 import { UnderstudyError } from '../../core/errors.ts';
 import type { CopyState, Position } from '../../cluster/machine/types.ts';
+import type { DataNotice } from '../data-notices.ts';
 import type { GroupRuntime } from '../group-runtime.ts';
 import { positionSchema } from '../group-spec.ts';
 import { firstSequenceAfter, type GroupState } from '../group-state.ts';
 import { ANY_COPY, finish } from '../promotion.ts';
 
+/** The copy that a standby has. */
+export interface StandbyData {
+  readonly copy: DataNotice['copy'];
+  readonly position: Position;
+  /** Another state is being received beside it. */
+  readonly isStaged: boolean;
+}
+
 /** What becomes of the data here after a demotion. */
-export interface Demoted {
+export interface Demoted extends StandbyData {
   readonly clean: boolean;
   readonly copy: CopyState;
-  readonly position: Position;
 }
 
 export interface Promotion {
@@ -76,7 +84,7 @@ export async function handOver(
   const { epoch } = runtime.state;
   const close = (result: unknown): void => {
     const { sequence } = positionSchema.parse(result);
-    onClosed({ clean: true, copy: 'up-to-date', position: { epoch, sequence } });
+    onClosed({ clean: true, copy: 'up-to-date', position: { epoch, sequence }, isStaged: false });
   };
   const position = positionSchema.parse(await runtime.callLast('handover', {}, timeoutMs, close));
   await tryToFollow(runtime, { position, own: null });
@@ -107,27 +115,35 @@ export async function cease(runtime: GroupRuntime): Promise<Demoted> {
   if (before.role === 'primary') {
     const own = ownData(before);
     const copy = await tryToFollow(runtime, { position: null, own });
-    return { clean: false, copy, position: own };
+    return { clean: false, copy, position: own, isStaged: false };
   }
   // A promotion that did not come to write anything: the copy goes on where it was.
   await runtime.resume();
   if (runtime.process.isAlive) return standbyData(runtime);
   const { epoch, lastSequence: sequence, own } = runtime.state;
-  return { clean: false, copy: 'failed', position: own ?? { epoch, sequence } };
+  const position = own ?? { epoch, sequence };
+  return { clean: false, copy: 'failed', position, isStaged: false };
 }
 
 /** Where the data of a standby stands that runs. */
 export async function standbyData(runtime: GroupRuntime): Promise<Demoted> {
   const { own } = runtime.state;
-  if (own !== null) return { clean: false, copy: 'up-to-date', position: own };
-  const status = await runtime.process.status();
-  const { copy } = status;
-  const position = dataPosition(status);
-  return { clean: false, copy: copy === 'empty' ? 'syncing' : (copy as CopyState), position };
+  if (own !== null) return { clean: false, copy: 'up-to-date', position: own, isStaged: false };
+  const { copy, position, isStaged } = dataOf(await runtime.process.status());
+  return { clean: false, copy: copy === 'empty' ? 'syncing' : copy, position, isStaged };
+}
+
+/** What a standby has, by the status of its process. */
+export function dataOf(status: Readonly<Record<string, unknown>>): StandbyData {
+  return {
+    copy: status['copy'] as DataNotice['copy'],
+    position: dataPosition(status),
+    isStaged: status['stagedSinceMs'] != null,
+  };
 }
 
 /** Where the data of a standby stands that would be promoted, by the status of its process. */
-export function dataPosition(status: Readonly<Record<string, unknown>>): Position {
+function dataPosition(status: Readonly<Record<string, unknown>>): Position {
   const { data } = status;
   if (typeof data === 'object' && data !== null) {
     const { epoch, sequence } = data as Position;
