@@ -14,7 +14,7 @@ import { Client } from 'pg';
 import { messageOf } from '../../core/errors.ts';
 import type { AgentContext, ProbeResult } from '../agent.ts';
 import type { PostgresqlParameters } from './postgresql.ts';
-import { dataDirOf, runningPostmaster, serverProcesses } from './postgresql-server.ts';
+import { dataDirOf, isStopping, runningPostmaster, serverProcesses } from './postgresql-server.ts';
 import {
   abortable,
   codeOf,
@@ -235,7 +235,10 @@ function notReached(
   return unreachable(failure, { product: 'PostgreSQL', at, there });
 }
 
-function loginRefused(failure: unknown, { parameters, at, connectMs }: Question): ProbeResult {
+function loginRefused(
+  failure: unknown,
+  { parameters, context, at, connectMs }: Question,
+): ProbeResult {
   const code = codeOf(failure);
   const said = reasonOf(failure);
   const measures = { connectMs };
@@ -247,7 +250,9 @@ function loginRefused(failure: unknown, { parameters, at, connectMs }: Question)
     const sentence = `PostgreSQL at ${at} serves others and has no session left: ${said}`;
     return { state: 'degraded', sentence, measures };
   }
-  if (code === CANNOT_CONNECT_NOW && !said.includes('shutting down')) {
+  const server = running(parameters, context);
+  const stops = server === undefined ? said.includes('shutting down') : isStopping(server.dataDir);
+  if (code === CANNOT_CONNECT_NOW && !stops) {
     const sentence = `PostgreSQL at ${at} is there and not yet ready: ${said}`;
     return { state: 'degraded', sentence, measures };
   }

@@ -18,6 +18,8 @@ const PROGRAMS = ['postgres', 'postmaster'];
 const CONFIGURATIONS = '/etc/postgresql';
 /** Where servers put their sockets unless they are told otherwise. */
 const SOCKET_DIRECTORIES = ['/var/run/postgresql', '/run/postgresql', '/tmp'];
+/** Of postmaster.pid, counted from 0. */
+const PHASE_LINE = 7;
 const IMMEDIATE_PATIENCE_MS = 5000;
 const SECONDS_MAX = '3600';
 
@@ -214,13 +216,18 @@ export async function startPostgresql(
   await untilServing(serves, { what, context, ended: () => endOf(dataDir) });
 }
 
-/** The last line of postmaster.pid says how far the server is. */
 function isReady(dataDir: string): boolean {
-  try {
-    return /^(?:ready|standby)\s*$/m.test(readFileSync(join(dataDir, 'postmaster.pid'), 'utf8'));
-  } catch {
-    return false;
-  }
+  return ['ready', 'standby'].includes(phaseOf(dataDir));
+}
+
+/** It lets nobody in any more; in which language it says so is a matter of its configuration. */
+export function isStopping(dataDir: string): boolean {
+  return phaseOf(dataDir) === 'stopping';
+}
+
+/** The last line of postmaster.pid says how far the server is; empty: it says nothing. */
+function phaseOf(dataDir: string): string {
+  return linesOf(join(dataDir, 'postmaster.pid'))[PHASE_LINE]?.trim() ?? '';
 }
 
 const endOf = (dataDir: string): string | undefined =>

@@ -1,5 +1,6 @@
 // A real PostgreSQL through its agent: up, killed, hung, refused, wrong password, disk full, read-only.
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   appendFileSync,
   chownSync,
@@ -16,7 +17,7 @@ import { testPlace } from '../../../test/support/agent-context.ts';
 import { smallDisk } from '../../../test/support/disks.ts';
 import type { AgentContext, ProbeResult } from '../agent.ts';
 import { postgresql } from './postgresql.ts';
-import { serverProcesses } from './postgresql-server.ts';
+import { isStopping, serverProcesses } from './postgresql-server.ts';
 import { ownerOf, systemUser } from './support/users.ts';
 
 const BIN = '/usr/lib/postgresql/15/bin';
@@ -169,6 +170,21 @@ describe('PostgreSQL', () => {
       for (const { pid = 0 } of sessions) process.kill(-pid, 'SIGKILL');
       await stop();
     }
+  });
+
+  test('shutting down while a session is open: failed, by what its pid file says', async () => {
+    const argv = ['-u', 'postgres', '--', 'psql', '-h', sockets, '-p', String(PORT)];
+    const session = spawn('runuser', argv, { cwd: '/', stdio: ['pipe', 'pipe', 'ignore'] });
+    session.stdin.write('select 1;\n');
+    await once(session.stdout, 'data');
+    asPostgres(join(BIN, 'pg_ctl'), 'stop', '-D', dataDir, '-m', 'smart', '-W');
+    expect(await waitUntil(() => isStopping(dataDir), 5000, 20)).toBe(true);
+    const found = await probe();
+    expect(found.state).toBe('failed');
+    expect(found.sentence).toContain('refuses sessions');
+    session.stdin.end();
+    await once(session, 'close');
+    expect(await waitUntil(() => pids().length === 0, 10_000, 20)).toBe(true);
   });
 
   test('killed: stopped; started again it recovers, whoever the pid file names', async () => {
