@@ -17,6 +17,7 @@ import { Intent } from './intent.ts';
 import { Lease, type LeaseSource } from './lease.ts';
 import { Mount } from './mount.ts';
 import { Patterns } from '../core/patterns.ts';
+import type { ReadFault } from './read-faults.ts';
 import type { NeededRange } from './scan-contents.ts';
 import { type ScanPlan, type ScanProgress, Scanner } from './scanner.ts';
 import { restoreTables } from './restore.ts';
@@ -89,13 +90,21 @@ export type CaptureReport =
       readonly number: number;
       readonly progress: ScanProgress;
       readonly finished: boolean;
+      /** Why it goes no further, and has no end in the stream. */
+      readonly fault: ReadFault | undefined;
     }
   /**
    * Answer to `mark`: every change up to `sequence` was made before `wallMs` (wall clock), every later
    * one will be made after it.
    */
   | { readonly type: 'mark'; readonly sequence: number; readonly wallMs: number }
-  | { readonly type: 'verify'; readonly progress: ScanProgress; readonly finished: boolean }
+  | {
+      readonly type: 'verify';
+      readonly progress: ScanProgress;
+      readonly finished: boolean;
+      /** Why it has no result. */
+      readonly fault: ReadFault | undefined;
+    }
   /** Only a part of what a process that died was recording is in the stream. */
   | { readonly type: 'scanNeeded' }
   /** Every directory has been unmounted; `sequence` is the last record's. */
@@ -259,11 +268,13 @@ class CaptureThread {
     if (now < this.#nextScanStepMs) return false;
     const worked = scanner.step(now + SCAN_SLICE_MS);
     this.#capture.ring.wake();
-    if (scanner.finished) this.#scanner = undefined;
-    if (scanner.finished || now >= this.#nextProgressMs) {
+    const { progress, finished, fault } = scanner;
+    const isOver = finished || fault !== undefined;
+    if (fault !== undefined) scanner.fail();
+    if (isOver) this.#scanner = undefined;
+    if (isOver || now >= this.#nextProgressMs) {
       this.#nextProgressMs = now + PROGRESS_INTERVAL_MS;
-      const { progress, finished } = scanner;
-      this.#report({ type: 'scan', number: this.#scanNumber, progress, finished });
+      this.#report({ type: 'scan', number: this.#scanNumber, progress, finished, fault });
     }
     // A pause only when applications are being served: otherwise the scan has the thread to itself.
     this.#nextScanStepMs =
@@ -286,17 +297,20 @@ class CaptureThread {
     verifier.step(now + SCAN_SLICE_MS);
     this.#capture.ring.wake();
     this.#nextVerifyStepMs = performance.now() + VERIFY_PAUSE_MS;
-    if (verifier.finished) this.#verifier = undefined;
-    if (!verifier.finished && now < this.#nextProgressMs) return;
+    const { progress, finished, fault } = verifier;
+    if (fault !== undefined) return this.#endVerify();
+    if (finished) this.#verifier = undefined;
+    if (!finished && now < this.#nextProgressMs) return;
     this.#nextProgressMs = now + PROGRESS_INTERVAL_MS;
-    this.#report({ type: 'verify', progress: verifier.progress, finished: verifier.finished });
+    this.#report({ type: 'verify', progress, finished, fault });
   }
 
   /** Without a result. */
   #endVerify(): void {
     if (this.#verifier === undefined) return;
     this.#verifier.abort();
-    this.#report({ type: 'verify', progress: this.#verifier.progress, finished: true });
+    const { progress, fault } = this.#verifier;
+    this.#report({ type: 'verify', progress, finished: true, fault });
     this.#verifier = undefined;
   }
 

@@ -13,6 +13,7 @@ import { CommitReleaser } from './commit-releaser.ts';
 import { FilterThreads } from './filter-threads.ts';
 import { createLeaseSource, Lease, type LeaseSource } from './lease.ts';
 import { type MountFindings, OwnMounts } from './own-mounts.ts';
+import type { ReadFault } from './read-faults.ts';
 import type { NeededRange } from './scan-contents.ts';
 import type { ScanPlan, ScanProgress } from './scanner.ts';
 import { lastSequenceIn } from './ring-recovery.ts';
@@ -69,9 +70,10 @@ export interface FilterOptions {
 }
 
 export interface FilterListener {
-  onScan(progress: ScanProgress, finished: boolean): void;
-  /** `finished`: all of it is in the stream, or it was given up. */
-  onVerify(progress: ScanProgress, finished: boolean): void;
+  /** `fault`: what could not be read, as a sentence; the scan has ended without its end in the stream. */
+  onScan(progress: ScanProgress, finished: boolean, fault: string | undefined): void;
+  /** `finished`: all of it is in the stream, or it was given up, for `fault` if there is one. */
+  onVerify(progress: ScanProgress, finished: boolean, fault: string | undefined): void;
   /** Answer to {@link Filter.mark}; see CaptureReport. */
   onMark(point: { readonly sequence: number; readonly wallMs: number }): void;
   /** The stream lacks a part of what a process that died was recording: compare once more. */
@@ -256,10 +258,28 @@ export class Filter {
         if (report.type === 'ended') clearInterval(this.#nudge);
         // The end of a scan that another one has replaced meanwhile must not pass for the end of that.
         if (report.type === 'scan' && report.number !== this.#scans) return;
-        dispatch(report, listener);
+        this.#dispatch(report, listener);
       },
       onFailed: (message) => listener.onFailed(message),
     });
+  }
+
+  #dispatch(report: CaptureReport, listener: FilterListener): void {
+    if (report.type === 'scan') {
+      listener.onScan(report.progress, report.finished, this.#faultText(report.fault));
+    } else if (report.type === 'verify') {
+      listener.onVerify(report.progress, report.finished, this.#faultText(report.fault));
+    } else if (report.type === 'mark') listener.onMark(report);
+    else if (report.type === 'scanNeeded') listener.onScanNeeded?.();
+    else if (report.type === 'ended') listener.onEnded(report.sequence);
+    else if (report.type === 'failed') listener.onFailed(report.message);
+  }
+
+  #faultText(fault: ReadFault | undefined): string | undefined {
+    if (fault === undefined) return undefined;
+    const { dir } = present(this.#options.directories[fault.directory], 'the directory of a fault');
+    const path = Buffer.from(fault.path, 'latin1').toString();
+    return `${path === '' ? dir : `${dir}/${path}`} cannot be read (${errnoName(-fault.errno)})`;
   }
 
   /** Sends a first copy or resync through the stream; a scan under way is given up. */
@@ -400,15 +420,6 @@ function openState(
     );
   }
   return state;
-}
-
-function dispatch(report: CaptureReport, listener: FilterListener): void {
-  if (report.type === 'scan') listener.onScan(report.progress, report.finished);
-  else if (report.type === 'verify') listener.onVerify(report.progress, report.finished);
-  else if (report.type === 'mark') listener.onMark(report);
-  else if (report.type === 'scanNeeded') listener.onScanNeeded?.();
-  else if (report.type === 'ended') listener.onEnded(report.sequence);
-  else if (report.type === 'failed') listener.onFailed(report.message);
 }
 
 /** As the mount table shows it. */

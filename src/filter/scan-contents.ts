@@ -5,7 +5,7 @@
 import { xxh3 } from '@node-rs/xxhash';
 import type { ScanPace } from '../core/scan-pace.ts';
 import { attrMask, HASH_BLOCK_BYTES, HASH_BYTES, recordType } from '../journal/record.ts';
-import { O, S, SEEK } from '../linux/constants.ts';
+import { errno, O, S, SEEK } from '../linux/constants.ts';
 import { addressOf, cstring, sys } from '../linux/libc.ts';
 import type { Capture } from './capture.ts';
 import type { ChangedSince } from './changed-extents.ts';
@@ -14,6 +14,7 @@ import type { Node } from './node.ts';
 import { recordAttributes } from './operations/attributes.ts';
 import { ringAddress } from './operations/subtree.ts';
 import { readXattrs } from './operations/xattr.ts';
+import { type ReadFaults, UNSERVED } from './read-faults.ts';
 
 /**
  * A range whose contents the standby lacks, or with `compare` a file whose hashes it wants. Bytes;
@@ -31,6 +32,7 @@ export interface ScanContentsOptions {
   readonly mounts: readonly Mount[];
   readonly capture: Capture;
   readonly pace: ScanPace;
+  readonly faults: ReadFaults;
   /** Contents are sent at once, not announced. */
   readonly isFull: boolean;
   /** Undefined: not known, or not asked for. */
@@ -67,6 +69,7 @@ export class ScanContents {
   readonly #mounts: readonly Mount[];
   readonly #capture: Capture;
   readonly #pace: ScanPace;
+  readonly #faults: ReadFaults;
   readonly #isFull: boolean;
   readonly #changed: ChangedSince | undefined;
   readonly #isReachable: ScanContentsOptions['isReachable'];
@@ -89,6 +92,7 @@ export class ScanContents {
     this.#mounts = options.mounts;
     this.#capture = options.capture;
     this.#pace = options.pace;
+    this.#faults = options.faults;
     this.#isFull = options.isFull;
     this.#changed = options.changed;
     this.#isReachable = options.isReachable;
@@ -164,8 +168,9 @@ export class ScanContents {
 
   /** The contents of a file in `mount.stat` that was just recorded; `isPartial`: only what was changed. */
   open(mount: Mount, node: Node, isPartial = false): void {
-    const fd = mount.stat.size === 0 ? -1 : mount.inodes.open(node, O.RDONLY | O.CLOEXEC);
-    if (fd < 0) return this.#endFile(mount, node);
+    if (mount.stat.size === 0) return this.#endFile(mount, node);
+    const fd = mount.inodes.open(node, O.RDONLY | O.CLOEXEC);
+    if (!this.#faults.passes(mount, node, fd)) return;
     node.pins += 1;
     if (isPartial) this.#lastAskingSequence = this.#capture.sequence;
     this.#file = { mount, node, fd, at: 0, isPartial };
@@ -173,9 +178,12 @@ export class ScanContents {
 
   #continueFile(file: OpenFile): void {
     const { mount, node, fd } = file;
-    const gone = !this.#isReachable(mount, node) || mount.stat.fd(fd) < 0;
+    const gone =
+      !this.#isReachable(mount, node) || !this.#faults.passes(mount, node, mount.stat.fd(fd));
     const size = gone ? 0 : this.#passUnchanged(file, mount.stat.size);
-    const from = file.at >= size ? -1 : sys.lseek(fd, file.at, SEEK.DATA);
+    const from = file.at >= size ? -errno.ENXIO : sys.lseek(fd, file.at, SEEK.DATA);
+    this.#faults.passes(mount, node, from);
+    if (this.#faults.first !== undefined) return this.#closeFile();
     const dataFrom = from < 0 ? size : Math.min(from, size);
     if (dataFrom > file.at) this.#hole(file, dataFrom);
     if (dataFrom >= size) {
@@ -184,6 +192,7 @@ export class ScanContents {
       return this.#closeFile();
     }
     const hole = sys.lseek(fd, dataFrom, SEEK.HOLE);
+    this.#faults.passes(mount, node, hole);
     const isData = this.#isFull;
     const chunk = isData ? this.#pace.chunkBytes(CHUNK_BYTES) : CHUNK_BYTES;
     const to = Math.min(hole < 0 ? size : hole, size, dataFrom + chunk);
@@ -217,7 +226,7 @@ export class ScanContents {
   #data(mount: Mount, node: Node, fd: number, range: { offset: number; length: number }): number {
     const payloadAt = this.#capture.room(range.length);
     const read = sys.pread(fd, ringAddress(mount) + payloadAt, range.length, range.offset);
-    if (read <= 0) return 0;
+    if (!this.#faults.passes(mount, node, read) || read === 0) return 0;
     const draft = this.#capture.draft(
       recordType.scanData,
       mount.index,
@@ -235,7 +244,7 @@ export class ScanContents {
   #hash(file: OpenFile, from: number, to: number): number {
     const { mount, node } = file;
     const read = sys.pread(file.fd, this.#chunkAddress, to - from, from);
-    if (read <= 0) return 0;
+    if (!this.#faults.passes(mount, node, read) || read === 0) return 0;
     const path = mount.inodes.pathOf(node) ?? '';
     const draft = this.#capture.draft(recordType.scanHash, mount.index, path);
     draft.offset = from;
@@ -270,13 +279,29 @@ export class ScanContents {
     const known = this.#hashed[need.directory]?.get(need.path)?.node;
     // A file that was only named is found again by its name: where that has gone elsewhere since, the
     // file was visited anew as one that has changed.
-    const node = known ?? findNode(mount, need.path);
+    const node = known ?? this.#findNode(mount, need.path);
     if (node === undefined) return;
     if (node.type === S.IFREG && this.#isReachable(mount, node)) {
       if (need.compare) this.#doubt(mount, node);
       else this.#sendNeeded(mount, node, need);
     }
     mount.inodes.collect(node);
+  }
+
+  /** The object at `path` now; undefined when there is none any more. The caller collects it. */
+  #findNode(mount: Mount, path: string): Node | undefined {
+    let node = mount.inodes.root;
+    for (const name of path.split('/')) {
+      const next = mount.inodes.lookup(node, cstring(name), name);
+      if (typeof next === 'number') {
+        if (!UNSERVED.has(next)) this.#faults.passes(mount, node, next, name);
+        mount.inodes.collect(node);
+        return undefined;
+      }
+      mount.inodes.collect(node);
+      node = next;
+    }
+    return node;
   }
 
   #doubt(mount: Mount, node: Node): void {
@@ -288,7 +313,7 @@ export class ScanContents {
     const next = this.#doubted.shift();
     if (next === undefined) return;
     const { mount, node } = next;
-    if (this.#isReachable(mount, node) && mount.inodes.refresh(node) === 0) {
+    if (this.#isReachable(mount, node) && this.#refreshes(mount, node)) {
       this.bytes -= mount.stat.size;
       this.open(mount, node);
     }
@@ -297,7 +322,7 @@ export class ScanContents {
 
   #sendNeeded(mount: Mount, node: Node, need: NeededRange): void {
     const fd = mount.inodes.open(node, O.RDONLY | O.CLOEXEC);
-    if (fd < 0) return;
+    if (!this.#faults.passes(mount, node, fd)) return;
     const length = Math.min(this.#pace.chunkBytes(CHUNK_BYTES), need.length);
     const sent = this.#data(mount, node, fd, { offset: need.offset, length });
     this.bytes -= sent;
@@ -312,10 +337,17 @@ export class ScanContents {
 
   /** After contents: what writing them on the standby has disturbed. */
   #endFile(mount: Mount, node: Node): void {
-    const capability = readXattrs(mount, mount.inodes.descriptor(node)).get('security.capability');
+    const onFault = (result: number): void => void this.#faults.passes(mount, node, result);
+    const xattrs = readXattrs(mount, mount.inodes.descriptor(node), onFault);
+    const capability = xattrs.get('security.capability');
     if (capability !== undefined) recordXattr(mount, node, 'security.capability', capability);
-    if (mount.inodes.refresh(node) < 0) return;
+    if (!this.#refreshes(mount, node)) return;
     recordAttributes(mount, node, attrMask.mode | attrMask.atime | attrMask.mtime);
+  }
+
+  /** Fills `stat` for a node; false when it is gone, or cannot be read. */
+  #refreshes(mount: Mount, node: Node): boolean {
+    return this.#faults.passes(mount, node, mount.inodes.refresh(node));
   }
 
   #closeFile(): void {
@@ -324,18 +356,6 @@ export class ScanContents {
     unpin(this.#file.mount, this.#file.node);
     this.#file = undefined;
   }
-}
-
-/** The object at `path` now. The caller collects it. */
-function findNode(mount: Mount, path: string): Node | undefined {
-  let node = mount.inodes.root;
-  for (const name of path.split('/')) {
-    const next = mount.inodes.lookup(node, cstring(name), name);
-    mount.inodes.collect(node);
-    if (typeof next === 'number') return undefined;
-    node = next;
-  }
-  return node;
 }
 
 function unpin(mount: Mount, node: Node): void {

@@ -21,7 +21,7 @@ import {
   recordType,
 } from '../journal/record.ts';
 import type { ScanPace } from '../core/scan-pace.ts';
-import { O, S } from '../linux/constants.ts';
+import { errno, O, S } from '../linux/constants.ts';
 import { DirectoryReader } from '../linux/dirents.ts';
 import { cstring } from '../linux/libc.ts';
 import type { Capture } from './capture.ts';
@@ -31,6 +31,7 @@ import { recordAttributes } from './operations/attributes.ts';
 import { endOrphan } from './operations/creation.ts';
 import { readTarget } from './operations/subtree.ts';
 import { readXattrs } from './operations/xattr.ts';
+import { type ReadFault, ReadFaults, UNSERVED } from './read-faults.ts';
 import { type NeededRange, recordXattr, ScanContents } from './scan-contents.ts';
 
 /** What a scan is to compare. */
@@ -93,6 +94,7 @@ export class Scanner {
   readonly #sent = new WeakSet<Node>();
   /** Files that may be on the standby under none of their names: contents wait for the next visit. */
   readonly #nameless = new WeakSet<Node>();
+  readonly #faults = new ReadFaults();
   #files = 0;
   finished = false;
 
@@ -105,6 +107,7 @@ export class Scanner {
       mounts,
       capture,
       pace,
+      faults: this.#faults,
       isFull: plan.mode === 'full',
       changed: plan.mode === 'changed' ? capture.changed.since(plan.sinceSequence) : undefined,
       isReachable: (mount, node) => mount.inodes.isCaptured(node) && !this.#nameless.has(node),
@@ -127,7 +130,7 @@ export class Scanner {
    */
   #takeOrphans(mount: Mount): void {
     for (const node of mount.orphans.keys()) {
-      if (mount.inodes.refresh(node) < 0) continue;
+      if (!this.#refreshes(mount, node)) continue;
       if (mount.stat.nlink > 0 || node.deleted) {
         endOrphan(mount, node);
         continue;
@@ -140,6 +143,11 @@ export class Scanner {
   get progress(): ScanProgress {
     const { bytes, sentBytes } = this.#contents;
     return { files: this.#files, bytes, sentBytes };
+  }
+
+  /** What could not be read: the scan goes no further, and is to be given up with {@link fail}. */
+  get fault(): ReadFault | undefined {
+    return this.#faults.first;
   }
 
   /** A mirrored object got another place: what the standby has there may be incomplete. */
@@ -156,7 +164,7 @@ export class Scanner {
   prepare(mount: Mount, directory: Node): void {
     if (directory.parent === undefined || this.#sent.has(directory)) return;
     this.prepare(mount, directory.parent);
-    if (!mount.inodes.isCaptured(directory) || mount.inodes.refresh(directory) < 0) return;
+    if (!mount.inodes.isCaptured(directory) || !this.#refreshes(mount, directory)) return;
     this.#emit(mount, directory, mount.inodes.pathOf(directory) ?? '');
   }
 
@@ -182,7 +190,7 @@ export class Scanner {
    */
   step(deadlineMs: number): boolean {
     let worked = false;
-    while (!this.finished && performance.now() < deadlineMs) {
+    while (!this.finished && this.fault === undefined && performance.now() < deadlineMs) {
       if (this.#capture.ring.usedBytes > this.#capture.ring.capacity / 2) return worked;
       if (this.#pace.isAhead(this.#capture.ring.head)) return worked;
       if (!this.#advance()) return worked;
@@ -193,11 +201,21 @@ export class Scanner {
 
   /** Gives up: the standby has gone or another scan starts. */
   abort(): void {
+    this.#letGo();
+    this.#capture.duringScan = false;
+    this.#capture.endScan();
+  }
+
+  /** Gives up although the standby needs a scan: what follows in the stream is still for a copy amid one. */
+  fail(): void {
+    this.#letGo();
+  }
+
+  #letGo(): void {
     this.#closeDirectory();
     for (const { mount, node } of this.#directories) this.#unpin(mount, node);
     for (const pending of [...this.#orphans, ...this.#revisits]) this.#unpinName(pending);
     this.#leave();
-    this.#capture.endScan();
   }
 
   #leave(): void {
@@ -207,7 +225,6 @@ export class Scanner {
     });
     this.#contents.close();
     this.finished = true;
-    this.#capture.duringScan = false;
     for (const mount of this.#mounts) mount.scanner = undefined;
   }
 
@@ -227,6 +244,7 @@ export class Scanner {
   #finish(): void {
     this.#capture.draft(recordType.scanEnd, 0, '');
     this.#leave();
+    this.#capture.duringScan = false;
     this.#capture.publishBare();
     this.#capture.ring.wake();
     this.#capture.endScan();
@@ -260,7 +278,7 @@ export class Scanner {
   }
 
   #directoryTime(mount: Mount, directory: Node): void {
-    if (!mount.inodes.isCaptured(directory) || mount.inodes.refresh(directory) < 0) return;
+    if (!mount.inodes.isCaptured(directory) || !this.#refreshes(mount, directory)) return;
     recordAttributes(mount, directory, attrMask.mtime);
   }
 
@@ -270,8 +288,8 @@ export class Scanner {
     const { mount, node, isMoved } = next;
     const fd = mount.inodes.isCaptured(node)
       ? mount.inodes.open(node, O.RDONLY | O.DIRECTORY | O.CLOEXEC)
-      : -1;
-    if (fd < 0) return this.#unpin(mount, node);
+      : -errno.ENOENT;
+    if (!this.#faults.passes(mount, node, fd)) return this.#unpin(mount, node);
     const isChanged = mount.stat.fd(fd) < 0 || this.#isChanged(mount);
     this.#directory = { mount, node, isMoved, reader: new DirectoryReader(fd), isChanged };
     this.#capture.draft(recordType.scanDirBegin, mount.index, mount.inodes.pathOf(node) ?? '');
@@ -281,18 +299,25 @@ export class Scanner {
   #continueDirectory(open: OpenDirectory): void {
     const { mount, node } = open;
     const entry = open.reader.next();
+    // What it does not list would be removed from the copy.
+    if (typeof entry === 'number' && !this.#faults.passes(mount, node, entry)) {
+      return this.#closeDirectory();
+    }
     if (typeof entry !== 'object' || !mount.inodes.isCaptured(node))
       return this.#endDirectory(open);
     // Left from when this directory was a copy itself.
     if (node === mount.inodes.root && entry.name === ORPHAN_DIRECTORY) return;
     const child = mount.inodes.lookup(node, cstring(entry.name), entry.name);
-    if (typeof child === 'number') return;
+    if (typeof child === 'number') {
+      if (!UNSERVED.has(child)) this.#faults.passes(mount, node, child, entry.name);
+      return;
+    }
     this.#object(mount, child, { parent: node, name: entry.name }, open);
     mount.inodes.collect(child);
   }
 
   #endDirectory({ mount, node }: OpenDirectory): void {
-    if (mount.inodes.isCaptured(node) && mount.inodes.refresh(node) === 0) {
+    if (mount.inodes.isCaptured(node) && this.#refreshes(mount, node)) {
       this.#capture.draft(recordType.scanDirEnd, mount.index, mount.inodes.pathOf(node) ?? '');
       this.#capture.publishNamespace(mount.stat, undefined);
     }
@@ -320,7 +345,7 @@ export class Scanner {
       at === undefined
         ? { path: mount.inodes.pathOf(node) ?? '', captured: true }
         : mount.inodes.childPath(at.parent, at.name, node.isDirectory);
-    if (!captured || mount.inodes.refresh(node) < 0) return;
+    if (!captured || !this.#refreshes(mount, node)) return;
     if (!node.isDirectory && mount.stat.nlink > 1 && this.#isOtherName(mount, node, path)) return;
     // From here on records call the file by the name that the standby surely has.
     if (at !== undefined) mount.inodes.preferName(node, at.parent, at.name);
@@ -344,18 +369,24 @@ export class Scanner {
 
   /** Records an object, whose attributes are in `stat`, without contents. */
   #emit(mount: Mount, node: Node, path: string, flags = 0): void {
-    const xattrs = readXattrs(mount, mount.inodes.descriptor(node));
-    mount.inodes.refresh(node);
+    const onFault = (result: number): void => void this.#faults.passes(mount, node, result);
+    const xattrs = readXattrs(mount, mount.inodes.descriptor(node), onFault);
+    this.#refreshes(mount, node);
     const tail = encodeXattrs(xattrs);
     const inline = tail.length <= XATTR_TAIL_BYTES_MAX;
     const draft = this.#capture.draft(recordType.scanObject, mount.index, path);
     draft.flags = flags;
     if (node.type === S.IFREG) draft.offset = mount.stat.size;
-    if (node.type === S.IFLNK) draft.path2 = readTarget(mount, node);
+    if (node.type === S.IFLNK) draft.path2 = readTarget(mount, node, onFault);
     this.#capture.publishNamespace(mount.stat, undefined, undefined, inline ? tail : undefined);
     if (!inline) for (const [name, value] of xattrs) recordXattr(mount, node, name, value);
     if (node.isDirectory) this.#sent.add(node);
     else this.#nameless.delete(node);
+  }
+
+  /** Fills `stat` for a node; false when it is gone, or cannot be read. */
+  #refreshes(mount: Mount, node: Node): boolean {
+    return this.#faults.passes(mount, node, mount.inodes.refresh(node));
   }
 
   #queueDirectory(mount: Mount, node: Node, isMoved: boolean): void {

@@ -16,7 +16,7 @@ import {
   recordType,
   verifyMask,
 } from '../journal/record.ts';
-import { O, S, SEEK } from '../linux/constants.ts';
+import { errno, O, S, SEEK } from '../linux/constants.ts';
 import { DirectoryReader, DT } from '../linux/dirents.ts';
 import { addressOf, cstring, sys } from '../linux/libc.ts';
 import type { Capture } from './capture.ts';
@@ -24,6 +24,7 @@ import type { Mount } from './mount.ts';
 import type { Node, NodeName } from './node.ts';
 import { readTarget } from './operations/subtree.ts';
 import { readXattrs } from './operations/xattr.ts';
+import { type ReadFault, ReadFaults, UNSERVED } from './read-faults.ts';
 import { hashBlocks } from './scan-contents.ts';
 import type { ScanProgress } from './scanner.ts';
 
@@ -58,6 +59,7 @@ export class Verifier {
   readonly #linked: Map<number, string>[];
   readonly #chunk = Buffer.alloc(CHUNK_BYTES);
   readonly #chunkAddress = addressOf(this.#chunk);
+  readonly #faults = new ReadFaults();
   #files = 0;
   #bytes = 0;
   finished = false;
@@ -77,10 +79,15 @@ export class Verifier {
     return { files: this.#files, bytes: this.#bytes, sentBytes: 0 };
   }
 
+  /** What could not be read: the comparison goes no further, and is to be aborted. */
+  get fault(): ReadFault | undefined {
+    return this.#faults.first;
+  }
+
   /** Works until `deadlineMs` (performance.now) or as far as others leave room. */
   step(deadlineMs: number): void {
     const { ring } = this.#capture;
-    while (!this.finished && performance.now() < deadlineMs) {
+    while (!this.finished && this.fault === undefined && performance.now() < deadlineMs) {
       if (ring.usedBytes > ring.capacity * RING_SHARE || this.#pace.isAhead(ring.head)) return;
       this.#advance();
     }
@@ -126,9 +133,12 @@ export class Verifier {
     const { mount, node } = next;
     const path = mount.inodes.isCaptured(node) ? mount.inodes.pathOf(node) : undefined;
     const flags = O.RDONLY | O.DIRECTORY | O.CLOEXEC;
-    const fd = path === undefined ? -1 : mount.inodes.open(node, flags);
-    if (fd < 0 || path === undefined) return this.#unpin(mount, node);
+    const fd = path === undefined ? -errno.ENOENT : mount.inodes.open(node, flags);
+    if (!this.#faults.passes(mount, node, fd) || path === undefined) {
+      return this.#unpin(mount, node);
+    }
     const names = this.#readNames(mount, node, fd);
+    if (this.fault !== undefined) return this.#unpin(mount, node);
     this.#sendNames(mount, path, names);
     this.#directory = { mount, node, names, next: 0 };
   }
@@ -136,7 +146,8 @@ export class Verifier {
   #readNames(mount: Mount, node: Node, fd: number): string[] {
     const reader = new DirectoryReader(fd);
     const names: string[] = [];
-    for (let entry = reader.next(); typeof entry === 'object'; entry = reader.next()) {
+    let entry = reader.next();
+    for (; typeof entry === 'object'; entry = reader.next()) {
       const { name, type } = entry;
       if (node === mount.inodes.root && name === ORPHAN_DIRECTORY) continue;
       const isDirectory =
@@ -144,12 +155,13 @@ export class Verifier {
       if (mount.inodes.childPath(node, name, isDirectory).captured) names.push(name);
     }
     reader.close();
+    this.#faults.passes(mount, node, entry ?? 0);
     return names;
   }
 
   #isDirectory(mount: Mount, parent: Node, name: string): boolean {
-    const child = mount.inodes.lookup(parent, cstring(name), name);
-    if (typeof child === 'number') return false;
+    const child = this.#lookup(mount, parent, name);
+    if (child === undefined) return false;
     const { isDirectory } = child;
     mount.inodes.collect(child);
     return isDirectory;
@@ -178,10 +190,22 @@ export class Verifier {
     const name = open.names[open.next];
     open.next += 1;
     if (name === undefined || !mount.inodes.isCaptured(node)) return this.#leaveDirectory();
-    const child = mount.inodes.lookup(node, cstring(name), name);
-    if (typeof child === 'number') return;
+    const child = this.#lookup(mount, node, name);
+    if (child === undefined) return;
     this.#object(mount, child, { parent: node, name });
     mount.inodes.collect(child);
+  }
+
+  #lookup(mount: Mount, parent: Node, name: string): Node | undefined {
+    const child = mount.inodes.lookup(parent, cstring(name), name);
+    if (typeof child !== 'number') return child;
+    if (!UNSERVED.has(child)) this.#faults.passes(mount, parent, child, name);
+    return undefined;
+  }
+
+  /** Fills `stat` for a node; false when it is gone, or cannot be read. */
+  #refreshes(mount: Mount, node: Node): boolean {
+    return this.#faults.passes(mount, node, mount.inodes.refresh(node));
   }
 
   #leaveDirectory(): void {
@@ -195,7 +219,7 @@ export class Verifier {
       at === undefined
         ? { path: '', captured: true }
         : mount.inodes.childPath(at.parent, at.name, node.isDirectory);
-    if (!captured || mount.inodes.refresh(node) < 0) return;
+    if (!captured || !this.#refreshes(mount, node)) return;
     const first = this.#firstName(mount, node, path);
     this.#sendObject(mount, node, path, first);
     this.#files += 1;
@@ -217,20 +241,22 @@ export class Verifier {
   }
 
   #sendObject(mount: Mount, node: Node, path: string, first: string | undefined): void {
-    const tail = encodeXattrs(readXattrs(mount, mount.inodes.descriptor(node)));
-    mount.inodes.refresh(node);
+    const onFault = (result: number): void => void this.#faults.passes(mount, node, result);
+    const tail = encodeXattrs(readXattrs(mount, mount.inodes.descriptor(node), onFault));
+    this.#refreshes(mount, node);
     const isInline = tail.length <= XATTR_TAIL_BYTES_MAX;
     const draft = this.#capture.draft(recordType.verifyObject, mount.index, path);
     draft.aux = isInline ? 0 : verifyMask.xattrs;
     draft.path2 = first ?? '';
     if (node.type === S.IFREG) draft.offset = mount.stat.size;
-    if (node.type === S.IFLNK) draft.path2 = readTarget(mount, node);
+    if (node.type === S.IFLNK) draft.path2 = readTarget(mount, node, onFault);
     this.#capture.publishNamespace(mount.stat, undefined, undefined, isInline ? tail : undefined);
   }
 
   #openFile(mount: Mount, node: Node): void {
-    const fd = mount.stat.size === 0 ? -1 : mount.inodes.open(node, O.RDONLY | O.CLOEXEC);
-    if (fd < 0) return;
+    if (mount.stat.size === 0) return;
+    const fd = mount.inodes.open(node, O.RDONLY | O.CLOEXEC);
+    if (!this.#faults.passes(mount, node, fd)) return;
     node.pins += 1;
     this.#file = { mount, node, fd, at: 0 };
   }
@@ -241,6 +267,8 @@ export class Verifier {
     const size = path === undefined || mount.stat.fd(fd) < 0 ? 0 : mount.stat.size;
     if (path === undefined || file.at >= size) return this.#closeFile();
     const data = sys.lseek(fd, file.at, SEEK.DATA);
+    this.#faults.passes(mount, node, data);
+    if (this.fault !== undefined) return this.#closeFile();
     const from = data < 0 ? size : Math.min(data, size);
     if (from > file.at) {
       this.#send(recordType.verifyZeros, mount, path, { offset: file.at, length: from - file.at });
@@ -250,7 +278,7 @@ export class Verifier {
     const hole = sys.lseek(fd, from, SEEK.HOLE);
     const to = Math.min(hole < 0 ? size : hole, size, from + CHUNK_BYTES);
     const read = sys.pread(fd, this.#chunkAddress, to - from, from);
-    if (read <= 0) return this.#closeFile();
+    if (!this.#faults.passes(mount, node, read) || read === 0) return this.#closeFile();
     const hashes = hashBlocks(this.#chunk.subarray(0, read));
     this.#send(recordType.verifyHash, mount, path, { offset: from, length: read }, hashes);
     file.at = from + read;

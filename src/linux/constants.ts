@@ -113,6 +113,7 @@ export const errno = {
   EOPNOTSUPP: 95,
   ENOTCONN: 107,
   ESTALE: 116,
+  EUCLEAN: 117,
   EDQUOT: 122,
 } as const;
 

@@ -208,8 +208,9 @@ export class PrimaryGroup {
   /** Mounts the filter; records gather until {@link replicate}. Errors: those of {@link Filter.start}. */
   async start(): Promise<void> {
     await this.#filter.start({
-      onScan: (progress, finished) => this.#scans.onProgress(progress, finished),
-      onVerify: (progress, finished) => this.#scans.onVerifyProgress(progress, finished),
+      onScan: (progress, finished, fault) => this.#scans.onProgress(progress, finished, fault),
+      onVerify: (progress, finished, fault) =>
+        this.#scans.onVerifyProgress(progress, finished, fault),
       onScanNeeded: () => this.rescan(),
       onMark: (point) => this.#onPoint(point),
       onEnded: (lastSequence) => {

@@ -13,6 +13,9 @@ const SCANS = {
   hash: 'both copies are compared, differences are sent',
   changed: 'what was changed since both were known to be equal is compared, differences are sent',
 } as const;
+/** Until a scan that met something unreadable is tried again: longer each time. */
+const RETRY_MS = 30_000;
+const RETRY_MS_MAX = 600_000;
 const NOTHING: ScanProgress = { files: 0, bytes: 0, sentBytes: 0 };
 
 interface UnderWay {
@@ -31,8 +34,12 @@ export interface PrimaryScansOptions {
 
 export class PrimaryScans {
   readonly #options: PrimaryScansOptions;
-  #scan: (UnderWay & { readonly mode: ScanPlan['mode'] }) | undefined;
+  #scan: (UnderWay & { readonly plan: ScanPlan }) | undefined;
   #verify: UnderWay | undefined;
+  /** Why the last scan came to nothing, how often in a row, and when it is tried again. */
+  #failure:
+    | { readonly why: string; readonly times: number; readonly retry: NodeJS.Timeout }
+    | undefined;
 
   constructor(options: PrimaryScansOptions) {
     this.#options = options;
@@ -57,20 +64,27 @@ export class PrimaryScans {
   }
 
   start(plan: ScanPlan): void {
-    const { filter, emit } = this.#options;
-    const { mode } = plan;
-    this.#scan?.estimate.stop();
-    this.#scan = { mode, progress: NOTHING, estimate: new ScanEstimate(filter.underneath) };
-    filter.scan(plan);
-    emit('info', 'SCAN_STARTED', `the standby's copy is not complete: ${SCANS[mode]}`);
+    this.#begin(plan);
+    const why = `the standby's copy is not complete: ${SCANS[plan.mode]}`;
+    this.#options.emit('info', 'SCAN_STARTED', why);
   }
 
-  onProgress(progress: ScanProgress, finished: boolean): void {
+  #begin(plan: ScanPlan): void {
+    const { filter } = this.#options;
+    clearTimeout(this.#failure?.retry);
+    this.#scan?.estimate.stop();
+    this.#scan = { plan, progress: NOTHING, estimate: new ScanEstimate(filter.underneath) };
+    filter.scan(plan);
+  }
+
+  /** `fault`: what could not be read, so that the scan has ended without a copy. */
+  onProgress(progress: ScanProgress, finished: boolean, fault?: string): void {
     if (this.#scan === undefined) return;
     this.#scan.progress = progress;
+    if (fault !== undefined) return this.#fail(this.#scan.plan, fault);
     if (!finished) return;
     const { files, bytes, sentBytes } = progress;
-    const what = this.#scan.mode === 'full' ? 'the first copy' : 'the comparison';
+    const what = this.#scan.plan.mode === 'full' ? 'the first copy' : 'the comparison';
     this.giveUp();
     this.#options.emit(
       'info',
@@ -79,8 +93,26 @@ export class PrimaryScans {
     );
   }
 
+  /** A copy that lacks something must not pass for a complete one: it stays amid the scan until that can be read. */
+  #fail(plan: ScanPlan, fault: string): void {
+    const times = (this.#failure?.times ?? 0) + 1;
+    const why = `${fault}: the standby's copy stays incomplete until it can be. Check that disk; restore the file, or leave it out by a pattern`;
+    const isKnown = this.#failure?.why === why;
+    this.giveUp();
+    const pauseMs = Math.min(times * RETRY_MS, RETRY_MS_MAX);
+    this.#failure = { why, times, retry: setTimeout(() => this.#retry(plan), pauseMs) };
+    if (!isKnown) this.#options.emit('error', 'SCAN_FAILED', `${why}. It is tried again`);
+  }
+
+  /** A standby that is not there, and for which nothing is kept, asks for a scan when it comes. */
+  #retry(plan: ScanPlan): void {
+    if (this.#options.sender?.isHolding === true) this.#begin(plan);
+  }
+
   /** The scan is over, or what it was for. */
   giveUp(): void {
+    clearTimeout(this.#failure?.retry);
+    this.#failure = undefined;
     this.#scan?.estimate.stop();
     this.#scan = undefined;
   }
@@ -107,10 +139,14 @@ export class PrimaryScans {
     emit('info', 'VERIFY_STARTED', 'both copies are compared while applications work');
   }
 
-  onVerifyProgress(progress: ScanProgress, finished: boolean): void {
+  /** `fault`: what could not be read, so that there is no result. */
+  onVerifyProgress(progress: ScanProgress, finished: boolean, fault?: string): void {
     if (this.#verify === undefined) return;
     this.#verify.progress = progress;
     if (!finished) return;
+    if (fault !== undefined) {
+      this.#options.emit('error', 'VERIFY_FAILED', `the comparison has no result: ${fault}`);
+    }
     this.#verify.estimate.stop();
     this.#verify = undefined;
   }
@@ -119,12 +155,14 @@ export class PrimaryScans {
   get status(): Record<string, unknown> {
     const [scan, verify] = [this.#scan, this.#verify];
     return {
-      scan: scan === undefined ? null : { mode: scan.mode, ...progressOf(scan) },
+      scan: scan === undefined ? null : { mode: scan.plan.mode, ...progressOf(scan) },
+      scanFault: this.#failure?.why ?? null,
       verify: verify === undefined ? null : progressOf(verify),
     };
   }
 
   stop(): void {
+    clearTimeout(this.#failure?.retry);
     this.#scan?.estimate.stop();
     this.#verify?.estimate.stop();
   }

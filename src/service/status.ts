@@ -121,6 +121,7 @@ function groupStatus(
   const primary = statusOf('primary', local, remote);
   const standby = statusOf('standby', local, remote);
   const peerTrouble = remote?.trouble ?? null;
+  const scanFault = textOrNull(primary?.['scanFault']);
   return {
     name: local.name,
     groupId: local.groupId,
@@ -152,6 +153,7 @@ function groupStatus(
     troubles: [
       ...(local.trouble === null ? [] : [`${names.local}: ${local.trouble}`]),
       ...(peerTrouble === null ? [] : [`${names.remote ?? '?'}: ${peerTrouble}`]),
+      ...(scanFault === null ? [] : [scanFault]),
     ],
     local,
     remote,

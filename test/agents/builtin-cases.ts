@@ -324,9 +324,7 @@ const others: readonly BuiltinCase[] = [
   },
 ];
 
-export const builtinCases: readonly BuiltinCase[] = [...databases, ...others].filter(
-  ({ needs }) => needs === undefined || existsSync(needs),
-);
+export const builtinCases: readonly BuiltinCase[] = [...databases, ...others];
 
 /** The directory of a case. */
 export function placeOf(top: string, use: string): string {

@@ -11,6 +11,7 @@ import { Trial, type Verdict } from '../../src/agents/trial/trial.ts';
 import { messageOf } from '../../src/core/errors.ts';
 import { resolveAgents } from '../../src/service/agent-definition.ts';
 import { type BuiltinCase, builtinCases, placeOf, type Prepared } from './builtin-cases.ts';
+import { installed } from './installed.ts';
 import { isInside } from './inside.ts';
 
 const MARK = { name: 'UNDERSTUDY_AGENT_TEST', value: randomBytes(12).toString('hex') };
@@ -67,7 +68,8 @@ async function hurt(trial: Trial, { accident }: Prepared): Promise<Verdict[]> {
 
 if (isInside(import.meta.filename)) {
   const wanted = process.argv.slice(2);
-  const cases = builtinCases.filter(({ use }) => wanted.length === 0 || wanted.includes(use));
+  const chosen = builtinCases.filter(({ use }) => wanted.length === 0 || wanted.includes(use));
+  const cases = installed(chosen, ({ use, needs = [] }) => ({ name: use, needs: [needs].flat() }));
   const top = mkdtempSync(join(tmpdir(), 'understudy-builtins-'));
   chmodSync(top, 0o755);
   for (const one of cases) {

@@ -1,15 +1,7 @@
 // Real OCF agents of Debian's package resource-agents with real applications, each with its data below a
 // directory of its own. To be run in a network namespace of its own.
 import { execFileSync } from 'node:child_process';
-import {
-  chmodSync,
-  chownSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { livingProcesses } from '../../src/agents/sdk/process-table.ts';
 import { commandLine } from '../../src/agents/builtin/support/processes.ts';
@@ -339,15 +331,4 @@ function oracleHome(top: string): string {
     chmodSync(join(bin, program), 0o755);
   }
   return home;
-}
-
-/** Those whose applications are installed here. */
-export function possibleCases(): readonly OcfCase[] {
-  return ocfCases.filter(({ agent, needs }) => {
-    const path = `/usr/lib/ocf/resource.d/${agent.replace(':', '/')}`;
-    return (
-      existsSync(path) &&
-      (needs === undefined || statSync(needs, { throwIfNoEntry: false }) !== undefined)
-    );
-  });
 }

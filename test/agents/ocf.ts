@@ -1,8 +1,9 @@
 // Plays the contract with every OCF agent whose application is installed here, in namespaces of its own: `node test/agents/ocf.ts [heartbeat:pgsql …]` prints one JSON value per line.
 import { execFileSync } from 'node:child_process';
 import { messageOf } from '../../src/core/errors.ts';
+import { installed } from './installed.ts';
 import { isInside } from './inside.ts';
-import { possibleCases } from './ocf-cases.ts';
+import { ocfCases } from './ocf-cases.ts';
 import { playContract } from './ocf-contract.ts';
 
 if (isInside(import.meta.filename)) {
@@ -10,9 +11,11 @@ if (isInside(import.meta.filename)) {
   execFileSync('ip', ['link', 'set', 'test0', 'up']);
   execFileSync('mkdir', ['-p', '/run/resource-agents', '/run/lock', '/run/named']);
   const wanted = process.argv.slice(2);
-  const cases = possibleCases().filter(
-    ({ agent }) => wanted.length === 0 || wanted.includes(agent),
-  );
+  const chosen = ocfCases.filter(({ agent }) => wanted.length === 0 || wanted.includes(agent));
+  const cases = installed(chosen, ({ agent, needs = [] }) => ({
+    name: agent,
+    needs: [`/usr/lib/ocf/resource.d/${agent.replace(':', '/')}`, needs].flat(),
+  }));
   for (const one of cases) {
     try {
       console.log(JSON.stringify(await playContract(one)));

@@ -1,6 +1,6 @@
 // node test/support/compare-trees.ts A B [--no-holes] [--no-mtime]
 // Prints the differences between two directory trees; exit code 0 when there are none.
-import { compareTrees, snapshotTree } from './tree.ts';
+import { compareTrees, forgetAllPages, snapshotTree } from './tree.ts';
 
 const dirs = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
 const [a, b] = dirs;
@@ -8,6 +8,7 @@ if (a === undefined || b === undefined || dirs.length !== 2) {
   console.error('usage: compare-trees.ts A B [--no-holes] [--no-mtime]');
   process.exit(2);
 }
+forgetAllPages();
 const left = snapshotTree(a);
 const differences = compareTrees(left, b, {
   holes: !process.argv.includes('--no-holes'),

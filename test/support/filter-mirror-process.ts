@@ -89,11 +89,14 @@ class MirrorProcess {
 
   async run(): Promise<void> {
     await this.#filter.start({
-      onScan: (progress, finished) => {
+      onScan: (progress, finished, fault) => {
+        if (fault !== undefined) this.fail(fault);
         this.#sentBytes = progress.sentBytes;
         if (finished) this.#scanning = false;
       },
-      onVerify: () => undefined,
+      onVerify: (_progress, _finished, fault) => {
+        if (fault !== undefined) this.fail(fault);
+      },
       onScanNeeded: () => {
         this.#scansNeeded += 1;
       },

@@ -2,6 +2,8 @@
 //
 // Not recorded, because a copy may differ in it: atime, ctime, inode numbers, sizes and link counts
 // of directories, `trusted.understudy.*` and `trusted.SGI_ACL_*` attributes, and `.understudy` at the root.
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { xxh3 } from '@node-rs/xxhash';
 
 import { AT, O, S, SEEK, errno, errnoName } from '../../src/linux/constants.ts';
@@ -195,6 +197,15 @@ function openForReading(fd: number, name: string): number {
 function forgetPages(file: number, path: string): void {
   check(sys.fdatasync(file), path, 'write out');
   sys.posixFadvise(file, 0, 0, FADV_DONTNEED);
+}
+
+/**
+ * The same for all files of the machine: what is underneath a filter cannot be forgotten through it. `sync` first, since
+ * pages that are to be written stay.
+ */
+export function forgetAllPages(): void {
+  execFileSync('sync');
+  writeFileSync('/proc/sys/vm/drop_caches', '1');
 }
 
 interface Range {

@@ -1,6 +1,5 @@
 // A pair in a lab with one protected directory, for tests of the whole system.
 import { randomInt } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NODE } from '../../lab/demo/application.ts';
 import type { LabHost } from '../../lab/host.ts';
@@ -10,7 +9,7 @@ import { askGroup, waitUntilApplied } from '../../lab/node-admin.ts';
 import { pairNodes, understudy, waitForCopy } from '../../lab/pair.ts';
 import { interfaceOf } from '../../lab/network.ts';
 import type { NetworkName } from '../../lab/state.ts';
-import { compareTrees, snapshotTree } from '../support/tree.ts';
+import { compareTrees, forgetAllPages, snapshotTree } from '../support/tree.ts';
 
 export const GROUP = 'data';
 export const DIRECTORY = '/srv/data';
@@ -138,10 +137,8 @@ export class PairUnderTest {
   /** Differences between the two copies, bit by bit, as sentences. */
   async differences(primary: LabHost = this.a): Promise<string[]> {
     await this.settle(primary);
-    // The pages underneath the filter, which reading through it cannot make the kernel forget.
     await primary.must(['sync', '-f', DIRECTORY]);
-    await primary.must(['sync']);
-    writeFileSync('/proc/sys/vm/drop_caches', '1');
+    forgetAllPages();
     const standby = primary === this.a ? this.b : this.a;
     return compareTrees(
       snapshotTree(primary.pathFromOutside(DIRECTORY)),

@@ -8,6 +8,7 @@ import type { ChildPath } from '../inode-table.ts';
 import type { Mount } from '../mount.ts';
 import { completeNames } from '../names.ts';
 import type { Node, NodeName } from '../node.ts';
+import { UNSERVED } from '../read-faults.ts';
 import { recordAttributesAt } from './attributes.ts';
 import { readXattrs } from './xattr.ts';
 
@@ -126,14 +127,18 @@ function draftCreation(
 function captureSpecial(mount: Mount, node: Node, at: NodeName): void {
   const isLink = node.type === S.IFLNK;
   const type = isLink ? recordType.symlink : recordType.mknod;
-  draftCreation(mount, node, at, { type, target: isLink ? readTarget(mount, node) : '' });
+  draftCreation(mount, node, at, {
+    type,
+    target: isLink ? readTarget(mount, node, (result) => mount.missed(result)) : '',
+  });
   finishAttributes(mount, node, pathAt(mount, node, at).path);
 }
 
-/** Target of a symbolic link, latin1. */
-export function readTarget(mount: Mount, node: Node): string {
+/** Target of a symbolic link, latin1. `onFault` takes the negative errno for which it is empty. */
+export function readTarget(mount: Mount, node: Node, onFault: (result: number) => void): string {
   const fd = mount.inodes.descriptor(node);
-  const length = sys.readlinkat(fd, EMPTY_NAME, targetAddress, target.length);
+  const length = fd < 0 ? fd : sys.readlinkat(fd, EMPTY_NAME, targetAddress, target.length);
+  if (length < 0) onFault(length);
   return target.toString('latin1', 0, Math.max(0, length));
 }
 
@@ -153,9 +158,10 @@ function captureFile(mount: Mount, node: Node, at: NodeName): void {
   if (fd < 0) mount.missed(fd);
   else {
     const size = mount.stat.size;
-    forEachDataExtent(fd, { from: 0, to: size }, (from, to) =>
+    const result = forEachDataExtent(fd, { from: 0, to: size }, (from, to) =>
       captureRange(mount, path, fd, { from, to }),
     );
+    if (result < 0) mount.missed(result);
     sys.close(fd);
     const draft = mount.capture.draft(recordType.truncate, mount.index, path);
     draft.offset = size;
@@ -164,20 +170,22 @@ function captureFile(mount: Mount, node: Node, at: NodeName): void {
   finishAttributes(mount, node, path);
 }
 
-/** Calls back with each part of a range of `fd` that holds data, in order. */
+/** Calls back with each part of a range of `fd` that holds data, in order. 0, or the negative errno that ended it. */
 export function forEachDataExtent(
   fd: number,
   range: { from: number; to: number },
   visit: (from: number, to: number) => void,
-): void {
+): number {
   for (let at = range.from; at < range.to;) {
     const from = sys.lseek(fd, at, SEEK.DATA);
-    if (from < 0 || from >= range.to) return;
+    if (from < 0 && from !== -errno.ENXIO) return from;
+    if (from < 0 || from >= range.to) return 0;
     const hole = sys.lseek(fd, from, SEEK.HOLE);
     const to = hole < 0 ? range.to : Math.min(hole, range.to);
     visit(from, to);
     at = to;
   }
+  return 0;
 }
 
 /** Records the bytes of a file between two offsets as writes; its current mtime goes with them. */
@@ -220,7 +228,8 @@ export function ringAddress(mount: Mount): number {
 
 /** Extended attributes, mode and times, after everything else about the object was recorded. */
 function finishAttributes(mount: Mount, node: Node, path: string): void {
-  for (const [name, value] of readXattrs(mount, mount.inodes.descriptor(node))) {
+  const missed = (result: number): void => mount.missed(result);
+  for (const [name, value] of readXattrs(mount, mount.inodes.descriptor(node), missed)) {
     const draft = mount.capture.draft(recordType.setxattr, mount.index, path);
     draft.path2 = name;
     mount.capture.publishPayload(value);
@@ -246,9 +255,6 @@ function* childrenOf(mount: Mount, directory: Node): Generator<Child> {
   yield* readChildren(mount, directory);
   directory.pins -= 1;
 }
-
-/** Lookups of what is not served, and hence not mirrored: see {@link InodeTable.lookup}. */
-const UNSERVED = new Set([-errno.EXDEV, -errno.EOVERFLOW, -errno.ENAMETOOLONG]);
 
 function* readChildren(mount: Mount, directory: Node): Generator<Child> {
   const fd = mount.inodes.open(directory, O.RDONLY | O.DIRECTORY | O.CLOEXEC);

@@ -176,17 +176,25 @@ function readAcl(mount: Mount, node: Node, name: Buffer): number {
   return sys.getxattr(mount.procPath(fd), name, valueAddress, XATTR_BYTES_MAX);
 }
 
-/** All extended attributes of the object behind `fd` (may be O_PATH), by name. */
-export function readXattrs(mount: Mount, fd: number): Map<string, Uint8Array> {
+/**
+ * All extended attributes of the object behind `fd` (may be O_PATH), by name. `onFault` takes the negative errno for
+ * which some are left out; `fd` may be one, too.
+ */
+export function readXattrs(
+  mount: Mount,
+  fd: number,
+  onFault: (result: number) => void,
+): Map<string, Uint8Array> {
   const found = new Map<string, Uint8Array>();
-  const length = sys.listxattr(mount.procPath(fd), valueAddress, XATTR_BYTES_MAX);
+  const length = fd < 0 ? fd : sys.listxattr(mount.procPath(fd), valueAddress, XATTR_BYTES_MAX);
+  if (length < 0 && length !== -errno.EOPNOTSUPP) onFault(length);
   if (length <= 0) return found;
   const names = value.toString('latin1', 0, length).split('\0');
   for (const name of names) {
     if (name === '') continue;
     const size = sys.getxattr(mount.procPath(fd), cstring(name), valueAddress, XATTR_BYTES_MAX);
     if (size >= 0) found.set(name, Buffer.from(value.subarray(0, size)));
-    else if (size !== -errno.ENODATA) found.delete(name);
+    else if (size !== -errno.ENODATA) onFault(size);
   }
   return found;
 }

@@ -1,0 +1,43 @@
+// What a scan or a comparison could not read. What has gone is none of their business any more; anything else ends them
+// without a result: contents that were left out would pass for contents that are equal.
+import { errno } from '../linux/constants.ts';
+import type { Mount } from './mount.ts';
+import type { Node } from './node.ts';
+
+export interface ReadFault {
+  /** Number of the protected directory. */
+  readonly directory: number;
+  /** Within it, latin1. */
+  readonly path: string;
+  /** Positive. */
+  readonly errno: number;
+}
+
+/** ENXIO: no data from there on (SEEK_DATA). */
+const GONE: ReadonlySet<number> = new Set([
+  -errno.ENOENT,
+  -errno.ENOTDIR,
+  -errno.ESTALE,
+  -errno.ENXIO,
+]);
+/** Lookups of what is not served, and hence not mirrored: see {@link InodeTable.lookup}. */
+export const UNSERVED: ReadonlySet<number> = new Set([
+  -errno.EXDEV,
+  -errno.EOVERFLOW,
+  -errno.ENAMETOOLONG,
+]);
+
+export class ReadFaults {
+  /** The first one. */
+  first: ReadFault | undefined;
+
+  /** Takes the result of a system call: negative errno for a failure. Returns whether it succeeded. */
+  passes(mount: Mount, node: Node, result: number, name = ''): boolean {
+    if (result >= 0) return true;
+    if (GONE.has(result)) return false;
+    const above = mount.inodes.pathOf(node) ?? '';
+    const path = name === '' ? above : above === '' ? name : `${above}/${name}`;
+    this.first ??= { directory: mount.index, path, errno: -result };
+    return false;
+  }
+}
