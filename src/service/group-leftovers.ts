@@ -6,15 +6,14 @@ import type { GroupPaths } from './service-paths.ts';
 
 /** Every trace of a group without a process, but the data and, with `keepsSalvage`, what is kept aside of it. */
 export function removeGroupFiles(files: GroupPaths, keepsSalvage: boolean): void {
-  const { directory, salvage, lock, controlSocket } = files;
+  const { directory, salvage, lock, controlSocket, spec } = files;
   if (keepsSalvage) {
     for (const name of readdirSync(directory)) {
       const path = join(directory, name);
       if (path !== salvage) rmSync(path, { recursive: true, force: true });
     }
   } else rmSync(directory, { recursive: true, force: true });
-  rmSync(lock, { force: true });
-  rmSync(controlSocket, { force: true });
+  for (const path of [lock, controlSocket, spec]) rmSync(path, { force: true });
 }
 
 /** What processes before the one of `present` left: a journal may be large, and nobody is to wait for that. */

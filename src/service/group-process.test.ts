@@ -170,6 +170,17 @@ test('a prepared process that dies is replaced', async () => {
   expect(await one.start(spec('primary'))).toMatchObject({ pid: second });
 });
 
+test('a prepared process that cannot be started now is tried again, and nobody is disturbed', async () => {
+  const away = `${top}-away`;
+  renameSync(top, away);
+  const one = group();
+  one.prepare();
+  one.prepare();
+  expect(one.preparedPid).toBeUndefined();
+  renameSync(away, top);
+  await until('one waits', async () => one.isPrepared);
+});
+
 test('a prepared process that is stuck is given up for a fresh one', async () => {
   const one = group();
   const pid = await prepared(one);

@@ -57,10 +57,15 @@ export class PreparedProcess {
   #spawn(): void {
     if (!this.#isWanted || this.#child !== undefined) return;
     const { program, logPath, lockPath, specPath } = this.#options;
-    const child = GroupChild.prepared({ program, logPath }, { lockPath, specPath });
-    this.#child = child;
-    this.#retry.started();
-    void child.ended.then(() => this.#ended(child));
+    try {
+      const child = GroupChild.prepared({ program, logPath }, { lockPath, specPath });
+      this.#child = child;
+      this.#retry.started();
+      void child.ended.then(() => this.#ended(child));
+    } catch {
+      // No descriptor, or no room for its lock, at this moment: it only spares time, and the group goes on.
+      this.#retry.schedule();
+    }
   }
 
   #ended(child: GroupChild): void {

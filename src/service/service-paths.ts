@@ -77,6 +77,7 @@ export interface GroupPaths {
   readonly directory: string;
   readonly definition: string;
   readonly state: string;
+  /** What the process is told at its start; not on a disk, which may have failed. */
   readonly spec: string;
   readonly controlSocket: string;
   readonly lock: string;
@@ -99,7 +100,7 @@ export function groupPaths(paths: ServicePaths, group: string): GroupPaths {
     directory,
     definition: join(directory, 'definition.json'),
     state: join(directory, 'state.json'),
-    spec: join(directory, 'spec.json'),
+    spec: join(paths.run, `${group}.spec`),
     controlSocket: join(paths.run, `${group}.sock`),
     lock: join(paths.run, `${group}.lock`),
     log: join(paths.logs, `${group}.log`),
