@@ -49,10 +49,12 @@ if [ -d /run/systemd/system ]; then
   if [ -e /etc/understudy/node.yaml ]; then systemctl restart understudyd; fi
 fi
 
-# Former installations that no process runs from. (The pattern goes through a file, or grep finds itself.)
+# Former installations that no process runs from: exactly what this script makes, no copy or backup of somebody's.
+# (The pattern goes through a file, or grep finds itself.)
 pattern=$(mktemp)
-for old in "$prefix"-[0-9]*; do
-  [ "$old" = "$target" ] && continue
+digits='[0-9][0-9][0-9][0-9][0-9][0-9][0-9]'
+for old in "$prefix"-$digits$digits; do
+  [ -d "$old" ] && [ "$old" != "$target" ] || continue
   echo "$old/" >"$pattern"
   if ! { cat /proc/[0-9]*/cmdline; ls -l /proc/[0-9]*/exe; } 2>/dev/null | grep -aqFf "$pattern"; then
     rm -rf "$old"
