@@ -1,0 +1,68 @@
+// packaging/understudyd.service in a systemd of its own (a user's manager in namespaces, on machines that have none running),
+// with a program in the place of the service.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { shell } from '../support/shell.ts';
+
+const UNIT = resolve(import.meta.dirname, '../../packaging/understudyd.service');
+const MANAGER = '/usr/lib/systemd/systemd';
+const isHere = existsSync(MANAGER) && spawnSync('systemctl', ['--version']).status === 0;
+const hasSystemd = isHere && !existsSync('/run/systemd/system');
+
+let top = '';
+beforeEach(() => {
+  top = mkdtempSync(join(tmpdir(), 'understudy-unit-'));
+});
+afterEach(() => {
+  // The control group that the manager was in itself; one that is in use stays.
+  shell('rmdir /sys/fs/cgroup/*/init.scope 2>/dev/null || true');
+  rmSync(top, { recursive: true });
+});
+
+/** Runs `script` beside the manager; `program` is what the unit starts. */
+function underSystemd(program: string, script: string): string {
+  const units = join(top, 'config', 'systemd', 'user');
+  mkdirSync(join(units, 'understudyd.service.d'), { recursive: true });
+  symlinkSync(UNIT, join(units, 'understudyd.service'));
+  writeFileSync(
+    join(units, 'understudyd.service.d', 'stand-in.conf'),
+    `[Unit]\nConditionPathExists=\n[Service]\nRestartSec=20ms\nExecStart=\nExecStart=/bin/sh -c '${program}'\n`,
+  );
+  const inside = join(top, 'inside.sh');
+  writeFileSync(
+    inside,
+    `mount -t tmpfs none /run; mkdir -p /run/systemd/system /run/own; chmod 700 /run/own
+    export XDG_RUNTIME_DIR=/run/own XDG_CONFIG_HOME=${top}/config XDG_CACHE_HOME=${top}/cache XDG_STATE_HOME=${top}/state
+    timeout 60 ${MANAGER} --user >${top}/manager.log 2>&1 &
+    for try in $(seq 100); do [ -S /run/own/systemd/private ] && break; sleep 0.1; done
+    ${script}
+    systemctl --user exit; wait`,
+  );
+  return shell(`timeout 60 unshare -m -p -f --mount-proc --kill-child sh ${inside} 2>&1`);
+}
+
+test.skipIf(!hasSystemd)(
+  'a service that cannot start yet (an address that comes late, a full disk) is tried until it can',
+  () => {
+    const said = underSystemd(
+      `echo x >>${top}/starts; exit 1`,
+      `systemctl --user start understudyd
+      for try in $(seq 200); do [ "$(wc -l <${top}/starts)" -gt 12 ] && break; sleep 0.05; done
+      wc -l <${top}/starts`,
+    );
+    expect(Number(said)).toBeGreaterThan(12);
+  },
+);
+
+test.skipIf(!hasSystemd)('processes of groups outlive a stop of the service', () => {
+  const said = underSystemd(
+    `setsid sleep 900 & echo $! >${top}/group; exec sleep 901`,
+    `systemctl --user start understudyd; sleep 0.5; ls /run/own/understudy -d
+    systemctl --user stop understudyd; sleep 0.5
+    kill -0 "$(cat ${top}/group)" && echo lives; ls -d /run/own/understudy; kill "$(cat ${top}/group)"`,
+  );
+  expect(said.trim().split('\n')).toEqual(['/run/own/understudy', 'lives', '/run/own/understudy']);
+});
