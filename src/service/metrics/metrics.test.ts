@@ -114,3 +114,24 @@ test('dashboard and alert rules ask for metrics that exist', () => {
     expect([file, used.filter((name) => !known.has(name))]).toEqual([file, []]);
   }
 });
+
+test('alert rules and dashboard join metrics by labels that both have', () => {
+  const page = readFileSync(resolve(root, 'docs/metrics.md'), 'utf8');
+  const labels = new Map(
+    [...page.matchAll(/\| `(understudy_\w+)(?:\{(.*)\})?`/g)].map(([, name, list]) => [name, list]),
+  );
+  const operand = String.raw`(understudy_\w+)(?:\{[^}]*\})?(?: == \d)?`;
+  const joint = new RegExp(
+    String.raw`${operand} (?:and|or|unless|[*/]) (on ?\([a-z, ]+\) )?\(?(?:1 - )?${operand}`,
+    'g',
+  );
+  const joints = ['grafana-dashboard.json', 'prometheus-alerts.yaml'].flatMap((file) => {
+    const text = readFileSync(resolve(root, 'packaging', file), 'utf8').replaceAll('\\"', '"');
+    return [...text.matchAll(joint)];
+  });
+  expect(joints.length).toBeGreaterThan(5);
+  const wrong = joints.filter(
+    ([, left, by, right]) => by === undefined && labels.get(left) !== labels.get(right),
+  );
+  expect(wrong.map(([text]) => text)).toEqual([]);
+});
