@@ -1,7 +1,7 @@
 // The command as people and scripts run it: exit codes, text, JSON, links, working directories.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -91,6 +91,19 @@ test('init, once', () => {
   expect(wrong.code).toBe(2);
   expect(wrong.stderr).toContain('lower-case letters');
   expect(run('status').stderr).toContain('[DAEMON_NOT_RUNNING]');
+});
+
+test('init that was interrupted, or whose identity was lost, gives what node.yaml says an identity', () => {
+  const half = { ...env, UNDERSTUDY_ETC: join(top, 'etc3'), UNDERSTUDY_STATE: join(top, 'state3') };
+  const init = (...args: string[]) =>
+    spawnSync(BIN, ['init', ...args], { env: half, encoding: 'utf8' });
+  expect(init('--name', 'one', '--address', ADDRESS, '--port', '7450').status).toBe(0);
+  rmSync(join(half.UNDERSTUDY_STATE, 'identity'), { recursive: true });
+  expect(init('--name', 'two', '--address', ADDRESS).stderr).toContain('[ALREADY_INITIALISED]');
+  const again = init('--json');
+  expect([again.status, again.stderr]).toEqual([0, '']);
+  expect(JSON.parse(again.stdout)).toMatchObject({ name: 'one', port: 7450 });
+  expect(existsSync(join(half.UNDERSTUDY_STATE, 'identity', 'certificate.pem'))).toBe(true);
 });
 
 test('an address that this machine has not got is worth a warning', () => {

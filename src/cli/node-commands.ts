@@ -1,5 +1,6 @@
 // Commands about this node: init, daemon, invite, join, unpair, status, events, doctor.
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { createServer, isIP } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,9 +10,15 @@ import { parseDurationMs } from '../core/units.ts';
 import type { AuditEntry } from '../service/admin-api/audit.ts';
 import type { LoggedEvent } from '../service/event-log.ts';
 import { NAME_PATTERN } from '../service/group-spec.ts';
-import { createIdentity } from '../service/identity.ts';
-import { API_PORT_DEFAULT, nodeConfigSchema, writeNodeConfig } from '../service/node-config.ts';
-import { servicePaths } from '../service/service-paths.ts';
+import { createIdentity, hasIdentity } from '../service/identity.ts';
+import {
+  API_PORT_DEFAULT,
+  type NodeConfig,
+  nodeConfigSchema,
+  readNodeConfig,
+  writeNodeConfig,
+} from '../service/node-config.ts';
+import { type ServicePaths, servicePaths } from '../service/service-paths.ts';
 import type { ServiceStatus } from '../service/status.ts';
 import { parseStrictly } from '../core/strict-config.ts';
 import { callApi, localApi, runOperation } from './admin.ts';
@@ -95,19 +102,7 @@ async function audit({ count, json = false }: Json & { count: string }): Promise
 
 async function init(options: InitOptions): Promise<void> {
   const paths = servicePaths(process.env);
-  const config = parseStrictly(
-    nodeConfigSchema,
-    {
-      name: options.name ?? defaultName(),
-      address: options.address ?? defaultAddress(),
-      port: options.port,
-      ...(options.replicationAddress === undefined
-        ? {}
-        : { replicationAddress: options.replicationAddress }),
-    },
-    { code: 'CONFIG_INVALID', origin: 'init' },
-  );
-  writeNodeConfig(paths, config);
+  const config = halfInitialised(paths, options) ?? firstConfig(paths, options);
   await warnOfAbsent([config.address, config.replicationAddress]);
   const { id, fingerprint } = await createIdentity(paths, config.name);
   const result = { id, fingerprint, ...config, config: paths.nodeConfig };
@@ -117,6 +112,29 @@ async function init(options: InitOptions): Promise<void> {
     () =>
       `node "${config.name}" (${id}) at ${config.address}:${config.port}, see ${paths.nodeConfig}\nnext: start the service (understudy daemon), then "understudy invite" or "understudy join TOKEN"`,
   );
+}
+
+/** An init that was interrupted, or an identity that was lost: what node.yaml says stays, and the node gets an identity. */
+function halfInitialised(paths: ServicePaths, { name }: InitOptions): NodeConfig | undefined {
+  if (!existsSync(paths.nodeConfig) || hasIdentity(paths)) return undefined;
+  const config = readNodeConfig(paths);
+  return name === undefined || name === config.name ? config : undefined;
+}
+
+function firstConfig(paths: ServicePaths, options: InitOptions): NodeConfig {
+  const { name, address, port, replicationAddress } = options;
+  const config = parseStrictly(
+    nodeConfigSchema,
+    {
+      name: name ?? defaultName(),
+      address: address ?? defaultAddress(),
+      port,
+      ...(replicationAddress === undefined ? {} : { replicationAddress }),
+    },
+    { code: 'CONFIG_INVALID', origin: 'init' },
+  );
+  writeNodeConfig(paths, config);
+  return config;
 }
 
 function defaultName(): string {

@@ -1,7 +1,8 @@
 // Files written by people: each fault is named, with the way out.
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { X509Certificate } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { readJsonFile, writeJsonDurably } from './durable-file.ts';
@@ -74,6 +75,13 @@ describe('identity', () => {
     expect(nodeIdOf(first.certificate)).toBe(first.id);
     expect(statSync(paths.key).mode & 0o777).toBe(0o600);
     expect(statSync(paths.identity).mode & 0o777).toBe(0o700);
+  });
+
+  test('is for a name that programs can check, as docs/metrics.md has it for Prometheus', async () => {
+    const { certificate } = await createIdentity(paths, 'a');
+    const page = readFileSync(resolve(import.meta.dirname, '../../docs/metrics.md'), 'utf8');
+    const [, name = ''] = /server_name: (\w+)/.exec(page) ?? [];
+    expect(new X509Certificate(certificate).checkHost(name)).toBe('understudy');
   });
 
   test('a key that does not belong to the certificate is refused', async () => {

@@ -9,6 +9,7 @@ import { makePrivateDirectory } from './durable-file.ts';
 import type { ServicePaths } from './service-paths.ts';
 
 const VALID_YEARS = 100;
+const CERTIFICATE_NAME = 'understudy';
 
 export interface Identity {
   readonly id: NodeId;
@@ -31,9 +32,13 @@ export function nodeIdOf(certificate: string | Buffer): NodeId {
   return nodeId(createHash('sha256').update(spki).digest('hex').slice(0, 16));
 }
 
+export function hasIdentity({ certificate, key }: ServicePaths): boolean {
+  return existsSync(certificate) && existsSync(key);
+}
+
 /** Reads the identity. Errors: NOT_INITIALISED, IDENTITY_INVALID. */
 export function readIdentity(paths: ServicePaths): Identity {
-  if (!existsSync(paths.certificate) || !existsSync(paths.key)) {
+  if (!hasIdentity(paths)) {
     throw new UnderstudyError(
       'NOT_INITIALISED',
       `this node has no identity in ${paths.identity}: run "understudy init"`,
@@ -58,7 +63,7 @@ export function readIdentity(paths: ServicePaths): Identity {
 
 /** Creates the identity unless there is one. Returns it. */
 export async function createIdentity(paths: ServicePaths, name: string): Promise<Identity> {
-  if (existsSync(paths.certificate) && existsSync(paths.key)) return readIdentity(paths);
+  if (hasIdentity(paths)) return readIdentity(paths);
   makePrivateDirectory(paths.identity);
   const { certificate, key } = await generateCertificate(name);
   replaceFile(paths.key, key);
@@ -72,12 +77,15 @@ export async function generateCertificate(
 ): Promise<{ certificate: string; key: string }> {
   // Loaded here only: the library is large and needed once in the life of a node.
   await import('reflect-metadata');
-  const { X509CertificateGenerator, PemConverter } = await import('@peculiar/x509');
+  const { X509CertificateGenerator, SubjectAlternativeNameExtension, PemConverter } =
+    await import('@peculiar/x509');
   const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
   const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
   const certificate = await X509CertificateGenerator.createSelfSigned({
     serialNumber: Buffer.from(crypto.getRandomValues(new Uint8Array(8))).toString('hex'),
     name: `CN=understudy ${name}`,
+    // Programs that are not told fingerprints (Prometheus) want a name that they can check: the same for all nodes.
+    extensions: [new SubjectAlternativeNameExtension([{ type: 'dns', value: CERTIFICATE_NAME }])],
     // A day back, for the other node's clock.
     notBefore: new Date(Date.now() - 86_400_000),
     notAfter: new Date(Date.now() + VALID_YEARS * 365 * 86_400_000),
