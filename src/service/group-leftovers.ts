@@ -1,6 +1,6 @@
 // Removes what a group leaves on this node.
 import { readdirSync, rmSync } from 'node:fs';
-import { readdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { GroupPaths } from './service-paths.ts';
 
@@ -16,20 +16,30 @@ export function removeGroupFiles(files: GroupPaths, keepsSalvage: boolean): void
   for (const path of [lock, controlSocket, spec]) rmSync(path, { force: true });
 }
 
-/** What processes before the one of `present` left: a journal may be large, and nobody is to wait for that. */
+/**
+ * What processes before the one of `present` left: a journal may be large, and nobody is to wait for that. Which they are is looked up
+ * before anything is waited for: the next process may begin meanwhile.
+ */
 export async function removeFormerProcesses(
   places: readonly string[],
   present: string,
 ): Promise<void> {
-  for (const place of places) {
+  const former = places.flatMap(processesIn).filter((path) => path !== present);
+  for (const path of former) {
     try {
-      for (const name of await readdir(place)) {
-        const path = join(place, name);
-        if (!name.startsWith('process-') || path === present) continue;
-        await rm(path, { recursive: true, force: true });
-      }
+      await rm(path, { recursive: true, force: true });
     } catch {
-      // The group is being deleted, nothing is there, or the disk is failing: the next start tries again.
+      // The group is being deleted, or the disk is failing: the next start tries again.
     }
+  }
+}
+
+function processesIn(place: string): string[] {
+  try {
+    const names = readdirSync(place).filter((name) => name.startsWith('process-'));
+    return names.map((name) => join(place, name));
+  } catch {
+    // Nothing is there, or the disk is failing.
+    return [];
   }
 }
