@@ -129,6 +129,19 @@ test('a group whose directory is mounted elsewhere too comes to its end', async 
   child.kill('SIGKILL');
 });
 
+test('a process that somebody ends in order is started anew at once, and what went past it is in the copy', async () => {
+  await until('its mounts are held', async () => runtime().process.held !== null);
+  const { pid = 0 } = runtime().process;
+  process.kill(pid, 'SIGTERM');
+  await until('it has unmounted', async () => !isMounted());
+  writeFileSync(join(dirA, 'between'), 'written underneath');
+  await until('it is mounted anew', async () => isMounted() && runtime().process.pid !== pid);
+  // There was nothing that another one could have gone on with.
+  expect(await events(a, 'SUCCESSION_FAILED')).toEqual([]);
+  await a.upToDate('shop');
+  await expectEqualCopies();
+});
+
 test('a service that ends amid a succession leaves the mounts to the next one', async () => {
   const kept = await open(join(dirA, 'kept'));
   runtime().process.kill();

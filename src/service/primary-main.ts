@@ -119,7 +119,11 @@ async function endWith(work: () => Promise<StreamEnd>): Promise<StreamEnd> {
 
 function tellMountsLost(why: string): void {
   control.broadcast(makeEvent('error', 'MOUNT_LOST', why));
-  // Nobody is to try to go on with them.
+  tellUnmounted();
+}
+
+/** Nobody is to try to go on with them. */
+function tellUnmounted(): void {
   control.notify({ kind: 'mountsLost' } satisfies GroupNotice);
 }
 
@@ -153,7 +157,11 @@ function removeFormerShelves(): void {
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.on(signal, () => {
-    endWith(async () => group.shutdown()).catch(() => undefined);
+    endWith(async () => {
+      const end = await group.shutdown();
+      tellUnmounted();
+      return end;
+    }).catch(() => undefined);
   });
 }
 
