@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { flushCompileCache } from 'node:module';
 import { present } from '../../core/assert.ts';
 import { messageOf, UnderstudyError } from '../../core/errors.ts';
+import { within } from '../../core/within.ts';
 import { nodeId } from '../../core/ids.ts';
 import { Fencer } from '../../cluster/fencing/fencer.ts';
 import { deriveKeys } from '../../cluster/heartbeat/keys.ts';
@@ -38,6 +39,8 @@ import { MemoFile } from './memo-file.ts';
 const NETWORK_DEAD_AFTER_MS = 1000;
 const EVENTS_WITHOUT_SERVICE_MAX = 200;
 const PERSIST_AGAIN_MS = 1000;
+/** An arbiter that does not answer keeps nobody from shutting the machine down. */
+const CLOSE_TIMEOUT_MS = 2000;
 
 interface Group {
   readonly handover: GroupHandover;
@@ -238,6 +241,15 @@ const control = new ControlServer(spec.controlSocket, {
 });
 
 const networks = resolveNetworks(spec.networks);
+
+// The machine is being shut down: a watchdog that counted on would reset it amid that.
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.once(signal, () => {
+    logger.warn({ signal }, 'ended by a signal');
+    const closed = thread?.close() ?? Promise.resolve();
+    void within(closed, CLOSE_TIMEOUT_MS).finally(() => process.exit(0));
+  });
+}
 
 try {
   const { node, peer } = spec;
