@@ -13,6 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { NodeWatchdog } from './node-watchdog.ts';
 import { Watchdog, watchdogTimeoutSeconds } from './watchdog.ts';
 
 const GETSUPPORT = 0x8028_5700;
@@ -123,4 +124,27 @@ test('with the real ioctl, a file that is no device is refused', () => {
   expect(() => new Watchdog({ path: file }).arm(750)).toThrow(
     expect.objectContaining({ code: 'WATCHDOG_UNUSABLE' }),
   );
+});
+
+test('groups share the device: it is fed while the leases of all are valid, and stops with the last', () => {
+  const device = new Watchdog({ path, ioctl: driver() });
+  const shared = new NodeWatchdog(device);
+  expect(shared.arm('shop', 750)).toMatchObject({ kind: 'armed', timeoutMs: 1000 });
+  // No shorter than the longest lease.
+  expect(shared.arm('mail', 4500)).toMatchObject({ kind: 'armed', timeoutMs: 5000 });
+  expect(shared.arm('shop', 750)).toMatchObject({ kind: 'armed', timeoutMs: 5000 });
+  told();
+  expect(shared.feed('shop', 0, 1000)).toBe(false);
+  expect(shared.feed('mail', 0, 4500)).toBe(true);
+  expect(shared.feed('shop', 900, 1650)).toBe(true);
+  expect(told()).toBe('..');
+  // The lease of one is over.
+  expect(shared.feed('mail', 1700, 6200)).toBe(false);
+  shared.disarm('shop');
+  expect(shared.feed('shop', 1800, 2500)).toBe(false);
+  expect(shared.feed('mail', 1800, 6200)).toBe(true);
+  shared.disarm('shop');
+  expect(told()).toBe('.');
+  shared.disarm('mail');
+  expect(told()).toBe('V');
 });

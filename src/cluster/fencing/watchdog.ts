@@ -64,14 +64,17 @@ export class Watchdog {
    * there is none. Errors: WATCHDOG_BUSY, WATCHDOG_UNUSABLE.
    */
   arm(leaseMs: number): WatchdogState {
+    const seconds = watchdogTimeoutSeconds(leaseMs);
     if (this.#fd !== undefined) {
+      const isLongEnough = this.#state.kind === 'armed' && this.#state.timeoutMs >= seconds * 1000;
+      if (!isLongEnough) this.#state = this.#configure(this.#fd, seconds);
       this.#write(KEEP_ALIVE);
       return this.#state;
     }
     const fd = sys.openat(AT.FDCWD, cstring(this.#path), O.WRONLY | O.CLOEXEC | O.NONBLOCK, 0);
     if (fd < 0) return this.#cannotOpen(fd);
     try {
-      this.#state = this.#configure(fd, watchdogTimeoutSeconds(leaseMs));
+      this.#state = this.#configure(fd, seconds);
     } catch (error) {
       // What was opened is running; say the magic word before going away.
       sys.write(fd, MAGIC_CLOSE, 1);

@@ -5,6 +5,8 @@ import { present, unreachable } from '../../core/assert.ts';
 import { messageOf } from '../../core/errors.ts';
 import { bootClock } from '../../linux/boottime.ts';
 import { tellRunning } from '../../linux/threads.ts';
+import { NodeWatchdog } from '../fencing/node-watchdog.ts';
+import { Watchdog } from '../fencing/watchdog.ts';
 import { HeartbeatBoard } from '../heartbeat/board.ts';
 import { ServingResponder } from '../heartbeat/serving-probe.ts';
 import { HeartbeatTransport, type TransportEvent } from '../heartbeat/transport.ts';
@@ -28,6 +30,14 @@ const clock = bootClock;
 const transport = new HeartbeatTransport({ ...options, board }, { clock, onEvent: onTransport });
 const responder = new ServingResponder(options, { clock });
 const groups = new Map<string, Group>();
+/** By the path of the device. */
+const watchdogs = new Map<string, NodeWatchdog>();
+
+function watchdogAt(path: string): NodeWatchdog {
+  const known = watchdogs.get(path) ?? new NodeWatchdog(new Watchdog({ path }));
+  watchdogs.set(path, known);
+  return known;
+}
 
 function post(message: FromWorker): void {
   port.postMessage(message);
@@ -52,6 +62,7 @@ function addGroup(setup: GroupSetup): void {
     transport,
     responder,
     identity: options,
+    watchdogAt,
     deliver: (event) => host?.deliver(event),
     toOuter: (effect) => post({ kind: 'effect', groupId, effect }),
   });

@@ -83,6 +83,8 @@ async function startNode(name: Name, life = 1, isServing = false): Promise<Remot
       onConflict: 'defend',
       probe: { probes: 3, intervalMs: 50 },
     },
+    // One that is missing is told of when it is to be armed.
+    watchdogPath: isServing ? join(directory, 'watchdog') : null,
     isServing,
   };
   await program.call('start', options);
@@ -228,6 +230,8 @@ test('another thread for a primary that serves: an address that cannot be had at
   network.plug('a', 1, false);
   const a = await startNode('a', 2, true);
   await until(a, { role: 'primary', address: 'released', application: 'running' });
+  // That of the thread before counts on.
+  expect(a.events).toContainEqual(expect.objectContaining({ code: 'WATCHDOG_ABSENT' }));
   network.plug('a', 1, true);
   await until(a, { role: 'primary', address: 'held', application: 'running' });
   expect(await eventually(() => reaches(VIP), 3000)).toBe(true);

@@ -9,7 +9,7 @@ import { mapSharedCells } from '../../linux/shared-cells.ts';
 import { type AddressEvent, VirtualAddresses } from '../address/virtual-addresses.ts';
 import type { RecordArbiter } from '../arbiter/arbiter.ts';
 import { GatewayProbe } from '../arbiter/gateway-probe.ts';
-import { Watchdog } from '../fencing/watchdog.ts';
+import type { NodeWatchdog } from '../fencing/node-watchdog.ts';
 import {
   askServing,
   type ServingIdentity,
@@ -40,6 +40,8 @@ export interface GroupParts {
   readonly transport: HeartbeatTransport;
   readonly responder: ServingResponder;
   readonly identity: ServingIdentity;
+  /** The device at this path, which groups share. */
+  readonly watchdogAt: (path: string) => NodeWatchdog;
   readonly deliver: (event: MachineEvent) => void;
   readonly toOuter: (effect: OuterEffect) => void;
 }
@@ -50,7 +52,7 @@ export class GroupEffects {
   readonly #leaseCells: Float64Array | undefined;
   readonly #addresses: VirtualAddresses | undefined;
   readonly #gateway: GatewayProbe | undefined;
-  readonly #watchdog: Watchdog | undefined;
+  readonly #watchdog: NodeWatchdog | undefined;
   readonly #arbiter: Promise<RecordArbiter> | undefined;
 
   constructor(setup: GroupSetup, parts: GroupParts) {
@@ -66,11 +68,13 @@ export class GroupEffects {
     }
     if (arbiter.kind === 'gateway') this.#gateway = new GatewayProbe(arbiter.ip, arbiter.method);
     if (arbiter.kind === 'etcd') this.#arbiter = openEtcd(setup);
-    if (watchdogPath !== null) this.#watchdog = new Watchdog({ path: watchdogPath });
+    if (watchdogPath !== null) this.#watchdog = parts.watchdogAt(watchdogPath);
     // The last that may fail: it is there for as long as this process.
     this.#leaseCells = leaseFile === null ? undefined : mapSharedCells(leaseFile, { create: true });
     // Nothing serves here, so nothing may, whatever a machine before this one had allowed.
     if (setup.boot.running === null) this.#setLease(0);
+    // Of a cluster process that died, it counts on: this node serves, and must not be reset for that.
+    if (setup.boot.running !== null) this.#armWatchdog();
     if (setup.boot.running?.hasAddress === true) void this.#takeAddress(ADOPTED_ADDRESS_OP);
   }
 
@@ -87,7 +91,7 @@ export class GroupEffects {
         this.#armWatchdog();
         return;
       case 'disarmWatchdog':
-        this.#watchdog?.disarm();
+        this.#watchdog?.disarm(this.#setup.groupId);
         return;
       case 'probeGateway':
         void this.#probeGateway(effect.sentAtMs);
@@ -114,7 +118,7 @@ export class GroupEffects {
 
   /** To be called after each step: a watchdog is fed while the lease is valid. */
   feedWatchdog(nowMs: number, leaseUntilMs: number): void {
-    this.#watchdog?.feed(nowMs, leaseUntilMs);
+    this.#watchdog?.feed(this.#setup.groupId, nowMs, leaseUntilMs);
   }
 
   /** The group is no longer managed: nobody needs a lease, and the addresses are released. */
@@ -128,7 +132,7 @@ export class GroupEffects {
     this.#parts.responder.cease(this.#setup.groupId);
     this.#addresses?.abandon();
     this.#gateway?.close();
-    this.#watchdog?.disarm();
+    this.#watchdog?.disarm(this.#setup.groupId);
     await (await this.#arbiter)?.close();
   }
 
@@ -144,7 +148,8 @@ export class GroupEffects {
 
   #armWatchdog(): void {
     try {
-      const state = this.#watchdog?.arm(this.#setup.config.timings.leaseMs);
+      const { groupId, config } = this.#setup;
+      const state = this.#watchdog?.arm(groupId, config.timings.leaseMs);
       if (state?.kind === 'absent') this.#emit('info', 'WATCHDOG_ABSENT', state.why);
     } catch (thrown) {
       if (!(thrown instanceof UnderstudyError)) throw thrown;
