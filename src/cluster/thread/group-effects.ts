@@ -123,6 +123,8 @@ export class GroupEffects {
 
   /** The group is no longer managed: nobody needs a lease, and the addresses are released. */
   async giveUp(): Promise<void> {
+    // Nobody feeds it any more for this group, and the others share it.
+    this.#watchdog?.disarm(this.#setup.groupId);
     this.#setLease(Number.POSITIVE_INFINITY);
     await this.#addresses?.release();
   }
