@@ -54,11 +54,23 @@ export async function runDoctor(paths: ServicePaths): Promise<Finding[]> {
     checkDescriptors(),
     ...checkPrograms(),
     checkClock(),
-    checkStateDirectory(paths),
+    ...(await tried(`state in ${paths.state}`, () => [checkStateDirectory(paths)])),
     checkNode(paths),
-    ...(await checkPorts(paths)),
-    ...(await checkGroupAgents(paths)),
+    ...(await tried('service', async () => checkPorts(paths))),
+    ...(await tried(`groups in ${paths.groups}`, async () => checkGroupAgents(paths))),
   ];
+}
+
+/** What cannot be looked at is a finding too, and the others are told all the same. */
+async function tried(
+  check: string,
+  look: () => Finding[] | Promise<Finding[]>,
+): Promise<Finding[]> {
+  try {
+    return await look();
+  } catch (thrown) {
+    return [bad('error', check, messageOf(thrown), 'run this as root; else look at that disk')];
+  }
 }
 
 function ok(check: string, found: string): Finding {
