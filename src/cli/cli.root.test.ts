@@ -133,6 +133,14 @@ test('a value that is written wrongly: exit code 2, as for the command itself', 
   expect(stderr).toContain('[DURATION_INVALID]');
 });
 
+test('a service whose socket cannot be made ends, and says why', () => {
+  const socket = join(top, 'run', 'understudyd.sock');
+  mkdirSync(socket, { recursive: true });
+  const { status, stderr } = spawnSync(BIN, ['daemon'], { env, encoding: 'utf8', timeout: 30_000 });
+  expect([status, stderr]).toEqual([1, expect.stringContaining('[CONTROL_SOCKET_IN_USE]')]);
+  rmSync(socket, { recursive: true });
+});
+
 test('doctor finds this machine able, with the service stopped and running', async () => {
   const { code, stdout } = run('doctor', '--json');
   const { ok, findings } = JSON.parse(stdout) as {

@@ -61,7 +61,14 @@ export async function startDaemon(
       { cause },
     );
   }
-  await adminApi.listen();
+  try {
+    await adminApi.listen();
+  } catch (thrown) {
+    // With the port open it would live on, and do nothing.
+    await nodeApi.close();
+    lock.release();
+    throw thrown;
+  }
   keepMemorySmall();
   service.emit('info', 'SERVICE_STARTED', `understudyd ${options.version} started`);
   service.start();
