@@ -25,7 +25,10 @@ import { parseStrictly } from '../core/strict-config.ts';
 
 const TEXT_MAX = 60;
 const rateText = z.string().max(TEXT_MAX);
-const daysText = z.union([z.string().max(TEXT_MAX), z.array(z.string().max(TEXT_MAX)).max(7)]);
+const daysText = z.union([
+  z.string().max(TEXT_MAX),
+  z.array(z.string().max(TEXT_MAX)).min(1).max(7),
+]);
 
 const windowInputSchema = z.strictObject({
   days: daysText.optional(),

@@ -54,6 +54,7 @@ describe('a group', () => {
     [{ safety: { deletions: { within: '1ms' } } }, 'safety.deletions.within'],
     [{ verify: 'often' }, 'verify'],
     [{ verify: '1s' }, 'verify'],
+    [{ verify: '99999999999999999999d' }, 'verify'],
     [{ addresses: [{ ip: '192.0.2.1/24', interface: 'a b' }] }, 'addresses[0].interface'],
   ])('%j', async (part, field) => {
     expect(await fieldsOf(() => define(part))).toEqual([field]);
@@ -100,6 +101,7 @@ describe('a limit', () => {
     ['fast', 'default'],
     [{ default: '1 bit/s', schedule: [] }, 'default'],
     [{ schedule: [window, { ...window, days: 'someday' }] }, 'schedule[1].days'],
+    [{ schedule: [{ ...window, days: [] }] }, 'schedule[0].days'],
     [{ schedule: [{ ...window, from: '25:00' }] }, 'schedule[0].from'],
     [{ schedule: [{ ...window, to: '08:00' }] }, 'schedule[0].to'],
     [{ schedule: [{ ...window, bandwidth: 'fast' }] }, 'schedule[0].bandwidth'],

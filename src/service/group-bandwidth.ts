@@ -23,6 +23,8 @@ export class GroupBandwidth {
   readonly #options: GroupBandwidthOptions;
   /** Revision that the process was started with or told; -1: not known. */
   #toldRevision = -1;
+  /** Of the other node's limit that could not be taken over: it is tried again, and told once. */
+  #refusedRevision = -1;
 
   constructor(options: GroupBandwidthOptions) {
     this.#options = options;
@@ -80,7 +82,11 @@ export class GroupBandwidth {
         !isPrimary() &&
         JSON.stringify(other.bandwidth) !== JSON.stringify(own));
     if (!isNewer) return;
-    this.change(other.bandwidth).catch((thrown: unknown) => this.#notSet(thrown));
+    const { revision } = other.bandwidth;
+    this.change(other.bandwidth).catch((thrown: unknown) => {
+      if (this.#refusedRevision !== revision) this.#notSet(thrown);
+      this.#refusedRevision = revision;
+    });
   }
 
   #notSet(thrown: unknown): void {

@@ -38,6 +38,8 @@ import { parseStrictly } from '../core/strict-config.ts';
 
 const HOUR_MS = 3_600_000;
 const VERIFY_EVERY_MS_MIN = HOUR_MS;
+/** More is `off`, and a number that no file could keep is refused here. */
+const VERIFY_EVERY_MS_MAX = 3650 * 24 * HOUR_MS;
 const VERIFY_EVERY_MS_DEFAULT = 7 * 24 * HOUR_MS;
 
 export const groupDefinitionSchema = z.strictObject({
@@ -197,10 +199,10 @@ function defineFailover(
 export function defineVerify(text: string, origin: string): number | null {
   if (text === 'off') return null;
   const everyMs = parseDurationMs(text);
-  if (everyMs >= VERIFY_EVERY_MS_MIN) return everyMs;
+  if (everyMs >= VERIFY_EVERY_MS_MIN && everyMs <= VERIFY_EVERY_MS_MAX) return everyMs;
   throw new UnderstudyError(
     'GROUP_INVALID',
-    `${origin}: "verify" is "${text}": once an hour is the most, write for example "7d" or "off"`,
+    `${origin}: "verify" is "${text}": once an hour is the most, every ten years the least, write for example "7d" or "off"`,
   );
 }
 

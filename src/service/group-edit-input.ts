@@ -43,19 +43,19 @@ export type GroupSettings = Pick<
 
 /**
  * The settings after a change, but for the bandwidth limit, which has a way of its own (limits.ts). `agents`: those of the
- * change, resolved; `peer`: name of the other node. Errors: GROUP_KEY_FIXED, GROUP_INVALID, SIZE_INVALID, DURATION_INVALID.
+ * change, resolved; `nodes`: names of both. Errors: GROUP_KEY_FIXED, GROUP_INVALID, SIZE_INVALID, DURATION_INVALID.
  */
 export function editedSettings(
   before: GroupDefinition,
   edit: GroupEdit,
   given: {
     readonly origin: string;
-    readonly peer: string;
+    readonly nodes: readonly string[];
     readonly agents: readonly AgentDefinition[] | undefined;
   },
 ): GroupSettings {
   const { origin, agents } = given;
-  refuseFixed(before, edit, given.peer);
+  refuseFixed(before, edit, given.nodes);
   if (agents !== undefined) refuseOtherAgents(before, agents);
   const { replication, safety, verify } = edit;
   return {
@@ -100,12 +100,13 @@ function editedSafety(
 }
 
 /** What is named and the same as before is no change: the file that a group was made of can be given whole. */
-function refuseFixed(before: GroupDefinition, edit: GroupEdit, peer: string): void {
+function refuseFixed(before: GroupDefinition, edit: GroupEdit, nodes: readonly string[]): void {
   const { name, paths, seed, failover, addresses, fencing, replication } = edit;
   const ring = replication?.ring;
   const changed: Record<string, boolean> = {
     name: name !== undefined && name !== before.name,
-    peer: edit.peer !== undefined && edit.peer !== peer,
+    // As it was written on either node.
+    peer: edit.peer !== undefined && !nodes.includes(edit.peer),
     paths: paths !== undefined && !isSamePaths(before, paths),
     seed: seed !== undefined && before.directories.some((one) => one.seed !== seed),
     'replication.ring':

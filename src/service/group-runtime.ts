@@ -90,6 +90,8 @@ export class GroupRuntime {
   readonly #bypass: BypassWatch;
   #definition: GroupDefinition;
   #phase: Phase = 'stopped';
+  /** See {@link editAlone}. */
+  #isEdited = false;
   #queue: Promise<unknown> = Promise.resolve();
   /** Calls of `exclusive` that have not ended. */
   #pending = 0;
@@ -208,8 +210,7 @@ export class GroupRuntime {
       isRunning: () => this.state.role === 'primary' && this.#phase === 'running',
       save: (bandwidth) => {
         const replication = { ...this.#definition.replication, bandwidth };
-        this.#definition = { ...this.#definition, replication };
-        writeJsonDurably(this.#files.definition, this.#definition);
+        this.#saveDefinition({ ...this.#definition, replication });
       },
       call: async (method, params, timeoutMs) => this.process.call(method, params, timeoutMs),
       onTold: () => this.#poller.forget(),
@@ -303,14 +304,42 @@ export class GroupRuntime {
     await this.exclusive(async () => {
       const before = this.#definition;
       const { bandwidth } = before.replication;
-      this.#definition = {
-        ...before,
-        ...change,
-        replication: { ...change.replication, bandwidth },
-      };
-      writeJsonDurably(this.#files.definition, this.#definition);
+      const replication = { ...change.replication, bandwidth };
+      this.#saveDefinition({ ...before, ...change, replication });
       if (!isDeepStrictEqual(before.agents, change.agents)) this.application.replaceAgents();
     });
+  }
+
+  /** Persisted before it takes effect: what the disk did not take has not changed. Errors: STATE_IO. */
+  #saveDefinition(definition: GroupDefinition): void {
+    writeJsonDurably(this.#files.definition, definition);
+    this.#definition = definition;
+  }
+
+  /**
+   * Runs a change of settings, of which there is one at a time: another one would be made of what this one replaces.
+   * Errors: GROUP_CHANGING.
+   */
+  async editAlone<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#isEdited) throw this.#changing('another change of its settings is under way');
+    this.#isEdited = true;
+    try {
+      return await work();
+    } finally {
+      this.#isEdited = false;
+    }
+  }
+
+  /** Errors: GROUP_CHANGING. */
+  requireSettled(): void {
+    if (this.isChanging) throw this.#changing('it is being started, stopped or moved');
+  }
+
+  #changing(why: string): UnderstudyError {
+    return new UnderstudyError(
+      'GROUP_CHANGING',
+      `group "${this.name}" cannot be changed on node "${this.#context.config.name}" at this moment: ${why}; try again`,
+    );
   }
 
   /** A start, a stop or a change of role is under way. */
@@ -541,8 +570,8 @@ export class GroupRuntime {
   }
 
   /**
-   * Changes the persisted role to standby with a fresh state directory, and starts it. `own`: see the
-   * state.
+   * Changes the persisted role to standby with a fresh state directory, and starts it; what fails is an event, and tried
+   * again, as in {@link boot}. `own`: see the state.
    */
   async becomeStandby(
     epoch: number,
@@ -553,10 +582,12 @@ export class GroupRuntime {
     const role = 'standby' as const;
     if (this.definition.failover?.automatic !== true) this.process.unprepare();
     const place = this.#keeper.newGeneration(generation);
-    this.saveState({ role, epoch, position, ...place, own, handedOverTo: null });
     this.setTrouble('conflict', null);
     this.setTrouble('handover', null);
-    await this.#attempt(async () => this.startStandby());
+    await this.#attempt(async () => {
+      this.saveState({ role, epoch, position, ...place, own, handedOverTo: null });
+      await this.startStandby();
+    });
   }
 
   /** See {@link GroupEndings.callLast}. */

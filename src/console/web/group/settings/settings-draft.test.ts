@@ -126,7 +126,7 @@ test('each field changes what it is called after, and the node takes it', () => 
   };
   for (const [name, text] of Object.entries(other)) {
     const body = edit({ [name]: text });
-    const given = { origin: 'test', agents: undefined, peer: 'b' };
+    const given = { origin: 'test', agents: undefined, nodes: ['a', 'b'] };
     const after = editedSettings(before, parseGroupEdit(body, 'test'), given);
     const [key] = /^(replication\.undo|safety\.deletions)/.exec(name) ?? [name];
     expect([name, changedKeys(before, after)]).toEqual([name, [key]]);

@@ -1,0 +1,294 @@
+// Commands about groups on two nodes that do not run smoothly: given twice at once, cut short on one node, on a disk that
+// takes nothing any more, with answers that are lost. Group processes are the stand-in.
+import { existsSync, mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { UnderstudyError } from '../core/errors.ts';
+import { type TestNode, twoNodes, type TwoNodes, until } from './fixtures/two-nodes.ts';
+import { planGroup } from './group-creation.ts';
+import { type GroupDefinition, mirroredDefinition, parseGroupInput } from './group-definition.ts';
+import { groupPaths } from './service-paths.ts';
+import { createStandby } from './standby-creation.ts';
+
+const DAY_MS = 86_400_000;
+
+let nodes: TwoNodes;
+let a: TestNode;
+let b: TestNode;
+let dir = '';
+let otherDir = '';
+
+beforeEach(async () => {
+  nodes = await twoNodes();
+  ({ a, b } = nodes);
+  await nodes.pair();
+  dir = join(nodes.data(a), 'shop');
+  otherDir = join(nodes.data(b), 'shop');
+  mkdirSync(dir);
+});
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await nodes.down();
+});
+
+function input(change: Record<string, unknown> = {}): Record<string, unknown> {
+  return { name: 'shop', paths: [{ dir, standbyDir: otherDir }], ...change };
+}
+
+async function create(change: Record<string, unknown> = {}): Promise<void> {
+  await a.call('group-create', { input: input(change), origin: 'test' });
+}
+
+const runtimeOf = (node: TestNode) => node.service.group('shop');
+
+const edit = async (node: TestNode, change: Record<string, unknown>): Promise<unknown> =>
+  node.call('group-edit', { group: 'shop', ...change });
+
+function onBoth<T>(look: (definition: GroupDefinition) => T): T[] {
+  return [a, b].map((node) => look(runtimeOf(node).definition));
+}
+
+/** In the way of every write of a file. */
+function blockedFile(node: TestNode, file: 'state' | 'definition'): string {
+  return `${groupPaths(node.paths, 'shop')[file]}.new`;
+}
+
+/** Codes of what was refused; undefined: it was done. */
+async function codesOf(work: readonly Promise<unknown>[]): Promise<(string | undefined)[]> {
+  const ends = await Promise.allSettled(work);
+  return ends.map((end) =>
+    end.status === 'fulfilled' ? undefined : (end.reason as UnderstudyError).code,
+  );
+}
+
+const roles = async (): Promise<(string | undefined)[]> =>
+  Promise.all([a, b].map(async (node) => (await node.group('shop'))?.local.role));
+
+async function untilRunning(node: TestNode): Promise<void> {
+  await until(
+    `the process on ${node.name} runs`,
+    async () => (await node.group('shop'))?.local.process === 'running',
+    30_000,
+  );
+}
+
+describe('an edit', () => {
+  beforeEach(async () => create());
+
+  test('with a bandwidth limit that is wrong changes nothing else either', async () => {
+    const change = { verify: '5d', bandwidth: 'nonsense' };
+    await expect(edit(a, change)).rejects.toMatchObject({
+      code: 'RATE_INVALID',
+    });
+    expect(onBoth(({ verifyEveryMs }) => verifyEveryMs)).toEqual([7 * DAY_MS, 7 * DAY_MS]);
+  });
+
+  test('with a window of no day is refused: no service would read it again', async () => {
+    const schedule = [{ days: [], from: '08:00', to: '18:00', bandwidth: '50 Mbit/s' }];
+    await expect(edit(a, { bandwidth: { schedule } })).rejects.toMatchObject({
+      code: 'BANDWIDTH_INVALID',
+    });
+    await a.stop();
+    await a.start();
+    await untilRunning(a);
+  });
+
+  test('at the same time as another one: both are there, or one is refused', async () => {
+    const codes = await codesOf([
+      edit(a, { verify: '5d' }),
+      edit(a, { safety: { guard: 'halt' } }),
+    ]);
+    expect(codes.toSorted()).toEqual(['GROUP_CHANGING', undefined]);
+    const crossed = await codesOf([edit(a, { verify: '6d' }), edit(b, { verify: '8d' })]);
+    expect(crossed).toContain('GROUP_CHANGING');
+    const [one, other] = onBoth(({ verifyEveryMs, safety }) => ({ verifyEveryMs, safety }));
+    expect(one).toEqual(other);
+    await edit(a, { verify: '9d' });
+    await edit(b, { safety: { guard: 'off' } });
+    const kept = onBoth(({ verifyEveryMs, safety }) => [verifyEveryMs, safety.guard]);
+    expect(kept).toEqual([
+      [9 * DAY_MS, 'off'],
+      [9 * DAY_MS, 'off'],
+    ]);
+  });
+
+  test('that the disk did not take is none: given again, it is kept', async () => {
+    const file = blockedFile(a, 'definition');
+    mkdirSync(file);
+    await expect(edit(a, { verify: '5d' })).rejects.toMatchObject({ code: 'STATE_IO' });
+    await expect(edit(a, { bandwidth: '50 Mbit/s' })).rejects.toMatchObject({ code: 'STATE_IO' });
+    expect(runtimeOf(a).definition).toMatchObject({
+      verifyEveryMs: 7 * DAY_MS,
+      replication: { bandwidth: { rate: null } },
+    });
+    rmSync(file, { recursive: true });
+    await edit(a, { verify: '5d' });
+    await a.stop();
+    await a.start();
+    expect(onBoth(({ verifyEveryMs }) => verifyEveryMs)).toEqual([5 * DAY_MS, 5 * DAY_MS]);
+  });
+
+  test('for which a node has no room is refused on both', async () => {
+    for (const node of [a, b]) {
+      const file = blockedFile(node, 'state');
+      mkdirSync(file);
+      await expect(edit(a, { verify: '5d' })).rejects.toMatchObject({ code: 'STATE_IO' });
+      rmSync(file, { recursive: true });
+      expect(onBoth(({ verifyEveryMs }) => verifyEveryMs)).toEqual([7 * DAY_MS, 7 * DAY_MS]);
+    }
+  });
+
+  test('after which a process does not start holds on both nodes', async () => {
+    b.behave({ dieAtStart: 'standby' });
+    await expect(edit(a, { safety: { guard: 'halt' } })).rejects.toMatchObject({
+      code: 'RENEWAL_FAILED',
+    });
+    expect(onBoth(({ safety }) => safety.guard)).toEqual(['halt', 'halt']);
+    expect(await a.eventCodes()).toContain('GROUP_CHANGED');
+    b.behave({});
+    await untilRunning(b);
+  });
+
+  test('whose answer is lost says so, and is completed by giving it again', async () => {
+    const runtime = runtimeOf(b);
+    const take = runtime.changeSettings.bind(runtime);
+    vi.spyOn(runtime, 'changeSettings').mockImplementationOnce(async (change) => {
+      await take(change);
+      a.service.link.client().close();
+    });
+    await expect(edit(a, { verify: '5d' })).rejects.toMatchObject({
+      code: 'NODE_UNREACHABLE',
+      message: expect.stringContaining('whether it has them now is not known') as string,
+    });
+    await edit(a, { verify: '5d' });
+    expect(onBoth(({ verifyEveryMs }) => verifyEveryMs)).toEqual([5 * DAY_MS, 5 * DAY_MS]);
+  });
+});
+
+describe('a change of role', () => {
+  test('that could not be remembered when the stream was closed: the primary goes on', async () => {
+    const file = blockedFile(a, 'state');
+    await create({ agents: [{ use: 'command', start: 'true', stop: `mkdir -p ${file}` }] });
+    await expect(a.call('switchover', { group: 'shop' })).rejects.toMatchObject({
+      code: 'STATE_IO',
+    });
+    rmSync(file, { recursive: true });
+    await untilRunning(a);
+    expect(await roles()).toEqual(['primary', 'standby']);
+    expect(runtimeOf(a).state.handedOverTo).toBeNull();
+  });
+
+  test('that the old primary cannot remember: it is a standby as soon as it can', async () => {
+    const file = blockedFile(a, 'state');
+    const flag = join(nodes.top, 'served');
+    // The second start is that of the other node, when this one has handed over.
+    const start = `test -e ${flag} && mkdir -p ${file} || touch ${flag}`;
+    await create({ agents: [{ use: 'command', start, stop: 'true' }] });
+    await a.call('switchover', { group: 'shop' });
+    expect(await roles()).toEqual(['standby', 'primary']);
+    expect((await a.group('shop'))?.local.trouble).toContain('cannot run as standby');
+    rmSync(file, { recursive: true });
+    await untilRunning(a);
+    expect(await roles()).toEqual(['standby', 'primary']);
+  });
+
+  test('by force, to a node that could not remember it: the primary is not asked to cease', async () => {
+    await create();
+    const file = blockedFile(b, 'state');
+    mkdirSync(file);
+    await expect(b.call('takeover', { group: 'shop', force: true })).rejects.toMatchObject({
+      code: 'STATE_IO',
+    });
+    expect(await roles()).toEqual(['primary', 'standby']);
+    expect(await a.eventCodes()).not.toContain('YIELDED');
+    rmSync(file, { recursive: true });
+  });
+
+  test('whose primary ends its process and gets no further: it serves again', async () => {
+    await create();
+    loseProcessOnce();
+    await expect(b.call('takeover', { group: 'shop', force: true })).rejects.toMatchObject({
+      code: 'UNMOUNT_FAILED',
+    });
+    await untilRunning(a);
+    expect(await roles()).toEqual(['primary', 'standby']);
+  });
+});
+
+/** The primary's process ends, and something it leaves is in the way. */
+function loseProcessOnce(): void {
+  const runtime = runtimeOf(a);
+  vi.spyOn(runtime, 'stopProcess').mockImplementationOnce(async () => {
+    await runtime.killProcess();
+    throw new UnderstudyError('UNMOUNT_FAILED', 'a mount cannot be taken away: the test says so');
+  });
+}
+
+test('a deletion that ends the process and gets no further leaves a group that serves', async () => {
+  await create();
+  loseProcessOnce();
+  await expect(a.call('group-delete', { group: 'shop' })).rejects.toMatchObject({
+    code: 'UNMOUNT_FAILED',
+  });
+  await untilRunning(a);
+  await a.call('group-delete', { group: 'shop' });
+});
+
+describe('a creation', () => {
+  test('asked for twice in the same moment makes one standby, which is left alone', async () => {
+    const options = { origin: 'test', allowEmptyMatch: true };
+    const plan = await planGroup(a.service, parseGroupInput(input(), 'test'), options);
+    const { uid, gid } = statSync(dir);
+    const request = (definition: GroupDefinition) => ({
+      definition: mirroredDefinition(definition, a.service.identity.id),
+      epoch: 1,
+      ownership: [{ uid, gid, mode: 0o750 }],
+    });
+    const { definition } = plan;
+    const other = { groupId: 'ab'.repeat(16), replicationPort: definition.replicationPort + 2 };
+    const second = { ...definition, ...other };
+    const codes = await codesOf(
+      [definition, second].map(async (each) => createStandby(b.service, request(each))),
+    );
+    expect(codes).toEqual([undefined, 'GROUP_EXISTS']);
+    expect(runtimeOf(b).definition.groupId).toBe(definition.groupId);
+    expect(runtimeOf(b).process.isAlive).toBe(true);
+    const [third, fourth] = ['third', 'fourth'].map((name) => ({ ...second, name }));
+    const overlapping = [third, fourth].map((each, index) => ({
+      ...(each ?? definition),
+      replicationPort: 7461 + index,
+      directories: definition.directories.map((one) => ({ ...one, peerDir: `${otherDir}2` })),
+    }));
+    expect(
+      await codesOf(overlapping.map(async (each) => createStandby(b.service, request(each)))),
+    ).toEqual([undefined, 'DIRECTORY_OVERLAPS_GROUP']);
+  });
+
+  test.each([
+    ['below a symbolic link', 'link/shop', 'DIRECTORY_IS_SYMLINK'],
+    ['below a file', 'file/shop', 'DIRECTORY_NOT_A_DIRECTORY'],
+    ['in the place of a link that leads nowhere', 'dangling', 'DIRECTORY_IS_SYMLINK'],
+    ['where nothing can be kept', '/proc/understudy', 'DIRECTORY_FS_UNSUPPORTED'],
+  ])('of a standby %s is refused by the check already', async (_, place, code) => {
+    const data = nodes.data(b);
+    mkdirSync(join(data, 'real'));
+    symlinkSync('real', join(data, 'link'));
+    symlinkSync('/nowhere', join(data, 'dangling'));
+    writeFileSync(join(data, 'file'), '');
+    const standbyDir = place.startsWith('/') ? place : join(data, place);
+    const body = { input: input({ paths: [{ dir, standbyDir }] }), origin: 'test' };
+    const refusal = {
+      code,
+      message: expect.stringContaining(standbyDir) as string,
+      details: { fields: ['paths[0].standbyDir'] },
+    };
+    const check = a.api.call({ method: 'POST', path: '/groups/check', body });
+    await expect(check).rejects.toMatchObject(refusal);
+    await expect(a.call('group-create', body)).rejects.toMatchObject(refusal);
+    expect(existsSync(join(data, 'real', 'shop'))).toBe(false);
+    const below = { ...body, input: input({ paths: [{ dir: join(data, 'file', 'x') }] }) };
+    await expect(a.call('group-create', below)).rejects.toMatchObject({
+      code: 'DIRECTORY_MISSING',
+    });
+  });
+});
