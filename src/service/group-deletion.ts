@@ -67,7 +67,8 @@ async function stopServing(service: NodeService, runtime: GroupRuntime): Promise
       }
       await runtime.stopProcess();
     } catch (thrown) {
-      await runtime.application.start();
+      if (runtime.process.isAlive) await runtime.application.start();
+      else await runtime.resume();
       service.failover.resume(runtime);
       throw thrown;
     }

@@ -96,8 +96,7 @@ async function handOver(service: NodeService, runtime: GroupRuntime): Promise<Ou
   const other = await checkHandover(service, runtime);
   const epoch = Math.max(runtime.state.epoch, other.epoch) + 1;
   runtime.requireWritable();
-  const position = await closeStream(runtime);
-  runtime.saveState({ position, handedOverTo: epoch });
+  const position = await closeStream(runtime, epoch);
   const { groupId } = runtime.definition;
   let outcome: Outcome;
   try {
@@ -164,13 +163,20 @@ function copyNotUpToDate(group: string, copy: string): UnderstudyError {
   );
 }
 
-/** Stops the application and the process; on failure everything runs as before. */
-async function closeStream(runtime: GroupRuntime): Promise<Position> {
+/**
+ * Stops the application and the process, and remembers that the group is being handed over to `epoch`; on failure everything
+ * runs as before.
+ */
+async function closeStream(runtime: GroupRuntime, epoch: number): Promise<Position> {
   try {
     await runtime.application.stop();
     const result = await runtime.callLast('handover', {}, HANDOVER_TIMEOUT_MS);
-    return positionSchema.parse(result);
+    const position = positionSchema.parse(result);
+    runtime.saveState({ position, handedOverTo: epoch });
+    return position;
   } catch (thrown) {
+    // The other node has not been told of it.
+    if (runtime.state.handedOverTo !== null) runtime.noteState({ handedOverTo: null });
     if (runtime.process.isAlive) await runtime.application.start();
     else await runtime.resume();
     throw thrown;

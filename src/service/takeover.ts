@@ -44,6 +44,8 @@ export async function takeover(
     checkForced(service, runtime, { other, force: options.force });
     const status = await runtime.process.status();
     checkUsable(name, status['copy'], options);
+    // Nobody is to cease for a node that could not remember that it serves.
+    runtime.requireWritable();
     const known = typeof other === 'object' ? other.epoch : 0;
     const epoch = Math.max(runtime.state.epoch, known) + 1;
     if (typeof other === 'object' && other.role === 'primary') {
@@ -196,6 +198,7 @@ async function cease(runtime: GroupRuntime, epoch: number): Promise<void> {
     await runtime.stopProcess();
   } catch (thrown) {
     if (runtime.process.isAlive) await runtime.application.start();
+    else await runtime.resume();
     throw thrown;
   }
   await runtime.becomeStandby(epoch, null);

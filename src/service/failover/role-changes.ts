@@ -98,14 +98,8 @@ async function tryToFollow(
   runtime: GroupRuntime,
   data: Pick<GroupState, 'position' | 'own'>,
 ): Promise<CopyState> {
-  try {
-    await runtime.becomeStandby(runtime.state.epoch, data.position, data.own);
-  } catch {
-    // Tells why, and tries again later.
-    await runtime.resume();
-    if (!runtime.process.isAlive) return 'failed';
-  }
-  return 'up-to-date';
+  await runtime.becomeStandby(runtime.state.epoch, data.position, data.own);
+  return runtime.process.isAlive ? 'up-to-date' : 'failed';
 }
 
 /** Ends whatever runs, at once, and becomes standby with the data as it is. */
