@@ -1,3 +1,4 @@
+import { mkdirSync, rmSync } from 'node:fs';
 import { connect } from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { twoNodes, type TwoNodes, until } from './fixtures/two-nodes.ts';
@@ -48,6 +49,26 @@ test('a token works once', async () => {
   await expect(nodes.b.call('join', { token })).rejects.toMatchObject({ code: 'TOKEN_USED' });
   // The failed attempt left nothing behind.
   expect((await nodes.b.call<ServiceStatus>('status')).peer).toBeNull();
+});
+
+test('joining twice in the same moment pairs once, and what came second takes nothing away', async () => {
+  const token = await newToken();
+  const ends = await Promise.allSettled([1, 2].map(async () => nodes.b.call('join', { token })));
+  expect(ends.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+  expect(ends[1]).toMatchObject({ reason: { code: 'TOKEN_USED' } });
+  expect(nodes.b.service.peers.peer?.name).toBe('a');
+  expect(nodes.a.service.peers.peer?.name).toBe('b');
+});
+
+test('an invitation that cannot be used up pairs nobody', async () => {
+  const token = await newToken();
+  // In the way of every write of the file.
+  const inTheWay = `${nodes.a.paths.invitations}.new`;
+  mkdirSync(inTheWay);
+  await expect(nodes.b.call('join', { token })).rejects.toMatchObject({ code: 'STATE_IO' });
+  expect(nodes.b.service.peers.peer).toBeUndefined();
+  expect(nodes.a.service.peers.peer).toBeUndefined();
+  rmSync(inTheWay, { recursive: true });
 });
 
 test('a token with another secret, or one that expired, is refused', async () => {

@@ -21,12 +21,17 @@ import {
   nodeViewSchema,
 } from './node-protocol.ts';
 import type { NodeService } from './node-service.ts';
-import { decodeToken, encodeToken } from './pairing-token.ts';
+import { decodeToken, encodeToken, type PairingToken } from './pairing-token.ts';
 import { endpointOf } from './peer-link.ts';
 import type { Peer } from './peer-store.ts';
 
 export const INVITATION_MS_DEFAULT = 3_600_000;
 const INVITATION_MS_MAX = 7 * 86_400_000;
+
+interface JoinRequest {
+  readonly secret: string;
+  readonly node: NodeInfo;
+}
 
 /** Makes a token. Errors: ALREADY_PAIRED, INVITATION_TIME_INVALID, INVITATIONS_TOO_MANY. */
 export function invite(
@@ -58,6 +63,10 @@ export function invite(
  */
 export async function join(service: NodeService, text: string): Promise<Peer> {
   const token = decodeToken(text);
+  return service.peers.joining.take(async () => joinWith(service, token));
+}
+
+async function joinWith(service: NodeService, token: PairingToken): Promise<Peer> {
   const { identity, peers } = service;
   if (token.fingerprint === identity.fingerprint) {
     throw new UnderstudyError(
@@ -100,12 +109,11 @@ export async function join(service: NodeService, text: string): Promise<Peer> {
 /** The inviting side of {@link join}; `certificate` is the one of the TLS connection. */
 export async function acceptJoin(
   service: NodeService,
-  request: { secret: string; node: NodeInfo },
+  request: JoinRequest,
   certificate: string,
 ): Promise<NodeInfo> {
-  const { peers, invitations } = service;
   try {
-    invitations.check(request.secret);
+    service.invitations.check(request.secret);
   } catch (thrown) {
     // Beyond the limit nothing is told: whoever tries without end must not fill the log.
     const isTooMany = thrown instanceof UnderstudyError && thrown.code === 'TOKEN_TRIES_EXCEEDED';
@@ -114,6 +122,16 @@ export async function acceptJoin(
     }
     throw thrown;
   }
+  return service.peers.accepting.take(async () => acceptKnown(service, request, certificate));
+}
+
+/** `request` is of somebody who knows the secret. */
+async function acceptKnown(
+  service: NodeService,
+  request: JoinRequest,
+  certificate: string,
+): Promise<NodeInfo> {
+  const { peers, invitations } = service;
   checkNode(service, request.node, certificate);
   const before = peers.peer;
   peers.checkMayPair(certificate);
@@ -121,21 +139,29 @@ export async function acceptJoin(
   peers.pin(peer);
   const client = new NodeClient(service.identity, endpointOf(peer));
   try {
+    await askBack(service, client, peer);
+    invitations.use(request.secret);
+  } catch (thrown) {
+    peers.restore(before);
+    throw thrown;
+  } finally {
+    client.close();
+  }
+  service.emit('info', 'PAIRED', `paired with node "${peer.name}" (${peer.host})`);
+  void service.link.poll();
+  return service.info;
+}
+
+async function askBack(service: NodeService, client: NodeClient, peer: Peer): Promise<void> {
+  try {
     await client.call({ method: 'GET', path: '/v1/node', reply: nodeViewSchema, timeoutMs: 8000 });
   } catch (cause) {
-    peers.restore(before);
     throw new UnderstudyError(
       'JOIN_UNREACHABLE_BACK',
       `node "${service.config.name}" cannot reach the joining node back at ${peer.host}:${peer.port} (${messageOf(cause)}): correct "address" in its node.yaml or open the port`,
       { cause },
     );
-  } finally {
-    client.close();
   }
-  invitations.use(request.secret);
-  service.emit('info', 'PAIRED', `paired with node "${peer.name}" (${peer.host})`);
-  void service.link.poll();
-  return service.info;
 }
 
 /** Forgets the partner. Errors: NOT_PAIRED, GROUPS_EXIST. */

@@ -1,6 +1,7 @@
 // The nodes that this node trusts, with their pinned certificates. In this version: one.
 import { z } from 'zod';
 import { UnderstudyError } from '../core/errors.ts';
+import { Turns } from '../core/turns.ts';
 import { readJsonFile, writeJsonDurably } from './durable-file.ts';
 import { nameSchema, nodeIdSchema, portSchema } from './group-spec.ts';
 import { fingerprintOf, nodeIdOf } from './identity.ts';
@@ -18,6 +19,9 @@ export const peerSchema = z.strictObject({
 export type Peer = z.infer<typeof peerSchema>;
 
 export class PeerStore {
+  /** Pairings that are asked for here, and those that others ask for: each puts back what it found when it fails. */
+  readonly joining = new Turns();
+  readonly accepting = new Turns();
   readonly #path: string;
   #peers: Peer[];
 
