@@ -1,7 +1,8 @@
 // Checks that both nodes make before a group is created.
 import { createServer } from 'node:net';
 import { UnderstudyError } from '../core/errors.ts';
-import type { OccupiedDirectory } from './directory-checks.ts';
+import { checkOverlap, type OccupiedDirectory } from './directory-checks.ts';
+import type { GroupDefinition } from './group-definition.ts';
 import { GROUPS_MAX, type NodeService } from './node-service.ts';
 
 /** Errors: GROUP_EXISTS, GROUPS_TOO_MANY. */
@@ -25,16 +26,29 @@ export function groupDirectory(dir: string, group: string): OccupiedDirectory {
   return { dir, owner: `group "${group}"`, kind: 'group' };
 }
 
+/**
+ * Once more, with nothing awaited before it is kept: another group may have been created since the checks.
+ * Errors: GROUP_EXISTS, GROUPS_TOO_MANY, DIRECTORY_OVERLAPS_GROUP, PORT_IN_USE.
+ */
+export function checkStillFree(service: NodeService, definition: GroupDefinition): void {
+  const { name, directories, replicationPort } = definition;
+  checkName(service, name);
+  const occupied = service.occupied();
+  for (const { dir } of directories) checkOverlap(dir, occupied);
+  if (service.usedPorts().has(replicationPort)) throw portTaken(service, replicationPort);
+}
+
+function portTaken({ config: { name } }: NodeService, port: number): UnderstudyError {
+  const fault = `port ${port}/tcp is in use on node "${name}"`;
+  return new UnderstudyError('PORT_IN_USE', `${fault}: give another one as "replication.port"`, {
+    details: { port, node: name, fields: ['replication.port'], faults: [fault] },
+  });
+}
+
 /** Errors: PORT_IN_USE. */
 export async function checkPort(service: NodeService, port: number): Promise<void> {
-  const { address, replicationAddress, name } = service.config;
-  const fault = `port ${port}/tcp is in use on node "${name}"`;
-  const taken = new UnderstudyError(
-    'PORT_IN_USE',
-    `${fault}: give another one as "replication.port"`,
-    { details: { port, node: name, fields: ['replication.port'], faults: [fault] } },
-  );
-  if (service.usedPorts().has(port)) throw taken;
+  const { address, replicationAddress } = service.config;
+  if (service.usedPorts().has(port)) throw portTaken(service, port);
   const server = createServer();
   const free = await new Promise<boolean>((resolve) => {
     server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'EADDRINUSE'));
@@ -43,5 +57,5 @@ export async function checkPort(service: NodeService, port: number): Promise<voi
   await new Promise<void>((resolve) => {
     server.close(() => resolve());
   });
-  if (!free) throw taken;
+  if (!free) throw portTaken(service, port);
 }

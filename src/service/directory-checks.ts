@@ -1,5 +1,5 @@
 // May this directory be protected? Every refusal has its own code and names the way out.
-import { lstatSync, readdirSync, realpathSync, statfsSync } from 'node:fs';
+import { lstatSync, readdirSync, realpathSync, type Stats, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { UnderstudyError } from '../core/errors.ts';
 import { AT, errno, errnoName } from '../linux/constants.ts';
@@ -15,6 +15,8 @@ const SUPPORTED_TYPES = new Map([
   [0x01021994, 'tmpfs'],
 ]);
 const FILE_HANDLE_BYTES = 128;
+/** A file on the way, links in a circle, a name that no file system takes. */
+const NOWHERE: readonly (string | undefined)[] = ['ENOTDIR', 'ELOOP', 'ENAMETOOLONG'];
 
 /** Directories that belong to someone else already. */
 export interface OccupiedDirectory {
@@ -63,18 +65,11 @@ export function checkOverlap(dir: string, occupied: readonly OccupiedDirectory[]
 
 /** Errors: DIRECTORY_MISSING, DIRECTORY_NOT_A_DIRECTORY, DIRECTORY_IS_SYMLINK. */
 export function checkExists(dir: string): void {
-  const stat = lstatSync(dir, { throwIfNoEntry: false });
+  const stat = entryAt(dir);
   if (stat === undefined) {
     throw new UnderstudyError('DIRECTORY_MISSING', `${dir} does not exist: create it first`);
   }
-  const real = realpathSync(dir);
-  if (real !== dir) {
-    throw new UnderstudyError(
-      'DIRECTORY_IS_SYMLINK',
-      `${dir} leads through a symbolic link to ${real}: protect that directory instead`,
-      { details: { dir, real } },
-    );
-  }
+  checkNoLink(dir);
   if (!stat.isDirectory()) {
     throw new UnderstudyError(
       'DIRECTORY_NOT_A_DIRECTORY',
@@ -83,14 +78,61 @@ export function checkExists(dir: string): void {
   }
 }
 
-/** Errors: DIRECTORY_FS_UNSUPPORTED. */
-export function checkFileSystem(dir: string): void {
-  const type = statfsSync(dir).type >>> 0;
+/** What a path names, be it a symbolic link that leads nowhere; undefined: nothing is there, or can be. */
+export function entryAt(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch (thrown) {
+    if (NOWHERE.includes((thrown as NodeJS.ErrnoException).code)) return undefined;
+    throw thrown;
+  }
+}
+
+/** `above`: the part of `dir` that is there. */
+function checkNoLink(dir: string, above = dir): void {
+  const real = realOf(above);
+  if (real === above) return;
+  throw new UnderstudyError(
+    'DIRECTORY_IS_SYMLINK',
+    `${dir} leads through a symbolic link to ${real ?? 'nothing'}: protect the directory itself instead`,
+    { details: { dir, ...(real === undefined ? {} : { real }) } },
+  );
+}
+
+/** Undefined: a link leads nowhere. */
+function realOf(dir: string): string | undefined {
+  try {
+    return realpathSync(dir);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * A directory that is not there: whether it can be made, in what there is of its path.
+ * Errors: DIRECTORY_IS_SYMLINK, DIRECTORY_NOT_A_DIRECTORY, DIRECTORY_FS_UNSUPPORTED.
+ */
+export function checkPlace(dir: string): void {
+  let parent = dirname(dir);
+  while (entryAt(parent) === undefined) parent = dirname(parent);
+  checkNoLink(dir, parent);
+  if (entryAt(parent)?.isDirectory() !== true) {
+    throw new UnderstudyError(
+      'DIRECTORY_NOT_A_DIRECTORY',
+      `${dir} cannot be made, because ${parent} is not a directory: name another place`,
+    );
+  }
+  checkFileSystem(dir, parent);
+}
+
+/** `above`: the part of `dir` that is there. Errors: DIRECTORY_FS_UNSUPPORTED. */
+export function checkFileSystem(dir: string, above = dir): void {
+  const type = statfsSync(above).type >>> 0;
   const name = SUPPORTED_TYPES.get(type);
   if (name === undefined) {
     throw unsupported(dir, `a file system of type 0x${type.toString(16)}`);
   }
-  const path = cstring(Buffer.from(dir).toString('latin1'));
+  const path = cstring(Buffer.from(above).toString('latin1'));
   const handle = new Uint8Array(8 + FILE_HANDLE_BYTES);
   new DataView(handle.buffer).setUint32(0, FILE_HANDLE_BYTES, true);
   const handled = sys.nameToHandleAt(AT.FDCWD, path, handle, new Uint8Array(4), 0);

@@ -12,7 +12,7 @@ import { atField, atFieldLater } from '../core/at-field.ts';
 import { UnderstudyError } from '../core/errors.ts';
 import { checkAgents, withPool } from './agent-checks.ts';
 import { resolveAgents } from './agent-definition.ts';
-import { checkName, checkPort, groupDirectory } from './creation-checks.ts';
+import { checkName, checkPort, checkStillFree, groupDirectory } from './creation-checks.ts';
 import { beginServing, checkFailover } from './failover/creation.ts';
 import { withDefaultGateway } from './failover/group-settings.ts';
 import { checkDirectory } from './directory-checks.ts';
@@ -124,6 +124,7 @@ export async function createGroup(
 }
 
 async function startLocally(service: NodeService, definition: GroupDefinition): Promise<string[]> {
+  checkStillFree(service, definition);
   const runtime = service.addGroup(definition, initialState('primary', FIRST_EPOCH));
   if (runtime.isManaged) return startManaged(service, runtime);
   return runtime.exclusive(async () => {

@@ -1,14 +1,16 @@
 // The standby's side of the creation of a group. Everything is checked before anything is changed, and on failure
 // nothing is left.
-import { chmodSync, chownSync, existsSync, mkdirSync, rmdirSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, rmdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { atField, atFieldLater } from '../core/at-field.ts';
-import { UnderstudyError } from '../core/errors.ts';
+import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { checkAgents } from './agent-checks.ts';
-import { checkName, checkPort, groupDirectory } from './creation-checks.ts';
+import { checkName, checkPort, checkStillFree, groupDirectory } from './creation-checks.ts';
 import {
   checkDirectory,
   checkOverlap,
+  checkPlace,
+  entryAt,
   isEmptyDirectory,
   type OccupiedDirectory,
 } from './directory-checks.ts';
@@ -61,7 +63,10 @@ function checkHere(
   occupied: readonly OccupiedDirectory[],
 ): void {
   checkOverlap(dir, occupied);
-  if (!existsSync(dir)) return;
+  if (entryAt(dir) === undefined) {
+    checkPlace(dir);
+    return;
+  }
   checkDirectory(dir, []);
   if (seed || isEmptyDirectory(dir)) return;
   const node = service.config.name;
@@ -76,11 +81,15 @@ function checkHere(
 export async function createStandby(service: NodeService, request: StandbyRequest): Promise<void> {
   await checkStandby(service, request);
   const { definition, ownership, epoch } = request;
+  checkStillFree(service, definition);
   const created: string[] = [];
   try {
-    definition.directories.forEach(({ dir }, index) => {
-      if (createDirectory(dir, ownership[index])) created.push(dir);
-    });
+    for (const [index, { dir }] of definition.directories.entries()) {
+      if (entryAt(dir) !== undefined) continue;
+      makeDirectory(dir);
+      created.push(dir);
+      own(dir, ownership[index]);
+    }
     const runtime = service.addGroup(definition, {
       ...initialState('standby', epoch),
       createdDirectories: created,
@@ -104,16 +113,24 @@ export async function createStandby(service: NodeService, request: StandbyReques
   });
 }
 
-/** Returns true when the directory was not there before. */
-function createDirectory(dir: string, ownership: Ownership | undefined): boolean {
-  if (existsSync(dir)) return false;
-  mkdirSync(dirname(dir), { recursive: true });
-  mkdirSync(dir, { mode: 0o700 });
-  if (ownership !== undefined) {
-    chownSync(dir, ownership.uid, ownership.gid);
-    chmodSync(dir, ownership.mode);
+/** Errors: DIRECTORY_MISSING. */
+function makeDirectory(dir: string): void {
+  try {
+    mkdirSync(dirname(dir), { recursive: true });
+    mkdirSync(dir, { mode: 0o700 });
+  } catch (cause) {
+    throw new UnderstudyError(
+      'DIRECTORY_MISSING',
+      `${dir} does not exist and cannot be made (${messageOf(cause)}): create it first`,
+      { cause, details: { dir } },
+    );
   }
-  return true;
+}
+
+function own(dir: string, ownership: Ownership | undefined): void {
+  if (ownership === undefined) return;
+  chownSync(dir, ownership.uid, ownership.gid);
+  chmodSync(dir, ownership.mode);
 }
 
 /** Removes directories that were made for a group, unless something was put into them. */
