@@ -80,6 +80,8 @@ export interface StandbyStatus {
   readonly data: { readonly epoch: number; readonly sequence: number };
   /** A scan runs over a copy that stays usable as it was then (ms, this node's clock); null: none. */
   readonly stagedSinceMs: number | null;
+  /** It was taken back by an operator, to be promoted: no primary is taken. */
+  readonly rewound: boolean;
 }
 
 /** What a finished standby leaves. */

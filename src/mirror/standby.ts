@@ -267,12 +267,13 @@ export class Standby {
 
   get status(): StandbyStatus {
     const { state, journal, receiver, gate } = this.#parts;
-    const { copy, checkpoint, epoch, staged } = state.data;
+    const { copy, checkpoint, epoch, staged, rewound } = state.data;
     const { position } = journal;
     const { data } = this;
     return {
       data: { epoch: data.epoch, sequence: data.sequence },
       stagedSinceMs: staged?.sinceMs ?? null,
+      rewound,
       epoch,
       copy: receiver.copy,
       streamId: copy === 'empty' ? null : position.streamId,

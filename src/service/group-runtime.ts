@@ -92,6 +92,8 @@ export class GroupRuntime {
   #phase: Phase = 'stopped';
   /** See {@link editAlone}. */
   #isEdited = false;
+  /** See {@link whileTakenBack}. */
+  #takenBack = 0;
   #queue: Promise<unknown> = Promise.resolve();
   /** Calls of `exclusive` that have not ended. */
   #pending = 0;
@@ -103,6 +105,7 @@ export class GroupRuntime {
     onStatus: (status) => {
       this.noteSequence(Number(status['sequence'] ?? status['receivedSequence'] ?? 0));
       this.setTrouble('mounts', coveredTrouble(status));
+      if (status['rewound'] === true && this.#takenBack === 0) void this.#giveBack();
       if (
         status['role'] === 'primary' ? this.process.held !== null : status['copy'] === 'up-to-date'
       )
@@ -328,6 +331,34 @@ export class GroupRuntime {
     } finally {
       this.#isEdited = false;
     }
+  }
+
+  /**
+   * Runs what takes the copy back to promote it (rewind.ts). Where nobody does, because the service was restarted meanwhile, a
+   * copy that was taken back is given to its primary again, which it does not take by itself.
+   */
+  async whileTakenBack<T>(work: () => Promise<T>): Promise<T> {
+    this.#takenBack += 1;
+    try {
+      return await work();
+    } finally {
+      this.#takenBack -= 1;
+    }
+  }
+
+  async #giveBack(): Promise<void> {
+    await this.whileTakenBack(async () => {
+      try {
+        await this.process.call('rewind-release', {}, CALL_TIMEOUT_MS);
+      } catch {
+        // Seen again with the next status, unless the process is gone.
+        return;
+      }
+      const what = `group "${this.name}" was taken back, and the service ended before it was promoted`;
+      const then = 'the primary brings the copy up to date again';
+      this.emit('warning', 'REWIND_GIVEN_UP', `${what}: ${then}`);
+      this.#poller.forget();
+    });
   }
 
   /** Errors: GROUP_CHANGING. */

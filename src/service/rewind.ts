@@ -202,15 +202,17 @@ export async function restoreHere(
 ): Promise<Restored> {
   const { name } = runtime;
   requireStandby(runtime);
-  const state = (await runtime.process.call('rewind', { wish }, LONG_TIMEOUT_MS)) as RewindState;
-  try {
-    const accepted = { acceptStale: true, acceptIncomplete: false, acceptHalted: false };
-    const outcome = await takeover(service, name, { force: true, ...accepted });
-    return { ...outcome, state };
-  } catch (thrown) {
-    await release(runtime, thrown);
-    throw thrown;
-  }
+  return runtime.whileTakenBack(async () => {
+    const state = (await runtime.process.call('rewind', { wish }, LONG_TIMEOUT_MS)) as RewindState;
+    try {
+      const accepted = { acceptStale: true, acceptIncomplete: false, acceptHalted: false };
+      const outcome = await takeover(service, name, { force: true, ...accepted });
+      return { ...outcome, state };
+    } catch (thrown) {
+      await release(runtime, thrown);
+      throw thrown;
+    }
+  });
 }
 
 /** Not promoted: the primary may bring the copy up to date again. */
