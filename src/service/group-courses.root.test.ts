@@ -1,12 +1,21 @@
 // Commands about groups on two nodes that do not run smoothly: given twice at once, cut short on one node, on a disk that
 // takes nothing any more, with answers that are lost. Group processes are the stand-in.
-import { existsSync, mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { UnderstudyError } from '../core/errors.ts';
 import { type TestNode, twoNodes, type TwoNodes, until } from './fixtures/two-nodes.ts';
 import { planGroup } from './group-creation.ts';
 import { type GroupDefinition, mirroredDefinition, parseGroupInput } from './group-definition.ts';
+import { exportSalvage } from './salvage.ts';
 import { groupPaths } from './service-paths.ts';
 import { createStandby } from './standby-creation.ts';
 
@@ -232,6 +241,23 @@ test('a deletion that ends the process and gets no further leaves a group that s
   });
   await untilRunning(a);
   await a.call('group-delete', { group: 'shop' });
+});
+
+test('what is kept aside is not taken out into itself', async () => {
+  await create();
+  const { salvages } = runtimeOf(a);
+  const name = '20260301T140500Z-1';
+  writeFileSync(join(salvages.begin(name), 'file'), 'own');
+  salvages.keep(name);
+  const place = salvages.path(name);
+  for (const to of [join(place, 'out'), join(dir, 'out')]) {
+    const refused = exportSalvage(a.service, 'shop', { name, to });
+    await expect(refused).rejects.toMatchObject({ code: 'SALVAGE_TARGET_INVALID' });
+    expect(existsSync(to)).toBe(false);
+  }
+  const to = join(nodes.top, 'out');
+  await exportSalvage(a.service, 'shop', { name, to });
+  expect(readFileSync(join(to, 'file'), 'utf8')).toBe('own');
 });
 
 describe('a creation', () => {

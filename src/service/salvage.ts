@@ -2,6 +2,7 @@
 // shown, taken out, removed. Of this node only, whatever its role is by now.
 import { mkdirSync, readdirSync } from 'node:fs';
 import { UnderstudyError } from '../core/errors.ts';
+import { isWithin } from '../linux/mount-table.ts';
 import { startThread } from '../linux/threads.ts';
 import type { SalvageReport, SalvageSummary } from '../mirror/salvage/salvage-report.ts';
 import type { CloneTreeData, CloneTreeMessage } from '../mirror/salvage/clone-tree-worker.ts';
@@ -60,9 +61,13 @@ export async function exportSalvage(
   const { salvages, definition } = service.group(group);
   const from = salvages.path(name);
   for (const { dir } of definition.directories) {
-    if (to !== dir && !to.startsWith(`${dir}/`)) continue;
-    throw invalid(to, `it is within the protected directory ${dir}`);
+    if (isWithin(to, dir)) throw invalid(to, `it is within the protected directory ${dir}`);
   }
+  // A salvage within itself would be copied without an end.
+  const own = service
+    .occupied()
+    .find(({ dir, kind }) => kind === 'understudy' && isWithin(to, dir));
+  if (own !== undefined) throw invalid(to, `it is within ${own.owner} (${own.dir})`);
   try {
     mkdirSync(to, { recursive: true, mode: 0o700 });
     if (readdirSync(to).length > 0) throw invalid(to, 'it is not empty');
