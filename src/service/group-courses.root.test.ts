@@ -213,6 +213,48 @@ describe('a change of role', () => {
     rmSync(file, { recursive: true });
   });
 
+  test('that the other node refuses, while this one cannot remember that: it serves as soon as it can', async () => {
+    await create();
+    b.behave({ wrongPosition: true, finishDelayMs: 1500 });
+    const moved = a.call('switchover', { group: 'shop' });
+    await until('handed over', async () => runtimeOf(a).state.handedOverTo !== null);
+    const file = blockedFile(a, 'state');
+    mkdirSync(file);
+    await expect(moved).rejects.toMatchObject({ code: 'PROMOTION_FAILED' });
+    rmSync(file, { recursive: true });
+    await untilRunning(a);
+    expect(await roles()).toEqual(['primary', 'standby']);
+  });
+
+  test('by force, whose answer of the old primary is lost: while that serves, nobody else does', async () => {
+    await create();
+    const client = b.service.link.client();
+    const call = client.call.bind(client);
+    vi.spyOn(client, 'call').mockImplementation(async (what) => {
+      if (what.path.endsWith('/yield')) throw new UnderstudyError('NODE_UNREACHABLE', 'too late');
+      return call(what);
+    });
+    await expect(b.call('takeover', { group: 'shop', force: true })).rejects.toMatchObject({
+      code: 'TAKEOVER_PRIMARY_ALIVE',
+    });
+    expect(await roles()).toEqual(['primary', 'standby']);
+  });
+
+  test('taken back by force, in what does not work at once: it is tried again', async () => {
+    await create();
+    await handedOverAndAlone();
+    const file = blockedFile(a, 'state');
+    const take = async (): Promise<unknown> => a.call('takeover', { group: 'shop', force: true });
+    mkdirSync(file);
+    await expect(take()).rejects.toMatchObject({ code: 'STATE_IO' });
+    rmSync(file, { recursive: true });
+    a.behave({ dieAtStart: 'primary' });
+    await expect(take()).rejects.toMatchObject({ code: 'GROUP_PROCESS_START_FAILED' });
+    a.behave({});
+    await untilRunning(a);
+    expect(runtimeOf(a).state).toMatchObject({ role: 'primary', epoch: 3 });
+  }, 60_000);
+
   test('whose primary ends its process and gets no further: it serves again', async () => {
     await create();
     loseProcessOnce();
@@ -223,6 +265,21 @@ describe('a change of role', () => {
     expect(await roles()).toEqual(['primary', 'standby']);
   });
 });
+
+/** The primary has handed over to a node that is gone since, and waits for it. */
+async function handedOverAndAlone(): Promise<void> {
+  const { state } = groupPaths(a.paths, 'shop');
+  for (const node of [a, b]) {
+    const { pid } = runtimeOf(node).process;
+    await node.stop();
+    process.kill(pid ?? 0, 'SIGKILL');
+  }
+  const kept = JSON.parse(readFileSync(state, 'utf8')) as Record<string, unknown>;
+  const position = { streamId: 'ab'.repeat(16), sequence: 11 };
+  writeFileSync(state, JSON.stringify({ ...kept, position, handedOverTo: 2 }));
+  await a.start();
+  await until('it waits', async () => (await a.group('shop'))?.local.process === 'waiting', 30_000);
+}
 
 /** The primary's process ends, and something it leaves is in the way. */
 function loseProcessOnce(): void {

@@ -214,8 +214,8 @@ async function decidePromotion(
     }
     await sleep(1000);
   }
-  // One more than the failed one: should the promotion arrive late, it is refused as stale.
-  runtime.saveState({ epoch: epoch + 1, position, handedOverTo: null });
+  // One more than the failed one: should the promotion arrive late, it is refused as stale. It is on the disk before it starts.
+  runtime.noteState({ epoch: epoch + 1, position, handedOverTo: null });
   await runtime.resume();
   throw new UnderstudyError(
     'PROMOTION_FAILED',

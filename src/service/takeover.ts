@@ -76,14 +76,20 @@ async function takeBack(
   }
   const other = await service.link.askAbout(runtime.name, TAKEOVER_ASK_MS);
   checkForced(service, runtime, { other, force });
+  runtime.requireWritable();
   const next = Math.max(epoch, handedOverTo) + 1;
   if (typeof other === 'object' && other.role === 'primary') {
     await askToYield(service, runtime, next);
   }
   runtime.saveState({ epoch: next, handedOverTo: null, position });
   runtime.setTrouble('handover', null);
-  const warnings = await runtime.startPrimary();
-  return { warnings, epoch: next };
+  try {
+    return { warnings: await runtime.startPrimary(), epoch: next };
+  } catch (thrown) {
+    // Tells why, and tries again later.
+    await runtime.resume();
+    throw thrown;
+  }
 }
 
 function checkForced(
@@ -136,10 +142,26 @@ async function askToYield(
       timeoutMs: YIELD_TIMEOUT_MS,
     });
   } catch (thrown) {
-    // Gone in this moment: that is what --force is for. An answer that says no is obeyed.
+    // Gone in this moment: that is what --force is for. An answer that says no is obeyed, and so is a node that is still at it.
     if (!(thrown instanceof UnderstudyError) || thrown.code !== 'NODE_UNREACHABLE') throw thrown;
+    const other = await service.link.askAbout(runtime.name, TAKEOVER_ASK_MS);
+    if (typeof other === 'object' && other.role === 'primary')
+      throw stillPrimary(service, runtime, thrown);
     runtime.emit('warning', 'PEER_LOST', `takeover without the other node: ${thrown.message}`);
   }
+}
+
+function stillPrimary(
+  service: NodeService,
+  { name }: GroupRuntime,
+  cause: UnderstudyError,
+): UnderstudyError {
+  const peer = service.peers.peer?.name ?? '?';
+  return new UnderstudyError(
+    'TAKEOVER_PRIMARY_ALIVE',
+    `"${peer}" was asked to cease as primary of group "${name}", has not said that it did (${cause.message}), and answers: wait until it has stopped its application, or switch it off, and try again`,
+    { cause },
+  );
 }
 
 /** The primary's side of a takeover: ceases, and waits for the new primary as its standby. */
