@@ -14,6 +14,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { UnderstudyError } from '../core/errors.ts';
 import { type TestNode, twoNodes, type TwoNodes, until } from './fixtures/two-nodes.ts';
 import { planGroup } from './group-creation.ts';
+import { takeFromPeer } from './group-edit.ts';
 import { type GroupDefinition, mirroredDefinition, parseGroupInput } from './group-definition.ts';
 import { exportSalvage } from './salvage.ts';
 import { groupPaths } from './service-paths.ts';
@@ -157,6 +158,22 @@ describe('an edit', () => {
     b.behave({});
     await untilRunning(b);
   });
+
+  test('that one node only has is told of on both, and completed on either', async () => {
+    await takeFromPeer(b.service, runtimeOf(b), { verifyEveryMs: 5 * DAY_MS });
+    const told = async (): Promise<boolean[]> =>
+      Promise.all(
+        [a, b].map(async (node) => {
+          const trouble = (await node.group('shop'))?.local.trouble;
+          return trouble?.includes('its settings are others than on node') === true;
+        }),
+      );
+    await until('both say so', async () => (await told()).every(Boolean), 30_000);
+    // Where it is already.
+    await edit(b, { verify: '5d' });
+    expect(onBoth(({ verifyEveryMs }) => verifyEveryMs)).toEqual([5 * DAY_MS, 5 * DAY_MS]);
+    expect(await told()).toEqual([false, false]);
+  }, 40_000);
 
   test('whose answer is lost says so, and is completed by giving it again', async () => {
     const runtime = runtimeOf(b);

@@ -56,12 +56,13 @@ async function changeOnBoth(
 ): Promise<void> {
   const before = runtime.definition;
   const keys = changedKeys(before, after);
-  if (keys.length === 0) return;
+  // Where both are not the same, this node may be the one that has them already.
+  if (keys.length === 0 && !runtime.hasOtherSettings) return;
   await checkSettings(service, runtime, after);
   const failure = await tellPeer(service, before, after, keys);
   await takeSettings(runtime, after);
-  const sentence = `group "${runtime.name}": ${keys.join(', ')} changed on both nodes`;
-  runtime.emit('info', 'GROUP_CHANGED', sentence);
+  const what = keys.length === 0 ? 'settings are the same again' : `${keys.join(', ')} changed`;
+  runtime.emit('info', 'GROUP_CHANGED', `group "${runtime.name}": ${what} on both nodes`);
   if (failure !== undefined) throw failure;
 }
 
@@ -107,7 +108,7 @@ async function tellPeer(
 ): Promise<UnderstudyError | undefined> {
   const { verifyEveryMs, ...settings } = after;
   // A node of the version before knows this one setting.
-  const isOld = keys.every((key) => key === 'verify');
+  const isOld = keys.length > 0 && keys.every((key) => key === 'verify');
   const client = service.link.client();
   // One that is away is found to be before it is asked: then nothing has changed there.
   await client.ping();

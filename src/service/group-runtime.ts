@@ -45,6 +45,7 @@ import type { GroupView, NodeView } from './node-protocol.ts';
 import type { DirectoryUser } from './open-files.ts';
 import { RestartBackoff } from './restart-backoff.ts';
 import { type GroupPaths, groupPaths, type ServicePaths } from './service-paths.ts';
+import { settingsDigest, SettingsWatch } from './settings-watch.ts';
 import { StatusPoller } from './status-poller.ts';
 
 /** How long a node that was primary waits for the other one after its start. */
@@ -81,6 +82,7 @@ export class GroupRuntime {
   readonly #keeper: GroupStateKeeper;
   readonly #endings: GroupEndings;
   readonly #peer: GroupPeer;
+  readonly #settings: SettingsWatch;
   readonly #context: RuntimeContext;
   readonly #files: GroupPaths;
   readonly #troubles = new GroupTroubles();
@@ -135,6 +137,12 @@ export class GroupRuntime {
     this.#endings = this.#makeEndings();
     this.renewal = this.#makeRenewal();
     this.#peer = this.#makePeer();
+    this.#settings = new SettingsWatch({
+      groupId: definition.groupId,
+      settings: () => this.#definition,
+      isEdited: () => this.#isEdited,
+      troubles: this.#troubles,
+    });
     this.application = this.#makeApplication();
   }
 
@@ -361,6 +369,11 @@ export class GroupRuntime {
     });
   }
 
+  /** See {@link SettingsWatch.isDifferent}. */
+  get hasOtherSettings(): boolean {
+    return this.#settings.isDifferent;
+  }
+
   /** Errors: GROUP_CHANGING. */
   requireSettled(): void {
     if (this.isChanging) throw this.#changing('it is being started, stopped or moved');
@@ -523,6 +536,7 @@ export class GroupRuntime {
       status: status === null ? null : { ...status },
       bandwidth: this.definition.replication.bandwidth,
       salvages: this.#salvageNames,
+      settings: settingsDigest(this.definition),
       trouble: this.#trouble,
       agents: this.agents.view,
       failover: this.#owner?.view == null ? null : { ...this.#owner.view },
@@ -660,6 +674,7 @@ export class GroupRuntime {
     if (view === undefined) return;
     const other = view.groups.find(({ name }) => name === this.name);
     this.#bandwidth.adopt(other);
+    this.#settings.look(view, other);
     if (this.isManaged) return;
     this.#peer.conclude(view, other);
   }

@@ -9,6 +9,8 @@ export type Trouble =
   | 'peer'
   | 'failover'
   | 'halt'
+  /** They differ between the nodes. */
+  | 'settings'
   /** Somebody meddles with the mounts. */
   | 'mounts'
   /** Files are written past the filter. */

@@ -82,6 +82,8 @@ export const groupViewSchema = z.object({
   bandwidth: bandwidthSchema.nullable().default(null),
   /** What is kept aside on this node, the newest first (mirror/salvage/). */
   salvages: z.array(z.string().max(64)).max(1000).default([]),
+  /** A digest of the settings that this node has (settings-watch.ts). */
+  settings: z.string().max(64).optional(),
 });
 export type GroupView = z.infer<typeof groupViewSchema>;
 
