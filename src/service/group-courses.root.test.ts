@@ -334,6 +334,19 @@ test('what is kept aside is not taken out into itself', async () => {
   expect(readFileSync(join(to, 'file'), 'utf8')).toBe('own');
 });
 
+test('a deletion asked for twice takes nothing of a group that has the name afterwards', async () => {
+  await create();
+  const former = runtimeOf(a);
+  await a.call('group-delete', { group: 'shop' });
+  await create();
+  await a.service.removeGroup(former);
+  expect(runtimeOf(a).process.isAlive).toBe(true);
+  expect(existsSync(groupPaths(a.paths, 'shop').definition)).toBe(true);
+  const twice = [1, 2].map(async () => a.call('group-delete', { group: 'shop' }));
+  expect(await codesOf(twice)).toContain(undefined);
+  expect(a.service.groups.size + b.service.groups.size).toBe(0);
+});
+
 describe('a creation', () => {
   test('asked for twice in the same moment makes one standby, which is left alone', async () => {
     const options = { origin: 'test', allowEmptyMatch: true };

@@ -58,6 +58,8 @@ export async function deleteGroup(
 async function stopServing(service: NodeService, runtime: GroupRuntime): Promise<void> {
   await service.failover.suspend(runtime);
   await runtime.exclusive(async () => {
+    // Somebody else has deleted it while this one waited.
+    service.groupById(runtime.name, runtime.definition.groupId);
     const pid = runtime.process.pid;
     try {
       await runtime.application.stop();

@@ -194,8 +194,9 @@ export class NodeService {
     return runtime;
   }
 
-  /** Forgets a group whose process has ended. */
+  /** Forgets a group whose process has ended; nothing when it is forgotten already: another one may have its name by now. */
   async removeGroup(runtime: GroupRuntime): Promise<void> {
+    if (this.groups.get(runtime.name) !== runtime) return;
     this.groups.delete(runtime.name);
     await runtime.close();
     runtime.removeFiles();
@@ -203,8 +204,10 @@ export class NodeService {
 
   /** Forgets a group from within its own `exclusive`: its files go as soon as that has ended. */
   discardGroup(runtime: GroupRuntime): void {
-    this.groups.delete(runtime.name);
-    void this.removeGroup(runtime);
+    this.removeGroup(runtime).catch((thrown: unknown) => {
+      const what = `what is left of group "${runtime.name}" cannot be removed: ${messageOf(thrown)}`;
+      this.emit('warning', 'UNDO_FAILED', what, { group: runtime.name });
+    });
   }
 
   /** Directories that no new group may touch. */
