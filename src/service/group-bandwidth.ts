@@ -23,8 +23,9 @@ export class GroupBandwidth {
   readonly #options: GroupBandwidthOptions;
   /** Revision that the process was started with or told; -1: not known. */
   #toldRevision = -1;
-  /** Of the other node's limit that could not be taken over: it is tried again, and told once. */
-  #refusedRevision = -1;
+  /** Of the limit that could not be brought into force last: it is tried again, and told once. */
+  #warnedRevision = -1;
+  #isTelling = false;
 
   constructor(options: GroupBandwidthOptions) {
     this.#options = options;
@@ -61,8 +62,20 @@ export class GroupBandwidth {
     if (!isRunning()) return;
     const bandwidth = this.#present;
     this.#toldRevision = bandwidth.revision;
-    await call('limit', { bandwidth }, TIMEOUT_MS).catch((thrown: unknown) => this.#notSet(thrown));
+    this.#isTelling = true;
+    try {
+      await call('limit', { bandwidth }, TIMEOUT_MS);
+    } catch (thrown) {
+      this.#notSet(bandwidth, thrown);
+    }
+    this.#isTelling = false;
     onTold();
+  }
+
+  /** The primary's process goes by the limit of this revision: what it did not hear of is told again. */
+  async seen(revision: unknown): Promise<void> {
+    const isBehind = typeof revision === 'number' && revision < this.#present.revision;
+    if (isBehind && !this.#isTelling) await this.#tell();
   }
 
   /** The primary's process: its share of the node's limit, bytes per second; null: the node has none. */
@@ -82,15 +95,14 @@ export class GroupBandwidth {
         !isPrimary() &&
         JSON.stringify(other.bandwidth) !== JSON.stringify(own));
     if (!isNewer) return;
-    const { revision } = other.bandwidth;
-    this.change(other.bandwidth).catch((thrown: unknown) => {
-      if (this.#refusedRevision !== revision) this.#notSet(thrown);
-      this.#refusedRevision = revision;
-    });
+    const { bandwidth } = other;
+    this.change(bandwidth).catch((thrown: unknown) => this.#notSet(bandwidth, thrown));
   }
 
-  #notSet(thrown: unknown): void {
+  #notSet({ revision }: Bandwidth, thrown: unknown): void {
     const { group, warn } = this.#options;
+    if (this.#warnedRevision === revision) return;
+    this.#warnedRevision = revision;
     const sentence = `group "${group}": the bandwidth limit is not in force: ${messageOf(thrown)}`;
     warn('LIMIT_NOT_SET', sentence);
   }

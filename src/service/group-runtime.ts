@@ -107,6 +107,7 @@ export class GroupRuntime {
     onStatus: (status) => {
       this.noteSequence(Number(status['sequence'] ?? status['receivedSequence'] ?? 0));
       this.setTrouble('mounts', coveredTrouble(status));
+      void this.#bandwidth.seen((status['limit'] as { revision?: unknown } | undefined)?.revision);
       if (status['rewound'] === true && this.#takenBack === 0) void this.#giveBack();
       if (
         status['role'] === 'primary' ? this.process.held !== null : status['copy'] === 'up-to-date'
