@@ -2,6 +2,7 @@
 // they have a reason against a promotion.
 import type { AgentPool, CallContext } from '../agents/agent-pool.ts';
 import { UnderstudyError } from '../core/errors.ts';
+import type { AgentDefinition } from './agent-definition.ts';
 import type { GroupDefinition } from './group-definition.ts';
 
 const PROMOTE_CHECK_TIMEOUT_MS = 5000;
@@ -30,20 +31,31 @@ export class AgentQuestions {
   }
 
   /**
-   * Calls one function of every agent, in order (`quiesce` begins with the last). Errors: AGENT_FAILED at the
-   * first that does not do it.
+   * Every agent brings its data to a state worth it, the last one first. Errors: AGENT_FAILED at the first that does not do it;
+   * those before it wait for {@link resume}.
    */
-  async each(operation: 'quiesce' | 'resume'): Promise<void> {
-    const { agents, name: group } = this.#definition;
-    for (const agent of operation === 'quiesce' ? agents.toReversed() : agents) {
-      const call = this.#call(agent.startTimeoutMs);
-      const outcome = await this.#pool.invoke(agent, operation, call);
-      if (outcome.kind === 'done') continue;
-      throw new UnderstudyError(
-        'AGENT_FAILED',
-        `agent "${agent.name}" of group "${group}" did not ${operation}: ${outcome.why}`,
-      );
+  async quiesce(): Promise<void> {
+    for (const agent of this.#definition.agents.toReversed()) {
+      const why = await this.#ask(agent, 'quiesce');
+      if (why !== undefined) throw new UnderstudyError('AGENT_FAILED', why);
     }
+  }
+
+  /** Every agent lets its application go on, also after one that does not. Errors: AGENT_FAILED. */
+  async resume(): Promise<void> {
+    const faults: string[] = [];
+    for (const agent of this.#definition.agents) {
+      const why = await this.#ask(agent, 'resume');
+      if (why !== undefined) faults.push(why);
+    }
+    if (faults.length > 0) throw new UnderstudyError('AGENT_FAILED', faults.join('; '));
+  }
+
+  /** Undefined: it has done it. */
+  async #ask(agent: AgentDefinition, operation: 'quiesce' | 'resume'): Promise<string | undefined> {
+    const outcome = await this.#pool.invoke(agent, operation, this.#call(agent.startTimeoutMs));
+    if (outcome.kind === 'done') return undefined;
+    return `agent "${agent.name}" of group "${this.#definition.name}" did not ${operation}: ${outcome.why}`;
   }
 
   /** Why this node should not become the primary, as its agents say, one sentence each. */

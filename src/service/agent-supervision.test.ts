@@ -283,8 +283,8 @@ export default defineAgent({
   );
   const one = agent('db', {}, { use: 'till' });
   const agents = supervise([one, agent('web', {}, { use: 'till', after: ['db'] })]);
-  await agents.questions.each('quiesce');
-  await agents.questions.each('resume');
+  await agents.questions.quiesce();
+  await agents.questions.resume();
   expect(readFileSync(said, 'utf8').trim().split('\n')).toEqual([
     'web quiet',
     'db quiet',
@@ -293,9 +293,7 @@ export default defineAgent({
   ]);
   supervision?.close();
   const stuck = supervise([agent('db', { stuck: 'yes' }, { use: 'till' })]);
-  await expect(stuck.questions.each('quiesce')).rejects.toThrow(
-    /"db" .* did not quiesce: it is busy/,
-  );
+  await expect(stuck.questions.quiesce()).rejects.toThrow(/"db" .* did not quiesce: it is busy/);
 }, 60_000);
 
 test('agents that cannot be used here: said of each, never called, in the way of no stop', async () => {

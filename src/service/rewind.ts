@@ -134,11 +134,11 @@ async function askForPoint(
  */
 export async function pointOf(runtime: GroupRuntime, quiesce: boolean): Promise<number> {
   try {
-    if (quiesce) await runtime.agents.questions.each('quiesce');
+    if (quiesce) await runtime.agents.questions.quiesce();
     const reply = await runtime.process.call('point', {}, SHORT_TIMEOUT_MS);
     return pointReplySchema.parse(reply).sequence;
   } finally {
-    if (quiesce) await runtime.agents.questions.each('resume');
+    if (quiesce) await runtime.agents.questions.resume();
   }
 }
 
