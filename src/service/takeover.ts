@@ -3,7 +3,7 @@
 // The new primary asks the old one to cease if it can be reached, finishes its journal, and is primary with a
 // higher epoch. What the old one had not sent is lost to the group.
 import { UnderstudyError } from '../core/errors.ts';
-import { takeoverManaged, yieldManaged } from './failover/managed-commands.ts';
+import { takeoverManaged, yieldManaged, yieldNeedsForce } from './failover/managed-commands.ts';
 import type { GroupRuntime } from './group-runtime.ts';
 import { type GroupView, type Outcome, outcomeSchema } from './node-protocol.ts';
 import type { NodeService } from './node-service.ts';
@@ -189,7 +189,7 @@ export async function yieldByHand(
   { force }: { force: boolean },
 ): Promise<Outcome> {
   const runtime = service.group(name);
-  if (runtime.isManaged) return yieldManaged(service, runtime);
+  if (runtime.isManaged) return yieldManaged(service, runtime, force);
   return runtime.exclusive(async () => {
     const peer = service.peers.requirePeer().name;
     if (runtime.state.role !== 'primary') {
@@ -203,10 +203,7 @@ export async function yieldByHand(
       );
     }
     if (!force) {
-      throw new UnderstudyError(
-        'YIELD_NEEDS_FORCE',
-        `what was written on this node since "${peer}" was promoted will be overwritten: save what you need of it, then add --force`,
-      );
+      throw yieldNeedsForce(peer);
     }
     await cease(runtime, Math.max(other.epoch, runtime.state.epoch));
     return { warnings: [], epoch: runtime.state.epoch };

@@ -83,6 +83,12 @@ test('yield without another primary', () => {
   expect(primary().refusalOf(command({ kind: 'yield' }))).toBe('YIELD_NO_PRIMARY');
 });
 
+test('yield to one that was primary before it fell silent, and is not heard any more', () => {
+  const subject = primary({ arbiter: 'none' }).hear(primaryBeat()).pass(5000);
+  expect(subject.state.peer.beat?.role).toBe('primary');
+  expect(subject.refusalOf(command({ kind: 'yield' }))).toBe('YIELD_NO_PRIMARY');
+});
+
 test('pause spreads to the other node, and the newer word counts', () => {
   const subject = standby();
   subject.hear(primaryBeat({ paused: { on: true, version: 1 } }));

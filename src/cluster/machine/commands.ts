@@ -5,7 +5,7 @@ import { startDemotion, startHandover } from './demotion.ts';
 import { mayTakeOver } from './evidence.ts';
 import type { Command } from './event-types.ts';
 import { startPromotion } from './promotion.ts';
-import { isStale } from './state.ts';
+import { isStale, type MachineState } from './state.ts';
 import { peerCanTake } from './triggers.ts';
 import type { CopyState } from './types.ts';
 
@@ -85,9 +85,7 @@ function takeover(d: Draft, command: Extract<Command, { kind: 'takeover' }>): Re
     const reason = `the copy of ${group} on ${self.name} is ${s.copy}, which is no state that the primary ever had: bring ${peer.name} back, or add --accept-incomplete`;
     return { code: 'COPY_UNUSABLE', reason };
   }
-  const isAlive =
-    s.peer.beat?.role === 'primary' && now - s.peer.heardMs < s.config.timings.deadAfterMs;
-  if (isAlive && !command.force) {
+  if (isHeardAsPrimary(s, now) && !command.force) {
     const reason = `${peer.name} is alive and the primary of ${group}: run "understudy switchover ${group}", which loses nothing`;
     return { code: 'TAKEOVER_PRIMARY_ALIVE', reason };
   }
@@ -108,6 +106,11 @@ function takeover(d: Draft, command: Extract<Command, { kind: 'takeover' }>): Re
   const why = 'an operator ordered it';
   startPromotion(d, { right: 'forced', epoch: nextEpoch(s), base: null, accepts, why });
   return null;
+}
+
+/** What a peer said before it fell silent is no longer so: this node may be primary because of that very silence. */
+function isHeardAsPrimary({ peer, config }: MachineState, now: number): boolean {
+  return peer.beat?.role === 'primary' && now - peer.heardMs < config.timings.deadAfterMs;
 }
 
 function setPause(d: Draft, on: boolean): Refusal | null {
@@ -131,8 +134,8 @@ function yieldNow(d: Draft): Refusal | null {
   if (s.role !== 'primary') {
     return { code: 'NOT_PRIMARY', reason: `${self.name} is not a primary of ${group}` };
   }
-  if (s.peer.beat?.role !== 'primary') {
-    const reason = `${peer.name} is no primary of ${group}: run "understudy switchover ${group}" instead`;
+  if (!isHeardAsPrimary(s, d.now)) {
+    const reason = `${peer.name} is no primary of ${group} that is heard: there is nothing to yield to; "understudy switchover ${group}" moves it`;
     return { code: 'YIELD_NO_PRIMARY', reason };
   }
   startDemotion(d, 'yield', 'an operator ended the split brain');

@@ -1,4 +1,5 @@
 // What operators ask of a managed group. The machine decides; here it is asked, and waited for.
+import { UnderstudyError } from '../../core/errors.ts';
 import type { Command } from '../../cluster/machine/event-types.ts';
 import type { GroupRuntime } from '../group-runtime.ts';
 import type { Outcome } from '../node-protocol.ts';
@@ -49,9 +50,17 @@ export async function takeoverManaged(
   return { warnings, epoch: runtime.state.epoch };
 }
 
-/** Gives up in favour of the other primary. */
-export async function yieldManaged(service: NodeService, runtime: GroupRuntime): Promise<Outcome> {
-  await service.failover.of(runtime).command(
+/** Gives up in favour of the other primary. Errors: YIELD_NEEDS_FORCE, and those of the machine. */
+export async function yieldManaged(
+  service: NodeService,
+  runtime: GroupRuntime,
+  force: boolean,
+): Promise<Outcome> {
+  const failover = service.failover.of(runtime);
+  // Whatever else speaks against it, the machine says better.
+  const isSplit = failover.view?.role === 'primary' && failover.view.peerRole === 'primary';
+  if (isSplit && !force) throw yieldNeedsForce(service.peers.requirePeer().name);
+  await failover.command(
     { kind: 'yield' },
     {
       isDone: ({ role }) => role === 'standby',
@@ -62,6 +71,14 @@ export async function yieldManaged(service: NodeService, runtime: GroupRuntime):
   return { warnings: [], epoch: runtime.state.epoch };
 }
 
+/** The consent that a split brain cannot be ended without. */
+export function yieldNeedsForce(peer: string): UnderstudyError {
+  return new UnderstudyError(
+    'YIELD_NEEDS_FORCE',
+    `what was written on this node since "${peer}" was promoted will be overwritten: save what you need of it, then add --force`,
+  );
+}
+
 /** Maintenance on and off, and a fresh start for an application that had failed. */
 export async function simpleCommand(
   service: NodeService,
@@ -69,7 +86,11 @@ export async function simpleCommand(
   kind: 'pause' | 'resume' | 'clear-failures',
 ): Promise<Outcome> {
   const command: Command = { kind };
-  if (kind === 'clear-failures') runtime.agents.forgive();
+  if (kind === 'clear-failures') {
+    runtime.agents.forgive();
+    // On a node that serves no more, no start that works would take it away.
+    runtime.setTrouble('agents', null);
+  }
   await service.failover.of(runtime).command(command, {
     isDone: ({ paused }) => kind === 'clear-failures' || paused === (kind === 'pause'),
     failures: [],
