@@ -10,6 +10,14 @@ type Matcher = (path: string) => boolean;
 
 const never: Matcher = () => false;
 
+/** As they are written. */
+export interface PatternTexts {
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+}
+
+export const EVERYTHING: PatternTexts = { include: ['**'], exclude: [] };
+
 /** Include and exclude wildcards of one protected directory (picomatch, leading dots match). */
 export class Patterns {
   /** True when every path is mirrored: lets the hot paths skip matching. */

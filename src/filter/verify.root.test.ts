@@ -36,6 +36,15 @@ it('finds nothing when the copies are equal', async () => {
   expect(byType['verifyHash']).toBeGreaterThan(35);
 });
 
+it('says nothing of what is not mirrored, which a former primary may have of its own', async () => {
+  await mirror.quiesce();
+  fs.mkdirSync(join(b, 'cache.tmp'));
+  for (const name of ['skip/own', 'dir/mirrored', 'own.tmp', 'cache.tmp/x']) {
+    fs.writeFileSync(join(b, name), 'of this node only');
+  }
+  expect(await mirror.verify()).toEqual(['surplus dir/mirrored']);
+});
+
 it('finds every kind of difference, and where contents differ', async () => {
   await mirror.quiesce();
   const write = (name: string, position: number, text: string): void => {

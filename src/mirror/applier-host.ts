@@ -8,12 +8,13 @@ import type { ApplierMessage, ApplierWorkerData } from './applier/applier-messag
 import type { VerifyNotice } from './applier/verification.ts';
 import type { UndoTold, UndoSettings } from './applier/undo-keeper.ts';
 import type { NeedRange } from './link/messages.ts';
+import type { StandbyOptions } from './standby-options.ts';
 
 export interface ApplierHostOptions {
   readonly journalDirectory: string;
   readonly groupId: string;
   /** Descriptors of the protected directories, from before they were covered. */
-  readonly directories: readonly { readonly dir: string; readonly fd: number }[];
+  readonly directories: StandbyOptions['directories'];
 }
 
 export interface ApplierHostHandlers {
@@ -85,7 +86,9 @@ export class ApplierHost {
       segment: at.segment,
       checkpoint: at.applied,
       undo: at.undo ?? null,
-      directories: directories.map(({ dir, fd }) => ({ fd, label: dir })),
+      directories: directories.map(({ dir, fd, patterns }) => {
+        return { fd, label: dir, ...(patterns === undefined ? {} : { patterns }) };
+      }),
     };
     const url = new URL('applier/applier-worker.ts', import.meta.url);
     const worker = startThread(url, { workerData, name: 'applier' });

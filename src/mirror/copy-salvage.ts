@@ -10,6 +10,7 @@
 import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { messageOf } from '../core/errors.ts';
+import { EVERYTHING } from '../core/patterns.ts';
 import type { PersistedCopy, StandbyStateData } from '../journal/standby-state.ts';
 import type { ScanStart } from './receiver.ts';
 import { type SalvageHead, salvageName } from './salvage/salvage-report.ts';
@@ -117,9 +118,8 @@ export class CopySalvage {
     const { options, undo, handlers } = this.#parts;
     const { name, undo: target, ownSinceMs } = salvage;
     const { directories, group } = options;
-    const directoriesToRead = directories.map(({ fd, dir }, index) => {
-      const { include = ['**'], exclude = [] } = options.salvage?.patterns[index] ?? {};
-      return { fd, label: dir, include, exclude };
+    const directoriesToRead = directories.map(({ fd, dir, patterns = EVERYTHING }) => {
+      return { fd, label: dir, ...patterns };
     });
     const { counts } = await undo.salvage({
       store: store.directory,

@@ -1,4 +1,5 @@
 // What a standby is told when it is made, what it tells others, and what it leaves.
+import type { PatternTexts } from '../core/patterns.ts';
 import type { Halt } from './guard/apply-gate.ts';
 import type { DeletionLimits } from './guard/deletion-watch.ts';
 import type { CopyState } from './link/frame.ts';
@@ -19,7 +20,12 @@ export interface StandbyOptions {
   readonly linkTimeoutMs: number;
   readonly stateDirectory: string;
   /** Descriptors of the protected directories, by index in the group. */
-  readonly directories: readonly { readonly dir: string; readonly fd: number }[];
+  readonly directories: readonly {
+    readonly dir: string;
+    readonly fd: number;
+    /** What of it is mirrored; all of it when they are left out. */
+    readonly patterns?: PatternTexts;
+  }[];
   readonly journalBytesMax: number;
   /** When the removal of files halts the applying; null: never. */
   readonly deletions: DeletionLimits | null;
@@ -43,11 +49,6 @@ export interface SalvagePlace {
   readonly directory: string;
   /** What is there before the first copy is a base by the operator's word: it is not kept aside. */
   readonly isBase: boolean;
-  /** What is mirrored of the protected directories, by index in the group. */
-  readonly patterns: readonly {
-    readonly include: readonly string[];
-    readonly exclude: readonly string[];
-  }[];
 }
 
 export interface StandbyHandlers {

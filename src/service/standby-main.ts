@@ -56,7 +56,10 @@ function makeStandby(directories: readonly CoveredDirectory[]): Standby {
     stateDirectory: spec.stateDirectory,
     marksFile: spec.marksFile,
     verifyFile: join(dirname(spec.marksFile), 'verify.json'),
-    directories,
+    directories: directories.map((directory, index) => {
+      const { include = ['**'], exclude = [] } = spec.directories[index] ?? {};
+      return { ...directory, patterns: { include, exclude } };
+    }),
     journalBytesMax: replication.journalBytesMax,
     deletions: spec.safety.deletions,
     guard: spec.safety.guard,
@@ -80,9 +83,8 @@ function makeStandby(directories: readonly CoveredDirectory[]): Standby {
 }
 
 function salvagePlace(): Pick<StandbyOptions, 'salvage'> {
-  const { salvageDirectory: directory, dataIsBase: isBase, directories } = spec;
-  const patterns = directories.map(({ include, exclude }) => ({ include, exclude }));
-  return directory === null ? {} : { salvage: { directory, isBase, patterns } };
+  const { salvageDirectory: directory, dataIsBase: isBase } = spec;
+  return directory === null ? {} : { salvage: { directory, isBase } };
 }
 
 /** The journal lies there: when the disk is full, nothing more can be taken. */

@@ -77,7 +77,7 @@ class MirrorProcess {
 
   #makeApplier(): Applier {
     return new Applier({
-      directories: [{ fd: this.#fd, label: this.#options.b }],
+      directories: [{ fd: this.#fd, label: this.#options.b, patterns: this.#options }],
       onNeed: (need) => this.#filter.need([need]),
       trustedSinceMs: () => this.#trustedSinceMs,
       onVerify: (notice) => {

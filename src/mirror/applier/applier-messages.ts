@@ -1,4 +1,5 @@
 // What the applier's thread gets and what it says. Positions go through `ApplyControl`, not here.
+import type { ApplierOptions } from './applier.ts';
 import type { Need } from './context.ts';
 import type { ApplyFault } from './fault.ts';
 import type { VerifyNotice } from './verification.ts';
@@ -7,7 +8,7 @@ import type { UndoTold, UndoSettings } from './undo-keeper.ts';
 /** `workerData` of `applier-worker.ts`. */
 export interface ApplierWorkerData {
   /** In the order of the directory index in records; descriptors are the process's. */
-  readonly directories: readonly { readonly fd: number; readonly label: string }[];
+  readonly directories: ApplierOptions['directories'];
   /** Directory with the journal's segments. */
   readonly journalDirectory: string;
   readonly groupId: string;

@@ -7,6 +7,7 @@
 // a restart records are applied from the checkpoint on; for those before the marker a `RedoPlan` says
 // where their objects are now.
 import { assert } from '../../core/assert.ts';
+import { EVERYTHING, Patterns, type PatternTexts } from '../../core/patterns.ts';
 import { recordType } from '../../journal/record.ts';
 import { S, errno } from '../../linux/constants.ts';
 import { sys } from '../../linux/libc.ts';
@@ -43,6 +44,8 @@ export interface ApplierOptions {
     readonly fd: number;
     /** Name for messages. */
     readonly label: string;
+    /** What of it is mirrored; all of it when they are left out. */
+    readonly patterns?: PatternTexts;
   }[];
   /** A scan found contents that differ from the primary's. */
   readonly onNeed: (need: Need) => void;
@@ -73,7 +76,10 @@ export class Applier {
   /** Sets the umask of the process to 0: modes come from the records alone. */
   constructor({ directories, onNeed, trustedSinceMs, onVerify }: ApplierOptions) {
     sys.umask(0);
-    this.#verification = new Verification((notice) => onVerify?.(notice));
+    const patterns = directories.map(
+      ({ patterns: { include, exclude } = EVERYTHING }) => new Patterns(include, exclude),
+    );
+    this.#verification = new Verification(patterns, (notice) => onVerify?.(notice));
     this.#trustedSinceMs = trustedSinceMs ?? ((): number => Number.NaN);
     const share = Math.floor(OPEN_MAX / 2 / Math.max(1, directories.length));
     const openMax = Math.max(OPEN_MIN_PER_DIRECTORY, share);

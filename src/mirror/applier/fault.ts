@@ -72,7 +72,7 @@ export function callFault(
   const kind = faultKind(negative);
   const remedy = LACKS.has(-negative)
     ? 'the file system of the copy cannot hold this: use one like that of the primary, or take it away there and run ' +
-      '"understudy verify --repair"'
+      '"understudy verify GROUP --repair" on the primary'
     : 'make room or repair the disk, it is tried again';
   const message =
     kind === 'blocked'

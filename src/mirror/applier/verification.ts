@@ -12,8 +12,9 @@ import {
   recordType,
   verifyMask,
 } from '../../journal/record.ts';
+import type { Patterns } from '../../core/patterns.ts';
 import { errno, S, SEEK } from '../../linux/constants.ts';
-import { readDirectory, readXattrs } from '../../linux/dirents.ts';
+import { type DirectoryEntry, DT, readDirectory, readXattrs } from '../../linux/dirents.ts';
 import { EMPTY_NAME, sys } from '../../linux/libc.ts';
 import { packDevice, Stat } from '../../linux/stat.ts';
 import { hasSameTime, isOwnXattr } from './attributes.ts';
@@ -63,11 +64,14 @@ export const isVerifyRecord = (type: number): boolean =>
 
 export class Verification {
   readonly #onNotice: (notice: VerifyNotice) => void;
+  /** What is mirrored, by directory. */
+  readonly #patterns: readonly Patterns[];
   #isRunning = false;
   /** Names of a directory that comes in several parts. */
   readonly #names = new Set<string>();
 
-  constructor(onNotice: (notice: VerifyNotice) => void) {
+  constructor(patterns: readonly Patterns[], onNotice: (notice: VerifyNotice) => void) {
+    this.#patterns = patterns;
     this.#onNotice = onNotice;
   }
 
@@ -116,12 +120,25 @@ export class Verification {
         ? -errno.ENOENT
         : readDirectory(directory.fd);
     // A directory that is not here was told of as an object.
-    for (const { name } of typeof entries === 'number' ? [] : entries) {
+    for (const { name, type } of typeof entries === 'number' ? [] : entries) {
       const isOurs = path === '' && name === ORPHAN_DIRECTORY;
       if (isOurs || this.#names.has(name)) continue;
-      this.#tell(context, 'surplus', { path: path === '' ? name : `${path}/${name}` });
+      const whole = path === '' ? name : `${path}/${name}`;
+      if (this.#isMirrored(volume.index, whole, type))
+        this.#tell(context, 'surplus', { path: whole });
     }
     this.#names.clear();
+  }
+
+  /** What is not may be here all the same: this node wrote it while it was the primary. */
+  #isMirrored(directory: number, path: string, type: DirectoryEntry['type']): boolean {
+    const patterns = this.#patterns[directory];
+    if (patterns === undefined) return true;
+    const asDirectory = type === DT.DIR || type === DT.UNKNOWN;
+    return (
+      (asDirectory && patterns.matches(path, true)) ||
+      (type !== DT.DIR && patterns.matches(path, false))
+    );
   }
 
   #compareObject(context: ApplyContext): void {
