@@ -14,6 +14,7 @@ import {
   openSync,
   renameSync,
   rmSync,
+  statfsSync,
   unlink,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -39,6 +40,8 @@ const unlinkAsync = promisify(unlink);
 const fsyncAsync = promisify(fsync);
 /** A file that is being filled; no name of a segment, so that recovery removes it. */
 const FILLED_NAME = 'filling';
+/** What the file system itself needs for a new file. */
+const SLACK_BYTES = 1024 * 1024;
 const FREE_FILES_MAX_DEFAULT = 3;
 
 export interface JournalWriterOptions extends RecoveryOptions {
@@ -132,6 +135,18 @@ export class JournalWriter {
   /** Bytes of the segments that cannot be freed yet. */
   get bytes(): number {
     return this.#segments.length * this.#segmentBytes;
+  }
+
+  /** Whether another segment could be begun: one that is free already, or space on the disk. */
+  get hasRoom(): boolean {
+    if (this.#free.length > 0 || this.#spare !== undefined) return true;
+    try {
+      const { bavail, bsize } = statfsSync(this.#directory);
+      return bavail * bsize > this.#segmentBytes + SLACK_BYTES;
+    } catch {
+      // Whatever is wrong with that disk, the next segment meets it.
+      return true;
+    }
   }
 
   /** Number of the segment in which a reader that wants the record `sequence` begins. */

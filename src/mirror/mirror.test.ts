@@ -1,7 +1,7 @@
 // Sender and receiver over real TLS on the loopback: whatever happens to the link, the standby's
 // journal is exactly what was produced, in order, nothing missing, nothing twice.
 import { join } from 'node:path';
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { CuttingRelay } from '../../test/support/cutting-relay.ts';
 import {
   type Identities,
@@ -16,6 +16,7 @@ import {
   until,
 } from '../../test/support/mirror-rig.ts';
 import { preciseNow, type ProduceOptions } from '../../test/support/produce-records.ts';
+import { UnderstudyError } from '../core/errors.ts';
 import { recordType } from '../journal/record.ts';
 import type { DiskSpace } from './disk-space.ts';
 import type { SenderOptions } from './sender.ts';
@@ -302,6 +303,27 @@ describe('link', () => {
     standby.wake();
     await settled(rig, standby, 12_100);
     expect(standby.follower.checked).toBe(12_000);
+  });
+
+  it('says why a standby whose disk is full takes nothing, once, and does not send it everything again and again', async () => {
+    const standby = await withStandby({ holds: BASE });
+    const full = new UnderstudyError('JOURNAL_NO_SPACE', 'no space: free some');
+    vi.spyOn(standby.journal, 'append').mockImplementation(() => {
+      throw full;
+    });
+    vi.spyOn(standby.journal, 'hasRoom', 'get').mockReturnValue(false);
+    const rig = startSender(standby.port, onBase, 1 * MiB);
+    await load(rig, 100);
+    await until(() => rig.links.some((line) => line.startsWith('refused')), 'it is refused');
+    // Long enough for several attempts.
+    await new Promise((resolve) => {
+      setTimeout(resolve, 4500);
+    });
+    expect(rig.links.filter((line) => line.startsWith('connected'))).toHaveLength(1);
+    expect(rig.links.at(-1)).toBe('refused: JOURNAL_NO_SPACE: no space: free some');
+    expect(standby.events.filter((code) => code === 'JOURNAL_NO_SPACE')).toHaveLength(1);
+    vi.restoreAllMocks();
+    await settled(rig, standby, 200);
   });
 
   it('resumes after restarts of the standby at any moment', async () => {

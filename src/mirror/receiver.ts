@@ -128,6 +128,8 @@ export class Receiver implements LinkServerHandlers {
   #divergedAt = Number.NEGATIVE_INFINITY;
   #noScanBefore = Number.NEGATIVE_INFINITY;
   #isFull = false;
+  /** What the primary is told while the journal's disk has no room; null: it has, as far as is known. */
+  #lacksSpace: Decision | null = null;
   /** While the copy is prepared for a scan. */
   #beginning: Promise<void> | undefined;
   /** Why no primary is taken at present. */
@@ -285,7 +287,7 @@ export class Receiver implements LinkServerHandlers {
     const found = refusal ?? decideStream(hello, this.#view());
     // A scan would bring what was halted for.
     const isHalted = found.kind === 'scan' && this.#halted !== null;
-    const decision = isHalted ? refuse('COPY_HALTED', this.#halted ?? '') : found;
+    const decision = isHalted ? refuse('COPY_HALTED', this.#halted ?? '') : this.#unlessFull(found);
     if (decision.kind === 'refuse') {
       this.#logger.warn({ code: decision.code, reason: decision.message }, 'primary refused');
       link.refuse(decision.code, decision.message);
@@ -299,6 +301,12 @@ export class Receiver implements LinkServerHandlers {
       this.#handlers.onEvent('error', error.code, error.message, {});
       link.refuse(error.code, error.message);
     }
+  }
+
+  /** Without room for it, a stream would be sent again and again only to be thrown away. A scan begins with an empty journal. */
+  #unlessFull(found: Decision): Decision {
+    if (this.#lacksSpace === null || found.kind === 'scan') return found;
+    return this.#parts.journal.hasRoom ? found : this.#lacksSpace;
   }
 
   #accept(link: ServerLink, hello: Hello, decision: Acceptance): void {
@@ -486,6 +494,7 @@ export class Receiver implements LinkServerHandlers {
       this.#appendFailed(session, error);
       return;
     }
+    this.#lacksSpace = null;
     this.#receivedBytes += body.length;
     if (!this.#isCaughtUp && journal.position.sequence >= session.target) this.#isCaughtUp = true;
     const { commitsWaitFor } = session.hello;
@@ -499,7 +508,10 @@ export class Receiver implements LinkServerHandlers {
       this.#handlers.onFatal(error);
       return;
     }
-    this.#handlers.onEvent('error', error.code, error.message, {});
+    if (this.#lacksSpace === null) {
+      this.#handlers.onEvent('error', error.code, error.message, {});
+    }
+    this.#lacksSpace = refuse(error.code, error.message);
     this.#handlers.onCheckpointWanted();
     session.link.refuse(error.code, error.message);
   }

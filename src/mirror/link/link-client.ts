@@ -204,20 +204,23 @@ export class LinkClient {
 
   /** Handles one frame; false stops the parser. */
   #receive(socket: TLSSocket, type: number, body: Buffer): boolean {
-    const fault = this.#isUp
-      ? this.#receiveUp(type, body)
-      : this.#receiveGreeting(socket, type, body);
+    // Also in the middle of the stream: a disk that is full, a copy that was halted.
+    if (type === frameType.refuse) {
+      this.#refused(socket, body);
+      return false;
+    }
+    const fault = this.#isUp ? this.#receiveUp(type, body) : this.#receiveGreeting(type, body);
     if (fault !== undefined) this.#down(socket, 'connecting', fault);
     return socket === this.#socket;
   }
 
-  #receiveGreeting(socket: TLSSocket, type: number, body: Buffer): string | undefined {
-    if (type === frameType.refuse) {
-      const refuse: Refuse | undefined = decodeMessage(refuseSchema, body);
-      const reason = refuse === undefined ? 'no reason given' : `${refuse.code}: ${refuse.message}`;
-      this.#down(socket, 'refused', reason);
-      return undefined;
-    }
+  #refused(socket: TLSSocket, body: Buffer): void {
+    const refuse: Refuse | undefined = decodeMessage(refuseSchema, body);
+    const reason = refuse === undefined ? 'no reason given' : `${refuse.code}: ${refuse.message}`;
+    this.#down(socket, 'refused', reason);
+  }
+
+  #receiveGreeting(type: number, body: Buffer): string | undefined {
     if (type === frameType.pong) return undefined;
     if (type !== frameType.welcome) return `the standby sent a frame of type ${type} too early`;
     const welcome = decodeMessage(welcomeSchema, body);
