@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
 import { UnderstudyError } from '../core/errors.ts';
+import type { ProposedGroup } from '../agents/discovery/proposal.ts';
 import type { GroupDefinition } from '../service/group-definition.ts';
 import { readGroupFile } from './read-yaml.ts';
 import type { Outcome } from '../service/node-protocol.ts';
@@ -10,11 +11,13 @@ import type { Accepted } from '../service/safety-accept.ts';
 import type { GroupStatus, ServiceStatus } from '../service/status.ts';
 import { callApi, runOperation, segment } from './admin.ts';
 import { addEditCommand } from './edit-command.ts';
-import { discoveredGroup } from './discover-command.ts';
+import { createStopped, discovered } from './discover-command.ts';
 import { exitCode, print } from './output.ts';
 import { groupsText, scanText } from './status-text.ts';
 
 const WAIT_INTERVAL_MS = 500;
+/** Agents are asked on both nodes. */
+const CHECK_TIMEOUT_MS = 120_000;
 
 interface Json {
   readonly json?: boolean;
@@ -192,15 +195,26 @@ function warn(json: boolean, warnings: readonly string[]): void {
   for (const warning of warnings) console.error(`warning: ${warning}`);
 }
 
+interface Created {
+  readonly definition: GroupDefinition;
+  readonly warnings: readonly string[];
+}
+
 async function create(options: CreateOptions): Promise<void> {
-  const { json = false, wait = false } = options;
-  const { input, origin } = await inputFrom(options);
-  const body = { input, origin, allowEmptyMatch: options.allowEmptyMatch ?? false };
-  const created = await runOperation<{ definition: GroupDefinition; warnings: string[] }>({
-    method: 'POST',
-    path: '/groups',
-    body,
-  });
+  const { json = false, wait = false, fromDiscovery, stopRunning = false } = options;
+  const found = fromDiscovery === undefined ? undefined : await discovered(fromDiscovery);
+  const body = {
+    ...inputFrom(options, found?.group),
+    allowEmptyMatch: options.allowEmptyMatch ?? false,
+  };
+  const check = async (): Promise<unknown> =>
+    callApi({ method: 'POST', path: '/groups/check', body, timeoutMs: CHECK_TIMEOUT_MS });
+  const make = async (): Promise<Created> =>
+    runOperation<Created>({ method: 'POST', path: '/groups', body });
+  const created =
+    found === undefined
+      ? await make()
+      : await createStopped(found, stopRunning, { check, create: make });
   const { name } = created.definition;
   if (!json) {
     console.log(`group "${name}" is created; the first copy runs while you work`);
@@ -210,8 +224,16 @@ async function create(options: CreateOptions): Promise<void> {
   if (json) print(true, { ...created, ...(group === undefined ? {} : { group }) }, () => '');
 }
 
-async function inputFrom(options: CreateOptions): Promise<{ input: unknown; origin: string }> {
-  const base = await baseOf(options);
+/** What flags are added to; a file adds addresses and the like to what discovery proposes. */
+function inputFrom(
+  options: CreateOptions,
+  found: ProposedGroup | undefined,
+): { input: unknown; origin: string } {
+  const { file } = options;
+  const base: Record<string, unknown> = {
+    ...found,
+    ...(file === undefined ? {} : readGroupFile(file)),
+  };
   const { name, mode, peer, seed } = options;
   return {
     input: {
@@ -224,19 +246,7 @@ async function inputFrom(options: CreateOptions): Promise<{ input: unknown; orig
         : { replication: { ...(base['replication'] as object | undefined), mode } }),
       ...pathsFrom(options),
     },
-    origin: options.file ?? (options.fromDiscovery === undefined ? 'command line' : 'discovery'),
-  };
-}
-
-/** What flags are added to; a file adds addresses and the like to what discovery proposes. */
-async function baseOf({
-  file,
-  fromDiscovery,
-  stopRunning = false,
-}: CreateOptions): Promise<Record<string, unknown>> {
-  return {
-    ...(fromDiscovery === undefined ? {} : await discoveredGroup(fromDiscovery, stopRunning)),
-    ...(file === undefined ? {} : readGroupFile(file)),
+    origin: file ?? (found === undefined ? 'command line' : 'discovery'),
   };
 }
 

@@ -28,11 +28,16 @@ export interface OccupiedDirectory {
 
 /** Runs all checks on an existing directory; throws the first refusal. */
 export function checkDirectory(dir: string, occupied: readonly OccupiedDirectory[]): void {
+  checkDirectoryItself(dir, occupied);
+  checkNotInUse(dir);
+}
+
+/** All but whether it is in use, which changes from one moment to the next. */
+export function checkDirectoryItself(dir: string, occupied: readonly OccupiedDirectory[]): void {
   checkOverlap(dir, occupied);
   checkExists(dir);
   checkFileSystem(dir);
   checkNoMountsBelow(dir);
-  checkNotInUse(dir);
 }
 
 /** Errors: DIRECTORY_IS_ROOT, DIRECTORY_OVERLAPS_GROUP, DIRECTORY_OVERLAPS_UNDERSTUDY. */

@@ -15,7 +15,7 @@ import { resolveAgents } from './agent-definition.ts';
 import { checkName, checkPort, checkStillFree, groupDirectory } from './creation-checks.ts';
 import { beginServing, checkFailover } from './failover/creation.ts';
 import { withDefaultGateway } from './failover/group-settings.ts';
-import { checkDirectory } from './directory-checks.ts';
+import { checkDirectoryItself, checkNotInUse } from './directory-checks.ts';
 import {
   defineGroup,
   type GroupDefinition,
@@ -89,6 +89,10 @@ export async function planGroup(
   warnings.push(...(await checkFailover(service, draft)));
   await checkAgents(service, draft, 'primary');
   const agreed = await agreeOnPort(service, draft, input.replication?.port);
+  // Last: whoever stops an application for it should not find afterwards that something else is in the way.
+  for (const [index, { dir }] of draft.directories.entries()) {
+    atField(`paths[${index}].dir`, () => checkNotInUse(dir));
+  }
   return { definition: agreed.definition, warnings: [...warnings, ...agreed.warnings] };
 }
 
@@ -178,7 +182,7 @@ function checkLocalDirectories(
   const occupied = service.occupied();
   for (const [index, { dir, include, exclude }] of definition.directories.entries()) {
     const field = `paths[${index}]`;
-    atField(`${field}.dir`, () => checkDirectory(dir, occupied));
+    atField(`${field}.dir`, () => checkDirectoryItself(dir, occupied));
     occupied.push(groupDirectory(dir, definition.name));
     if (!options.allowEmptyMatch) {
       atField(`${field}.include`, () => checkPatterns(dir, include));

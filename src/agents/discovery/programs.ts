@@ -48,7 +48,10 @@ function web(server: Server, name: string, roots: readonly string[]): Proposal {
     url: `${isTls ? 'https' : 'http'}://127.0.0.1:${port}/`,
     expectStatus: [200, 301, 302, 401, 403, 404],
   };
-  const notes = [...unitNote(server.unit)];
+  const notes = [
+    ...unitNote(server.unit),
+    ...configurationNote(configurationOf(server, name), roots),
+  ];
   if (roots.length === 0) notes.push('no directory with pages was found: add "paths" by hand');
   if (server.unit === undefined && name === 'apache') {
     notes.push('Apache needs the variables of /etc/apache2/envvars: add them as "environment"');
@@ -80,6 +83,18 @@ function web(server: Server, name: string, roots: readonly string[]): Proposal {
 function nginxConfiguration({ arguments: argv }: Server): string[] {
   const file = /-c (\S+)/.exec(argv.join(' '))?.[1];
   return file === undefined ? [] : ['-c', file];
+}
+
+/** The file where its configuration begins, or the directory that holds all of it. */
+function configurationOf(server: Server, name: string): string {
+  if (name === 'nginx') return nginxConfiguration(server)[1] ?? '/etc/nginx';
+  return existsSync('/etc/apache2') ? '/etc/apache2' : '/etc/httpd';
+}
+
+/** What lies outside of what is copied has to be there when the other node serves. */
+export function configurationNote(path: string, roots: readonly string[]): string[] {
+  if (roots.some((root) => path.startsWith(`${root}/`))) return [];
+  return [`its configuration is in ${path}: keep it the same on both nodes`];
 }
 
 function nginxRoots(server: Server): string[] {
