@@ -1,7 +1,7 @@
 // How results reach people and programs: text or one JSON value on standard output, errors on
 // standard error, and the exit code: 0 done, 1 failed, 2 written wrongly.
 import { InvalidArgumentError } from 'commander';
-import { UnderstudyError, isWrittenWrongly, messageOf } from '../core/errors.ts';
+import { asNotRoot, UnderstudyError, isWrittenWrongly, messageOf } from '../core/errors.ts';
 
 export const exitCode = { done: 0, failed: 1, usage: 2 } as const;
 
@@ -19,7 +19,8 @@ export function parseNumber(text: string): number {
 }
 
 /** Prints an error the way the caller asked for, and sets the exit code. */
-export function fail(json: boolean, thrown: unknown): void {
+export function fail(json: boolean, failure: unknown): void {
+  const thrown = failure instanceof UnderstudyError ? failure : (asNotRoot(failure) ?? failure);
   const isKnown = thrown instanceof UnderstudyError;
   if (json) {
     const error = isKnown ? thrown.serialize() : { code: 'INTERNAL', message: messageOf(thrown) };

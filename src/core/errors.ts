@@ -54,6 +54,19 @@ export function isWrittenWrongly(code: string): boolean {
   return code.endsWith('_INVALID') && !FOUND_INVALID.has(code);
 }
 
+/**
+ * What a caller lacks who is not root: the system's error in a sentence, or undefined where it is another one. Root meets it only on
+ * file systems that refuse even root, where that sentence would be wrong.
+ */
+export function asNotRoot(thrown: unknown): UnderstudyError | undefined {
+  const { code, path, address } = thrown as NodeJS.ErrnoException & { readonly address?: string };
+  if (process.geteuid?.() === 0 || (code !== 'EACCES' && code !== 'EPERM')) return undefined;
+  const what = path ?? address ?? messageOf(thrown);
+  return new UnderstudyError('NOT_ROOT', `${what} is for root only: run this as root`, {
+    cause: thrown,
+  });
+}
+
 /** The message of anything that was thrown. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);

@@ -1,6 +1,6 @@
 // The API over the Unix socket of a node, for the command line, the lab and tests: root's way in.
 import { type IncomingMessage, request } from 'node:http';
-import { messageOf, UnderstudyError } from '../../core/errors.ts';
+import { asNotRoot, messageOf, UnderstudyError } from '../../core/errors.ts';
 import { errorReplySchema } from '../node-protocol.ts';
 import type { OperationProgress, OperationView } from './operations.ts';
 import { API_PREFIX } from './api-prefix.ts';
@@ -116,6 +116,8 @@ export class LocalApi {
   #failure(cause: Error, path: string): UnderstudyError {
     if (cause instanceof UnderstudyError) return cause;
     if ((cause as NodeJS.ErrnoException).code === 'ECONNRESET') return closed(path);
+    const notRoot = asNotRoot(cause);
+    if (notRoot !== undefined) return notRoot;
     return new UnderstudyError(
       'DAEMON_NOT_RUNNING',
       `the service does not answer on ${this.#socketPath} (${messageOf(cause)}): start it with "systemctl start understudyd" or "understudy daemon"`,
