@@ -480,3 +480,22 @@ test('off this machine there is TLS only, and the cookie says so', async () => {
     await open.close();
   }
 });
+
+test('a port that is taken: nothing stays, and the password is shown by the start that works', async () => {
+  const other = consolePaths({
+    UNDERSTUDY_STATE: join(top, 'late'),
+    UNDERSTUDY_ETC: join(top, 'late'),
+  });
+  const timers = (): number =>
+    process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+  const before = timers();
+  const taken = { address: CONSOLE, port: PORT };
+  await expect(
+    startStandAlone({ paths: other, config: taken, version: '0.0.0' }),
+  ).rejects.toMatchObject({ code: 'API_PORT_UNAVAILABLE' });
+  expect(timers()).toBeLessThanOrEqual(before);
+  const free = { address: CONSOLE, port: 20_000 + ((process.pid + 1) % 20_000) };
+  const open = await startStandAlone({ paths: other, config: free, version: '0.0.0' });
+  await open.close();
+  expect(open.firstUser).toMatchObject({ user: 'admin' });
+});

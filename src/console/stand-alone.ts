@@ -45,14 +45,21 @@ export async function startStandAlone(options: StandAloneOptions): Promise<Stand
     ownNodes: () => [],
     ...(options.webDirectory === undefined ? {} : { webDirectory: options.webDirectory }),
   });
-  const firstUser = await ensureFirstUser(built.context.users, built.context.hasher);
   const limits = { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS };
   const server =
     tls === undefined
       ? createHttpServer(limits, built.serve)
       : createHttpsServer({ ...limits, cert: tls.certificate, key: tls.key }, built.serve);
   server.maxConnections = CONNECTIONS_MAX;
-  await listen(server, config);
+  try {
+    await listen(server, config);
+  } catch (thrown) {
+    // What it has begun would keep the process from ending.
+    await built.close();
+    throw thrown;
+  }
+  // Not before: the password is shown once, by a console that runs.
+  const firstUser = await ensureFirstUser(built.context.users, built.context.hasher);
   const host = config.address.includes(':') ? `[${config.address}]` : config.address;
   return {
     console: built,
