@@ -1,5 +1,6 @@
 // An alert as people read it. Plain text everywhere: names and reasons come from files and programs, and no robot is to take them for
 // links or markup.
+import { eventText } from '../event-text.ts';
 import type { AlertBatch } from './alert-grouper.ts';
 
 export interface AlertMessage {
@@ -18,11 +19,15 @@ export function alertMessage(node: string, batch: AlertBatch): AlertMessage {
   const worst = events.find(({ level }) => level === 'error') ?? events[0];
   const others = events.length + unshown - 1;
   const more = others > 0 ? ` (and ${others} more)` : '';
-  const subject = oneLine(`Understudy ${node}: ${worst?.message ?? 'alert'}`, SUBJECT_MAX) + more;
-  const lines = events.flatMap(({ at, level, code, message, more: same }) => [
-    `${MARKS[level]} ${at} ${code}`,
-    oneLine(message, 1000),
-    ...(same > 0 ? [`(${same} more of the same since it was told last)`] : []),
+  const subject =
+    oneLine(
+      `Understudy ${node}: ${worst === undefined ? 'alert' : eventText(worst)}`,
+      SUBJECT_MAX,
+    ) + more;
+  const lines = events.flatMap((event) => [
+    `${MARKS[event.level]} ${event.at} ${event.code}`,
+    oneLine(eventText(event), 1000),
+    ...(event.more > 0 ? [`(${event.more} more of the same since it was told last)`] : []),
     '',
   ]);
   if (unshown > 0) lines.push(`… and ${unshown} more events`);

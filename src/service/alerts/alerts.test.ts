@@ -123,7 +123,7 @@ describe('messages', () => {
       dropped: 7,
     };
     const { subject, text } = alertMessage('one', batch);
-    expect(subject).toBe('Understudy one: worst Bcc: all@example.com (and 6 more)');
+    expect(subject).toBe('Understudy one: shop: worst Bcc: all@example.com (and 6 more)');
     expect(text).toContain('3 more of the same');
     expect(text).toContain('5 more events');
     expect(text).toContain('7 events before were not told');
