@@ -66,7 +66,18 @@ function describeIssue(schema: z.ZodType, issue: z.core.$ZodIssue): string {
   if (issue.code === 'invalid_type' && issue.message.endsWith('received undefined')) {
     return `"${formatPath(issue.path)}" is missing`;
   }
+  if (issue.code === 'invalid_union' && issue.message === 'Invalid input') {
+    return `${unionSentence(issue)}${where}`;
+  }
   return `${issue.message}${where}`;
+}
+
+/** What each of the kinds would have been, instead of "none of them". */
+function unionSentence({ message, errors }: z.core.$ZodIssueInvalidUnion): string {
+  const wishes = errors.flatMap((option) =>
+    option.map((one) => one.message.replace(/^Invalid (?:input|option): /, '')),
+  );
+  return wishes.length === 0 ? message : `${message}: ${[...new Set(wishes)].join(', or ')}`;
 }
 
 function formatPath(path: readonly PropertyKey[]): string {

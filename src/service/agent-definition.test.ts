@@ -63,6 +63,8 @@ test.each([
   ],
   ['- { use: command, start: 3 }', 'GROUP_INVALID', /agent "command 1" \(command\).* in "start"/],
   ['- { use: command, start: x, timeout: soon }', 'DURATION_INVALID', /"soon"/],
+  ['- { use: command, start: x, probeInterval: 2x }', 'DURATION_INVALID', /"2x"/],
+  ['- { use: command, probe: x, probeInterval: 2 }', 'GROUP_INVALID', /its unit, for example "2s"/],
   ['- { use: command, probe: x, probeInterval: 1ms }', 'GROUP_INVALID', /in "probeIntervalMs"/],
   ['- { use: command, start: x, restarts: { limt: 1 } }', 'GROUP_INVALID', /"limt" in "restarts"/],
   ['- { use: command, start: x, after: [db] }', 'GROUP_INVALID', /comes after "db", which the/],

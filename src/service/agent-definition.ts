@@ -50,7 +50,9 @@ export const agentDefinitionSchema = z.strictObject({
 });
 export type AgentDefinition = z.infer<typeof agentDefinitionSchema>;
 
-const textDuration = z.string().max(40);
+export const textDuration = z
+  .string({ error: 'write a time with its unit, for example "2s"' })
+  .max(40);
 const commonKeys = {
   use: z.string().min(1).max(64),
   name: agentNameSchema.optional(),
@@ -111,6 +113,8 @@ async function resolveAgent(
     value = common[key],
   ): number => atField(`${field}.${key}`, () => durationOr(value, times[`${key}Ms`]));
   const [previous] = agents.slice(-1);
+  // Looked at also where nothing is probed: what is written wrongly was meant for something.
+  const probeIntervalMs = duration('probeInterval');
   const definition = {
     use: common.use,
     name,
@@ -118,7 +122,7 @@ async function resolveAgent(
     watchesOnly: !starts,
     startTimeoutMs: duration('startTimeout', common.startTimeout ?? both),
     stopTimeoutMs: duration('stopTimeout', common.stopTimeout ?? both),
-    probeIntervalMs: isProbed ? duration('probeInterval') : null,
+    probeIntervalMs: isProbed ? probeIntervalMs : null,
     probeTimeoutMs: duration('probeTimeout'),
     restarts: {
       limit: common.restarts?.limit ?? RESTARTS_DEFAULT.limit,

@@ -44,7 +44,8 @@ describe('node.yaml', () => {
   test.each([
     ['', /expected object/],
     ['name: a\naddress: 192.0.2.1\nadress: x\n', /unknown key "adress" \(allowed: name, address/],
-    ['name: A_B\naddress: 192.0.2.1\n', /lower-case letters.* in "name"/],
+    ['name: A_B\naddress: 192.0.2.1\n', /"A_B" is no name: lower-case letters.* in "name"/],
+    ['name: a\n---\nname: b\n', /several documents, divided by "---": keep one/],
     ['name: a\n', /"address" is missing/],
     ['name: a\naddress: "not a host"\n', /neither a host name nor an IP address in "address"/],
     ['name: a\naddress: 192.0.2.256\n', /neither a host name nor an IP address in "address"/],

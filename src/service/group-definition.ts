@@ -14,6 +14,7 @@ import {
   agentDefinitionSchema,
   agentInputSchema,
   AGENTS_MAX,
+  textDuration,
 } from './agent-definition.ts';
 import { defineBandwidth } from './bandwidth-input.ts';
 import { GiB, MiB, parseBytes, parseDurationMs } from '../core/units.ts';
@@ -88,7 +89,6 @@ export function mirroredDefinition(definition: GroupDefinition, ownId: string): 
 }
 
 const textSize = z.union([z.int().min(0), z.string().max(40)]);
-const textDuration = z.string().max(40);
 
 export const groupInputSchema = z.strictObject({
   name: nameSchema,

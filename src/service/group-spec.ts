@@ -17,9 +17,10 @@ export const PATTERNS_MAX = 256;
 
 /** Name of a group or node: it becomes part of file names, so nothing but these characters. */
 export const NAME_PATTERN = /^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/;
-export const nameSchema = z
-  .string()
-  .regex(NAME_PATTERN, 'lower-case letters, digits and inner dashes, at most 40 characters');
+export const nameSchema = z.string().regex(NAME_PATTERN, {
+  error: ({ input }) =>
+    `"${String(input)}" is no name: lower-case letters, digits and inner dashes, at most 40 characters`,
+});
 
 /** 128 random bits in hex: the identity of a group or of a stream. */
 export const id128Schema = z.string().regex(/^[0-9a-f]{32}$/, '32 hex digits');

@@ -78,6 +78,9 @@ export function parseYaml(text: string, origin: string): unknown {
   try {
     const document = parseDocument(text);
     const [fault] = document.errors;
+    if (fault?.code === 'MULTIPLE_DOCS') {
+      throw new Error('it has several documents, divided by "---": keep one', { cause: fault });
+    }
     if (fault !== undefined) throw fault;
     return document.toJS({ maxAliasCount: 0 });
   } catch (cause) {

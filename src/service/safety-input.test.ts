@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { SAFETY_DEFAULT } from './group-spec.ts';
+import { parseStrictly } from '../core/strict-config.ts';
 import { defineSafety, safetyInputSchema } from './safety-input.ts';
 
 const define = (input: unknown) => defineSafety(safetyInputSchema.parse(input), 'test');
@@ -29,4 +30,11 @@ test.each([
   { deletion: 'off' },
 ])('refuses %j', (input) => {
   expect(() => define(input)).toThrow();
+});
+
+test('a value that is of none of the kinds there are: these are named', () => {
+  const options = { code: 'GROUP_INVALID', origin: 'g.yaml' };
+  expect(() => parseStrictly(safetyInputSchema, { guard: 'on' }, options)).toThrow(
+    /"off"\|"alarm"\|"halt".* in "guard"/,
+  );
 });
