@@ -93,6 +93,19 @@ describe('access', () => {
     }
   });
 
+  test('a path that is none is said to be none, to whoever may see the description', async () => {
+    const path = '/api/v1/groups/shop/switchver';
+    for (const [role, status, code] of [
+      ['viewer', 404, 'METHOD_UNKNOWN'],
+      ['operator', 404, 'METHOD_UNKNOWN'],
+      ['nobody', 401, 'LOGIN_NEEDED'],
+    ] as const) {
+      const { [role]: token } = tokens;
+      const answer = await ask(path, { method: 'POST', ...(token === undefined ? {} : { token }) });
+      expect([role, answer.status, codeOf(answer.json)]).toEqual([role, status, code]);
+    }
+  });
+
   test('a console lowers the role of its token, and never raises it', async () => {
     const headers = { 'x-understudy-user': 'alice', 'x-understudy-role': 'viewer' };
     const token = tokens['administrator'] ?? '';
@@ -202,7 +215,7 @@ describe('requests', () => {
     const operation = api.call({ method: 'GET', path: '/operations/0' });
     await expect(operation).rejects.toMatchObject({ code: 'OPERATION_UNKNOWN' });
     const route = await ask('/api/v1/nonsense', { token: tokens['viewer'] ?? '' });
-    expect(route.status).toBe(403);
+    expect([route.status, codeOf(route.json)]).toEqual([404, 'METHOD_UNKNOWN']);
     await expect(api.call({ method: 'GET', path: '/nonsense' })).rejects.toMatchObject({
       code: 'METHOD_UNKNOWN',
     });

@@ -59,8 +59,8 @@ export async function buildRouteApp(options: RouteAppOptions): Promise<FastifyIn
       if (waitSeconds > 0) throw tooMany(waitSeconds);
     }
     check?.(request);
-    // Whatever is not one of the routes is nobody's business but an administrator's.
-    const role = request.routeOptions.config.role ?? 'administrator';
+    // A slip in a path is no question of rights: whoever may see the description hears that there is no such route.
+    const role = request.is404 ? 'viewer' : (request.routeOptions.config.role ?? 'administrator');
     if (role === 'public') return;
     request.caller = callerOf(request);
     requireRole(request.caller, role);
