@@ -51,7 +51,7 @@ export function addEditCommand(group: Command): void {
     .action(edit);
 }
 
-async function edit(name: string, options: EditOptions): Promise<void> {
+async function edit(name: string, options: EditOptions, command: Command): Promise<void> {
   const { file, json = false, verify, bandwidth, guard } = options;
   const base = file === undefined ? {} : readGroupFile(file);
   const replication = { ...(base['replication'] as object | undefined), ...replicationOf(options) };
@@ -62,6 +62,11 @@ async function edit(name: string, options: EditOptions): Promise<void> {
     ...(verify === undefined ? {} : { verify }),
     ...(bandwidth === undefined ? {} : { bandwidth }),
   };
+  if (Object.keys(body).length === 0) {
+    command.error(
+      'error: nothing to change was named: "understudy group edit --help" shows what may',
+    );
+  }
   const changed = await callApi<{ definition: GroupDefinition }>({
     method: 'PATCH',
     path: `/groups/${segment(name)}`,

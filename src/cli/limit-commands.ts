@@ -19,7 +19,7 @@ export function addLimitCommands(program: Command): void {
     .command('limit')
     .description('show or change how much bandwidth replication may use; no restart')
     .argument('[group]')
-    .argument('[rate]', 'for example 50Mbit/s, or "unlimited"; without it, show the limit')
+    .argument('[rate...]', 'for example 50Mbit/s, or "unlimited"; without it, show the limit')
     .option(
       '--node',
       'the limit that all groups of this node share: understudy limit --node 100Mbit/s',
@@ -35,16 +35,18 @@ export function addLimitCommands(program: Command): void {
 
 async function limit(
   first: string | undefined,
-  second: string | undefined,
+  rest: readonly string[],
   { node = false, schedule, json = false }: LimitOptions,
   command: Command,
 ): Promise<void> {
-  const isWrong = node ? second !== undefined : first === undefined;
-  if (isWrong) {
+  // `500 kbit/s` are two words for a shell.
+  const words = node ? [...(first === undefined ? [] : [first]), ...rest] : rest;
+  const rate = words.length === 0 ? undefined : words.join(' ');
+  if (!node && first === undefined) {
     const usage = '"understudy limit GROUP [RATE]" or "understudy limit --node [RATE]"';
     command.error(`error: write ${usage}`);
   }
-  const input = inputFrom(node ? first : second, schedule);
+  const input = inputFrom(rate, schedule);
   const path = node ? '/node/limit' : `/groups/${segment(first ?? '')}/limit`;
   const call: ApiCall =
     input === undefined

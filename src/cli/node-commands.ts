@@ -8,6 +8,7 @@ import type { Command } from 'commander';
 import { UnderstudyError } from '../core/errors.ts';
 import { parseDurationMs } from '../core/units.ts';
 import type { AuditEntry } from '../service/admin-api/audit.ts';
+import { eventText } from '../service/event-text.ts';
 import type { LoggedEvent } from '../service/event-log.ts';
 import { NAME_PATTERN } from '../service/group-spec.ts';
 import { createIdentity, hasIdentity } from '../service/identity.ts';
@@ -27,6 +28,7 @@ import { parseNumber, print, printable, table } from './output.ts';
 import { statusText } from './status-text.ts';
 
 const WATCH_INTERVAL_MS = 1000;
+const ENTRIES_SHOWN = 50;
 
 interface Json {
   readonly json?: boolean;
@@ -79,19 +81,19 @@ export function addNodeCommands(program: Command): void {
   program
     .command('events')
     .description('show what happened on this node')
-    .option('--count <number>', 'how many', '50')
+    .option('--count <number>', 'how many', parseNumber, ENTRIES_SHOWN)
     .option('--follow', 'go on showing new ones')
     .option('--json', 'print JSON lines')
     .action(events);
   program
     .command('audit')
     .description('show who asked this node for which change, and how it ended')
-    .option('--count <number>', 'how many', '50')
+    .option('--count <number>', 'how many', parseNumber, ENTRIES_SHOWN)
     .option('--json', 'print JSON')
     .action(audit);
 }
 
-async function audit({ count, json = false }: Json & { count: string }): Promise<void> {
+async function audit({ count, json = false }: Json & { count: number }): Promise<void> {
   const query = { count };
   const entries = await callApi<AuditEntry[]>({ method: 'GET', path: '/audit', query });
   const rows = entries
@@ -244,7 +246,7 @@ async function askStatus(): Promise<ServiceStatus> {
   return callApi<ServiceStatus>({ method: 'GET', path: '/status' });
 }
 
-async function events(options: Json & { count: string; follow?: boolean }): Promise<void> {
+async function events(options: Json & { count: number; follow?: boolean }): Promise<void> {
   const { json = false, follow = false } = options;
   const show = (event: LoggedEvent): void =>
     console.log(json ? JSON.stringify(event) : line(event));
@@ -276,6 +278,7 @@ async function events(options: Json & { count: string; follow?: boolean }): Prom
 }
 
 /** An event for people. */
-export function line({ at, level, code, message }: LoggedEvent): string {
-  return `${at}  ${level.toUpperCase().padEnd(7)}  ${code}  ${printable(message)}`;
+export function line(event: LoggedEvent): string {
+  const { at, level, code } = event;
+  return `${at}  ${level.toUpperCase().padEnd(7)}  ${code}  ${printable(eventText(event))}`;
 }

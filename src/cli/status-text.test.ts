@@ -51,7 +51,9 @@ test('without partner, without groups', () => {
   const late = statusText({ node, peer: { ...peer, ageMs: 93_000 }, groups: [] });
   expect(late).toContain('NOT REACHABLE, last heard of 1 min 33 s ago\n');
   const stale = { ...peer, reachable: true, ageMs: 6000 };
-  expect(statusText({ node, peer: stale, groups: [] })).toContain('reachable, last heard of 6 s');
+  expect(statusText({ node, peer: stale, groups: [] })).toContain(
+    'does not answer at present, last heard of 6 s',
+  );
 });
 
 test('progress with known and unknown totals, and at its ends', () => {
@@ -115,7 +117,7 @@ test('what applications and names say reaches the terminal as text', () => {
   const shown = [
     line({ ...event, at: '2026-01-01T00:00:00.000Z', message: evil }),
     groupsText([{ ...group, troubles: [evil] }]),
-    verifyText(report),
+    verifyText('shop', report),
   ];
   // oxlint-disable-next-line no-control-regex -- these are meant
   for (const text of shown) expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u202e]/);

@@ -22,8 +22,10 @@ export function headText({ node, peer }: ServiceStatus): string {
   if (peer === null) return `${self}, not paired`;
   const { name, host, reachable, fault, ageMs } = peer;
   const silent = fault === null ? 'not heard of yet' : 'NOT REACHABLE';
-  const partner = `partner ${name} (${host}): ${reachable ? 'reachable' : silent}`;
-  if (ageMs === null || (reachable && ageMs < PEER_AGE_TOLD_MS)) return `${self}, ${partner}`;
+  const isLate = ageMs !== null && ageMs >= PEER_AGE_TOLD_MS;
+  const present = isLate ? 'does not answer at present' : 'reachable';
+  const partner = `partner ${name} (${host}): ${reachable ? present : silent}`;
+  if (ageMs === null || (reachable && !isLate)) return `${self}, ${partner}`;
   return `${self}, ${partner}, last heard of ${formatDurationMs(ageMs)} ago`;
 }
 
@@ -155,17 +157,18 @@ export function verifySummary(report: VerifyReportData): string {
     case 'none':
       return 'the copies were not compared yet';
     case 'running':
-      return `the copies are being compared since ${localTime(beganAtMs)}`;
+      return `the copies are being compared since ${timeText(beganAtMs)}`;
     case 'interrupted':
       return 'the last comparison of the copies did not come to its end';
     case 'equal':
-      return `the copies are equal: ${seen}, compared in ${took}, done ${localTime(endedAtMs)}`;
+      return `the copies are equal: ${seen}, compared in ${took}, done ${timeText(endedAtMs)}`;
     case 'differs':
-      return `THE COPIES DIFFER: ${count} differences in ${seen}, found ${localTime(endedAtMs)}`;
+      return `THE COPIES DIFFER: ${count} differences in ${seen}, found ${timeText(endedAtMs)}`;
   }
 }
 
-const localTime = (wallMs: number): string => new Date(wallMs).toLocaleString();
+/** As `understudy events` writes it, so that both can be laid side by side. */
+const timeText = (wallMs: number): string => new Date(wallMs).toISOString();
 
 /** What the machine of a managed group says: why it waits, and whether it is in maintenance. */
 function failoverNotes(view: GroupStatus['remote']): Note[] {

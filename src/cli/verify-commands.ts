@@ -30,7 +30,7 @@ async function verify(
   { repair = false, show = false, json = false }: VerifyOptions,
 ): Promise<void> {
   const report = show ? await lastReport(group) : await compare(group, { repair, json });
-  print(json, report, verifyText);
+  print(json, report, (one) => verifyText(group, one));
   if (report.state !== 'equal') process.exitCode = exitCode.failed;
 }
 
@@ -49,7 +49,7 @@ async function compare(
     (progress) => showProgress(json, operationText(progress)),
   );
   showProgress(json, '');
-  if (repaired !== null && !json) console.log(verifyText(repaired));
+  if (repaired !== null && !json) console.log(verifyText(group, repaired));
   return report;
 }
 
@@ -59,7 +59,7 @@ function showProgress(json: boolean, text: string | null): void {
   process.stderr.write(text === '' ? '\r\x1b[K' : `\r\x1b[K${text}`);
 }
 
-export function verifyText(report: VerifyReportData): string {
+export function verifyText(group: string, report: VerifyReportData): string {
   const { count, differences } = report;
   const summary = verifySummary(report);
   if (report.state !== 'differs') return summary;
@@ -69,6 +69,6 @@ export function verifyText(report: VerifyReportData): string {
     return `  ${name === '' ? '(the directory itself)' : name}: ${kind}${where}`;
   });
   const more = count > lines.length ? [`  … and ${count - lines.length} more`] : [];
-  const wayOut = '"understudy verify --repair" makes the copy equal';
+  const wayOut = `"understudy verify ${group} --repair" makes the copy equal`;
   return [summary, ...lines, ...more, wayOut].join('\n');
 }

@@ -44,11 +44,14 @@ export function undoEvent(group: string, news: UndoNews): StandbyEvent {
 }
 
 /** A comparison of the copies is over. */
-export function verifyEvent({ state, objects, bytes, count }: VerifyReportData): StandbyEvent {
+export function verifyEvent(
+  group: string,
+  { state, objects, bytes, count }: VerifyReportData,
+): StandbyEvent {
   const details = { objects, bytes, count };
   const seen = `${objects} objects and ${bytes} bytes were compared`;
   if (state === 'equal') return ['info', 'VERIFY_EQUAL', `both copies are equal: ${seen}`, details];
-  const what = `${count} differences between the copies: ${seen}; see "understudy verify"`;
+  const what = `${count} differences between the copies: ${seen}; see "understudy verify ${group} --show"`;
   return ['error', 'VERIFY_DIFFERS', what, details];
 }
 

@@ -476,7 +476,7 @@ export class Standby {
     let isOver = false;
     for (const notice of notices)
       isOver = this.#verify.note(notice, this.#clock.wallMs()) || isOver;
-    if (isOver) this.#tell(verifyEvent(this.#verify.data));
+    if (isOver) this.#tell(verifyEvent(this.#options.group, this.#verify.data));
   }
 
   #block(sequence: number, message: string): void {
