@@ -229,10 +229,9 @@ function checkNode(paths: ServicePaths): Finding {
 
 async function checkPorts(paths: ServicePaths): Promise<Finding[]> {
   if (!existsSync(paths.nodeConfig) || !existsSync(paths.run)) return [];
+  if (isLocked(paths.daemonLock)) return [ok('service', 'understudyd runs')];
   let config;
   try {
-    // Whoever is not root may not even look: that is a finding of its own.
-    if (isLocked(paths.daemonLock)) return [ok('service', 'understudyd runs')];
     config = readNodeConfig(paths);
   } catch {
     return [];
