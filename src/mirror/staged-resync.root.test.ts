@@ -25,8 +25,9 @@ let before: { tree: ReturnType<typeof snapshotTree>; sequence: number };
 beforeAll(async () => {
   identities = await makeIdentities();
 });
+// SEED=… plays a run again.
 beforeEach(async () => {
-  const seed = Date.now() & 0xffff;
+  const seed = Number(process.env['SEED'] ?? Date.now() & 0xffff);
   process.stdout.write(`seed ${seed}\n`);
   random = new Random(seed);
   pair = new StandbyPair(identities);

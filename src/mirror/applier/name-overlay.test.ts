@@ -25,6 +25,17 @@ describe('names during a run of records', () => {
     expect(overlay.origin('d')).toBeUndefined();
   });
 
+  it('lead into directories that the run made, once what appears in them is noted', () => {
+    const overlay = new NameOverlay();
+    overlay.create('new');
+    overlay.appear('new/sub');
+    overlay.appear('new');
+    overlay.exchange('old', 'new/sub/name');
+    expect(overlay.origin('new/sub/name')).toBe('old');
+    overlay.appear('kept');
+    expect(overlay.origin('kept')).toBe('kept');
+  });
+
   it('know both ends of an exchange and both names of a file', () => {
     const overlay = new NameOverlay();
     overlay.exchange('a', 'b');

@@ -49,6 +49,11 @@ export class NameOverlay {
     this.#put(path, new OverlayNode(undefined));
   }
 
+  /** Something is at `path` from now on, made by the run if nothing was there. */
+  appear(path: string): void {
+    if (this.#resolve(path) === null) this.create(path);
+  }
+
   remove(path: string): void {
     this.#put(path, null);
   }

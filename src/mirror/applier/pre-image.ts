@@ -414,7 +414,11 @@ export class PreImages {
       this.#overlay.create(path);
       return 0;
     }
-    if (saved === null) return 0;
+    if (saved === null) {
+      // Also in a directory that the run made: what moves there later is found again.
+      this.#overlay.appear(path);
+      return 0;
+    }
     const result = this.#saveXattrs(saved, record);
     // Something of another kind is moved aside as it is.
     if (result < 0 || !saved.isRegular || typeOf(record) !== S.IFREG) return result;
