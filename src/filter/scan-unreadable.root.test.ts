@@ -1,5 +1,4 @@
 // What a scan or a comparison cannot read must not pass for something that is equal, empty or gone.
-import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
@@ -52,32 +51,6 @@ test.each(['hash', 'full'] as const)(
     if (mode === 'hash') expect(oldFiles()).toBe(FILES);
   },
 );
-
-/** Makes the inode of a file unreadable on the disk. */
-function damageInode(path: string): void {
-  execFileSync('sync');
-  const device = execFileSync('findmnt', ['-no', 'SOURCE', '-T', path], { encoding: 'utf8' });
-  const request = `set_inode_field /sub/${path.split('/').at(-1)} block[0] 0`;
-  execFileSync('debugfs', ['-w', '-R', request, device.trim()], { stdio: 'pipe' });
-  // On a busy machine the kernel may hold on to it for a moment.
-  for (let tries = 0; tries < 200 && existsSync(path); tries += 1) {
-    writeFileSync('/proc/sys/vm/drop_caches', '3');
-  }
-  expect(existsSync(path), 'the inode is still in memory').toBe(false);
-}
-
-test('one file whose inode is damaged: named, and its directory loses nothing', async () => {
-  mirror = await FilterMirror.start({
-    captureFromStart: false,
-    prepare: (a, b) => {
-      fill(a, b);
-      damageInode(join(a, 'sub/f151'));
-    },
-  });
-  await mirror.scan({ mode: 'hash' });
-  await expect(mirror.failure).rejects.toThrow(/\/a\/sub\/f151 cannot be read \(EUCLEAN\)/);
-  expect(oldFiles()).toBeGreaterThan(0);
-});
 
 test('a comparison has no result either', async () => {
   mirror = await FilterMirror.start({ prepare: fill });
