@@ -1,6 +1,7 @@
 // What a scan or a comparison could not read. What has gone is none of their business any more; anything else ends them
 // without a result: contents that were left out would pass for contents that are equal.
 import { errno } from '../linux/constants.ts';
+import { cstring } from '../linux/libc.ts';
 import type { Mount } from './mount.ts';
 import type { Node } from './node.ts';
 
@@ -20,7 +21,7 @@ const GONE: ReadonlySet<number> = new Set([
   -errno.ESTALE,
   -errno.ENXIO,
 ]);
-/** Lookups of what is not served, and hence not mirrored: see {@link InodeTable.lookup}. */
+/** Lookups of what is not served, and hence not mirrored: see `InodeTable.lookup`. */
 export const UNSERVED: ReadonlySet<number> = new Set([
   -errno.EXDEV,
   -errno.EOVERFLOW,
@@ -39,5 +40,23 @@ export class ReadFaults {
     const path = name === '' ? above : above === '' ? name : `${above}/${name}`;
     this.first ??= { directory: mount.index, path, errno: -result };
     return false;
+  }
+
+  /** The same, for calls that go on with what they have. */
+  watch(mount: Mount, node: Node): (result: number) => void {
+    return (result) => void this.passes(mount, node, result);
+  }
+
+  /** Fills `stat` for a node; false when it is gone, or cannot be read. */
+  refreshes(mount: Mount, node: Node): boolean {
+    return this.passes(mount, node, mount.inodes.refresh(node));
+  }
+
+  /** What is called `name` (latin1) in `parent`; undefined when it is gone, not served, or cannot be read. */
+  lookup(mount: Mount, parent: Node, name: string): Node | undefined {
+    const child = mount.inodes.lookup(parent, cstring(name), name);
+    if (typeof child !== 'number') return child;
+    if (!UNSERVED.has(child)) this.passes(mount, parent, child, name);
+    return undefined;
   }
 }

@@ -6,7 +6,7 @@ import { xxh3 } from '@node-rs/xxhash';
 import type { ScanPace } from '../core/scan-pace.ts';
 import { attrMask, HASH_BLOCK_BYTES, HASH_BYTES, recordType } from '../journal/record.ts';
 import { errno, O, S, SEEK } from '../linux/constants.ts';
-import { addressOf, cstring, sys } from '../linux/libc.ts';
+import { addressOf, sys } from '../linux/libc.ts';
 import type { Capture } from './capture.ts';
 import type { ChangedSince } from './changed-extents.ts';
 import type { Mount } from './mount.ts';
@@ -14,7 +14,7 @@ import type { Node } from './node.ts';
 import { recordAttributes } from './operations/attributes.ts';
 import { ringAddress } from './operations/subtree.ts';
 import { readXattrs } from './operations/xattr.ts';
-import { type ReadFaults, UNSERVED } from './read-faults.ts';
+import type { ReadFaults } from './read-faults.ts';
 
 /**
  * A range whose contents the standby lacks, or with `compare` a file whose hashes it wants. Bytes;
@@ -292,13 +292,9 @@ export class ScanContents {
   #findNode(mount: Mount, path: string): Node | undefined {
     let node = mount.inodes.root;
     for (const name of path.split('/')) {
-      const next = mount.inodes.lookup(node, cstring(name), name);
-      if (typeof next === 'number') {
-        if (!UNSERVED.has(next)) this.#faults.passes(mount, node, next, name);
-        mount.inodes.collect(node);
-        return undefined;
-      }
+      const next = this.#faults.lookup(mount, node, name);
       mount.inodes.collect(node);
+      if (next === undefined) return undefined;
       node = next;
     }
     return node;
@@ -313,7 +309,7 @@ export class ScanContents {
     const next = this.#doubted.shift();
     if (next === undefined) return;
     const { mount, node } = next;
-    if (this.#isReachable(mount, node) && this.#refreshes(mount, node)) {
+    if (this.#isReachable(mount, node) && this.#faults.refreshes(mount, node)) {
       this.bytes -= mount.stat.size;
       this.open(mount, node);
     }
@@ -337,17 +333,12 @@ export class ScanContents {
 
   /** After contents: what writing them on the standby has disturbed. */
   #endFile(mount: Mount, node: Node): void {
-    const onFault = (result: number): void => void this.#faults.passes(mount, node, result);
+    const onFault = this.#faults.watch(mount, node);
     const xattrs = readXattrs(mount, mount.inodes.descriptor(node), onFault);
     const capability = xattrs.get('security.capability');
     if (capability !== undefined) recordXattr(mount, node, 'security.capability', capability);
-    if (!this.#refreshes(mount, node)) return;
+    if (!this.#faults.refreshes(mount, node)) return;
     recordAttributes(mount, node, attrMask.mode | attrMask.atime | attrMask.mtime);
-  }
-
-  /** Fills `stat` for a node; false when it is gone, or cannot be read. */
-  #refreshes(mount: Mount, node: Node): boolean {
-    return this.#faults.passes(mount, node, mount.inodes.refresh(node));
   }
 
   #closeFile(): void {

@@ -23,7 +23,6 @@ import {
 import type { ScanPace } from '../core/scan-pace.ts';
 import { errno, O, S } from '../linux/constants.ts';
 import { DirectoryReader } from '../linux/dirents.ts';
-import { cstring } from '../linux/libc.ts';
 import type { Capture } from './capture.ts';
 import type { Node, NodeName } from './node.ts';
 import type { Mount } from './mount.ts';
@@ -31,7 +30,7 @@ import { recordAttributes } from './operations/attributes.ts';
 import { endOrphan } from './operations/creation.ts';
 import { readTarget } from './operations/subtree.ts';
 import { readXattrs } from './operations/xattr.ts';
-import { type ReadFault, ReadFaults, UNSERVED } from './read-faults.ts';
+import { type ReadFault, ReadFaults } from './read-faults.ts';
 import { type NeededRange, recordXattr, ScanContents } from './scan-contents.ts';
 
 /** What a scan is to compare. */
@@ -130,7 +129,7 @@ export class Scanner {
    */
   #takeOrphans(mount: Mount): void {
     for (const node of mount.orphans.keys()) {
-      if (!this.#refreshes(mount, node)) continue;
+      if (!this.#faults.refreshes(mount, node)) continue;
       if (mount.stat.nlink > 0 || node.deleted) {
         endOrphan(mount, node);
         continue;
@@ -164,7 +163,7 @@ export class Scanner {
   prepare(mount: Mount, directory: Node): void {
     if (directory.parent === undefined || this.#sent.has(directory)) return;
     this.prepare(mount, directory.parent);
-    if (!mount.inodes.isCaptured(directory) || !this.#refreshes(mount, directory)) return;
+    if (!mount.inodes.isCaptured(directory) || !this.#faults.refreshes(mount, directory)) return;
     this.#emit(mount, directory, mount.inodes.pathOf(directory) ?? '');
   }
 
@@ -278,7 +277,7 @@ export class Scanner {
   }
 
   #directoryTime(mount: Mount, directory: Node): void {
-    if (!mount.inodes.isCaptured(directory) || !this.#refreshes(mount, directory)) return;
+    if (!mount.inodes.isCaptured(directory) || !this.#faults.refreshes(mount, directory)) return;
     recordAttributes(mount, directory, attrMask.mtime);
   }
 
@@ -307,17 +306,14 @@ export class Scanner {
       return this.#endDirectory(open);
     // Left from when this directory was a copy itself.
     if (node === mount.inodes.root && entry.name === ORPHAN_DIRECTORY) return;
-    const child = mount.inodes.lookup(node, cstring(entry.name), entry.name);
-    if (typeof child === 'number') {
-      if (!UNSERVED.has(child)) this.#faults.passes(mount, node, child, entry.name);
-      return;
-    }
+    const child = this.#faults.lookup(mount, node, entry.name);
+    if (child === undefined) return;
     this.#object(mount, child, { parent: node, name: entry.name }, open);
     mount.inodes.collect(child);
   }
 
   #endDirectory({ mount, node }: OpenDirectory): void {
-    if (mount.inodes.isCaptured(node) && this.#refreshes(mount, node)) {
+    if (mount.inodes.isCaptured(node) && this.#faults.refreshes(mount, node)) {
       this.#capture.draft(recordType.scanDirEnd, mount.index, mount.inodes.pathOf(node) ?? '');
       this.#capture.publishNamespace(mount.stat, undefined);
     }
@@ -345,7 +341,7 @@ export class Scanner {
       at === undefined
         ? { path: mount.inodes.pathOf(node) ?? '', captured: true }
         : mount.inodes.childPath(at.parent, at.name, node.isDirectory);
-    if (!captured || !this.#refreshes(mount, node)) return;
+    if (!captured || !this.#faults.refreshes(mount, node)) return;
     if (!node.isDirectory && mount.stat.nlink > 1 && this.#isOtherName(mount, node, path)) return;
     // From here on records call the file by the name that the standby surely has.
     if (at !== undefined) mount.inodes.preferName(node, at.parent, at.name);
@@ -369,9 +365,9 @@ export class Scanner {
 
   /** Records an object, whose attributes are in `stat`, without contents. */
   #emit(mount: Mount, node: Node, path: string, flags = 0): void {
-    const onFault = (result: number): void => void this.#faults.passes(mount, node, result);
+    const onFault = this.#faults.watch(mount, node);
     const xattrs = readXattrs(mount, mount.inodes.descriptor(node), onFault);
-    this.#refreshes(mount, node);
+    this.#faults.refreshes(mount, node);
     const tail = encodeXattrs(xattrs);
     const inline = tail.length <= XATTR_TAIL_BYTES_MAX;
     const draft = this.#capture.draft(recordType.scanObject, mount.index, path);
@@ -382,11 +378,6 @@ export class Scanner {
     if (!inline) for (const [name, value] of xattrs) recordXattr(mount, node, name, value);
     if (node.isDirectory) this.#sent.add(node);
     else this.#nameless.delete(node);
-  }
-
-  /** Fills `stat` for a node; false when it is gone, or cannot be read. */
-  #refreshes(mount: Mount, node: Node): boolean {
-    return this.#faults.passes(mount, node, mount.inodes.refresh(node));
   }
 
   #queueDirectory(mount: Mount, node: Node, isMoved: boolean): void {

@@ -18,13 +18,13 @@ import {
 } from '../journal/record.ts';
 import { errno, O, S, SEEK } from '../linux/constants.ts';
 import { DirectoryReader, DT } from '../linux/dirents.ts';
-import { addressOf, cstring, sys } from '../linux/libc.ts';
+import { addressOf, sys } from '../linux/libc.ts';
 import type { Capture } from './capture.ts';
 import type { Mount } from './mount.ts';
 import type { Node, NodeName } from './node.ts';
 import { readTarget } from './operations/subtree.ts';
 import { readXattrs } from './operations/xattr.ts';
-import { type ReadFault, ReadFaults, UNSERVED } from './read-faults.ts';
+import { type ReadFault, ReadFaults } from './read-faults.ts';
 import { hashBlocks } from './scan-contents.ts';
 import type { ScanProgress } from './scanner.ts';
 
@@ -160,7 +160,7 @@ export class Verifier {
   }
 
   #isDirectory(mount: Mount, parent: Node, name: string): boolean {
-    const child = this.#lookup(mount, parent, name);
+    const child = this.#faults.lookup(mount, parent, name);
     if (child === undefined) return false;
     const { isDirectory } = child;
     mount.inodes.collect(child);
@@ -190,22 +190,10 @@ export class Verifier {
     const name = open.names[open.next];
     open.next += 1;
     if (name === undefined || !mount.inodes.isCaptured(node)) return this.#leaveDirectory();
-    const child = this.#lookup(mount, node, name);
+    const child = this.#faults.lookup(mount, node, name);
     if (child === undefined) return;
     this.#object(mount, child, { parent: node, name });
     mount.inodes.collect(child);
-  }
-
-  #lookup(mount: Mount, parent: Node, name: string): Node | undefined {
-    const child = mount.inodes.lookup(parent, cstring(name), name);
-    if (typeof child !== 'number') return child;
-    if (!UNSERVED.has(child)) this.#faults.passes(mount, parent, child, name);
-    return undefined;
-  }
-
-  /** Fills `stat` for a node; false when it is gone, or cannot be read. */
-  #refreshes(mount: Mount, node: Node): boolean {
-    return this.#faults.passes(mount, node, mount.inodes.refresh(node));
   }
 
   #leaveDirectory(): void {
@@ -219,7 +207,7 @@ export class Verifier {
       at === undefined
         ? { path: '', captured: true }
         : mount.inodes.childPath(at.parent, at.name, node.isDirectory);
-    if (!captured || !this.#refreshes(mount, node)) return;
+    if (!captured || !this.#faults.refreshes(mount, node)) return;
     const first = this.#firstName(mount, node, path);
     this.#sendObject(mount, node, path, first);
     this.#files += 1;
@@ -241,9 +229,9 @@ export class Verifier {
   }
 
   #sendObject(mount: Mount, node: Node, path: string, first: string | undefined): void {
-    const onFault = (result: number): void => void this.#faults.passes(mount, node, result);
+    const onFault = this.#faults.watch(mount, node);
     const tail = encodeXattrs(readXattrs(mount, mount.inodes.descriptor(node), onFault));
-    this.#refreshes(mount, node);
+    this.#faults.refreshes(mount, node);
     const isInline = tail.length <= XATTR_TAIL_BYTES_MAX;
     const draft = this.#capture.draft(recordType.verifyObject, mount.index, path);
     draft.aux = isInline ? 0 : verifyMask.xattrs;

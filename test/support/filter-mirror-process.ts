@@ -44,6 +44,8 @@ class MirrorProcess {
   readonly #hashedBytes: Record<string, number> = {};
   #differences: Difference[] = [];
   #sentBytes = 0;
+  /** What a scan or a comparison could not read. */
+  #fault: string | undefined;
   readonly #byType: Record<string, number> = {};
   #records: SeenRecord[] = [];
   readonly #seen = new RecordView();
@@ -90,12 +92,13 @@ class MirrorProcess {
   async run(): Promise<void> {
     await this.#filter.start({
       onScan: (progress, finished, fault) => {
-        if (fault !== undefined) this.fail(fault);
+        this.#fault ??= fault;
         this.#sentBytes = progress.sentBytes;
-        if (finished) this.#scanning = false;
+        if (finished || fault !== undefined) this.#scanning = false;
       },
       onVerify: (_progress, _finished, fault) => {
-        if (fault !== undefined) this.fail(fault);
+        this.#fault ??= fault;
+        if (fault !== undefined) this.#verifying = false;
       },
       onScanNeeded: () => {
         this.#scansNeeded += 1;
@@ -251,6 +254,7 @@ class MirrorProcess {
       rssBytes: rss,
       heapBytes: heapUsed,
       sentBytes: this.#sentBytes,
+      fault: this.#fault,
       differences,
       hashedBytes: { ...this.#hashedBytes },
       point: this.#point,

@@ -70,6 +70,8 @@ export interface MirrorCounters {
   readonly heapBytes: number;
   /** Contents that a scan sent, bytes. */
   readonly sentBytes: number;
+  /** What a scan or a comparison could not read, so that it has ended without a result. */
+  readonly fault: string | undefined;
   /** Bytes announced by hash since the start, per path. */
   readonly hashedBytes: Readonly<Record<string, number>>;
   /** Answer to `mark`. */
