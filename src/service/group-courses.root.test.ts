@@ -12,7 +12,12 @@ import {
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { UnderstudyError } from '../core/errors.ts';
-import { type TestNode, twoNodes, type TwoNodes, until } from './fixtures/two-nodes.ts';
+import {
+  type TestNode,
+  pairWithDirectory,
+  type PairWithDirectory,
+  until,
+} from './fixtures/two-nodes.ts';
 import { planGroup } from './group-creation.ts';
 import { takeFromPeer } from './group-edit.ts';
 import { type GroupDefinition, mirroredDefinition, parseGroupInput } from './group-definition.ts';
@@ -22,19 +27,15 @@ import { createStandby } from './standby-creation.ts';
 
 const DAY_MS = 86_400_000;
 
-let nodes: TwoNodes;
+let nodes: PairWithDirectory;
 let a: TestNode;
 let b: TestNode;
 let dir = '';
 let otherDir = '';
 
 beforeEach(async () => {
-  nodes = await twoNodes();
-  ({ a, b } = nodes);
-  await nodes.pair();
-  dir = join(nodes.data(a), 'shop');
-  otherDir = join(nodes.data(b), 'shop');
-  mkdirSync(dir);
+  nodes = await pairWithDirectory();
+  ({ a, b, dirA: dir, dirB: otherDir } = nodes);
 });
 afterEach(async () => {
   vi.restoreAllMocks();

@@ -14,23 +14,25 @@ import {
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { standInPrograms, TestNode, twoNodes, type TwoNodes, until } from './fixtures/two-nodes.ts';
+import {
+  standInPrograms,
+  TestNode,
+  pairWithDirectory,
+  type PairWithDirectory,
+  until,
+} from './fixtures/two-nodes.ts';
 import { groupPaths } from './service-paths.ts';
 import type { ServiceStatus } from './status.ts';
 
-let nodes: TwoNodes;
+let nodes: PairWithDirectory;
 let a: TestNode;
 let b: TestNode;
 let dir = '';
 let otherDir = '';
 
 beforeEach(async () => {
-  nodes = await twoNodes();
-  ({ a, b } = nodes);
-  await nodes.pair();
-  dir = join(nodes.data(a), 'shop');
-  otherDir = join(nodes.data(b), 'shop');
-  mkdirSync(dir);
+  nodes = await pairWithDirectory();
+  ({ a, b, dirA: dir, dirB: otherDir } = nodes);
 });
 afterEach(async () => nodes.down());
 

@@ -2,14 +2,19 @@
 // whoever ends the group is not kept waiting.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { compareTrees, snapshotTree } from '../../test/support/tree.ts';
 import { present } from '../core/assert.ts';
 import { isFilterMount, mountsOn, readMountTable } from '../linux/mount-table.ts';
 import { programs } from './daemon.ts';
-import { type TestNode, twoNodes, type TwoNodes, until } from './fixtures/two-nodes.ts';
+import {
+  type TestNode,
+  pairWithDirectory,
+  type PairWithDirectory,
+  until,
+} from './fixtures/two-nodes.ts';
 import type { VerifyOutcome } from './verification-run.ts';
 
 /** Appends to a file that it keeps open, whenever it is told to; says how that went. */
@@ -20,7 +25,7 @@ const APPENDER = `
     catch (thrown) { console.log(thrown.code); }
   });`;
 
-let nodes: TwoNodes;
+let nodes: PairWithDirectory;
 let a: TestNode;
 let b: TestNode;
 let dirA = '';
@@ -28,12 +33,8 @@ let dirB = '';
 const children: ChildProcess[] = [];
 
 beforeAll(async () => {
-  nodes = await twoNodes(programs);
-  ({ a, b } = nodes);
-  await nodes.pair();
-  dirA = join(nodes.data(a), 'shop');
-  dirB = join(nodes.data(b), 'shop');
-  mkdirSync(dirA);
+  nodes = await pairWithDirectory(programs);
+  ({ a, b, dirA, dirB } = nodes);
   for (let index = 0; index < 50; index += 1) writeFileSync(join(dirA, `${index}`), `${index}`);
   const input = { name: 'shop', paths: [{ dir: dirA, standbyDir: dirB }] };
   await a.call('group-create', { input, origin: 'test' });

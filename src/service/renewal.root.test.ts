@@ -20,7 +20,12 @@ import { present } from '../core/assert.ts';
 import { SharedState, word } from '../filter/shared-state.ts';
 import type { RewindList } from '../mirror/rewind.ts';
 import { programs } from './daemon.ts';
-import { type TestNode, twoNodes, type TwoNodes, until } from './fixtures/two-nodes.ts';
+import {
+  type TestNode,
+  pairWithDirectory,
+  type PairWithDirectory,
+  until,
+} from './fixtures/two-nodes.ts';
 import type { GroupPrograms } from './group-process.ts';
 import { readMountTable } from '../linux/mount-table.ts';
 import type { UpgradeReport } from './upgrade.ts';
@@ -50,7 +55,7 @@ const APPLICATION = `
   };
   step();`;
 
-let nodes: TwoNodes;
+let nodes: PairWithDirectory;
 let a: TestNode;
 let b: TestNode;
 let dirA = '';
@@ -60,12 +65,8 @@ let said: Promise<string>;
 let stream: unknown;
 
 beforeAll(async () => {
-  nodes = await twoNodes(programs);
-  ({ a, b } = nodes);
-  await nodes.pair();
-  dirA = join(nodes.data(a), 'shop');
-  dirB = join(nodes.data(b), 'shop');
-  mkdirSync(dirA);
+  nodes = await pairWithDirectory(programs);
+  ({ a, b, dirA, dirB } = nodes);
   for (let index = 0; index < 200; index += 1) writeFileSync(join(dirA, `${index}`), `${index}`);
   const input = { name: 'shop', paths: [{ dir: dirA, standbyDir: dirB }] };
   await a.call('group-create', { input, origin: 'test' });

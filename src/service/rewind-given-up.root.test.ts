@@ -1,23 +1,19 @@
 // A copy that was taken back to be promoted, while the service that was to do that ends: its primary brings it up to date again.
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { programs } from './daemon.ts';
-import { type TestNode, twoNodes, type TwoNodes } from './fixtures/two-nodes.ts';
+import { type TestNode, pairWithDirectory, type PairWithDirectory } from './fixtures/two-nodes.ts';
 
-let nodes: TwoNodes;
+let nodes: PairWithDirectory;
 let a: TestNode;
 let b: TestNode;
 let dirA = '';
 let dirB = '';
 
 beforeAll(async () => {
-  nodes = await twoNodes(programs);
-  ({ a, b } = nodes);
-  await nodes.pair();
-  dirA = join(nodes.data(a), 'shop');
-  dirB = join(nodes.data(b), 'shop');
-  mkdirSync(dirA);
+  nodes = await pairWithDirectory(programs);
+  ({ a, b, dirA, dirB } = nodes);
   const input = { name: 'shop', paths: [{ dir: dirA, standbyDir: dirB }] };
   await a.call('group-create', { input, origin: 'test' });
   await a.upToDate('shop');

@@ -16,24 +16,25 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { compareTrees, snapshotTree } from '../../test/support/tree.ts';
 import { programs } from './daemon.ts';
-import { type TestNode, twoNodes, type TwoNodes, until } from './fixtures/two-nodes.ts';
+import {
+  type TestNode,
+  pairWithDirectory,
+  type PairWithDirectory,
+  until,
+} from './fixtures/two-nodes.ts';
 import { mountsOn, readMountTable } from '../linux/mount-table.ts';
 
 const SOURCE = resolve(import.meta.dirname, '..');
 
-let nodes: TwoNodes;
+let nodes: PairWithDirectory;
 let a: TestNode;
 let b: TestNode;
 let dirA = '';
 let dirB = '';
 
 beforeEach(async () => {
-  nodes = await twoNodes(programs);
-  ({ a, b } = nodes);
-  await nodes.pair();
-  dirA = join(nodes.data(a), 'shop');
-  dirB = join(nodes.data(b), 'shop');
-  mkdirSync(dirA);
+  nodes = await pairWithDirectory(programs);
+  ({ a, b, dirA, dirB } = nodes);
   execFileSync('cp', ['-r', SOURCE, join(dirA, 'tree')]);
 });
 afterEach(async () => {

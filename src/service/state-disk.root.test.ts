@@ -1,26 +1,25 @@
 // The disk with Understudy's own state turns read-only, as Debian mounts it (errors=remount-ro): what serves the application's files goes on.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, mkdirSync } from 'node:fs';
+import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { programs } from './daemon.ts';
-import { type TestNode, twoNodes, type TwoNodes, until } from './fixtures/two-nodes.ts';
+import {
+  type TestNode,
+  pairWithDirectory,
+  type PairWithDirectory,
+  until,
+} from './fixtures/two-nodes.ts';
 
-let nodes: TwoNodes;
+let nodes: PairWithDirectory;
 let a: TestNode;
 let dirA = '';
 
 beforeAll(async () => {
-  nodes = await twoNodes(programs);
-  ({ a } = nodes);
-  await nodes.pair();
-  dirA = join(nodes.data(a), 'shop');
-  mkdirSync(dirA);
-  const input = {
-    name: 'shop',
-    paths: [{ dir: dirA, standbyDir: join(nodes.data(nodes.b), 'shop') }],
-  };
+  nodes = await pairWithDirectory(programs);
+  ({ a, dirA } = nodes);
+  const input = { name: 'shop', paths: [{ dir: dirA, standbyDir: nodes.dirB }] };
   await a.call('group-create', { input, origin: 'test' });
   await until('up to date', async () => (await a.group('shop'))?.copy === 'up-to-date', 60_000);
 }, 120_000);
