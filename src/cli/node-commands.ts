@@ -1,12 +1,12 @@
 // Commands about this node: init, daemon, invite, join, unpair, status, events, doctor.
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { createServer, isIP } from 'node:net';
+import { isIP } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { UnderstudyError } from '../core/errors.ts';
 import { parseDurationMs } from '../core/units.ts';
+import { tryListen } from '../linux/try-listen.ts';
 import type { AuditEntry } from '../service/admin-api/audit.ts';
 import { eventText } from '../service/event-text.ts';
 import type { LoggedEvent } from '../service/event-log.ts';
@@ -151,23 +151,11 @@ function defaultName(): string {
 /** The service listens on its addresses: one that the machine has not got (yet) is worth a word. */
 async function warnOfAbsent(addresses: readonly (string | undefined)[]): Promise<void> {
   for (const address of addresses) {
-    if (address === undefined || (await isOfThisMachine(address))) continue;
+    if (address === undefined || isIP(address) === 0) continue;
+    if ((await tryListen(address, 0))?.code !== 'EADDRNOTAVAIL') continue;
     console.error(
       `warning: this machine has no address ${address} at present; the service cannot start without it`,
     );
-  }
-}
-
-async function isOfThisMachine(address: string): Promise<boolean> {
-  if (isIP(address) === 0) return true;
-  const server = createServer();
-  try {
-    await once(server.listen({ host: address, port: 0 }), 'listening');
-    return true;
-  } catch (thrown) {
-    return (thrown as NodeJS.ErrnoException).code !== 'EADDRNOTAVAIL';
-  } finally {
-    server.close();
   }
 }
 

@@ -1,6 +1,6 @@
 // Checks that both nodes make before a group is created.
-import { createServer } from 'node:net';
 import { UnderstudyError } from '../core/errors.ts';
+import { tryListen } from '../linux/try-listen.ts';
 import { checkOverlap, type OccupiedDirectory } from './directory-checks.ts';
 import type { GroupDefinition } from './group-definition.ts';
 import { GROUPS_MAX, type NodeService } from './node-service.ts';
@@ -49,13 +49,6 @@ function portTaken({ config: { name } }: NodeService, port: number): UnderstudyE
 export async function checkPort(service: NodeService, port: number): Promise<void> {
   const { address, replicationAddress } = service.config;
   if (service.usedPorts().has(port)) throw portTaken(service, port);
-  const server = createServer();
-  const free = await new Promise<boolean>((resolve) => {
-    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'EADDRINUSE'));
-    server.listen(port, replicationAddress ?? address, () => resolve(true));
-  });
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve());
-  });
-  if (!free) throw portTaken(service, port);
+  const fault = await tryListen(replicationAddress ?? address, port);
+  if (fault?.code === 'EADDRINUSE') throw portTaken(service, port);
 }

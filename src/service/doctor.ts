@@ -9,7 +9,6 @@ import {
   readFileSync,
   statfsSync,
 } from 'node:fs';
-import { createServer } from 'node:net';
 import { release } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { AgentCatalog } from '../agents/catalog.ts';
@@ -17,6 +16,7 @@ import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { formatBytes, GiB } from '../core/units.ts';
 import { tryUrgency } from '../linux/scheduling.ts';
 import { createTimedWrite } from '../linux/timed-write.ts';
+import { tryListen } from '../linux/try-listen.ts';
 import { agentFaults } from './agent-checks.ts';
 import { checkFileSystem } from './directory-checks.ts';
 import { readJsonFile } from './durable-file.ts';
@@ -272,12 +272,4 @@ async function checkGroupAgents(paths: ServicePaths): Promise<Finding[]> {
     }
   });
   return (await Promise.all(findings)).flat();
-}
-
-async function tryListen(host: string, port: number): Promise<Error | undefined> {
-  const server = createServer();
-  return new Promise((resolve) => {
-    server.once('error', resolve);
-    server.listen(port, host, () => server.close(() => resolve(undefined)));
-  });
 }

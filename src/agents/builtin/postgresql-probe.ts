@@ -250,11 +250,14 @@ function loginRefused(
     const sentence = `PostgreSQL at ${at} serves others and has no session left: ${said}`;
     return { state: 'degraded', sentence, measures };
   }
-  const server = running(parameters, context);
-  const stops = server === undefined ? said.includes('shutting down') : isStopping(server.dataDir);
-  if (code === CANNOT_CONNECT_NOW && !stops) {
+  if (code === CANNOT_CONNECT_NOW && !isShuttingDown(said, running(parameters, context))) {
     const sentence = `PostgreSQL at ${at} is there and not yet ready: ${said}`;
     return { state: 'degraded', sentence, measures };
   }
   return { state: 'failed', sentence: `PostgreSQL at ${at} refuses sessions: ${said}`, measures };
+}
+
+/** By its pid file, since it says so in any language; one whose directory is not known is believed in English. */
+function isShuttingDown(said: string, server: ReturnType<typeof running>): boolean {
+  return server === undefined ? said.includes('shutting down') : isStopping(server.dataDir);
 }
