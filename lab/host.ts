@@ -84,6 +84,11 @@ export class LabHost {
     return join(`/proc/${this.#initPid()}/root`, path);
   }
 
+  /** The same for a path on the host's disk, past whatever is mounted there in the host: `/srv` and the directories of the product. */
+  pathOnDisk(path: string): string {
+    return this.pathFromOutside(join(this.#lab.directory, this.name, 'disk', path));
+  }
+
   /** Runs a program in the host to its end. */
   async exec(argv: readonly string[], options: ExecOptions = {}): Promise<RunResult> {
     const { env, user, cwd, ...rest } = options;

@@ -35,6 +35,7 @@ export interface GroupStatus {
   /** Names of the nodes; null when it is not known or there is none. */
   readonly primary: string | null;
   readonly standby: string | null;
+  /** The latest that is known: a standby's own process knows it of the stream, before the peer's answer and without one. */
   readonly epoch: number;
   readonly mode: GroupDefinition['replication']['mode'];
   /** `up-to-date`, `catching-up`, `syncing`, `diverged`, `halted`, `empty`, or `unknown`. */
@@ -128,7 +129,7 @@ function groupStatus(
     role: local.role,
     primary: nodeIn('primary', local, remote, names),
     standby: nodeIn('standby', local, remote, names),
-    epoch: Math.max(local.epoch, remote?.epoch ?? 0),
+    epoch: Math.max(local.epoch, remote?.epoch ?? 0, numberOrNull(standby?.['epoch']) ?? 0),
     mode: definition.replication.mode,
     copy: shownCopy(primary, standby),
     link: shownLink(primary, local.role === 'standby' ? local.status : null),

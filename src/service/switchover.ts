@@ -29,6 +29,9 @@ const READINESS_TIMEOUT_MS = 10_000;
 const UNDECIDED_PATIENCE_MS = 30_000;
 const HEARING_PATIENCE_MS = 3000;
 const HEARING_INTERVAL_MS = 50;
+/** A process of a group starts within a second, on a busy machine within a few. */
+const STARTING_PATIENCE_MS = 5000;
+const STARTING_INTERVAL_MS = 200;
 
 /**
  * Makes the other node the primary. May be called on either node; `to` names the node that is to be
@@ -121,8 +124,8 @@ async function checkHandover(service: NodeService, runtime: GroupRuntime): Promi
   const { name } = runtime;
   const peer = service.peers.requirePeer().name;
   await service.link.client().ping();
-  const other = await service.link.askAbout(name);
-  if (typeof other !== 'object' || other.role !== 'standby' || other.process !== 'running') {
+  const other = await runningStandby(service, name);
+  if (other === undefined) {
     throw new UnderstudyError(
       'STANDBY_NOT_READY',
       `node "${peer}" does not run a standby of group "${name}" at present: see "understudy status"`,
@@ -137,6 +140,18 @@ async function checkHandover(service: NodeService, runtime: GroupRuntime): Promi
   }
   if (copy !== 'up-to-date') throw copyNotUpToDate(name, copy);
   return other;
+}
+
+/** The other node's part, once its standby runs: one that is being replaced or started again is waited for. */
+async function runningStandby(service: NodeService, group: string): Promise<GroupView | undefined> {
+  const deadline = performance.now() + STARTING_PATIENCE_MS;
+  for (;;) {
+    const other = await service.link.askAbout(group);
+    if (typeof other !== 'object' || other.role !== 'standby') return undefined;
+    if (other.process === 'running') return other;
+    if (performance.now() > deadline) return undefined;
+    await sleep(STARTING_INTERVAL_MS);
+  }
 }
 
 /**

@@ -104,4 +104,20 @@ describe('compareTrees', () => {
     if (_name === 'mtime') expect(compareTrees(a, b, { mtime: false })).toEqual([]);
     if (_name === 'hole') expect(compareTrees(a, b, { mtime: false, holes: false })).toEqual([]);
   });
+
+  it('with holes as allocated: zeros are allowed where the original has space, and nowhere else', () => {
+    const contents = { mtime: false, holes: 'allocated' } as const;
+    for (const dir of [a, b]) {
+      fs.rmSync(dir, { recursive: true, force: true });
+      build(dir);
+    }
+    fillHole(b);
+    expect(compareTrees(a, b, contents).join()).toMatch(/"sparse": data ranges/);
+    expect(compareTrees(b, a, contents).join()).toMatch(/"sparse": data ranges/);
+    execFileSync('fallocate', ['-o', '4096', '-l', '524288', join(a, 'sparse')]);
+    expect(compareTrees(a, b, contents).join()).toMatch(/"sparse": data ranges/);
+    execFileSync('fallocate', ['-l', '1048580', join(a, 'sparse')]);
+    expect(compareTrees(a, b, contents)).toEqual([]);
+    expect(compareTrees(a, b, { mtime: false }).join()).toMatch(/"sparse": data ranges/);
+  });
 });

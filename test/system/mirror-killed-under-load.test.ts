@@ -27,7 +27,8 @@ test(
         }
       });
       expect(kills).toBeGreaterThan(0);
-      expect(await pair.differences()).toEqual([]);
+      // The hour's backlog does not fit the journal, so that a scan makes up for it.
+      expect(await (long ? pair.differencesAfterScan() : pair.differences())).toEqual([]);
     });
   },
   TIMEOUT_MS,

@@ -9,7 +9,7 @@ import { askGroup, waitUntilApplied } from '../../lab/node-admin.ts';
 import { pairNodes, understudy, waitForCopy } from '../../lab/pair.ts';
 import { interfaceOf } from '../../lab/network.ts';
 import type { NetworkName } from '../../lab/state.ts';
-import { compareTrees, forgetAllPages, snapshotTree } from '../support/tree.ts';
+import { compareTrees, forgetAllPages, snapshotTree, type Tree } from '../support/tree.ts';
 
 export const GROUP = 'data';
 export const DIRECTORY = '/srv/data';
@@ -136,14 +136,30 @@ export class PairUnderTest {
 
   /** Differences between the two copies, bit by bit, as sentences. */
   async differences(primary: LabHost = this.a): Promise<string[]> {
+    await this.#rest(primary);
+    return compareTrees(
+      snapshotTree(primary.pathFromOutside(DIRECTORY)),
+      snapshotTree(this.#otherThan(primary).pathFromOutside(DIRECTORY)),
+    );
+  }
+
+  /** The same of what is on both disks, after a scan: space that is allocated but not written may have become zeros. */
+  async differencesAfterScan(primary: LabHost = this.a): Promise<string[]> {
+    await this.#rest(primary);
+    const [a, b] = [primary, this.#otherThan(primary)].map((host) =>
+      snapshotTree(host.pathOnDisk(DIRECTORY)),
+    ) as [Tree, Tree];
+    return compareTrees(a, b, { holes: 'allocated' });
+  }
+
+  async #rest(primary: LabHost): Promise<void> {
     await this.settle(primary);
     await primary.must(['sync', '-f', DIRECTORY]);
     forgetAllPages();
-    const standby = primary === this.a ? this.b : this.a;
-    return compareTrees(
-      snapshotTree(primary.pathFromOutside(DIRECTORY)),
-      snapshotTree(standby.pathFromOutside(DIRECTORY)),
-    );
+  }
+
+  #otherThan(host: LabHost): LabHost {
+    return host === this.a ? this.b : this.a;
   }
 
   /** Kills the group's process on a host with SIGKILL; false when there is none at the moment. */
