@@ -251,8 +251,9 @@ export class Receiver implements LinkServerHandlers {
 
   /** The applier has come further (or its needs have arrived). */
   applied(): void {
-    const { applier } = this.#parts;
-    const { applied } = applier.control;
+    const { applier, state } = this.#parts;
+    // A process that still writes what is kept aside has not started its applier, but has its checkpoint.
+    const applied = Math.max(applier.control.applied, state.data.checkpoint.sequence);
     const session = this.#session;
     if (session?.phase === 'taking') this.#needs.send(session.link);
     if (!applier.hasAllNeeds || !this.#needs.isSent) return;

@@ -203,10 +203,14 @@ describe('data of its own', () => {
       await killed;
       expect(pair.standby.log).not.toContain('SALVAGE_KEPT');
       const scans = pair.rig.scansWanted.length;
+      execFileSync('fsfreeze', ['-f', place()]);
       await pair.standby.start();
       const copy = async (): Promise<unknown> => (await pair.standby.call('status'))['copy'];
       await expect.poll(copy, { timeout: 60_000 }).toBe('up-to-date');
       expect(pair.rig.scansWanted).toHaveLength(scans);
+      execFileSync('fsfreeze', ['-u', place()]);
+      // All of it is in the copy, of which the primary hears though nothing more comes.
+      await pair.applied();
       // Whoever promotes it has all of it, and what was kept aside.
       const finished = await pair.standby.call('finish', { accepts: ['up-to-date'] });
       expect(finished).toMatchObject({ copy: 'up-to-date', journaledButLost: 0 });
@@ -241,6 +245,7 @@ describe('data of its own', () => {
     const { sequence } = pair.recorder;
     await pair.standby.start();
     await pair.complete();
+    await pair.applied();
     for (let i = 0; i < 50; i += 1) randomOperation(pair.recorder, random);
     await pair.applied();
     const { from } = await pair.standby.call('rewind-list');
