@@ -6,6 +6,7 @@ import { UnderstudyError } from '../core/errors.ts';
 import { ScanPace } from '../core/scan-pace.ts';
 import { createStoreSockets, type StoreSockets } from '../linux/descriptor-store.ts';
 import { AT, errnoName, MS, O } from '../linux/constants.ts';
+import { openUnderneath } from '../linux/directory-cover.ts';
 import { addressOf, cpath, cstring, sys } from '../linux/libc.ts';
 import { Stat } from '../linux/stat.ts';
 import type { CaptureCommand, CaptureDirectory, CaptureReport } from './capture-thread.ts';
@@ -189,12 +190,8 @@ export class Filter {
   }
 
   #mount(directory: FilterDirectory): CaptureDirectory {
-    const rootFd = sys.openat(
-      AT.FDCWD,
-      cpath(directory.dir),
-      O.RDONLY | O.DIRECTORY | O.CLOEXEC,
-      0,
-    );
+    // The cover of a standby stays below the filter: at no moment can others write what nobody records.
+    const rootFd = openUnderneath(directory.dir);
     if (rootFd < 0) {
       throw new UnderstudyError(
         'DIRECTORY_UNREADABLE',

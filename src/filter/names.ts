@@ -103,7 +103,9 @@ function findPathByHandle(inodes: InodeTable, nodeid: number): string | undefine
   const path = readDescriptorPath(fd);
   sys.close(fd);
   const root = readDescriptorPath(inodes.rootFd);
-  return path.startsWith(`${root}/`) ? path.slice(root.length + 1) : undefined;
+  // On a mount that is not to be seen anywhere, the directory itself is the root.
+  const prefix = root === '/' ? root : `${root}/`;
+  return path.startsWith(prefix) ? path.slice(prefix.length) : undefined;
 }
 
 function readDescriptorPath(fd: number): string {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { isWithin, leftoverMounts, mountsBelow, parseMountTable } from './mount-table.ts';
+import { isWithin, leftoverMounts, mountsBelow, mountsOn, parseMountTable } from './mount-table.ts';
 
 const ROOT = '21 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw';
 const SRV = '40 21 7:1 / /srv rw shared:2 - xfs /dev/loop1 rw';
@@ -39,6 +39,13 @@ test('mounts below', () => {
   expect(ids(mountsBelow(mounts, '/srv/shop'))).toEqual([41]);
   expect(ids(mountsBelow(mounts, '/srv'))).toEqual([41]);
   expect(ids(mountsBelow(mounts, '/srv/sh'))).toEqual([]);
+});
+
+test('mounts on a directory as they lie on each other, whatever their order in the table', () => {
+  const filter = '50 52 0:60 / /srv/shop rw - fuse.understudy understudy:shop rw';
+  const cover = '52 40 7:1 /shop /srv/shop ro - xfs /dev/loop1 rw';
+  expect(ids(mountsOn(table(SRV, filter, cover), '/srv/shop'))).toEqual([52, 50]);
+  expect(ids(leftoverMounts(table(SRV, filter, cover), '/srv/shop'))).toEqual([50, 52]);
 });
 
 test('the mount of the filter is a leftover, the disk under it is not', () => {

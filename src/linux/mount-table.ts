@@ -20,7 +20,7 @@ export interface MountEntry {
   readonly superOptions: readonly string[];
 }
 
-/** Mounts in the order in which they were made visible; a later one covers an earlier one. */
+/** Mounts in the order of the table: mostly, a later one covers an earlier one; see {@link mountsOn}. */
 export function readMountTable(process = 'self'): MountEntry[] {
   return parseMountTable(readFileSync(`/proc/${process}/mountinfo`, 'utf8'));
 }
@@ -71,9 +71,16 @@ export function mountsBelow(table: readonly MountEntry[], directory: string): Mo
   );
 }
 
-/** Mounts exactly on `directory`, the visible one last. */
+/** Mounts exactly on `directory`, the visible one last. One that was put beneath another comes later in the table. */
 export function mountsOn(table: readonly MountEntry[], directory: string): MountEntry[] {
-  return table.filter(({ mountPoint }) => mountPoint === directory);
+  const here = table.filter(({ mountPoint }) => mountPoint === directory);
+  const isOnAnother = ({ parent }: MountEntry): boolean => here.some(({ id }) => id === parent);
+  return here.filter((entry) => !isOnAnother(entry)).flatMap((entry) => stackOn(entry, here));
+}
+
+function stackOn(bottom: MountEntry, here: readonly MountEntry[]): MountEntry[] {
+  const above = here.filter(({ parent, id }) => parent === bottom.id && id !== bottom.id);
+  return [bottom, ...above.flatMap((entry) => stackOn(entry, here))];
 }
 
 /** The mount that `directory` is on when those that `isIgnored` tells of are not counted. */

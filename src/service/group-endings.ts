@@ -1,5 +1,7 @@
 // How the process of a group is ended by its service: asked to, asked for something after which it ends, or at once.
 import { UnderstudyError } from '../core/errors.ts';
+import { readMountTable } from '../linux/mount-table.ts';
+import { coverAgain } from '../mirror/cover.ts';
 import type { GroupProcess } from './group-process.ts';
 import type { GroupSuccession } from './group-succession.ts';
 import { removeLeftoverMounts } from './mount-cleanup.ts';
@@ -18,6 +20,11 @@ export interface GroupEndingsOptions {
   /** Nothing is to start it again by itself. */
   readonly onBegin: () => void;
   readonly onStopped: () => void;
+}
+
+export interface KillOptions {
+  readonly keepMounts?: boolean;
+  readonly cover?: boolean;
 }
 
 export class GroupEndings {
@@ -63,14 +70,17 @@ export class GroupEndings {
     }
   }
 
-  /** Ends the process, by force when it does not end by itself. Errors: DIRECTORY_BUSY; then it runs on. */
-  async stop(): Promise<void> {
+  /**
+   * Ends the process, by force when it does not end by itself. `cover`: a standby follows, before which nobody is to write
+   * the directories. Errors: DIRECTORY_BUSY; then it runs on.
+   */
+  async stop({ cover = false }: { cover?: boolean } = {}): Promise<void> {
     const { process, succession, onBegin, onStopped } = this.#options;
     onBegin();
     await succession().settled();
     if (process.isAlive) await this.#end();
     onStopped();
-    this.#removeMounts();
+    this.#removeMounts(cover);
   }
 
   async #end(): Promise<void> {
@@ -89,9 +99,9 @@ export class GroupEndings {
 
   /**
    * Ends the process at once; what it had not sent stays here only. `keepMounts`: dead mounts stay,
-   * by which the processes can be found that use them.
+   * by which the processes can be found that use them. `cover`: as in {@link stop}.
    */
-  async kill({ keepMounts = false }: { keepMounts?: boolean } = {}): Promise<void> {
+  async kill({ keepMounts = false, cover = false }: KillOptions = {}): Promise<void> {
     const { process, succession, onBegin, onStopped } = this.#options;
     onBegin();
     this.#isExpected = true;
@@ -107,10 +117,13 @@ export class GroupEndings {
       this.#isExpected = false;
     }
     onStopped();
-    if (!keepMounts) this.#removeMounts();
+    if (!keepMounts) this.#removeMounts(cover);
   }
 
-  #removeMounts(): void {
-    for (const dir of this.#options.directories()) removeLeftoverMounts(dir, { covers: true });
+  #removeMounts(cover: boolean): void {
+    for (const dir of this.#options.directories()) {
+      removeLeftoverMounts(dir, { covers: true });
+      if (cover) coverAgain([dir], readMountTable());
+    }
   }
 }

@@ -25,7 +25,7 @@ import { GroupApplication } from './group-application.ts';
 import { GroupBandwidth } from './group-bandwidth.ts';
 import type { GroupDefinition } from './group-definition.ts';
 import type { GroupSettings } from './group-edit-input.ts';
-import { GroupEndings } from './group-endings.ts';
+import { GroupEndings, type KillOptions } from './group-endings.ts';
 import { removeFormerProcesses, removeGroupFiles } from './group-leftovers.ts';
 import { GroupPeer } from './group-peer.ts';
 import { GroupProcess, type ProcessExit } from './group-process.ts';
@@ -642,12 +642,12 @@ export class GroupRuntime {
   }
 
   /** See {@link GroupEndings.stop}. */
-  async stopProcess(): Promise<void> {
-    await this.#endings.stop();
+  async stopProcess(options: Pick<KillOptions, 'cover'> = {}): Promise<void> {
+    await this.#endings.stop(options);
   }
 
   /** See {@link GroupEndings.kill}. */
-  async killProcess(options: { keepMounts?: boolean } = {}): Promise<void> {
+  async killProcess(options: KillOptions = {}): Promise<void> {
     await this.#endings.kill(options);
   }
 

@@ -4,14 +4,17 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '../core/logger.ts';
 import { systemClock } from '../core/clock.ts';
-import { UnderstudyError } from '../core/errors.ts';
+import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { formatBytes } from '../core/units.ts';
 import { errnoName } from '../linux/constants.ts';
+import { cover, isCover } from '../linux/directory-cover.ts';
+import { mountsOn, readMountTable } from '../linux/mount-table.ts';
 import { Filter, type FilterDescriptors } from '../filter/filter.ts';
 import type { FilterThreads } from '../filter/filter-threads.ts';
 import { Marks } from '../journal/marks.ts';
 import type { Ack } from '../mirror/link/frame.ts';
 import type { LinkState } from '../mirror/link/link-client.ts';
+import { coverAgain } from '../mirror/cover.ts';
 import { Sender } from '../mirror/sender.ts';
 import { type SpaceAlert, spaceText } from '../mirror/disk-space.ts';
 import { type ControlEvent, makeEvent } from './control-channel.ts';
@@ -436,7 +439,8 @@ export class PrimaryGroup {
         `the standby of group ${this.#spec.group} is ${copy ?? 'unknown'} (link ${this.#sender?.link.state ?? 'none'}): wait until "understudy status" shows it up-to-date`,
       );
     }
-    const sequence = await this.#unmount();
+    this.#coverBeneath();
+    const sequence = await this.#unmount({ becomesStandby: true });
     await this.#sender.drain(sequence, 'applied', HANDOVER_DRAIN_MS);
     return this.#close(sequence);
   }
@@ -455,7 +459,8 @@ export class PrimaryGroup {
     this.#filter.detach();
   }
 
-  async #unmount(): Promise<number> {
+  /** `becomesStandby`: nobody is to write the directories any more. */
+  async #unmount({ becomesStandby = false } = {}): Promise<number> {
     const { directories } = this.#spec;
     // The kernel knows at once who is in the way, and looking through /proc takes long. Only among
     // several directories the first must not be given back when another is in use.
@@ -466,11 +471,39 @@ export class PrimaryGroup {
     }
     // The answers to commits must not be missing while the kernel waits for them to unmount.
     const left = await unmountPatiently({
-      unmount: () => this.#filter.unmount(),
+      unmount: () => {
+        const inUse = this.#filter.unmount();
+        if (inUse === undefined && becomesStandby) this.#cover();
+        return inUse;
+      },
       refuseWhenOpen: (dir) => this.#refuseWhenBusy(dir),
     });
     if (left !== undefined) throw this.#whyBusy(left);
     return this.#mounts.untilEnded(this.#end);
+  }
+
+  /** Where the kernel can do it, there is no moment in which nothing is on the directories. */
+  #coverBeneath(): void {
+    const table = readMountTable();
+    this.#spec.directories.forEach(({ dir }, index) => {
+      if (mountsOn(table, dir).some(isCover)) return;
+      try {
+        cover(dir, { beneath: this.#filter.underneath[index] ?? dir });
+      } catch (thrown) {
+        this.#dependencies.logger.info({ message: messageOf(thrown) }, 'covered when unmounted');
+      }
+    });
+  }
+
+  #cover(): void {
+    try {
+      coverAgain(
+        this.#spec.directories.map(({ dir }) => dir),
+        readMountTable(),
+      );
+    } catch (thrown) {
+      this.#dependencies.logger.warn({ message: messageOf(thrown) }, 'not covered yet');
+    }
   }
 
   /** Nobody has anything of it open. */

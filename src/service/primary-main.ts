@@ -8,7 +8,9 @@ import type { FilterDescriptors } from '../filter/filter.ts';
 import { errnoName } from '../linux/constants.ts';
 import { FilterThreads } from '../filter/filter-threads.ts';
 import { sys } from '../linux/libc.ts';
+import { readMountTable } from '../linux/mount-table.ts';
 import { removeShelf } from '../mirror/applier/shelf.ts';
+import { coverAgain } from '../mirror/cover.ts';
 import { fingerprintOf } from '../mirror/link/tls.ts';
 import { keepMemorySmall } from '../linux/idle-memory.ts';
 import { bandwidthSchema } from './bandwidth.ts';
@@ -94,8 +96,15 @@ const control = new ControlServer(spec.controlSocket, {
   limit: ({ bandwidth }) => group.changeBandwidth(bandwidthSchema.parse(bandwidth)),
   allowAlone: ({ request }) => group.allowAlone(Number(request)),
   handover: async () => endWith(async () => group.handover()),
-  shutdown: async () => endWith(async () => group.shutdown()),
+  shutdown: async () => endWith(shutDown),
 });
+
+/** Nobody follows: the directories are everybody's again. */
+async function shutDown(): Promise<StreamEnd> {
+  const end = await group.shutdown();
+  for (const { dir } of spec.directories) removeLeftoverMounts(dir, { covers: true });
+  return end;
+}
 
 /** Answers, then ends the process. A refusal that changed nothing leaves it running. */
 async function endWith(work: () => Promise<StreamEnd>): Promise<StreamEnd> {
@@ -158,7 +167,7 @@ function removeFormerShelves(): void {
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.on(signal, () => {
     endWith(async () => {
-      const end = await group.shutdown();
+      const end = await shutDown();
       tellUnmounted();
       return end;
     }).catch(() => undefined);
@@ -166,10 +175,12 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 }
 
 try {
-  // What a former process left on the directories stays until here: in between, applications get
+  // What a former process left on the directories is replaced by a cover: until the filter is mounted, applications get
   // errors instead of writing underneath, where nothing is recorded.
   if (takeOver === undefined) {
-    for (const { dir } of spec.directories) removeLeftoverMounts(dir, { covers: true });
+    for (const { dir } of spec.directories) {
+      if (removeLeftoverMounts(dir, { covers: false }) > 0) coverAgain([dir], readMountTable());
+    }
     directoryGuard?.require(spec.role);
   }
   await group.start();
@@ -188,6 +199,9 @@ try {
 } catch (thrown) {
   logger.error({ message: messageOf(thrown) }, 'the primary cannot start');
   // Whoever gave the mounts away may try once more.
-  if (takeOver === undefined) group.detach();
+  if (takeOver === undefined) {
+    group.detach();
+    for (const { dir } of spec.directories) removeLeftoverMounts(dir, { covers: true });
+  }
   process.exit(1);
 }

@@ -111,7 +111,7 @@ const control = new ControlServer(spec.controlSocket, {
   rewind: async ({ wish }) => standby.rewind(rewindWishSchema.parse(wish)),
   'rewind-release': () => standby.release(),
   finish: async ({ accepts = ['up-to-date'] }) =>
-    endWith(async () => standby.finish(accepts as readonly string[])),
+    endWith(async () => standby.finish(accepts as readonly string[]), { keepCover: true }),
   shutdown: async ({ keepCover = false }) =>
     endWith(
       async () => {

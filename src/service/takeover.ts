@@ -214,7 +214,7 @@ async function cease(runtime: GroupRuntime, epoch: number): Promise<void> {
   runtime.requireWritable();
   try {
     await runtime.application.stop();
-    await runtime.stopProcess();
+    await runtime.stopProcess({ cover: true });
   } catch (thrown) {
     if (runtime.process.isAlive) await runtime.application.start();
     else await runtime.resume();

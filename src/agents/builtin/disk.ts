@@ -9,7 +9,9 @@ import { z } from 'zod';
 import { messageOf } from '../../core/errors.ts';
 import { formatBytes } from '../../core/units.ts';
 import {
+  isFilterMount,
   isReadOnly,
+  leftoverMounts,
   type MountEntry,
   mountUnder,
   readMountTable,
@@ -97,6 +99,7 @@ async function look(
     freePercent,
     freeBytes,
   });
+  const filters = filtersOn(path, mounts);
   try {
     const { bavail, blocks, bsize } = await statfs(path);
     freeBytes = bavail * bsize;
@@ -104,10 +107,7 @@ async function look(
   } catch (failure) {
     return finding('failed', `${path} cannot be looked at: ${messageOf(failure)}`);
   }
-  // Not counting filters that are mounted over it.
-  const isFilter = (mount: MountEntry): boolean =>
-    mount.type.startsWith('fuse') && mount.mountPoint === path;
-  const beneath = mountUnder(mounts, path, isFilter);
+  const beneath = mountUnder(mounts, path, (mount) => filters.has(mount));
   if (beneath !== undefined && isReadOnly(beneath)) {
     const where = beneath.mountPoint === path ? '' : ` (${beneath.mountPoint})`;
     return finding('failed', `the file system of ${path}${where} is read-only`);
@@ -124,6 +124,12 @@ async function look(
     return finding('degraded', `${free}, below ${given.warnFreePercent} %`);
   }
   return finding('ok', free);
+}
+
+/** A filter that is mounted over it, and what a standby left below that. */
+function filtersOn(path: string, mounts: readonly MountEntry[]): Set<MountEntry> {
+  const ours = leftoverMounts(mounts, path);
+  return new Set(ours[0] !== undefined && isFilterMount(ours[0]) ? ours : []);
 }
 
 async function writeTest(directory: string): Promise<string | undefined> {

@@ -62,7 +62,7 @@ export async function promote(runtime: GroupRuntime, promotion: Promotion): Prom
     await runtime.startPrimaryProcess(1, { epoch, position: reached });
   } catch (thrown) {
     // Nothing was written with this epoch: the data is what it was.
-    await runtime.killProcess();
+    await runtime.killProcess({ cover: true });
     const { role, own } = before;
     const kept = role === 'primary' ? ownData(before) : own;
     const dataEpoch = Math.max(before.epoch, reached === null ? 0 : promotion.dataEpoch);
@@ -105,7 +105,7 @@ async function tryToFollow(
 /** Ends whatever runs, at once, and becomes standby with the data as it is. */
 export async function cease(runtime: GroupRuntime): Promise<Demoted> {
   const before = runtime.state;
-  await runtime.killProcess();
+  await runtime.killProcess({ cover: true });
   if (before.role === 'primary') {
     const own = ownData(before);
     const copy = await tryToFollow(runtime, { position: null, own });
