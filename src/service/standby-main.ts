@@ -209,6 +209,7 @@ try {
   // Processes like this one rarely end by themselves, which is when Node would keep compiled code.
   flushCompileCache();
 } catch (thrown) {
-  uncoverDirectories(spec.stateDirectory);
+  // Also a cover that the primary before left.
+  for (const { dir } of spec.directories) removeLeftoverMounts(dir, { covers: true });
   fail('the standby cannot start', thrown);
 }
