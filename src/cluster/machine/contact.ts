@@ -22,7 +22,6 @@ export function onHeartbeat(d: Draft, event: Extract<MachineEvent, { kind: 'hear
   // What happened while the peer did not hear us is not known, until it says so itself.
   if (!proves || !isTimely(s, peer.heardBackMs, now)) s.fresh = s.role === 'primary';
   const left = beat.leaving && beat.role === 'standby';
-  const wasGone = peer.left || peer.offSinceMs !== null;
   d.peer({
     life: event.life,
     heardMs: now,
@@ -36,7 +35,8 @@ export function onHeartbeat(d: Draft, event: Extract<MachineEvent, { kind: 'hear
   });
   s.booting = false;
   s.waiting = '';
-  if (wasGone && !left) endUnlimitedLease(d);
+  // Also of a machine before this one, which alone knew that the peer was gone.
+  if (!left) endUnlimitedLease(d);
   if (!beat.asks) s.granted = null;
   learnEpochs(d, beat);
   mergePause(d, beat);

@@ -113,6 +113,16 @@ test('… until it is back: then its lease ends like any other', () => {
   expect(subject.state.lease.untilMs).toBe(subject.now + 750 * (1 - DRIFT));
 });
 
+test('… also when the machine was started again meanwhile, and does not know that it was gone', () => {
+  const leaseUntilMs = Number.POSITIVE_INFINITY;
+  const running = { epoch: 4, leaseUntilMs, hasAddress: true, runsApplication: true };
+  const subject = new Subject({}, { running, life: 2 });
+  subject.give({ kind: 'tick' });
+  expect(subject.state.lease.untilMs).toBe(leaseUntilMs);
+  subject.hear(beatOf({ epoch: 4 }));
+  expect(subject.state.lease.untilMs).toBe(subject.now + 750 * (1 - DRIFT));
+});
+
 test('a service that restarts goes on with the lease its filter still has', () => {
   const running = { epoch: 4, leaseUntilMs: 100_500, hasAddress: true, runsApplication: true };
   const subject = new Subject({}, { running, life: 2 });

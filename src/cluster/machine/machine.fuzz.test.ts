@@ -4,12 +4,12 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Command, MachineEvent } from './event-types.ts';
 import { BOOT_MS, bootOf, configOf, PEER, SELF } from './fixtures/subject.ts';
-import { initialState, type MachineState } from './state.ts';
+import { firstOp, initialState, type MachineState } from './state.ts';
 import { step } from './step.ts';
 import type { ArbiterRecord, GroupBeat } from './types.ts';
 
 const epoch = fc.integer({ min: 0, max: 8 });
-const op = fc.integer({ min: 0, max: 30 });
+const op = fc.integer({ min: 0, max: 30 }).map((number) => firstOp(bootOf().life) + number);
 const position = fc.record({ epoch, sequence: fc.integer({ min: 0, max: 3 }) });
 const health = fc.constantFrom('ok' as const, 'failed' as const);
 const copy = fc.constantFrom('up-to-date', 'catching-up', 'syncing', 'diverged', 'failed');

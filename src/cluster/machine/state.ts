@@ -205,6 +205,15 @@ export interface MachineState {
 export const NEVER = Number.NEGATIVE_INFINITY;
 /** The number of the taking that a machine with a primary from before begins with. */
 export const ADOPTED_ADDRESS_OP = 0;
+const OPS_PER_LIFE = 1e6;
+
+/**
+ * Numbers of operations are never used twice on a node: what a machine before this one had begun may still be going on, and
+ * its result is for nobody.
+ */
+export function firstOp(life: number): number {
+  return life * OPS_PER_LIFE + 1;
+}
 
 /** The state that a machine begins with; its first event should be a tick. */
 export function initialState(config: MachineConfig, boot: Boot, nowMs: number): MachineState {
@@ -286,7 +295,7 @@ export function initialState(config: MachineConfig, boot: Boot, nowMs: number): 
     lastBeatMs: NEVER,
     lastStepMs: nowMs,
     awakeSinceMs: nowMs,
-    nextOp: 1,
+    nextOp: firstOp(boot.life),
     reason: adopted ? 'goes on as primary after a restart of the service' : 'started as standby',
     wakeAtMs: Number.POSITIVE_INFINITY,
   };

@@ -453,3 +453,13 @@ describe('the address of a primary', () => {
     expect(subject.find('startApplication')).toBeUndefined();
   });
 });
+
+test('what a machine before this one had begun ends for nobody', () => {
+  const takesOver = (life: number): Subject =>
+    standby({}, { life }).pass(1300, (each) => each.gateway().addressFree());
+  const { op } = takesOver(1).last('promote');
+  const subject = takesOver(2);
+  subject.give({ kind: 'promoted', op, position: DATA });
+  expect(subject.role).toBe('promoting');
+  expect(subject.promoted().role).toBe('primary');
+});
