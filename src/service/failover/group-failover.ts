@@ -222,6 +222,10 @@ export class GroupFailover implements RuntimeOwner {
     const { view } = this;
     const runtime = this.runtime;
     if (view === null || this.#stopped || this.#running.size > 0 || this.#restarting) return;
+    if (view.role === 'standby' && this.#isLeftOver) {
+      void this.#restart(async () => this.#undoPromotion());
+      return;
+    }
     if (runtime.process.isAlive || runtime.isSucceeding) return;
     const isFollower = view.role === 'standby' && view.peerRole === 'primary';
     if (isFollower && runtime.state.role === 'primary')
@@ -230,12 +234,27 @@ export class GroupFailover implements RuntimeOwner {
       void this.#restart(async () => this.#serveAgain());
   }
 
+  /**
+   * What a promotion leaves whose machine ended with the cluster process: the machine after that one knows nothing of it, and
+   * asks for nothing. A process that serves without a lease, or no process at all.
+   */
+  get #isLeftOver(): boolean {
+    const { state, process, phase, isSucceeding } = this.runtime;
+    if (state.role === 'primary') return process.isAlive || isSucceeding;
+    return phase === 'stopped' && !process.isAlive;
+  }
+
+  async #undoPromotion(): Promise<void> {
+    // It may have begun to be promoted again meanwhile, or runs by now.
+    if (this.#view?.role === 'standby' && this.#isLeftOver) await cease(this.runtime);
+  }
+
   async #restart(work: () => Promise<void>): Promise<void> {
     const runtime = this.runtime;
     this.#restarting = true;
     try {
       await runtime.exclusive(work);
-      this.#tellDisk('ok', 'the group process runs again');
+      if (runtime.process.isAlive) this.#tellDisk('ok', 'the group process runs again');
     } catch (thrown) {
       runtime.setTrouble('process', messageOf(thrown));
       runtime.emit('error', 'GROUP_START_FAILED', messageOf(thrown));

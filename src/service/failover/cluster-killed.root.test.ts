@@ -1,0 +1,66 @@
+// The cluster process of a node is killed in the middle of a promotion: the next one has a machine that knows nothing
+// of it. Group processes are the stand-in.
+import { afterEach, beforeEach, test } from 'vitest';
+import { present } from '../../core/assert.ts';
+import {
+  type PairWithDirectory,
+  pairWithDirectory,
+  type TestNode,
+  until,
+} from '../fixtures/two-nodes.ts';
+import { lockOwner } from '../process-lock.ts';
+
+const PATIENCE_MS = 30_000;
+
+let nodes: PairWithDirectory;
+
+beforeEach(async () => {
+  nodes = await pairWithDirectory();
+  const { a, dirA: dir, dirB: standbyDir } = nodes;
+  const input = { name: 'shop', paths: [{ dir, standbyDir }], failover: { arbiter: 'none' } };
+  await a.call('group-create', { input, origin: 'test' });
+});
+afterEach(async () => {
+  const clusters = [nodes.a, nodes.b].map(clusterPid);
+  await nodes.down();
+  for (const pid of clusters) process.kill(pid, 'SIGKILL');
+});
+
+const clusterPid = ({ paths }: TestNode): number =>
+  present(lockOwner(paths.clusterLock), 'a cluster process');
+
+test.each([
+  ['and is not back when the promotion needs it', 200],
+  ['and is back when the promotion comes to its end', 3000],
+])(
+  'its node is a standby again: it is killed during a promotion, %s',
+  async (_, finishDelayMs) => {
+    const { a, b } = nodes;
+    const runtime = b.service.group('shop');
+    const failover = b.service.failover.of(runtime);
+    await until('b is complete', async () => failover.view?.fresh === true, PATIENCE_MS);
+    b.behave({ finishDelayMs });
+    const options = {
+      force: true,
+      acceptStale: true,
+      acceptIncomplete: false,
+      acceptHalted: false,
+    };
+    b.call('takeover', { group: 'shop', ...options }).catch(() => undefined);
+    await until('b promotes', async () => failover.view?.role === 'promoting', PATIENCE_MS);
+    await until('finish is called', async () => runtime.isChanging, PATIENCE_MS);
+    process.kill(clusterPid(b), 'SIGKILL');
+    await until('the promotion has ended', async () => !runtime.isChanging, PATIENCE_MS);
+    const isWhole = async (): Promise<boolean> => {
+      const roles = [await a.group('shop'), await b.group('shop')];
+      return (
+        roles[0]?.local.role === 'primary' &&
+        roles[1]?.local.role === 'standby' &&
+        runtime.process.isAlive &&
+        runtime.phase === 'running'
+      );
+    };
+    await until('a serves, and b runs as its standby', isWhole, PATIENCE_MS);
+  },
+  120_000,
+);
