@@ -38,15 +38,19 @@ export class MemoFile {
     return this.#memo;
   }
 
-  /** Durable when this returns. */
+  /**
+   * Durable when this returns. Epochs never go back: the machine may not have heard yet of what was noted as served.
+   */
   keep(memo: Memo): void {
-    this.#memo = memo;
+    const epoch = Math.max(memo.epoch, this.#memo.epoch);
+    const served = Math.max(memo.served, this.#memo.served);
+    this.#memo = { ...memo, epoch, served };
     this.#write();
   }
 
   /** From now on this node may have written with `epoch`. */
   noteServing(epoch: number): void {
-    this.keep({ ...this.#memo, epoch: Math.max(this.#memo.epoch, epoch), served: epoch });
+    this.keep({ ...this.#memo, epoch, served: epoch });
   }
 
   #write(): void {
