@@ -98,6 +98,13 @@ describe('one device', () => {
     expect(answer.message).toContain('no answer in time');
   });
 
+  test('what an agent leaves in the background does not keep its answer', async () => {
+    const start = performance.now();
+    const agent = new FenceAgent(device('pdu', 'lingers'));
+    expect(await agent.fence(5000)).toMatchObject({ off: true });
+    expect(performance.now() - start).toBeLessThan(3000);
+  });
+
   test.each([
     ['FENCE_AGENT_MISSING', { agent: 'fence_nothing' }, 'apt-get install fence-agents'],
     ['FENCE_AGENT_UNUSABLE', { agent: '/bin/true' }, 'action=metadata'],

@@ -4,6 +4,8 @@
 import { spawn } from 'node:child_process';
 
 const OUTPUT_BYTES_MAX = 64 * 1024;
+/** For its last words after its end, or for its end after it was killed: neither is waited for without a limit. */
+const PATIENCE_MS = 500;
 
 export type AgentAction = 'on' | 'off' | 'reboot' | 'status' | 'monitor' | 'metadata';
 
@@ -42,12 +44,20 @@ export async function runAgent(call: AgentCall): Promise<AgentRun> {
       },
     });
     let timedOut = false;
+    let patience: NodeJS.Timeout | undefined;
+    const finishSoon = (code: number | null): void => {
+      clearTimeout(patience);
+      patience = setTimeout(() => finish(code), PATIENCE_MS);
+    };
     const deadline = setTimeout(() => {
       timedOut = true;
       if (child.pid !== undefined) endProcessGroup(child.pid);
+      // One that sleeps in the kernel does not end.
+      finishSoon(null);
     }, timeoutMs);
     const finish = (code: number | null): void => {
       clearTimeout(deadline);
+      clearTimeout(patience);
       child.stdout.destroy();
       child.stderr.destroy();
       resolve({ code, timedOut, stdout: output.stdout, said: output.said() });
@@ -57,6 +67,11 @@ export async function runAgent(call: AgentCall): Promise<AgentRun> {
     child.once('error', (error) => {
       output.add('stderr', Buffer.from(error.message));
       finish(1);
+    });
+    // Something that it left in the background may keep its output open.
+    child.once('exit', (code) => {
+      clearTimeout(deadline);
+      finishSoon(code);
     });
     child.once('close', (code) => finish(code));
     // An agent may end before it has read everything.

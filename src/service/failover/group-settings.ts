@@ -71,7 +71,7 @@ export function resolveGroup(
     availabilityFirst: failover.availabilityFirst,
     preferred: preferredId(failover.preferred, [self, peer], origin),
     failback: failover.failback,
-    timings: applicationTimings(failover.timings, definition),
+    timings: fenceTimings(applicationTimings(failover.timings, definition), fencing),
   };
   const advice = checkConfig(config);
   return {
@@ -117,6 +117,19 @@ function applicationTimings(timings: Timings, { agents, failover }: GroupDefinit
 
 const atLeast = (ownMs: number, wayMs: number): number =>
   Math.min(TIMEOUT_MS_MAX, Math.max(ownMs, wayMs + TIMEOUT_SLACK_MS));
+
+/** Devices that are tried one after the other are each given the time that they may take, after the delay. */
+function fenceTimings(timings: Timings, fencing: FencingSettings | null): Timings {
+  const settings = fencing?.peer;
+  if (settings === undefined) return timings;
+  const limits = settings.devices.map(({ timeoutMs }) => timeoutMs);
+  const devicesMs =
+    settings.require === 'all'
+      ? Math.max(...limits)
+      : limits.reduce((sum, timeoutMs) => sum + timeoutMs, 0);
+  const fenceTimeoutMs = Math.max(timings.fenceTimeoutMs, settings.delayMs + devicesMs);
+  return { ...timings, fenceTimeoutMs };
+}
 
 function preferredId(
   name: string | null,
