@@ -193,6 +193,13 @@ export class AgentSupervision {
     });
   }
 
+  /** Something of the application runs here, or is on its way, as far as this service knows. */
+  get mayRun(): boolean {
+    return Object.values(this.#state.agents).some(
+      ({ phase }) => phase !== 'unknown' && phase !== 'stopped',
+    );
+  }
+
   /** Agents that cannot be used on this node, one sentence each. */
   get faults(): string[] {
     const { agents, name: group } = this.#options.definition;

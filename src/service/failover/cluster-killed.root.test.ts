@@ -1,6 +1,8 @@
-// The cluster process of a node is killed in the middle of a promotion: the next one has a machine that knows nothing
-// of it. Group processes are the stand-in.
-import { afterEach, beforeEach, test } from 'vitest';
+// The cluster process of a node is killed in the middle of something: the next one has a machine that knows nothing of it.
+// Group processes are the stand-in.
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { present } from '../../core/assert.ts';
 import {
   type PairWithDirectory,
@@ -9,6 +11,7 @@ import {
   until,
 } from '../fixtures/two-nodes.ts';
 import { lockOwner } from '../process-lock.ts';
+import { simpleCommand } from './managed-commands.ts';
 
 const PATIENCE_MS = 30_000;
 
@@ -16,15 +19,18 @@ let nodes: PairWithDirectory;
 
 beforeEach(async () => {
   nodes = await pairWithDirectory();
-  const { a, dirA: dir, dirB: standbyDir } = nodes;
-  const input = { name: 'shop', paths: [{ dir, standbyDir }], failover: { arbiter: 'none' } };
-  await a.call('group-create', { input, origin: 'test' });
 });
 afterEach(async () => {
   const clusters = [nodes.a, nodes.b].map(clusterPid);
   await nodes.down();
   for (const pid of clusters) process.kill(pid, 'SIGKILL');
 });
+
+async function create(rest: Record<string, unknown>): Promise<void> {
+  const { a, dirA: dir, dirB: standbyDir } = nodes;
+  const input = { name: 'shop', paths: [{ dir, standbyDir }], ...rest };
+  await a.call('group-create', { input, origin: 'test' });
+}
 
 const clusterPid = ({ paths }: TestNode): number =>
   present(lockOwner(paths.clusterLock), 'a cluster process');
@@ -36,6 +42,7 @@ test.each([
   'its node is a standby again: it is killed during a promotion, %s',
   async (_, finishDelayMs) => {
     const { a, b } = nodes;
+    await create({ failover: { arbiter: 'none' } });
     const runtime = b.service.group('shop');
     const failover = b.service.failover.of(runtime);
     await until('b is complete', async () => failover.view?.fresh === true, PATIENCE_MS);
@@ -64,3 +71,22 @@ test.each([
   },
   120_000,
 );
+
+test('what is being started is given up by a node that ceases, though its machine is another one', async () => {
+  const { a } = nodes;
+  const log = join(nodes.top, 'application.log');
+  const start = `echo begun >> ${log}; sleep 60; echo started >> ${log}`;
+  const agents = [{ use: 'command', name: 'db', start, stop: 'true', probe: 'true' }];
+  // The lease ends before the next machine is there.
+  const gateway = { arbiter: 'gateway', gateway: '127.0.0.1', gatewayMethod: 'ping' };
+  await create({ agents, failover: { ...gateway, profile: 'fast' } });
+  await until('it is being started', async () => existsSync(log), PATIENCE_MS);
+  // Otherwise it would serve again at once.
+  const runtime = a.service.group('shop');
+  await simpleCommand(a.service, runtime, 'pause');
+  expect(a.service.failover.of(runtime).view?.application).toBe('starting');
+  process.kill(clusterPid(a), 'SIGKILL');
+  await until('it has ceased', async () => runtime.state.role === 'standby', PATIENCE_MS);
+  expect(runtime.agents.view[0]?.phase).toBe('stopped');
+  expect(readFileSync(log, 'utf8')).toBe('begun\n');
+}, 120_000);

@@ -149,6 +149,8 @@ export class GroupFailover implements RuntimeOwner {
     const { state, files, process } = this.runtime;
     const isServing = state.role === 'primary' && (process.isAlive || this.runtime.isSucceeding);
     const { copy, position } = this.#standingData();
+    // What is still being started for a machine that is gone has to be stopped like what runs.
+    const runsApplication = state.agentsStarted || this.runtime.agents.mayRun;
     return {
       groupId: this.#groupId,
       config,
@@ -161,7 +163,7 @@ export class GroupFailover implements RuntimeOwner {
       isCreator: state.role === 'primary',
       copy,
       position,
-      running: isServing ? { epoch: state.epoch, runsApplication: state.agentsStarted } : null,
+      running: isServing ? { epoch: state.epoch, runsApplication } : null,
     };
   }
 
@@ -246,7 +248,19 @@ export class GroupFailover implements RuntimeOwner {
 
   async #undoPromotion(): Promise<void> {
     // It may have begun to be promoted again meanwhile, or runs by now.
-    if (this.#view?.role === 'standby' && this.#isLeftOver) await cease(this.runtime);
+    if (this.#view?.role !== 'standby' || !this.#isLeftOver) return;
+    await this.#endOrphans();
+    await cease(this.runtime);
+  }
+
+  /** An application whose machine ended with the cluster process while the filter was away: nobody else stops it. */
+  async #endOrphans(): Promise<void> {
+    const runtime = this.runtime;
+    if (!runtime.agents.mayRun) return;
+    this.#application.abort();
+    // Before: what it waits for would never come.
+    await runtime.killProcess({ keepMounts: true });
+    await runtime.application.stopOrphans();
   }
 
   async #restart(work: () => Promise<void>): Promise<void> {
@@ -282,6 +296,7 @@ export class GroupFailover implements RuntimeOwner {
       'PRIMARY_ELSEWHERE',
       `group "${runtime.name}" was taken over by the other node: this node becomes its standby, and what it wrote last and did not send is replaced`,
     );
+    await this.#endOrphans();
     await runtime.becomeStandby(epoch, null, ownData(runtime.state));
   }
 
