@@ -1,4 +1,5 @@
 // The creation of managed groups: what is checked on both nodes, and the beginning of their machines.
+import { existsSync } from 'node:fs';
 import { atField, atFieldLater } from '../../core/at-field.ts';
 import { UnderstudyError } from '../../core/errors.ts';
 import { silentLogger } from '../../core/logger.ts';
@@ -19,7 +20,7 @@ const SERVE_TIMEOUT_MS = 30_000;
 /**
  * Checks on this node that failover with these settings can work. Returns what an operator should know.
  * Errors: those of the settings, ADDRESS_IN_USE, ADDRESS_OUTSIDE_NETWORK and others of the address,
- * ARBITER_UNREACHABLE, FENCE_AGENT_MISSING and others of the agent.
+ * ARBITER_UNREACHABLE, FENCE_AGENT_MISSING and others of the agent, WATCHDOG_UNUSABLE.
  */
 export async function checkFailover(
   service: NodeService,
@@ -33,6 +34,7 @@ export async function checkFailover(
   );
   const peer = settings.fencing?.peer;
   if (peer !== undefined) await atFieldLater('fencing', async () => new Fencer(peer).check());
+  atField('fencing.watchdog', () => checkWatchdog(settings, service.config.name));
   const statement = statementOf(settings.arbiter.kind, settings.config.fencing !== 'off');
   return [statement, ...settings.advice, ...fromArbiter];
 }
@@ -41,6 +43,16 @@ async function checkAddresses({ addresses }: GroupSettings): Promise<void> {
   if (addresses === null) return;
   const parts = { clock: systemClock, logger: silentLogger, onEvent: () => undefined };
   await new VirtualAddresses(addresses, parts).check();
+}
+
+/** Whoever insists on a watchdog hears where there is none; whether it can be armed shows when it is. */
+function checkWatchdog({ fencing, watchdogPath, config }: GroupSettings, node: string): void {
+  if (fencing?.watchdog.use !== 'required' || watchdogPath === null) return;
+  if (existsSync(watchdogPath)) return;
+  throw new UnderstudyError(
+    'WATCHDOG_UNUSABLE',
+    `group "${config.group}" requires a watchdog, and node "${node}" has no ${watchdogPath}: load the driver of its board, or "softdog", or leave "watchdog" out to do without`,
+  );
 }
 
 async function checkArbiter(
