@@ -11,6 +11,7 @@ import {
   until,
 } from '../fixtures/two-nodes.ts';
 import { lockOwner } from '../process-lock.ts';
+import { groupPaths } from '../service-paths.ts';
 import { simpleCommand } from './managed-commands.ts';
 
 const PATIENCE_MS = 30_000;
@@ -68,6 +69,8 @@ test.each([
       );
     };
     await until('a serves, and b runs as its standby', isWhole, PATIENCE_MS);
+    const memo = readFileSync(groupPaths(b.paths, 'shop').memo, 'utf8');
+    expect(JSON.parse(memo)).toMatchObject({ memo: { served: 0 } });
   },
   120_000,
 );
@@ -89,4 +92,26 @@ test('what is being started is given up by a node that ceases, though its machin
   await until('it has ceased', async () => runtime.state.role === 'standby', PATIENCE_MS);
   expect(runtime.agents.view[0]?.phase).toBe('stopped');
   expect(readFileSync(log, 'utf8')).toBe('begun\n');
+}, 120_000);
+
+test('the application runs again that was being stopped for a switchover', async () => {
+  const { a, b } = nodes;
+  const [up, stopping] = [join(nodes.top, 'up'), join(nodes.top, 'stopping')];
+  const stop = `touch ${stopping}; sleep 3; rm ${up}`;
+  const commands = { start: `touch ${up}`, stop, probe: `test -e ${up}`, probeInterval: '500ms' };
+  const agents = [{ use: 'command', name: 'db', ...commands }];
+  await create({ agents, failover: { arbiter: 'none' } });
+  const failover = a.service.failover.of(a.service.group('shop'));
+  const isServed = async (): Promise<boolean> =>
+    existsSync(up) && failover.view?.application === 'running';
+  await until('it runs', isServed, PATIENCE_MS);
+  await until('b is known to be complete', async () => failover.view?.alone === 'together');
+  b.behave({ fail: { finish: 'DIRECTORY_BUSY' } });
+  a.call('switchover', { group: 'shop' }).catch(() => undefined);
+  await until('it is being stopped', async () => existsSync(stopping), PATIENCE_MS);
+  process.kill(clusterPid(a), 'SIGKILL');
+  await until('a machine is there again', async () => failover.view?.booting === false);
+  const { agents: supervision } = a.service.group('shop');
+  await until('nothing moves', async () => supervision.view[0]?.phase !== 'stopping', PATIENCE_MS);
+  await until('it runs again', isServed, PATIENCE_MS);
 }, 120_000);

@@ -205,6 +205,16 @@ function requireGroup(groupId: string): Group {
   throw new UnderstudyError('GROUP_UNKNOWN', `the cluster process does not run group ${groupId}`);
 }
 
+/** A promotion of a machine that is gone, or has given it up, is not to come to serve. Errors: STALE_EPOCH. */
+function requirePromoting(group: Group, epoch: number): Group {
+  const isAskedFor = group.outstanding.some((one) => one.kind === 'promote' && one.epoch === epoch);
+  if (isAskedFor && group.view?.role === 'promoting') return group;
+  throw new UnderstudyError(
+    'STALE_EPOCH',
+    `group "${group.handover.config.group}" is not to be promoted to epoch ${epoch} any more`,
+  );
+}
+
 const control = new ControlServer(spec.controlSocket, {
   status: () => ({
     pid: process.pid,
@@ -231,7 +241,8 @@ const control = new ControlServer(spec.controlSocket, {
   /** Durable before the answer: from now on this node may write with `epoch`. */
   serving: (params) => {
     const { groupId } = groupRefSchema.parse(params);
-    requireGroup(groupId).memo.noteServing(Number(params['epoch']));
+    const epoch = Number(params['epoch']);
+    requirePromoting(requireGroup(groupId), epoch).memo.noteServing(epoch);
   },
   outstanding: () => allStandings(),
   shutdown: async () => {

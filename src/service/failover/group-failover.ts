@@ -9,6 +9,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { unreachable } from '../../core/assert.ts';
 import { messageOf, UnderstudyError } from '../../core/errors.ts';
+import { within } from '../../core/within.ts';
 import type { EffectOf } from '../../cluster/machine/effect-types.ts';
 import type { Command, MachineEvent } from '../../cluster/machine/event-types.ts';
 import type { CopyState, Health, Position } from '../../cluster/machine/types.ts';
@@ -35,6 +36,8 @@ import {
 
 const VIEW_POLL_MS = 20;
 const RESTART_PAUSE_MS = 500;
+/** A handover may take as long as it may drain; a node without a machine is no help to the other one. */
+const SETTLE_TIMEOUT_MS = 90_000;
 /** Between looks at directories that are not what they were. */
 const HALT_INTERVAL_MS = 2000;
 const SAID_KEPT = 50;
@@ -54,10 +57,12 @@ export class GroupFailover implements RuntimeOwner {
   readonly #readiness: ReadinessWatch;
   #view: MachineView | null = null;
   /** Effects that are being carried out, so that none is begun twice. */
-  readonly #running = new Set<number>();
+  readonly #running = new Map<number, Promise<void>>();
   /** Gives up the start or stop of the application that is under way. */
   #application = new AbortController();
   #applicationQueue: Promise<unknown> = Promise.resolve();
+  /** It was being started or stopped for a machine that is gone: what of it runs is not known. */
+  #isApplicationUnsettled = false;
   #haltTimer: NodeJS.Timeout | undefined;
   /** Highest number of a wish about commits in the present epoch. */
   #lastRequest = 0;
@@ -118,6 +123,7 @@ export class GroupFailover implements RuntimeOwner {
    * process knows of the group; undefined when it does not run it. Errors: GROUP_MACHINE_FAILED.
    */
   async join(standing: GroupStanding | undefined): Promise<void> {
+    if (standing === undefined) await this.#settle();
     const found =
       standing ??
       ((await this.#cluster.call('add', { handover: this.#handover() }, 30_000)) as GroupStanding);
@@ -128,6 +134,16 @@ export class GroupFailover implements RuntimeOwner {
     this.#links.tellAgain();
     if (this.#readiness.reasons.length > 0) this.#tellReadiness();
     if (this.runtime.phase === 'running') await this.#tellStatus();
+  }
+
+  /**
+   * What is under way was for a machine that is gone, and its result is for nobody: a machine that began before its end would take
+   * what was so then for what is.
+   */
+  async #settle(): Promise<void> {
+    if (this.runtime.agents.mayRun) this.#isApplicationUnsettled = true;
+    this.#application.abort();
+    await within(Promise.all(this.#running.values()), SETTLE_TIMEOUT_MS);
   }
 
   /** Begins nothing any more; machine, lease and addresses stay. */
@@ -149,8 +165,8 @@ export class GroupFailover implements RuntimeOwner {
     const { state, files, process } = this.runtime;
     const isServing = state.role === 'primary' && (process.isAlive || this.runtime.isSucceeding);
     const { copy, position } = this.#standingData();
-    // What is still being started for a machine that is gone has to be stopped like what runs.
-    const runsApplication = state.agentsStarted || this.runtime.agents.mayRun;
+    // What may run has to be stopped like what does.
+    const runsApplication = state.agentsStarted || this.#isApplicationUnsettled;
     return {
       groupId: this.#groupId,
       config,
@@ -398,8 +414,7 @@ export class GroupFailover implements RuntimeOwner {
     }
     const { op } = effect;
     if (this.#stopped || this.#running.has(op)) return;
-    this.#running.add(op);
-    this.#carryOut(effect)
+    const course = this.#carryOut(effect)
       .catch((thrown: unknown) => {
         // The machine has a deadline for it, and asks again.
         this.runtime.emit('error', 'EFFECT_FAILED', `${effect.kind}: ${messageOf(thrown)}`);
@@ -408,6 +423,7 @@ export class GroupFailover implements RuntimeOwner {
         this.#running.delete(op);
         this.#adjust();
       });
+    this.#running.set(op, course);
   }
 
   #now(effect: Exclude<OuterEffect, { readonly op: number }>): void {
@@ -567,8 +583,10 @@ export class GroupFailover implements RuntimeOwner {
     const fault =
       kind === 'stopApplication' ? await this.#stopAgents(signal) : await this.#kill(timeoutMs);
     if (this.#stopped && fault !== null) return;
-    if (fault === null) this.#tell({ kind: 'applicationStopped', op });
-    else this.#tell({ kind: 'applicationStopFailed', op, message: fault });
+    if (fault === null) {
+      this.#isApplicationUnsettled = false;
+      this.#tell({ kind: 'applicationStopped', op });
+    } else this.#tell({ kind: 'applicationStopFailed', op, message: fault });
   }
 
   async #stopAgents(signal: AbortSignal): Promise<string | null> {

@@ -238,14 +238,16 @@ export class NodeFailover {
 
   async #joinAll(): Promise<void> {
     const known = await this.#standings();
-    for (const [groupId, failover] of this.#groups) {
+    // At the same time: one may have something under way that has to end first.
+    const joins = Array.from(this.#groups, async ([groupId, failover]) => {
       try {
         await failover.join(known.get(groupId));
         this.#noteRunning(failover.runtime);
       } catch (thrown) {
         this.#tellNotRunning(failover.runtime, thrown);
       }
-    }
+    });
+    await Promise.all(joins);
   }
 
   #onNotice(notice: ClusterNotice): void {
