@@ -1,7 +1,17 @@
 // Commands that are refused, with the code and the way out, and pause.
 import { expect, test } from 'vitest';
-import { beatOf, primary, primaryBeat, standby, together } from './fixtures/subject.ts';
+import {
+  beatOf,
+  configOf,
+  DATA,
+  primary,
+  primaryBeat,
+  standby,
+  Subject,
+  together,
+} from './fixtures/subject.ts';
 import type { Command } from './event-types.ts';
+import { firstMemo } from './state.ts';
 
 const command = (what: Command) => ({ kind: 'command', command: what }) as const;
 const takeover = (change: Partial<Extract<Command, { kind: 'takeover' }>> = {}) =>
@@ -122,4 +132,25 @@ test('leave in maintenance: the group stops and does not move', () => {
     .give(command({ kind: 'leave' }));
   subject.applicationStopped().demoted();
   expect(subject.last('sendBeat').beat).toMatchObject({ leaving: true, offer: null });
+});
+
+test('two operators who order a takeover on both nodes in the same moment do not make two primaries', () => {
+  const other = { self: configOf().peer, peer: configOf().self };
+  // After a double failure neither is known to be complete.
+  const boot = { memo: { ...firstMemo(false), epoch: DATA.epoch, stale: true } };
+  const nodes = [new Subject({}, boot), new Subject(other, boot)] as const;
+  const exchange = (): void => {
+    const beats = nodes.map((node) => node.last('sendBeat').beat);
+    for (const [index, node] of nodes.entries()) node.gateway().hear(beats[1 - index] ?? beatOf());
+  };
+  const waits = (node: Subject): unknown => node.gateway().hear(beatOf({ stale: true }));
+  for (const node of nodes) node.pass(1000, waits);
+  for (const node of nodes) node.give(takeover({ force: true, acceptStale: true }));
+  for (let step = 0; step < 10; step += 1) {
+    for (const node of nodes) node.pass(20);
+    exchange();
+    const leased = nodes.filter((node) => node.state.lease.untilMs > node.now);
+    expect(leased.length).toBeLessThan(2);
+  }
+  expect(nodes.map((node) => node.find('promote') !== undefined)).toEqual([true, false]);
 });

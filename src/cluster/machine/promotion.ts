@@ -164,14 +164,24 @@ function hasCeased(s: MachineState, sinceMs: number): boolean {
   return left || offSinceMs !== null || (beat !== null && !beat.asks && heardMs > sinceMs);
 }
 
-function hasConsent(s: MachineState, { right, epoch }: Promotion, now: number): boolean {
+function hasConsent(s: MachineState, promotion: Promotion, now: number): boolean {
+  const { right, epoch } = promotion;
   if (right !== 'forced') return s.lease.byPeerMs > now;
   const { peer, config, granted } = s;
   const { timings, arbiter } = config;
-  if (hasCeased(s, now - timings.deadAfterMs)) return true;
+  if (hasCeased(s, now - timings.deadAfterMs) && knowsDemand(s, promotion, now)) return true;
   const waitMs = arbiter === 'gateway' ? gatewayWaitMs(timings) : timings.deadAfterMs;
   const isSilent = now >= peer.heardMs + Math.max(timings.deadAfterMs, waitMs);
   return isSilent && now >= (granted?.untilMs ?? 0) && epoch > s.epoch;
+}
+
+/**
+ * A peer that does not serve may have been told in this moment to take over as well: what it says counts once it has heard
+ * of the demand, or has had the time to.
+ */
+function knowsDemand({ peer, config }: MachineState, { sinceMs }: Promotion, now: number): boolean {
+  if (peer.left || peer.offSinceMs !== null || peer.heardBackMs >= sinceMs) return true;
+  return now >= sinceMs + config.timings.deadAfterMs;
 }
 
 /** Why the attempt must not go on; null when nothing speaks against it. */
@@ -205,7 +215,7 @@ function overdue(s: MachineState, promotion: Promotion, now: number): string | n
       const isForced = promotion.right === 'forced';
       const limit = isForced ? DEMAND_PATIENCE_MS : timings.heartbeatIntervalMs * CONSENT_BEATS;
       if (ms > limit) return `${peer.name} did not agree within ${seconds(ms)}`;
-      return isForced ? null : rival(s, promotion, now);
+      return isForced ? otherOrder(s, promotion) : rival(s, promotion, now);
     }
     case 'fence':
       return ms > timings.fenceTimeoutMs * 1.5 ? 'the fence agent does not answer' : null;
@@ -242,6 +252,14 @@ function rival(s: MachineState, promotion: Promotion, now: number): string | nul
   if (beat.role === 'promoting' && leader(s, beat, now) !== 'self') return 'the other one leads';
   if (beat.role === 'primary') return `${s.config.peer.name} is primary`;
   return null;
+}
+
+/** Ordered on both nodes: the lower id stays. */
+function otherOrder({ peer, config }: MachineState, { sinceMs }: Promotion): string | null {
+  const isOrdered = peer.heardMs > sinceMs && peer.beat !== null && peer.beat.demand !== null;
+  return isOrdered && config.peer.id < config.self.id
+    ? `${config.peer.name} was ordered to take over as well`
+    : null;
 }
 
 export function onFence(d: Draft, event: Extract<MachineEvent, { kind: 'fence' }>): void {
