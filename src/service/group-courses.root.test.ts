@@ -244,6 +244,24 @@ describe('a change of role', () => {
     expect(await roles()).toEqual(['primary', 'standby']);
   });
 
+  test('that is still under way when the service of the old primary starts again: one of both serves', async () => {
+    await create();
+    b.behave({ finishDelayMs: 5000 });
+    a.call('switchover', { group: 'shop' }).catch(() => undefined);
+    await until('handed over', async () => runtimeOf(a).state.handedOverTo !== null);
+    await until('the other node is at it', async () => runtimeOf(b).isChanging);
+    await a.stop();
+    await a.start();
+    await until('this one waits', async () => runtimeOf(a).phase === 'waiting');
+    await expect(a.call('takeover', { group: 'shop', force: true })).rejects.toMatchObject({
+      code: 'TAKEOVER_PRIMARY_ALIVE',
+    });
+    await until('it is promoted', async () => runtimeOf(b).state.role === 'primary');
+    await untilRunning(a);
+    expect(await roles()).toEqual(['standby', 'primary']);
+    expect(await a.eventCodes()).not.toContain('SPLIT_BRAIN');
+  }, 60_000);
+
   test('by force, whose answer of the old primary is lost: while that serves, nobody else does', async () => {
     await create();
     const client = b.service.link.client();

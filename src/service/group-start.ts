@@ -3,7 +3,7 @@
 //   standby: start
 //   primary: ask the peer first
 //            peer is primary with a higher epoch ─▶ become standby
-//            handed over and nobody answers ─▶ waiting
+//            handed over and nobody answers, or the peer is still at it ─▶ waiting
 //            otherwise ─▶ start
 import { unreachable } from '../core/assert.ts';
 import type { GroupPeer } from './group-peer.ts';
@@ -30,7 +30,9 @@ export async function startInRole(
       return;
     case 'wait':
       runtime.wait(
-        `handed over to the other node, which does not answer: waiting for it. If it is lost, run "understudy takeover ${runtime.name} --force" here`,
+        other === 'unreachable'
+          ? `handed over to the other node, which does not answer: waiting for it. If it is lost, run "understudy takeover ${runtime.name} --force" here`
+          : 'handed over to the other node, which is still becoming the primary: waiting for it',
       );
       return;
     case 'primary':

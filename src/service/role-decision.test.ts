@@ -49,6 +49,12 @@ test.each<[string, GroupState, PeerAnswer, object]>([
   ],
   ['handed over, silence', primary(3, handedOver), 'unreachable', { kind: 'wait' }],
   [
+    'handed over, and the promotion there is under way',
+    primary(3, handedOver),
+    { ...peer('standby', 3), changing: true },
+    { kind: 'wait' },
+  ],
+  [
     'handed over and taken: the data stands where it was handed over',
     primary(3, handedOver),
     peer('primary', 4),

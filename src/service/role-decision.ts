@@ -12,7 +12,7 @@ export type StartDecision =
   | { readonly kind: 'primary'; readonly epoch: number }
   /** The other node was promoted: become its standby, with data that stands at `position`. */
   | { readonly kind: 'follow'; readonly epoch: number; readonly position: Position | null }
-  /** Handed over to a node that does not answer: neither role is safe. */
+  /** Handed over to a node that does not answer, or is still at it: neither role is safe. */
   | { readonly kind: 'wait' };
 
 /**
@@ -21,6 +21,7 @@ export type StartDecision =
  * | standby        |             |                           | standby                           |
  * | primary        |             | primary, higher epoch     | follow                            |
  * | primary        | yes         | unreachable               | wait                              |
+ * | primary        | yes         | changing its role         | wait                              |
  * | primary        | yes         | anything else             | primary, epoch above the promised |
  * | primary        | no          | anything else             | primary, same epoch               |
  */
@@ -32,7 +33,7 @@ export function decideStart(state: GroupState, other: PeerAnswer): StartDecision
     return { kind: 'follow', epoch: other.epoch, position: known };
   }
   if (handedOverTo === null) return { kind: 'primary', epoch };
-  if (other === 'unreachable') return { kind: 'wait' };
+  if (other === 'unreachable' || other?.changing === true) return { kind: 'wait' };
   // A promotion that is still on its way there will be refused as stale.
   return { kind: 'primary', epoch: Math.max(epoch, handedOverTo) + 1 };
 }

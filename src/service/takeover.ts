@@ -76,6 +76,9 @@ async function takeBack(
   }
   const other = await service.link.askAbout(runtime.name, TAKEOVER_ASK_MS);
   checkForced(service, runtime, { other, force });
+  if (typeof other === 'object' && other.role === 'standby' && other.changing) {
+    throw stillPromoted(service, runtime);
+  }
   runtime.requireWritable();
   const next = Math.max(epoch, handedOverTo) + 1;
   if (typeof other === 'object' && other.role === 'primary') {
@@ -149,6 +152,14 @@ async function askToYield(
       throw stillPrimary(service, runtime, thrown);
     runtime.emit('warning', 'PEER_LOST', `takeover without the other node: ${thrown.message}`);
   }
+}
+
+function stillPromoted(service: NodeService, { name }: GroupRuntime): UnderstudyError {
+  const peer = service.peers.peer?.name ?? '?';
+  return new UnderstudyError(
+    'TAKEOVER_PRIMARY_ALIVE',
+    `"${peer}" answers and is becoming the primary of group "${name}": wait until it is, or has given it up`,
+  );
 }
 
 function stillPrimary(
