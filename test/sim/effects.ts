@@ -6,6 +6,8 @@ import type { MachineEvent } from '../../src/cluster/machine/event-types.ts';
 import { newFilter, positionOf } from './mirror.ts';
 import type { SimNode } from './node.ts';
 
+const THAW_LOOK_MS = 20;
+
 export function carryOut(node: SimNode, effect: Effect): void {
   const { world } = node;
   switch (effect.kind) {
@@ -51,22 +53,29 @@ export function carryOut(node: SimNode, effect: Effect): void {
     case 'disarmWatchdog':
     case 'announceAddress':
       return;
+    case 'takeAddress':
+      later(node, 5 + world.random.below(40), () => {
+        node.holdsAddress = true;
+        node.toMachine({ kind: 'addressTaken', op: effect.op });
+      });
+      return;
+    case 'releaseAddress':
+      later(node, 2, () => {
+        node.holdsAddress = false;
+        node.toMachine({ kind: 'addressReleased', op: effect.op });
+      });
+      return;
     default:
-      serve(node, effect);
+      node.pass(effect);
   }
 }
 
-type ServiceEffect = EffectOf<
-  | 'promote'
-  | 'demote'
-  | 'takeAddress'
-  | 'releaseAddress'
-  | 'startApplication'
-  | 'stopApplication'
-  | 'escalateStop'
+export type ServiceEffect = EffectOf<
+  'promote' | 'demote' | 'startApplication' | 'stopApplication' | 'escalateStop'
 >;
 
-function serve(node: SimNode, effect: ServiceEffect): void {
+/** What the service does for the machine; it goes on when the cluster process ends, and ends with the service. */
+export function serve(node: SimNode, effect: ServiceEffect): void {
   const { random } = node.world;
   const { op } = effect;
   switch (effect.kind) {
@@ -76,18 +85,6 @@ function serve(node: SimNode, effect: ServiceEffect): void {
     case 'demote':
       demote(node, effect);
       return;
-    case 'takeAddress':
-      later(node, 5 + random.below(40), () => {
-        node.holdsAddress = true;
-        node.toMachine({ kind: 'addressTaken', op });
-      });
-      return;
-    case 'releaseAddress':
-      later(node, 2, () => {
-        node.holdsAddress = false;
-        node.toMachine({ kind: 'addressReleased', op });
-      });
-      return;
     case 'startApplication':
       startApplication(node, op);
       return;
@@ -95,20 +92,37 @@ function serve(node: SimNode, effect: ServiceEffect): void {
       stopApplication(node, effect);
       return;
     case 'escalateStop':
-      later(node, 30 + random.below(100), () => {
+      inService(node, 30 + random.below(100), () => {
         if (random.chance(0.05)) {
           const message = 'it sleeps in the kernel';
-          node.toMachine({ kind: 'applicationStopFailed', op, message });
+          node.answer({ kind: 'applicationStopFailed', op, message });
           return;
         }
         node.isApplicationUp = false;
         node.stopHangs = false;
-        node.toMachine({ kind: 'applicationStopped', op });
+        node.answer({ kind: 'applicationStopped', op });
       });
       return;
     default:
       unreachable(effect);
   }
+}
+
+/** A step of what the service carries out: it happens unless that service has ended; on a frozen node when it is thawed. */
+function inService(node: SimNode, ms: number, work: () => void): void {
+  const { serviceLife } = node;
+  const { queue } = node.world;
+  const run = (): void => {
+    if (node.serviceLife !== serviceLife) return;
+    if (node.isFrozen) {
+      queue.after(THAW_LOOK_MS, run);
+      return;
+    }
+    node.courses -= 1;
+    work();
+  };
+  node.courses += 1;
+  queue.after(ms, run);
 }
 
 /** Runs `work` after a while, unless the node has lost power since; a frozen one does it when thawed. */
@@ -180,20 +194,31 @@ function persist(node: SimNode, effect: EffectOf<'persist'>): void {
 function promote(node: SimNode, effect: EffectOf<'promote'>): void {
   const { world } = node;
   const { random } = world;
+  // Asked for again by a service that was restarted after it had been done.
+  if (node.filter?.epoch === effect.epoch) {
+    node.answer({ kind: 'promoted', op: effect.op, position: positionOf(node.data) });
+    return;
+  }
   node.hasStandby = false;
   node.processes += 1;
   const { processes } = node;
   world.mirror.cut(node);
-  later(node, 20 + random.below(120), () => {
+  inService(node, 20 + random.below(120), () => {
     if (node.processes !== processes) return;
+    if (node.machine?.promotion?.op !== effect.op) {
+      // No machine waits for it any more: it does not come to serve.
+      world.count('promotion of a machine that is gone');
+      node.hasStandby = true;
+      return;
+    }
     if (random.chance(world.promoteFails) || node.diskFailed) {
-      node.toMachine({ kind: 'promoteFailed', op: effect.op, message: 'the mount failed' });
+      node.answer({ kind: 'promoteFailed', op: effect.op, message: 'the mount failed' });
       return;
     }
     // The machine may not have heard yet what became of the copy.
     if (!effect.accepts.includes(node.data.copy) && !world.bugs.promoteWhileSyncing) {
       const message = `the copy is ${node.data.copy}`;
-      node.toMachine({ kind: 'promoteFailed', op: effect.op, message });
+      node.answer({ kind: 'promoteFailed', op: effect.op, message });
       return;
     }
     node.knownEpoch = Math.max(node.knownEpoch, effect.epoch);
@@ -204,7 +229,7 @@ function promote(node: SimNode, effect: EffectOf<'promote'>): void {
     node.filter = filter;
     world.notePromoted(node, effect);
     world.mirror.start(node, filter);
-    node.toMachine({ kind: 'promoted', op: effect.op, position: positionOf(node.data) });
+    node.answer({ kind: 'promoted', op: effect.op, position: positionOf(node.data) });
   });
 }
 
@@ -216,12 +241,17 @@ function demote(node: SimNode, effect: EffectOf<'demote'>): void {
     node.filter = null;
     node.processes += 1;
     world.mirror.cut(node);
-    later(node, 10 + random.below(60), () => endDemotion(node, effect.op, false));
+    inService(node, 10 + random.below(60), () => endDemotion(node, effect.op, false));
+    return;
+  }
+  if (node.filter === null) {
+    // Asked for again by a service that was restarted after it had been done.
+    inService(node, 10, () => endDemotion(node, effect.op, false));
     return;
   }
   if (random.chance(0.03)) {
-    later(node, 10, () =>
-      node.toMachine({ kind: 'demoteFailed', op: effect.op, message: 'a directory is busy' }),
+    inService(node, 10, () =>
+      node.answer({ kind: 'demoteFailed', op: effect.op, message: 'a directory is busy' }),
     );
     return;
   }
@@ -231,7 +261,7 @@ function demote(node: SimNode, effect: EffectOf<'demote'>): void {
     if (node.processes !== processes || node.filter !== filter) return;
     const drained = world.mirror.drained(node) && !node.diskFailed;
     if (!drained && world.queue.now < until) {
-      later(node, 20, wait);
+      inService(node, 20, wait);
       return;
     }
     node.filter = null;
@@ -239,7 +269,7 @@ function demote(node: SimNode, effect: EffectOf<'demote'>): void {
     world.mirror.cut(node);
     endDemotion(node, effect.op, drained);
   };
-  later(node, 10, wait);
+  inService(node, 10, wait);
 }
 
 function endDemotion(node: SimNode, op: number, clean: boolean): void {
@@ -252,34 +282,39 @@ function endDemotion(node: SimNode, op: number, clean: boolean): void {
     copy,
     position: positionOf(node.data),
   };
-  node.toMachine(event);
+  node.answer(event);
 }
 
 function startApplication(node: SimNode, op: number): void {
   const { random } = node.world;
-  later(node, 40 + random.below(200), () => {
+  const { applicationTurn } = node;
+  inService(node, 40 + random.below(200), () => {
+    if (node.applicationTurn !== applicationTurn) return;
     if (node.startFails > 0) {
       node.startFails -= 1;
-      node.toMachine({ kind: 'applicationStartFailed', op, message: 'it exits with 1' });
+      node.answer({ kind: 'applicationStartFailed', op, message: 'it exits with 1' });
       return;
     }
     if (node.filter === null) return;
     node.isApplicationUp = true;
-    node.toMachine({ kind: 'applicationStarted', op });
+    node.answer({ kind: 'applicationStarted', op });
   });
 }
 
 function stopApplication(node: SimNode, effect: EffectOf<'stopApplication'>): void {
   const { random } = node.world;
   const { op } = effect;
+  const { applicationTurn } = node;
   if (node.stopHangs) {
-    later(node, effect.timeoutMs, () =>
-      node.toMachine({ kind: 'applicationStopFailed', op, message: 'it hangs' }),
+    inService(node, effect.timeoutMs, () =>
+      node.answer({ kind: 'applicationStopFailed', op, message: 'it hangs' }),
     );
     return;
   }
-  later(node, 10 + random.below(100), () => {
+  inService(node, 10 + random.below(100), () => {
+    if (node.applicationTurn !== applicationTurn) return;
     node.isApplicationUp = false;
-    node.toMachine({ kind: 'applicationStopped', op });
+    node.isApplicationUnsettled = false;
+    node.answer({ kind: 'applicationStopped', op });
   });
 }

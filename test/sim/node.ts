@@ -13,13 +13,14 @@ import {
 } from '../../src/cluster/machine/state.ts';
 import { step } from '../../src/cluster/machine/step.ts';
 import type { CopyState, MachineConfig } from '../../src/cluster/machine/types.ts';
-import { carryOut } from './effects.ts';
+import { carryOut, serve, type ServiceEffect } from './effects.ts';
 import { type Data, type Filter, isPrefix, positionOf } from './mirror.ts';
 import { type NodeIndex, otherOf } from './network.ts';
 import type { World } from './world.ts';
 
 const GROUP_ID = '0'.repeat(32);
 const INBOX_MAX = 40;
+const SETTLE_LOOK_MS = 20;
 
 export class SimNode {
   readonly world: World;
@@ -51,6 +52,17 @@ export class SimNode {
   hasStandby = false;
   isApplicationUp = false;
   holdsAddress = false;
+  /** Number of the service's start; it is another process than the machine's. */
+  serviceLife = 0;
+  isServiceUp = true;
+  /** Steps of effects that the service has under way. */
+  courses = 0;
+  /** What the service has not answered; kept by the machine's process. */
+  #outstanding: ServiceEffect[] = [];
+  /** Grows when a start or stop of the application is given up. */
+  applicationTurn = 0;
+  /** It was being started or stopped for a machine that is gone. */
+  isApplicationUnsettled = false;
   /** What the application does next: hangs on stop, fails on start. */
   stopHangs = false;
   startFails = 0;
@@ -122,7 +134,7 @@ export class SimNode {
             epoch: this.filter.epoch,
             leaseUntilMs: this.leaseUntilLocal,
             hasAddress: this.holdsAddress,
-            runsApplication: this.isApplicationUp,
+            runsApplication: this.isApplicationUp || this.isApplicationUnsettled,
           };
     if (running === null) {
       this.hasStandby = true;
@@ -133,7 +145,7 @@ export class SimNode {
     const boot = { life, memo, copy: this.#copyToTell(), position: positionOf(data), running };
     this.machine = initialState(this.config, boot, this.localNow);
     this.#toldPosition = -1;
-    this.world.trace(this, running === null ? 'starts' : 'service starts again');
+    this.world.trace(this, running === null ? 'starts' : 'goes on as primary');
     if (running !== null) this.world.mirror.tellState(this);
     if (this.diskFailed) this.tellHealth('disk');
     if (this.networkFailed) this.tellHealth('network');
@@ -146,6 +158,7 @@ export class SimNode {
   powerOn(): void {
     if (this.isOn) return;
     this.isOn = true;
+    this.isServiceUp = true;
     this.processes += 1;
     this.boot();
   }
@@ -154,6 +167,9 @@ export class SimNode {
     if (!this.isOn) return;
     this.world.trace(this, `power off: ${why}`);
     this.isOn = false;
+    this.#endService();
+    this.#outstanding = [];
+    this.isApplicationUnsettled = false;
     const wasPrimary = this.filter !== null;
     this.#endProcesses();
     this.machine = null;
@@ -173,13 +189,66 @@ export class SimNode {
     this.world.mirror.cut(this);
   }
 
-  /** The service dies; filter, application and address stay as they are. */
-  crashService(): void {
+  /** The cluster process dies; filter, application and address stay as they are, and so does what the service has under way. */
+  crashMachine(): void {
     if (!this.isOn || this.machine === null) return;
-    this.world.trace(this, 'service killed');
+    this.world.trace(this, 'cluster process killed');
+    const { application } = this.machine.service;
+    if (application !== 'running' && application !== 'stopped') this.isApplicationUnsettled = true;
+    if (this.machine.demotion !== null && application !== 'stopped')
+      this.isApplicationUnsettled = true;
     this.machine = null;
+    this.#outstanding = [];
+    this.applicationTurn += 1;
     this.#waiting = [];
     this.#timer += 1;
+  }
+
+  /** Another cluster process: its machine begins when what was under way for the one before has ended. */
+  rebootMachine(): void {
+    if (!this.isOn || this.machine !== null) return;
+    if (this.courses === 0 && this.isServiceUp && !this.isFrozen) this.boot();
+    else this.world.queue.after(SETTLE_LOOK_MS, () => this.rebootMachine());
+  }
+
+  /** The service dies, and everything that it had under way; the machine goes on. */
+  killService(): void {
+    if (!this.isOn || !this.isServiceUp) return;
+    this.world.trace(this, 'service killed');
+    this.#endService();
+  }
+
+  #endService(): void {
+    this.isServiceUp = false;
+    this.serviceLife += 1;
+    this.courses = 0;
+  }
+
+  /** The next service: carries out what the machine still waits for, and tells it what it does not know. */
+  reviveService(): void {
+    if (!this.isOn || this.isServiceUp) return;
+    this.world.trace(this, 'service starts again');
+    this.isServiceUp = true;
+    if (this.filter === null) this.hasStandby = true;
+    this.#toldPosition = -1;
+    for (const effect of this.#outstanding) serve(this, effect);
+    this.world.mirror.tellState(this);
+    this.tellHealth('disk');
+    this.tellHealth('network');
+  }
+
+  /** An effect for the service: it is kept until it is answered. */
+  pass(effect: ServiceEffect): void {
+    const isDemote = effect.kind === 'demote';
+    this.#outstanding = this.#outstanding.filter(({ kind }) => !isDemote || kind !== 'demote');
+    this.#outstanding.push(effect);
+    if (this.isServiceUp) serve(this, effect);
+  }
+
+  /** The service's answer to an effect. */
+  answer(event: Extract<MachineEvent, { readonly op: number }>): void {
+    this.#outstanding = this.#outstanding.filter(({ op }) => op !== event.op);
+    this.toMachine(event);
   }
 
   /** Runs when the node is neither frozen nor stalled any more, in the order asked for. */
@@ -215,6 +284,7 @@ export class SimNode {
   /** What the agent's probe sees. */
   probeApplication(): void {
     if (this.machine?.service.application !== 'running' || this.isApplicationUp) return;
+    if (!this.isServiceUp) return;
     this.toMachine({ kind: 'application', state: 'failed', why: 'the probe gets no answer' });
   }
 
@@ -227,6 +297,7 @@ export class SimNode {
   }
 
   tellHealth(part: 'disk' | 'network'): void {
+    if (!this.isServiceUp) return;
     const failed = part === 'disk' ? this.diskFailed : this.networkFailed;
     const state = failed ? 'failed' : 'ok';
     this.toMachine({ kind: 'health', part, state, why: 'said the simulation' });
@@ -281,11 +352,11 @@ export class SimNode {
    */
   overControlChannel(work: () => void): void {
     const { queue, random } = this.world;
-    const { life } = this;
+    const { life, serviceLife } = this;
     const at = Math.max(this.#channelFreeMs, queue.now + random.below(random.chance(0.9) ? 3 : 60));
     this.#channelFreeMs = at;
     queue.at(at, () => {
-      if (this.life === life && this.isOn) work();
+      if (this.life === life && this.serviceLife === serviceLife && this.isServiceUp) work();
     });
   }
 
@@ -343,6 +414,7 @@ export class SimNode {
 
   /** The mirror's word on the data here, when it is another than before. */
   tellCopy(): void {
+    if (!this.isServiceUp) return;
     const copy = this.#copyToTell();
     const position = positionOf(this.data);
     const mark = position.epoch * 1e9 + position.sequence;

@@ -4,6 +4,7 @@
 // and none is shorter than the gateway's own patience: two nodes that both reach the gateway reach each
 // other is what that arbiter relies on. With etcd and with fencing anything goes.
 import type { Command } from '../../src/cluster/machine/event-types.ts';
+import type { MachineState } from '../../src/cluster/machine/state.ts';
 import type { Random } from '../support/random.ts';
 import { type Network, type NodeIndex, otherOf } from './network.ts';
 import type { World } from './world.ts';
@@ -87,14 +88,47 @@ function sleeper(random: Random): Fault {
   };
 }
 
+function clusterCrash(node: NodeIndex): Fault {
+  return {
+    name: `kill the cluster process of ${node}`,
+    begin: (world) => world.nodes[node].crashMachine(),
+    end: (world) => world.nodes[node].rebootMachine(),
+  };
+}
+
+/** The cluster process ends in the middle of a change of roles, and another one begins. */
+function clusterCrashAmid(random: Random): Fault {
+  const isOrdered = random.chance(0.7);
+  const afterMs = random.below(150);
+  const absentMs = 100 + random.below(900);
+  let isOver = false;
+  const look = (world: World): void => {
+    const node = world.nodes.find(({ machine }) => machine !== null && isChanging(machine));
+    if (node !== undefined) {
+      world.queue.after(afterMs, () => node.crashMachine());
+      world.queue.after(afterMs + absentMs, () => node.rebootMachine());
+    } else if (!isOver) world.queue.after(20, () => look(world));
+  };
+  return {
+    name: 'kill the cluster process amid a change of roles',
+    begin: (world) => {
+      if (isOrdered) give(world, { kind: 'switchover' });
+      look(world);
+    },
+    end: () => {
+      isOver = true;
+    },
+  };
+}
+
+const isChanging = ({ role, demotion }: MachineState): boolean =>
+  role === 'promoting' || demotion !== null;
+
 function serviceCrash(node: NodeIndex): Fault {
   return {
     name: `kill the service of ${node}`,
-    begin: (world) => world.nodes[node].crashService(),
-    end: (world) => {
-      const target = world.nodes[node];
-      if (target.isOn && target.machine === null) target.boot();
-    },
+    begin: (world) => world.nodes[node].killService(),
+    end: (world) => world.nodes[node].reviveService(),
   };
 }
 
@@ -306,8 +340,8 @@ function commonFault(random: Random): Fault {
   if (kind < 24) return blackout();
   if (kind < 36) return freeze(node, 'freezes');
   if (kind < 42) return freeze(node, 'stalls');
-  if (kind < 46) return serviceCrash(node);
-  if (kind < 49) return sleeper(random);
+  if (kind < 46) return random.chance(0.5) ? clusterCrash(node) : serviceCrash(node);
+  if (kind < 49) return random.chance(0.5) ? sleeper(random) : clusterCrashAmid(random);
   if (kind < 56) return applicationTrouble(node, random);
   if (kind < 60) return diskFailure(node);
   if (kind < 66) return order({ kind: 'switchover' }, null);
@@ -433,6 +467,7 @@ function otherLost(random: Random, standby: NodeIndex, arbiter: string): Fault {
   if (kind < 50) return isolation(standby);
   if (kind < 60) return cutBoth((world) => world.sync);
   if (kind < 70) return diskFailure(standby);
+  if (kind < 75) return clusterCrash(standby);
   if (kind < 80) return serviceCrash(standby);
   if (arbiter === 'none') return powerCut(standby);
   return arbiter === 'gateway' ? gatewayOut() : etcdCut(random.pick([0, 1, 'all'] as const));
