@@ -21,11 +21,14 @@ export class MemoFile {
   #life: number;
   #memo: Memo;
 
-  /** Reads the file, and counts one more start durably. Errors: STATE_FILE_INVALID. */
+  /**
+   * Reads the file, and counts one more start durably. The other node listens to no start before the newest that it knows: on a
+   * disk that was put back to an earlier state, the time of day is what is ahead of that. Errors: STATE_FILE_INVALID.
+   */
   constructor(path: string, isCreator: boolean) {
     this.#path = path;
     const kept = readJsonFile(path, memoFileSchema);
-    this.#life = (kept?.life ?? 0) + 1;
+    this.#life = Math.max((kept?.life ?? 0) + 1, Math.floor(Date.now() / 1000));
     this.#memo = kept?.memo ?? firstMemo(isCreator);
     this.#write();
   }
