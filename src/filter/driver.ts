@@ -107,6 +107,11 @@ function needsLease(request: Request): boolean {
   return mutates[request.opcode] === true;
 }
 
+/** What the process before has settled needs an answer only, which confirms it as well. */
+function serve(operation: Operation, mount: Mount, request: Request): void {
+  if (!request.isResent || !answerSettled(mount, request)) operation(mount, request);
+}
+
 /** A request that ends a sleep is noticed so much later than one that is looked for. */
 const WAKE_UP_MS = 0.05;
 
@@ -243,17 +248,16 @@ export class Driver {
   #perform(mount: Mount, request: Request): void {
     const operation = table[request.opcode];
     if (operation === undefined) mount.channel.result(request, -errno.ENOSYS);
-    else if (request.isResent && answerSettled(mount, request)) return;
     else if (this.#lease !== undefined && needsLease(request))
       this.#serveWithLease(this.#lease, operation, mount, request);
-    else operation(mount, request);
+    else serve(operation, mount, request);
   }
 
   /** Requests behind one that waits wait too: a node without a lease must not serve. */
   #serveWithLease(lease: Lease, operation: Operation, mount: Mount, request: Request): void {
     if (!lease.wait()) return mount.channel.refuse(request);
     mount.channel.lease = lease;
-    operation(mount, request);
+    serve(operation, mount, request);
     mount.channel.lease = undefined;
   }
 

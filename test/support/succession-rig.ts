@@ -27,6 +27,7 @@ export interface SuccessionRigOptions {
   readonly include?: readonly string[];
   readonly exclude?: readonly string[];
   readonly ringBytes?: number;
+  readonly leaseFile?: string;
   /** The filter can be told to kill itself at certain points: see {@link SuccessionRig.dieAt}. */
   readonly dies?: boolean;
   readonly prepare?: (a: string, b: string) => void;
@@ -85,12 +86,18 @@ export class SuccessionRig {
   }
 
   async #launch(): Promise<void> {
-    const { include = ['**'], exclude = [], ringBytes = 16 * MiB } = this.#options;
+    const {
+      include = ['**'],
+      exclude = [],
+      ringBytes = 16 * MiB,
+      leaseFile = null,
+    } = this.#options;
     const options: ServerOptions = {
       dir: this.a,
       include,
       exclude,
       ringBytes,
+      leaseFile,
       ...(this.#held === undefined ? {} : { takeOver: { pid: process.pid, held: this.#held } }),
     };
     const script = new URL('succession-server.ts', import.meta.url);
@@ -153,12 +160,13 @@ export class SuccessionRig {
 
   /**
    * Lets the filter kill itself when it serves the next request with this opcode and has come to this
-   * point, and starts the next one. Resolves when that serves.
+   * point, and starts the next one. Resolves when that serves. `whenDead`: called before that is started.
    */
-  async dieAt(opcode: number, point: Point): Promise<void> {
+  async dieAt(opcode: number, point: Point, whenDead: () => void = () => undefined): Promise<void> {
     fs.writeFileSync(this.#dieAt, `${opcode} ${point}`);
     await new Promise((resolve) => this.#child?.once('exit', resolve));
     this.kills += 1;
+    whenDead();
     await this.#launch();
   }
 

@@ -8,6 +8,7 @@ export interface ServerOptions {
   readonly include: readonly string[];
   readonly exclude: readonly string[];
   readonly ringBytes: number;
+  readonly leaseFile: string | null;
   /** Who holds the descriptors of the process before, and their numbers there. */
   readonly takeOver?: { readonly pid: number; readonly held: FilterDescriptors };
 }
@@ -50,7 +51,7 @@ async function main(options: ServerOptions): Promise<void> {
     ringBytes: options.ringBytes,
     helperThreads: 2,
     spinMicroseconds: 0,
-    leaseFile: null,
+    leaseFile: options.leaseFile,
     ...(takeOver === undefined ? {} : { takeOver: copy(takeOver.pid, takeOver.held) }),
   });
   await filter.start({
