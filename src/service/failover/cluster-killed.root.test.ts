@@ -23,6 +23,10 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   const clusters = [nodes.a, nodes.b].map(clusterPid);
+  // Otherwise what is stopped is started again.
+  for (const { service } of [nodes.a, nodes.b]) {
+    await service.failover.suspend(service.group('shop'));
+  }
   await nodes.down();
   for (const pid of clusters) process.kill(pid, 'SIGKILL');
 });
