@@ -39,6 +39,17 @@ test('names are matched as text where they are valid UTF-8', () => {
   expect(patterns.matches('\xff\xfe', false)).toBe(true);
 });
 
+test.each(['Icon\r', 'two\nlines', latin1('a\u2028b'), 'dir\nof/file', '\n'])(
+  '%j is mirrored like every other name',
+  (path) => {
+    for (const include of ['**', '**/*']) {
+      expect(new Patterns([include], ['*.tmp']).matches(path, false)).toBe(true);
+    }
+    expect(new Patterns(['**'], ['**/*.tmp']).matches(`${path}/a.tmp`, false)).toBe(false);
+    expect(new Patterns(['**'], ['a/**']).matches(`a/${path}`, false)).toBe(false);
+  },
+);
+
 test.each(['', '/absolute', '../up', 'a/../b'])(
   '"%s" is refused: it could never match',
   (pattern) => {

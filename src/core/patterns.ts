@@ -70,7 +70,8 @@ function compile(patterns: readonly string[]): Matcher {
         `pattern "${pattern}" cannot match: write it relative to the protected directory, without leading "/" or ".."`,
       );
     }
-    return picomatch(pattern, { dot: true, nonegate: true });
+    // A name may have line breaks, too ("Icon\r" of macOS): "s" lets "**" match them.
+    return picomatch(pattern, { dot: true, nonegate: true, flags: 's' });
   });
   return (path) => matchers.some((matches) => matches(path));
 }
