@@ -78,7 +78,8 @@ function browseRoute(context: ApiContext): AnyRoute {
   return operationRoute({
     method: 'POST',
     path: '/groups/:group/rewind/browse',
-    role: 'operator',
+    // Root writes what users of the group wrote, wherever the caller wants it.
+    role: 'administrator',
     tag,
     summary:
       'Makes a directory of the standby with the data as of a moment. Result: {"sequence", "at"}.',

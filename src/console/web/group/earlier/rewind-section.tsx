@@ -70,6 +70,7 @@ export function RewindSection() {
 function Moments({ list, onChoose }: { readonly list: RewindList; readonly onChoose: Choose }) {
   const { t } = useTranslation('group');
   const mayOperate = useMay('operator');
+  const mayBrowse = useMay('administrator');
   const { ask, isPossible } = useOperations();
   const range = rangeOf(list);
   const latest: Moment = { kind: 'time', text: localText(range?.toMs ?? 0) };
@@ -78,14 +79,16 @@ function Moments({ list, onChoose }: { readonly list: RewindList; readonly onCho
       {range === null ? <Text>{t('rewind.none')}</Text> : <Reachable list={list} range={range} />}
       {mayOperate && (
         <Group gap="xs">
-          <Button
-            variant="default"
-            leftSection={<IconFolderSearch size={16} aria-hidden />}
-            disabled={range === null}
-            onClick={() => onChoose('browse', latest)}
-          >
-            {t('rewind.browseAny')}
-          </Button>
+          {mayBrowse && (
+            <Button
+              variant="default"
+              leftSection={<IconFolderSearch size={16} aria-hidden />}
+              disabled={range === null}
+              onClick={() => onChoose('browse', latest)}
+            >
+              {t('rewind.browseAny')}
+            </Button>
+          )}
           <Button
             variant="default"
             leftSection={<IconArrowBackUp size={16} aria-hidden />}
@@ -139,6 +142,7 @@ function Bookmarks({
 }) {
   const { t } = useTranslation('group');
   const language = currentLanguage();
+  const mayBrowse = useMay('administrator');
   if (list.bookmarks.length === 0) {
     return (
       <Text size="sm" c="dimmed">
@@ -170,13 +174,15 @@ function Bookmarks({
             )}
             {kept && onChoose !== null && (
               <Group gap="xs">
-                <Button
-                  size="compact-sm"
-                  variant="default"
-                  onClick={() => onChoose('browse', { kind: 'name', name })}
-                >
-                  {t('rewind.browse')}
-                </Button>
+                {mayBrowse && (
+                  <Button
+                    size="compact-sm"
+                    variant="default"
+                    onClick={() => onChoose('browse', { kind: 'name', name })}
+                  >
+                    {t('rewind.browse')}
+                  </Button>
+                )}
                 <Button
                   size="compact-sm"
                   variant="default"
