@@ -31,10 +31,21 @@ export function dataDirOf(parameters: PostgresqlParameters, { directories }: Age
   );
 }
 
+/**
+ * The version that made `dataDir`. Who owns the data may have put a link to anybody's file there, and what it says is told to
+ * others. Errors: it is no version.
+ */
+export function versionOf(dataDir: string): string {
+  const file = join(dataDir, 'PG_VERSION');
+  const text = readFileSync(file, 'utf8').trim();
+  if (/^\d{1,3}(\.\d{1,3})?$/.test(text)) return text;
+  throw new Error(`${file} has no version of PostgreSQL in it`);
+}
+
 /** Directory with the programs of the version that made `dataDir`. */
 export function binDirOf({ binDir }: PostgresqlParameters, dataDir: string): string {
   if (binDir !== undefined) return binDir;
-  const version = readFileSync(join(dataDir, 'PG_VERSION'), 'utf8').trim();
+  const version = versionOf(dataDir);
   const candidates = [
     `/usr/lib/postgresql/${version}/bin`,
     `/usr/pgsql-${version}/bin`,

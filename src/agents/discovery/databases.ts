@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import type { Agent } from '../agent.ts';
 import { mysql } from '../builtin/mysql.ts';
 import { postgresql } from '../builtin/postgresql.ts';
+import { versionOf } from '../builtin/postgresql-server.ts';
 import { redis } from '../builtin/redis.ts';
 import type { Server } from './listening.ts';
 import { directoriesWritten, topmost } from './programs.ts';
@@ -25,7 +26,7 @@ export function proposeDatabase(server: Server): Proposal | undefined {
 
 function postgresqlOf({ workingDirectory: dataDir, pid, ports, sockets, unit }: Server): Proposal {
   const port = ports[0]?.port ?? portOfSocket(sockets) ?? 5432;
-  const found = `PostgreSQL ${versionOf(dataDir)} in ${dataDir}, port ${port}, process ${pid}`;
+  const found = `PostgreSQL ${versionIn(dataDir)} in ${dataDir}, port ${port}, process ${pid}`;
   const proposal = postgresqlIn(dataDir, { port, found, pid });
   return { ...proposal, notes: [...unitNote(unit), ...proposal.notes] };
 }
@@ -86,9 +87,9 @@ function listed(directory: string): string[] {
   }
 }
 
-function versionOf(dataDir: string): string {
+function versionIn(dataDir: string): string {
   try {
-    return readFileSync(join(dataDir, 'PG_VERSION'), 'utf8').trim();
+    return versionOf(dataDir);
   } catch {
     return '';
   }
@@ -204,7 +205,7 @@ export function proposeIdleDatabases(taken: ReadonlySet<string>): Proposal[] {
   ]);
   for (const dataDir of clusters) {
     if (taken.has(dataDir) || !existsSync(join(dataDir, 'global', 'pg_control'))) continue;
-    const found = `PostgreSQL ${versionOf(dataDir)} in ${dataDir}, which does not run`;
+    const found = `PostgreSQL ${versionIn(dataDir)} in ${dataDir}, which does not run`;
     proposals.push(postgresqlIn(dataDir, { port: undefined, found, pid: null }));
   }
   if (!taken.has(MYSQL_DIRECTORY) && existsSync(join(MYSQL_DIRECTORY, 'ibdata1'))) {
