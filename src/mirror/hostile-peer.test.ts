@@ -141,6 +141,26 @@ describe('strangers', () => {
     );
     await welcomed();
   });
+
+  it('that come again and again do not keep the primary out', async () => {
+    let isOver = false;
+    const come = (): void => {
+      if (isOver) return;
+      const from = { host: '127.0.0.1', localAddress: '127.0.0.9', port: standby.port };
+      const socket = connectTcp(from);
+      sockets.push(socket);
+      socket.on('error', () => socket.destroy());
+      socket.on('close', () => setTimeout(come, 20));
+      socket.resume();
+    };
+    for (let i = 0; i < 40; i += 1) come();
+    await new Promise((resolve) => {
+      setTimeout(resolve, 200);
+    });
+    await welcomed().finally(() => {
+      isOver = true;
+    });
+  });
 });
 
 describe('a primary', () => {

@@ -5,7 +5,9 @@
 //   stranger ──TLS, pinned certificate──► peer ──hello──► current ──► replaced, silent or ended
 //
 // Strangers cost little: a bounded number of them, one deadline from the first byte to the hello,
-// and not one frame is looked at before the certificate has proven to be the pinned one.
+// and not one frame is looked at before the certificate has proven to be the pinned one. Whoever comes
+// beyond that number takes the place of the oldest of the address that has the most: strangers do not
+// keep the primary out.
 import { createServer, type Server, type Socket } from 'node:net';
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
 import type { Clock } from '../../core/clock.ts';
@@ -105,7 +107,8 @@ export class LinkServer {
   readonly #fingerprint: Buffer;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
-  #strangers = 0;
+  /** Those that have not introduced themselves yet, the oldest first, with their addresses. */
+  readonly #strangers = new Map<TLSSocket, string | undefined>();
   #current: Current | undefined;
   #timer: NodeJS.Timeout | undefined;
   #lastTickAt = 0;
@@ -170,11 +173,6 @@ export class LinkServer {
   }
 
   #accept(raw: Socket): void {
-    if (this.#strangers >= STRANGERS_MAX) {
-      this.#logStranger(raw.remoteAddress, 'too many unknown connections at once');
-      raw.destroy();
-      return;
-    }
     const from = raw.remoteAddress;
     const socket = new TLSSocket(raw, {
       isServer: true,
@@ -182,12 +180,12 @@ export class LinkServer {
       requestCert: true,
       rejectUnauthorized: false,
     });
-    this.#strangers += 1;
+    this.#strangers.set(socket, from);
     this.#sockets.add(raw);
-    const known = once(() => {
-      this.#strangers -= 1;
+    const known = (): void => {
+      this.#strangers.delete(socket);
       clearTimeout(deadline);
-    });
+    };
     const deadline = setTimeout(() => {
       this.#logStranger(from, `no introduction within ${DEADLINE_MS} ms`);
       socket.destroy();
@@ -212,6 +210,19 @@ export class LinkServer {
     };
     socket.on('close', over);
     raw.on('close', over);
+    if (this.#strangers.size > STRANGERS_MAX) this.#dropStranger();
+  }
+
+  #dropStranger(): void {
+    const counts = new Map<string | undefined, number>();
+    for (const from of this.#strangers.values()) counts.set(from, (counts.get(from) ?? 0) + 1);
+    const most = Math.max(...counts.values());
+    const [oldest] = [...this.#strangers].filter(([, from]) => counts.get(from) === most);
+    if (oldest === undefined) return;
+    const [socket, from] = oldest;
+    this.#logStranger(from, 'too many unknown connections at once');
+    this.#strangers.delete(socket);
+    socket.destroy();
   }
 
   #read(socket: TLSSocket, link: ServerLink, known: () => void): void {
@@ -285,12 +296,4 @@ export class LinkServer {
     if (this.#strangerLogs > STRANGER_LOGS_MAX) return;
     this.#logger.warn({ from, why }, 'connection to the replication port dropped');
   }
-}
-
-function once(action: () => void): () => void {
-  let done = false;
-  return () => {
-    if (!done) action();
-    done = true;
-  };
 }
