@@ -87,18 +87,16 @@ test('a token with another secret, or one that expired, is refused', async () =>
   expect(await nodes.a.eventCodes()).toContain('JOIN_REFUSED');
 });
 
-test('secrets cannot be searched for: after ten wrong ones a right one has to wait', async () => {
+test('after ten wrong secrets others are not looked at; the right one still pairs', async () => {
   const right = await newToken();
   const token = decodeToken(right);
-  for (let index = 0; index < 10; index += 1) {
+  for (let index = 0; index < 11; index += 1) {
     const secret = String(index).padStart(32, '0');
     await expect(
       nodes.b.call('join', { token: encodeToken({ ...token, secret }) }),
-    ).rejects.toMatchObject({ code: 'TOKEN_UNKNOWN' });
+    ).rejects.toMatchObject({ code: index < 10 ? 'TOKEN_UNKNOWN' : 'TOKEN_TRIES_EXCEEDED' });
   }
-  await expect(nodes.b.call('join', { token: right })).rejects.toMatchObject({
-    code: 'TOKEN_TRIES_EXCEEDED',
-  });
+  await nodes.b.call('join', { token: right });
 });
 
 test('a malformed token, the own token, an unreachable host', async () => {
