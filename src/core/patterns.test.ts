@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Patterns } from './patterns.ts';
+import { isBounded, Patterns } from './patterns.ts';
 
 const latin1 = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');
 
@@ -48,6 +48,38 @@ test.each(['Icon\r', 'two\nlines', latin1('a\u2028b'), 'dir\nof/file', '\n'])(
     expect(new Patterns(['**'], ['**/*.tmp']).matches(`${path}/a.tmp`, false)).toBe(false);
     expect(new Patterns(['**'], ['a/**']).matches(`a/${path}`, false)).toBe(false);
   },
+);
+
+test.each([
+  ['*-*-*-*-*-*.tmp', '-'.repeat(255)],
+  ['(a+)+b', 'a'.repeat(255)],
+  ['*(a*)b', 'a'.repeat(255)],
+  ['*(*a)b', 'a'.repeat(255)],
+  ['@(*(*x))y', 'x'.repeat(255)],
+  [`${'{a,}'.repeat(40)}b`, 'a'.repeat(40)],
+  ['!(*a*a*a*a*b)*a*a*b', 'a'.repeat(255)],
+  ['**/a/**/b/**/c/**/d/**/x', `${'a/b/c/d/'.repeat(511)}y`],
+  [`**/${'*a'.repeat(300)}b`, 'a/'.repeat(2047)],
+])('%s takes no time, whatever a name is', (pattern, path) => {
+  const patterns = new Patterns([pattern], []);
+  const began = performance.now();
+  expect(patterns.matches(path, false)).toBe(false);
+  expect(performance.now() - began).toBeLessThan(1000);
+  expect(isBounded(pattern)).toBe(true);
+});
+
+test('a long name matches what a short one does', () => {
+  const patterns = new Patterns(['*-*-*-*.tmp', '+([0-9])*.@(log|txt)', '**/a*/**/b*/**/*.db'], []);
+  const dashes = '-'.repeat(200);
+  for (const path of [`${dashes}.tmp`, `${'7'.repeat(200)}x.log`, `${'ab/b/'.repeat(50)}x.db`]) {
+    expect(patterns.matches(path, false)).toBe(true);
+    expect(patterns.matches(`${path}x`, false)).toBe(false);
+  }
+});
+
+test.each(['(a)\\1', '(?<!a)b', `${'('.repeat(30)}a${')'.repeat(30)}`])(
+  '%s is no wildcard',
+  (pattern) => expect(isBounded(pattern)).toBe(false),
 );
 
 test.each(['', '/absolute', '../up', 'a/../b'])(

@@ -3,8 +3,11 @@
 // A path is mirrored when its parent directory is, no exclude pattern matches it, and, unless it is
 // a directory, some include pattern matches it. `cache/**` excludes what is in `cache` and keeps the
 // empty directory (applications expect their directories to exist); `cache` excludes both.
+//
+// Patterns are a person's, names anybody's who may write there: whatever both are, a name is matched in milliseconds.
 import picomatch from 'picomatch';
 import { UnderstudyError } from './errors.ts';
+import { LinearRegExp } from './linear-regexp.ts';
 
 type Matcher = (path: string) => boolean;
 
@@ -70,8 +73,29 @@ function compile(patterns: readonly string[]): Matcher {
         `pattern "${pattern}" cannot match: write it relative to the protected directory, without leading "/" or ".."`,
       );
     }
-    // A name may have line breaks, too ("Icon\r" of macOS): "s" lets "**" match them.
-    return picomatch(pattern, { dot: true, nonegate: true, flags: 's' });
+    return matcherOf(pattern);
   });
   return (path) => matchers.some((matches) => matches(path));
+}
+
+/** A name may have line breaks, too ("Icon\r" of macOS): `s` lets `**` match them. */
+const OPTIONS = { dot: true, nonegate: true, flags: 's' } as const;
+/** So many ways through a text are gone in milliseconds, and mostly the first or second matches. */
+const WAYS_MAX = 1_000_000;
+
+function matcherOf(pattern: string): Matcher {
+  const matches = picomatch(pattern, OPTIONS);
+  const linear = linearOf(pattern);
+  if (linear === undefined) return matches;
+  return (path) =>
+    linear.waysMax(path.length) <= WAYS_MAX ? matches(path) : path === pattern || linear.test(path);
+}
+
+function linearOf(pattern: string): LinearRegExp | undefined {
+  return LinearRegExp.of(picomatch.makeRe(pattern, OPTIONS).source);
+}
+
+/** False: it is no wildcard but a regular expression that may take years for one name. */
+export function isBounded(pattern: string): boolean {
+  return linearOf(pattern) !== undefined;
 }

@@ -25,6 +25,7 @@ import {
   id128Schema,
   nameSchema,
   nodeIdSchema,
+  newPatternSchema,
   patternSchema,
   PATTERNS_MAX,
   portSchema,
@@ -97,8 +98,8 @@ export const groupInputSchema = z.strictObject({
       z.strictObject({
         dir: z.string().max(4096),
         standbyDir: z.string().max(4096).optional(),
-        include: z.array(patternSchema).min(1).max(PATTERNS_MAX).optional(),
-        exclude: z.array(patternSchema).max(PATTERNS_MAX).optional(),
+        include: z.array(newPatternSchema).min(1).max(PATTERNS_MAX).optional(),
+        exclude: z.array(newPatternSchema).max(PATTERNS_MAX).optional(),
       }),
     )
     .min(1)

@@ -8,6 +8,7 @@ import { isAbsolute, normalize } from 'node:path';
 import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { isBounded } from '../core/patterns.ts';
 import { heldFilterSchema } from './filter-holder.ts';
 import { bandwidthSchema, UNLIMITED } from './bandwidth.ts';
 
@@ -38,6 +39,11 @@ export const absolutePathSchema = z
   .refine((path) => path === '/' || !path.endsWith('/'), 'a path without a slash at its end');
 
 export const patternSchema = z.string().min(1).max(1024);
+/** What somebody writes now. */
+export const newPatternSchema = patternSchema.refine(
+  isBounded,
+  'must be a wildcard; this is read as a regular expression that may take years for one name',
+);
 
 /** One protected directory; its index in the list is the record field `directory`. */
 export const specDirectorySchema = z.strictObject({

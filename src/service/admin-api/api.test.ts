@@ -354,6 +354,20 @@ describe('directories', () => {
     const wrong = api.run({ method: 'POST', path: '/preview', body: { dir, include: ['/x'] } });
     await expect(wrong).rejects.toMatchObject({ code: 'PATTERN_INVALID' });
   });
+
+  test('of a pattern that has more ways through a name than there is time', async () => {
+    const dir = join(top, 'ways');
+    mkdirSync(dir);
+    writeFileSync(join(dir, 'a'.repeat(100)), '');
+    const preview = (include: string) => ({
+      method: 'POST' as const,
+      path: '/preview',
+      body: { dir, include: [include] },
+    });
+    const seen = await api.run<PatternPreview>(preview('(a+)+b'));
+    expect(seen).toMatchObject({ files: 0, leftOutFiles: 1, isComplete: true });
+    await expect(api.run(preview('(a+)\\1+b'))).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
+  });
 });
 
 describe('events', () => {

@@ -1,7 +1,7 @@
 // What the wizard asks a node before a group is created.
 import { z } from 'zod';
 import { UnderstudyError } from '../../core/errors.ts';
-import { absolutePathSchema, PATTERNS_MAX, patternSchema } from '../group-spec.ts';
+import { absolutePathSchema, newPatternSchema, PATTERNS_MAX } from '../group-spec.ts';
 import { probeAddress } from './address-check.ts';
 import { browse } from './browse.ts';
 import { type ApiContext, startOperation } from './context.ts';
@@ -69,8 +69,8 @@ function previewRoute(context: ApiContext): AnyRoute {
       'What patterns would mirror in a directory, within a minute. Result: {"files", "bytes", "leftOutFiles", "leftOutBytes", "directories", "isComplete", "samples", "leftOutSamples", "unreadable"}.',
     body: z.strictObject({
       dir: absolutePathSchema,
-      include: z.array(patternSchema).min(1).max(PATTERNS_MAX).default(['**']),
-      exclude: z.array(patternSchema).max(PATTERNS_MAX).default([]),
+      include: z.array(newPatternSchema).min(1).max(PATTERNS_MAX).default(['**']),
+      exclude: z.array(newPatternSchema).max(PATTERNS_MAX).default([]),
     }),
     handle: ({ body, caller }) => {
       refuseMany(context);
