@@ -6,6 +6,7 @@ import { accessRoleSchema } from '../../service/admin-api/caller.ts';
 import { once } from '../../service/admin-api/once.ts';
 import { type AnyRoute, rawRoute, route } from '../../service/admin-api/route.ts';
 import { scanSchema } from '../../service/admin-api/schemas.ts';
+import { Seats } from '../../service/admin-api/seats.ts';
 import { portSchema } from '../../service/group-spec.ts';
 import { hostSchema } from '../../service/node-config.ts';
 import type { BrowserGuard } from '../access/browser-guard.ts';
@@ -101,7 +102,7 @@ function overviewRoute({ fleet }: ConsoleContext): AnyRoute {
 }
 
 function streamRoute(context: ConsoleContext, guard: BrowserGuard): AnyRoute {
-  let listeners = 0;
+  const seats = new Seats(LISTENERS_MAX);
   return rawRoute({
     method: 'GET',
     path: '/stream',
@@ -110,23 +111,19 @@ function streamRoute(context: ConsoleContext, guard: BrowserGuard): AnyRoute {
     summary:
       'Changes of the fleet as server-sent events: "fleet" (all, first), then "node", "group", "removed", "counts", and of nodes "event" and "operation", each as {"node", …}.',
     handle: ({ request, reply }) => {
-      if (listeners >= LISTENERS_MAX) {
+      const { session } = guard.of(request);
+      if (!seats.take(reply.raw, [session.user])) {
         throw new UnderstudyError(
           'REQUESTS_TOO_MANY',
           `${LISTENERS_MAX} windows follow this console already: close one`,
         );
       }
-      listeners += 1;
-      const { session } = guard.of(request);
       reply.hijack();
       const response = reply.raw;
       response.writeHead(200, {
         'content-type': 'text/event-stream; charset=utf-8',
         'cache-control': 'no-store',
         'x-content-type-options': 'nosniff',
-      });
-      response.once('close', () => {
-        listeners -= 1;
       });
       follow(context, session, response);
     },

@@ -1,5 +1,7 @@
 // The API of one node as strangers, token holders and root meet it: a real service, no groups.
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { request as httpsRequest } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -437,6 +439,24 @@ describe('events', () => {
       return states[0] === 'running' && states.at(-1) === 'done';
     });
     await until('traffic came', async () => seen.some(([name]) => name === 'traffic'));
+  });
+
+  test('who takes all places of the stream does not keep others from it', async () => {
+    const follow = async (role: string): Promise<IncomingMessage> => {
+      const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+      const headers = { authorization: `Bearer ${tokens[role] ?? ''}` };
+      const at = { host: ADDRESS, port: 7440, path: '/api/v1/stream', agent: false, headers };
+      httpsRequest({ ...at, rejectUnauthorized: false }, resolve)
+        .once('error', reject)
+        .end();
+      return promise;
+    };
+    const greedy = await Promise.all(Array.from({ length: 40 }, async () => follow('viewer')));
+    for (const answer of greedy) answer.on('error', () => undefined).resume();
+    expect(greedy.filter(({ statusCode }) => statusCode === 200).length).toBeGreaterThan(25);
+    const other = await follow('administrator');
+    expect(other.statusCode).toBe(200);
+    for (const answer of [...greedy, other]) answer.destroy();
   });
 
   test('frames are put together from any pieces', () => {

@@ -2,9 +2,13 @@
 import { UnderstudyError } from '../../core/errors.ts';
 import type { ApiContext } from './context.ts';
 import { type AnyRoute, rawRoute } from './route.ts';
-import { ChangeStream, LISTENERS_MAX } from './stream.ts';
+import { Seats } from './seats.ts';
+import { ChangeStream } from './stream.ts';
+
+const LISTENERS_MAX = 32;
 
 export function streamRoutes(context: ApiContext): AnyRoute[] {
+  const seats = new Seats(LISTENERS_MAX);
   let stream: ChangeStream | undefined;
   return [
     rawRoute({
@@ -14,9 +18,9 @@ export function streamRoutes(context: ApiContext): AnyRoute[] {
       tag: 'stream',
       summary:
         'Live changes as server-sent events: "status" (as /status, when it has changed), "traffic" (each second), "event", "operation". With Last-Event-ID, missed events come first.',
-      handle: ({ request, reply }) => {
+      handle: ({ request, reply, caller: { kind, name, user } }) => {
         stream ??= new ChangeStream(context);
-        if (stream.isFull) {
+        if (!seats.take(reply.raw, [`${kind} ${name}`, user ?? ''])) {
           throw new UnderstudyError(
             'REQUESTS_TOO_MANY',
             `${LISTENERS_MAX} listeners follow this node already: close one`,

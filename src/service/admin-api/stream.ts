@@ -6,7 +6,6 @@ import { collectStatus, type ServiceStatus } from '../status.ts';
 import type { ApiContext } from './context.ts';
 import { eventView } from './event-routes.ts';
 
-export const LISTENERS_MAX = 32;
 const INTERVAL_MS = 1000;
 const KEEP_ALIVE_MS = 15_000;
 const UNREAD_BYTES_MAX = 4 * 1024 * 1024;
@@ -49,10 +48,6 @@ export class ChangeStream {
       this.#send('event', eventView(context, event), String(event.id));
     });
     operations.onChange((view) => this.#send('operation', view));
-  }
-
-  get isFull(): boolean {
-    return this.#listeners.size >= LISTENERS_MAX;
   }
 
   /** Adds a listener, whose head was sent. `lastEventId`: of the last event that it knows. */
