@@ -1,8 +1,9 @@
 // A stand-alone console as browsers and attackers meet it, with one real node.
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request, type ServerResponse } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TOTP } from 'otpauth';
@@ -477,6 +478,25 @@ test('off this machine there is TLS only, and the cookie says so', async () => {
     expect(cookie).toMatch(/^__Host-understudy=.*; Secure/);
     await expect(new Browser(CONSOLE, config.port).get('/session')).rejects.toThrow();
   } finally {
+    await open.close();
+  }
+});
+
+test('connections of one address that say nothing do not keep others out', async () => {
+  const other = consolePaths({
+    UNDERSTUDY_STATE: join(top, 'besieged'),
+    UNDERSTUDY_ETC: join(top, 'besieged'),
+  });
+  const config = { address: '0.0.0.0', port: 20_000 + ((process.pid + 2) % 20_000) };
+  const open = await startStandAlone({ paths: other, config, version: '0.0.0' });
+  const from = { host: '127.0.0.1', port: config.port, localAddress: '127.0.0.9' };
+  const silent = Array.from({ length: 600 }, () => connect(from).on('error', () => undefined));
+  try {
+    await Promise.all(silent.map(async (socket) => once(socket, 'connect').catch(() => undefined)));
+    const call = { host: CONSOLE, port: config.port, path: '/api/console/session' };
+    expect((await httpsCall(call)).status).toBe(401);
+  } finally {
+    for (const socket of silent) socket.destroy();
     await open.close();
   }
 });

@@ -4,6 +4,7 @@ import { createServer as createHttpServer, type Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { replaceFile } from '../journal/replace-file.ts';
+import { limitByAddress } from '../service/connection-limit.ts';
 import { makePrivateDirectory } from '../service/durable-file.ts';
 import { fingerprintOf, generateCertificate } from '../service/identity.ts';
 import { buildConsole, type Console } from './console-app.ts';
@@ -13,6 +14,7 @@ import { ensureFirstUser, type GivenPassword } from './first-user.ts';
 
 const CONNECTIONS_MAX = 512;
 const REQUEST_TIMEOUT_MS = 15_000;
+const HANDSHAKE_TIMEOUT_MS = 5000;
 
 export interface StandAlone {
   readonly console: Console;
@@ -49,8 +51,10 @@ export async function startStandAlone(options: StandAloneOptions): Promise<Stand
   const server =
     tls === undefined
       ? createHttpServer(limits, built.serve)
-      : createHttpsServer({ ...limits, cert: tls.certificate, key: tls.key }, built.serve);
+      : createHttpsServer({ ...limits, ...secure(tls) }, built.serve);
   server.maxConnections = CONNECTIONS_MAX;
+  // On the loopback address everybody may come by way of one proxy.
+  if (isSecure) limitByAddress(server);
   try {
     await listen(server, config);
   } catch (thrown) {
@@ -75,6 +79,10 @@ export async function startStandAlone(options: StandAloneOptions): Promise<Stand
       await closed;
     },
   };
+}
+
+function secure({ certificate, key }: { certificate: string; key: string }) {
+  return { cert: certificate, key, handshakeTimeout: HANDSHAKE_TIMEOUT_MS };
 }
 
 async function listen(server: Server, { address, port }: ConsoleConfig): Promise<void> {

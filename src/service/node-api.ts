@@ -7,7 +7,6 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
-import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import fastify, { type FastifyError, type FastifyInstance, type FastifyRequest } from 'fastify';
 import {
@@ -17,6 +16,7 @@ import {
 } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { limitByAddress } from './connection-limit.ts';
 import { takeFromPeer } from './group-edit.ts';
 import { deleteGroup, deleteStandby } from './group-deletion.ts';
 import { nameSchema } from './group-spec.ts';
@@ -58,8 +58,6 @@ import { switchover } from './switchover.ts';
 import { yieldTo } from './takeover.ts';
 
 const CONNECTIONS_MAX = 256;
-/** Of one address: nobody alone can keep the other node out. */
-const CONNECTIONS_PER_ADDRESS_MAX = 64;
 const PEER_PATHS = '/v1/';
 const KEEP_ALIVE_MS = 30_000;
 const HANDSHAKE_TIMEOUT_MS = 5000;
@@ -119,21 +117,6 @@ function tlsServer(service: NodeService, peers: PeopleHandler, people: PeopleHan
   server.maxConnections = CONNECTIONS_MAX;
   limitByAddress(server);
   return server;
-}
-
-function limitByAddress(server: Server): void {
-  const open = new Map<string, number>();
-  server.on('connection', (socket: Socket) => {
-    const address = socket.remoteAddress ?? '';
-    const count = (open.get(address) ?? 0) + 1;
-    open.set(address, count);
-    socket.once('close', () => {
-      const left = (open.get(address) ?? 1) - 1;
-      if (left > 0) open.set(address, left);
-      else open.delete(address);
-    });
-    if (count > CONNECTIONS_PER_ADDRESS_MAX) socket.destroy();
-  });
 }
 
 function addRoutes(untyped: FastifyInstance, service: NodeService): void {
