@@ -4,7 +4,13 @@
 //   pass ──▶ nothing ──▶ the standby asks for hashes ──▶ scanHash…
 import { xxh3 } from '@node-rs/xxhash';
 import type { ScanPace } from '../core/scan-pace.ts';
-import { attrMask, HASH_BLOCK_BYTES, HASH_BYTES, recordType } from '../journal/record.ts';
+import {
+  attrMask,
+  HASH_BLOCK_BYTES,
+  HASH_BYTES,
+  isSafePath,
+  recordType,
+} from '../journal/record.ts';
 import { errno, O, S, SEEK } from '../linux/constants.ts';
 import { addressOf, sys } from '../linux/libc.ts';
 import type { Capture } from './capture.ts';
@@ -288,8 +294,11 @@ export class ScanContents {
     mount.inodes.collect(node);
   }
 
-  /** The object at `path` now; undefined when there is none any more. The caller collects it. */
+  /** The object at `path` now; undefined when there is none any more, or can be none. The caller collects it. */
   #findNode(mount: Mount, path: string): Node | undefined {
+    const bytes = Buffer.from(path, 'latin1');
+    // Whoever is asked for `..` would go on above the protected directory.
+    if (!isSafePath(bytes, 0, bytes.length)) return undefined;
     let node = mount.inodes.root;
     for (const name of path.split('/')) {
       const next = this.#faults.lookup(mount, node, name);

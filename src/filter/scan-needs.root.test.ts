@@ -1,4 +1,5 @@
-// The standby asks for files that are gone while the scan waits for it: the scan goes on all the same.
+// The standby asks for files that are gone, or that are not the group's, while the scan waits for it: the scan goes on all the
+// same, and gives nothing that is not the group's.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,14 +7,15 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, expect, it } from 'vitest';
 import { RingConsumer } from '../core/byte-ring.ts';
 import { MiB } from '../core/units.ts';
-import { field, recordBytes, recordType } from '../journal/record.ts';
+import { field, HEADER_BYTES, recordBytes, recordType } from '../journal/record.ts';
 import { sequenceAt } from '../journal/segment.ts';
 import { Filter } from './filter.ts';
 
 const DEADLINE_MS = 30_000;
 /** A scan waits for the standby after 20,000. */
 const FILES = 20_100;
-const directory = mkdtempSync(join(tmpdir(), 'scan-needs-'));
+const SECRET = 'of the machine, not of the group';
+let directory = '';
 let ended = true;
 let filter: Filter;
 afterEach(async () => {
@@ -28,10 +30,12 @@ async function until(is: () => boolean): Promise<void> {
     if (Date.now() > end) expect.unreachable('the deadline has passed');
 }
 
-async function start(): Promise<void> {
+async function start(files: number): Promise<void> {
+  directory = mkdtempSync(join(tmpdir(), 'scan-needs-'));
+  writeFileSync(join(directory, 'secret'), SECRET);
   const dir = join(directory, 'shop');
   mkdirSync(dir);
-  for (let n = 0; n < FILES; n += 1) writeFileSync(join(dir, `file-${n}`), 'contents');
+  for (let n = 0; n < files; n += 1) writeFileSync(join(dir, `file-${n}`), 'contents');
   filter = new Filter({
     group: 'needs',
     directories: [{ dir, include: ['**'], exclude: [] }],
@@ -60,15 +64,20 @@ class Reader {
   readonly #ring = new RingConsumer(filter.ring);
   announced = 0;
   sequence = 0;
+  contents = '';
 
   look(): void {
     const { position, bytes } = this.#ring.readable(this.#ring.released);
     const from = this.#ring.offsetOf(position);
-    const { view } = this.#ring;
+    const { view, bytes: memory } = this.#ring;
     let length = 0;
     while (length < bytes && !this.#ring.isSkipAt(from + length)) {
       const at = from + length;
       if (view.getUint8(at + field.type) === recordType.scanHash) this.announced += 1;
+      if (view.getUint8(at + field.type) === recordType.scanData) {
+        const payload = memory.subarray(at + HEADER_BYTES, at + recordBytes(view, at));
+        this.contents += Buffer.from(payload).toString('latin1');
+      }
       this.sequence = sequenceAt(view, at);
       length += recordBytes(view, at);
     }
@@ -77,7 +86,7 @@ class Reader {
 }
 
 it('what is asked for and gone does not hold a scan up', async () => {
-  await start();
+  await start(FILES);
   const reader = new Reader();
   const isAt = (count: number) => (): boolean => {
     reader.look();
@@ -92,4 +101,23 @@ it('what is asked for and gone does not hold a scan up', async () => {
   filter.need(Array.from({ length: 50_000 }, (_, n) => ({ ...gone, path: `gone-${n}` })));
   filter.applied(reader.sequence);
   await until(isAt(FILES));
+});
+
+it('what is asked for and not in the group is not read', async () => {
+  await start(3);
+  const reader = new Reader();
+  const until3 = (): boolean => {
+    reader.look();
+    return reader.announced === 3;
+  };
+  filter.scan({ mode: 'hash' });
+  await until(until3);
+  const range = { directory: 0, offset: 0, length: 100, compare: false };
+  const paths = ['../secret', './../secret', 'file-1/../../secret', '/secret', 'file-1'];
+  filter.need(paths.map((path) => ({ ...range, path })));
+  await until(() => {
+    reader.look();
+    return reader.contents.includes('contents');
+  });
+  expect(reader.contents).not.toContain(SECRET);
 });
