@@ -12,7 +12,7 @@ import type { GroupStatus, ServiceStatus } from '../service/status.ts';
 import { callApi, runOperation, segment } from './admin.ts';
 import { addEditCommand } from './edit-command.ts';
 import { createStopped, discovered } from './discover-command.ts';
-import { exitCode, print } from './output.ts';
+import { exitCode, print, warn } from './output.ts';
 import { groupsText, scanText } from './status-text.ts';
 
 const WAIT_INTERVAL_MS = 500;
@@ -188,11 +188,6 @@ function report(json: boolean, sentence: string, outcome: Outcome): void {
   print(json, outcome, ({ epoch }) => `${sentence} (epoch ${epoch})`);
   warn(json, outcome.warnings);
   if (outcome.warnings.length > 0) process.exitCode = exitCode.failed;
-}
-
-function warn(json: boolean, warnings: readonly string[]): void {
-  if (json) return;
-  for (const warning of warnings) console.error(`warning: ${warning}`);
 }
 
 interface Created {

@@ -7,8 +7,14 @@ export const exitCode = { done: 0, failed: 1, usage: 2 } as const;
 
 /** Prints `value` as JSON, or what `text` makes of it for people. */
 export function print<T>(json: boolean, value: T, text: (value: T) => string): void {
-  const output = json ? JSON.stringify(value, null, 2) : text(value);
+  const output = json ? JSON.stringify(value, null, 2) : printableLines(text(value));
   if (output !== '') console.log(output);
+}
+
+/** Says what did not go as it should, of something that was done. */
+export function warn(json: boolean, warnings: readonly string[]): void {
+  if (json) return;
+  for (const warning of warnings) console.error(`warning: ${printable(warning)}`);
 }
 
 /** For options that are a number. */
@@ -26,7 +32,7 @@ export function fail(json: boolean, failure: unknown): void {
     const error = isKnown ? thrown.serialize() : { code: 'INTERNAL', message: messageOf(thrown) };
     console.log(JSON.stringify({ error }, null, 2));
   } else if (isKnown) {
-    console.error(`understudy: ${thrown.message} [${thrown.code}]`);
+    console.error(`understudy: ${printable(thrown.message)} [${thrown.code}]`);
   } else {
     console.error('understudy: unexpected failure:', thrown);
   }
@@ -41,6 +47,10 @@ export function fail(json: boolean, failure: unknown): void {
 export function printable(text: string): string {
   // eslint-disable-next-line no-control-regex
   return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '?');
+}
+
+function printableLines(text: string): string {
+  return text.split('\n').map(printable).join('\n');
 }
 
 /** Columns padded to their widest cell; the first row is the heading. */

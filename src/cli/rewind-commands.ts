@@ -6,7 +6,7 @@ import type { Outcome } from '../service/node-protocol.ts';
 import type { Marked } from '../service/rewind.ts';
 import { parseRewindWish } from '../service/rewind-wish.ts';
 import { callApi, runOperation, segment } from './admin.ts';
-import { exitCode, print, table } from './output.ts';
+import { exitCode, print, table, warn } from './output.ts';
 
 interface Json {
   readonly json?: boolean;
@@ -81,7 +81,7 @@ function addRestore(rewind: Command): void {
       const { state, epoch, warnings } = outcome;
       const sentence = `this node is the primary of group "${group}" (epoch ${epoch}), as of ${stateText(state)}`;
       print(json, outcome, () => sentence);
-      for (const warning of json ? [] : warnings) console.error(`warning: ${warning}`);
+      warn(json, warnings);
       if (warnings.length > 0) process.exitCode = exitCode.failed;
     });
 }
