@@ -441,20 +441,35 @@ describe('events', () => {
     await until('traffic came', async () => seen.some(([name]) => name === 'traffic'));
   });
 
+  async function follow(token: string): Promise<IncomingMessage> {
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    const headers = { authorization: `Bearer ${token}` };
+    const at = { host: ADDRESS, port: 7440, path: '/api/v1/stream', agent: false, headers };
+    httpsRequest({ ...at, rejectUnauthorized: false }, resolve)
+      .once('error', reject)
+      .end();
+    return promise;
+  }
+
+  test('a token that is revoked hears nothing more over the stream', async () => {
+    const body = { name: 'follower', role: 'viewer' };
+    const call = { method: 'POST', path: '/tokens', body } as const;
+    const { token } = await api.call<TokenView & { token: string }>(call);
+    const [answer, other] = [await follow(token), await follow(tokens['viewer'] ?? '')];
+    for (const one of [answer, other]) one.on('error', () => undefined).resume();
+    await api.call({ method: 'DELETE', path: '/tokens/follower' });
+    await api.call(call);
+    await until('its stream ends', async () => answer.destroyed, 5000);
+    expect(other.destroyed).toBe(false);
+    other.destroy();
+  });
+
   test('who takes all places of the stream does not keep others from it', async () => {
-    const follow = async (role: string): Promise<IncomingMessage> => {
-      const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-      const headers = { authorization: `Bearer ${tokens[role] ?? ''}` };
-      const at = { host: ADDRESS, port: 7440, path: '/api/v1/stream', agent: false, headers };
-      httpsRequest({ ...at, rejectUnauthorized: false }, resolve)
-        .once('error', reject)
-        .end();
-      return promise;
-    };
-    const greedy = await Promise.all(Array.from({ length: 40 }, async () => follow('viewer')));
+    const viewer = tokens['viewer'] ?? '';
+    const greedy = await Promise.all(Array.from({ length: 40 }, async () => follow(viewer)));
     for (const answer of greedy) answer.on('error', () => undefined).resume();
     expect(greedy.filter(({ statusCode }) => statusCode === 200).length).toBeGreaterThan(25);
-    const other = await follow('administrator');
+    const other = await follow(tokens['administrator'] ?? '');
     expect(other.statusCode).toBe(200);
     for (const answer of [...greedy, other]) answer.destroy();
   });

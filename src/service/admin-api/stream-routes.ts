@@ -1,5 +1,6 @@
 // GET /api/v1/stream: see stream.ts.
 import { UnderstudyError } from '../../core/errors.ts';
+import type { Caller } from './caller.ts';
 import type { ApiContext } from './context.ts';
 import { type AnyRoute, rawRoute } from './route.ts';
 import { Seats } from './seats.ts';
@@ -18,7 +19,8 @@ export function streamRoutes(context: ApiContext): AnyRoute[] {
       tag: 'stream',
       summary:
         'Live changes as server-sent events: "status" (as /status, when it has changed), "traffic" (each second), "event", "operation". With Last-Event-ID, missed events come first.',
-      handle: ({ request, reply, caller: { kind, name, user } }) => {
+      handle: ({ request, reply, caller }) => {
+        const { kind, name, user } = caller;
         stream ??= new ChangeStream(context);
         if (!seats.take(reply.raw, [`${kind} ${name}`, user ?? ''])) {
           throw new UnderstudyError(
@@ -33,8 +35,19 @@ export function streamRoutes(context: ApiContext): AnyRoute[] {
           'x-accel-buffering': 'no',
         });
         const last = Number(request.headers['last-event-id'] ?? Number.NaN);
-        stream.add(reply.raw, Number.isSafeInteger(last) ? last : null);
+        const lastEventId = Number.isSafeInteger(last) ? last : null;
+        stream.add(reply.raw, lastEventId, mayGoOn(context, caller));
       },
     }),
   ];
+}
+
+/** Whether what let the caller in still does: a token that is revoked or over, a node that is paired no more, hear nothing more. */
+function mayGoOn({ tokens, service }: ApiContext, { kind, name }: Caller): () => boolean {
+  if (kind === 'token') {
+    const id = tokens.list().find((token) => token.name === name)?.id;
+    return () => id !== undefined && tokens.isGood(id);
+  }
+  const certificate = service.peers.peer?.certificate;
+  return () => kind !== 'peer' || service.peers.peer?.certificate === certificate;
 }

@@ -1,5 +1,5 @@
 // Live changes for consoles, as server-sent events: `status` when anything in it has changed, `traffic` each second, `event`,
-// `operation`. Nothing is looked at while nobody listens; who does not read is cut off.
+// `operation`. Nothing is looked at while nobody listens; who does not read is cut off, and so is who may not listen any more.
 import type { ServerResponse } from 'node:http';
 import { networkCounters } from '../node-health/network-cards.ts';
 import { collectStatus, type ServiceStatus } from '../status.ts';
@@ -33,7 +33,8 @@ export interface Traffic {
 
 export class ChangeStream {
   readonly #context: ApiContext;
-  readonly #listeners = new Set<ServerResponse>();
+  /** Each with whether it may go on. */
+  readonly #listeners = new Map<ServerResponse, () => boolean>();
   #timer: NodeJS.Timeout | undefined;
   #isLooking = false;
   #lastStatus = '';
@@ -50,9 +51,9 @@ export class ChangeStream {
     operations.onChange((view) => this.#send('operation', view));
   }
 
-  /** Adds a listener, whose head was sent. `lastEventId`: of the last event that it knows. */
-  add(response: ServerResponse, lastEventId: number | null): void {
-    this.#listeners.add(response);
+  /** Adds a listener, whose head was sent. `lastEventId`: of the last event that it knows. `mayGoOn` is asked each second. */
+  add(response: ServerResponse, lastEventId: number | null, mayGoOn: () => boolean): void {
+    this.#listeners.set(response, mayGoOn);
     response.once('close', () => this.#remove(response));
     if (lastEventId !== null) this.#catchUp(response, lastEventId);
     if (this.#lastStatus !== '') write(response, frame('status', this.#lastStatus));
@@ -63,7 +64,7 @@ export class ChangeStream {
   close(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
-    for (const response of this.#listeners) response.end();
+    for (const response of this.#listeners.keys()) response.end();
     this.#listeners.clear();
   }
 
@@ -86,6 +87,7 @@ export class ChangeStream {
   }
 
   async #look(): Promise<void> {
+    for (const [response, mayGoOn] of this.#listeners) if (!mayGoOn()) response.destroy();
     if (this.#isLooking) return;
     this.#isLooking = true;
     try {
@@ -136,7 +138,7 @@ export class ChangeStream {
 
   #tell(text: string): void {
     this.#spokenMs = performance.now();
-    for (const response of this.#listeners) write(response, text);
+    for (const response of this.#listeners.keys()) write(response, text);
   }
 }
 

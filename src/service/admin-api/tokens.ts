@@ -73,7 +73,7 @@ export class TokenStore {
       );
     }
     const now = this.#clock.wallMs();
-    const kept = this.#tokens.filter(({ expiresMs }) => expiresMs === null || expiresMs > now);
+    const kept = this.#tokens.filter((token) => !isOver(token, now));
     if (kept.length >= TOKENS_MAX) {
       throw new UnderstudyError(
         'ACCESS_TOKENS_TOO_MANY',
@@ -120,9 +120,14 @@ export class TokenStore {
       Buffer.from(hash(secret), 'hex'),
     );
     const now = this.#clock.wallMs();
-    if (!isRight || (found.expiresMs !== null && found.expiresMs <= now)) return undefined;
+    if (!isRight || isOver(found, now)) return undefined;
     this.#noteUse(found, now);
     return viewOf(found);
+  }
+
+  /** Whether the token with this id is neither revoked nor over. */
+  isGood(id: string): boolean {
+    return this.#tokens.some((token) => token.id === id && !isOver(token, this.#clock.wallMs()));
   }
 
   #noteUse(token: StoredToken, now: number): void {
@@ -135,6 +140,10 @@ export class TokenStore {
     writeJsonDurably(this.#path, tokens);
     this.#tokens = tokens;
   }
+}
+
+function isOver({ expiresMs }: StoredToken, now: number): boolean {
+  return expiresMs !== null && expiresMs <= now;
 }
 
 function viewOf(token: StoredToken): TokenView {
