@@ -6,17 +6,26 @@
 # the one they were started from, until a switchover or a restart of theirs.
 set -eu
 prefix=${1:-/opt/understudy}
+prefix=${prefix%/}
 source=$(cd "$(dirname "$0")/.." && pwd -P)
 links=${UNDERSTUDY_LINKS:-/usr/local/bin}
 units=${UNDERSTUDY_UNITS:-/etc/systemd/system}
 
+case $prefix in
+  /*) ;;
+  *)
+    echo "install: write $prefix from the root: links to it are made elsewhere" >&2
+    exit 2
+    ;;
+esac
 if [ -e "$prefix" ] && [ ! -L "$prefix" ]; then
-  echo "install: $prefix exists and is not a link of a former installation: move it away" >&2
+  echo "install: $prefix exists and is not a link of a former installation: move it away, or name another place" >&2
   exit 1
 fi
 target=$prefix-$(date +%Y%m%d%H%M%S)
 mkdir -p "$target"
-for part in bin src packaging docs package.json package-lock.json LICENSE README.md; do
+# (tsconfig.json: the console's pages are built by it.)
+for part in bin src packaging docs package.json package-lock.json tsconfig.json LICENSE README.md; do
   if [ -e "$source/$part" ]; then cp -R "$source/$part" "$target/"; fi
 done
 # The console's pages are built with the development dependencies, unless this checkout has them built already.

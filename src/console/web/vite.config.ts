@@ -80,7 +80,7 @@ function compressed(): Plugin {
   const directory = join(import.meta.dirname, 'dist', 'assets');
   return {
     name: 'compressed',
-    closeBundle: () => {
+    writeBundle: () => {
       for (const name of readdirSync(directory)) {
         const path = join(directory, name);
         if (!/\.(js|css)$/.test(name) || statSync(path).size < COMPRESSED_BYTES_MIN) continue;
