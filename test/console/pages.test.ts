@@ -60,7 +60,7 @@ test('the wizard: faults at their fields, names as text, a live preview, and the
   await dialog.getByRole('button', { name: 'Choose this directory' }).click();
   await page.getByText('Mirrored: 3 files, 3.0 MiB').waitFor();
   await page.getByLabel('Exclude').fill('cache/**');
-  await page.getByText('Left out: 1 files').waitFor();
+  await page.getByText('Left out: 1 file,').waitFor();
   expect(await page.evaluate('window.wasRun')).toBeUndefined();
   await next(page);
   await next(page);

@@ -56,6 +56,16 @@ test.each(files)('%s: the same keys and placeholders, nothing empty', (file) => 
   }
 });
 
+test('English has a form for one of what is counted', () => {
+  // How many characters a password has at least is always more.
+  const counted = /\{\{(count|files|objects|total|done)\}\} (more )?[a-z]+s\b/;
+  const found = files
+    .flatMap((file) => [...load('en', file)])
+    .filter(([path, text]) => counted.test(text) && !PLURAL.test(path))
+    .filter(([path]) => !path.startsWith('password.'));
+  expect(found).toEqual([]);
+});
+
 test('simplified and traditional characters are not mixed', () => {
   // Common ones that differ; one of them in the wrong file was copied there.
   const wrongIn = { 'zh-CN': /[備態檢設變節點續資員碼請]/, 'zh-TW': /[备态检设变节续资员码请点]/ };

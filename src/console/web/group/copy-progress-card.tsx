@@ -36,8 +36,8 @@ function One({ title, progress }: { readonly title: string; readonly progress: C
   const count = (value: number): string => formatCount(value, language);
   const parts = [
     isKnown
-      ? t('scan.filesOf', { done: count(files), total: count(filesTotal) })
-      : t('scan.files', { done: count(files) }),
+      ? t('scan.filesOf', { count: filesTotal, done: count(files), total: count(filesTotal) })
+      : t('scan.files', { count: files, done: count(files) }),
     isKnown ? `${formatBytes(bytes)} / ${formatBytes(bytesTotal)}` : formatBytes(bytes),
     formatRate(rateBytesPerSecond),
     ...(secondsLeft === null

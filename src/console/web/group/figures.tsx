@@ -140,6 +140,7 @@ function Compared({ verify }: { readonly verify: VerifyReportData | null }) {
           <div>{formatTime(when, language)}</div>
           <div>
             {t('verify.seen', {
+              count: verify.objects,
               objects: new Intl.NumberFormat(language).format(verify.objects),
               bytes: formatBytes(verify.bytes),
             })}

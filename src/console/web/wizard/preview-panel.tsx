@@ -22,7 +22,7 @@ export function PreviewPanel(wish: PreviewWish) {
       {isLooking && result === null && (
         <Text size="sm">
           <Loader size={14} mr={8} aria-hidden />
-          {t('looking', { files: count(seen) })}
+          {t('looking', { count: seen, files: count(seen) })}
         </Text>
       )}
       {result !== null && (
@@ -30,6 +30,7 @@ export function PreviewPanel(wish: PreviewWish) {
           <div className="preview-columns">
             <Part
               title={t('mirrored', {
+                count: result.files,
                 files: count(result.files),
                 bytes: formatBytes(result.bytes),
               })}
@@ -38,6 +39,7 @@ export function PreviewPanel(wish: PreviewWish) {
             />
             <Part
               title={t('leftOut', {
+                count: result.leftOutFiles,
                 files: count(result.leftOutFiles),
                 bytes: formatBytes(result.leftOutBytes),
               })}
