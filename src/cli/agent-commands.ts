@@ -25,12 +25,12 @@ export function addAgentCommands(program: Command): void {
   const agent = program.command('agent').description('agents: what knows an application');
   agent
     .command('list')
-    .description('all agents of this node')
+    .description('show all agents of this node')
     .option('--json', 'print JSON')
     .action(list);
   agent
     .command('show')
-    .description('what an agent watches, and its parameters')
+    .description('show what an agent watches, and its parameters')
     .argument('<name>')
     .option('--json', 'print JSON')
     .action(show);

@@ -33,6 +33,14 @@ test.each([...commands])('options of %s', (path, command) => {
   expect(documented.toSorted()).toEqual(own);
 });
 
+test('the help tells exit codes, and the version can be asked for', () => {
+  const program = buildProgram();
+  let help = '';
+  program.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
+  expect(help).toMatch(/Exit codes: 0 done, 1 failed .*, 2 the command/);
+  expect(program.version()).toMatch(/^\d+\.\d+\.\d+/);
+});
+
 test('every command prints JSON on demand, but the one that does not end, and the one for shells', () => {
   const without = ['understudy daemon', 'understudy completion'];
   for (const [path, command] of commands) {

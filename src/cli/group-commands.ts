@@ -44,7 +44,9 @@ function collect(value: string, before: readonly string[] = []): string[] {
 }
 
 export function addGroupCommands(program: Command): void {
-  const group = program.command('group').description('create, show and delete protection groups');
+  const group = program
+    .command('group')
+    .description('create, show, change and delete protection groups');
   addCreate(group);
   group
     .command('list')
@@ -102,9 +104,13 @@ function addCreate(group: Command): void {
 
 /** Commands to the machine of a managed group that take nothing but its name. */
 const SIMPLE_COMMANDS = [
-  ['pause', 'maintenance: nothing moves or restarts by itself until "resume"', 'paused'],
+  ['pause', 'begin maintenance: nothing moves or restarts by itself until "resume"', 'paused'],
   ['resume', 'end maintenance', 'no longer paused'],
-  ['clear-failures', 'the application may be tried again here', 'its failures are forgotten'],
+  [
+    'clear-failures',
+    'let an application be tried again here that failed too often',
+    'its failures are forgotten',
+  ],
 ] as const;
 
 function addRoleCommands(program: Command): void {

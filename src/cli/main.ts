@@ -12,13 +12,28 @@ import { exitCode, fail } from './output.ts';
 import { addRewindCommands } from './rewind-commands.ts';
 import { addSalvageCommands } from './salvage-commands.ts';
 import { addTokenCommands } from './token-commands.ts';
+import { installedVersion } from '../service/installation.ts';
 import { addUpgradeCommand } from './upgrade-command.ts';
 import { addVerifyCommands } from './verify-commands.ts';
+
+const EPILOGUE = `
+Examples:
+  understudy init --name a --address 192.0.2.1       then start the service
+  understudy invite                                  and "understudy join TOKEN" on the other node
+  understudy group create --name shop --dir /srv/shop --wait
+  understudy status --watch
+  understudy switchover shop
+
+Exit codes: 0 done, 1 failed (or done, with a warning that needs a person), 2 the command, or a value in it, is written wrongly.
+Codes of failures stand in brackets behind them: see docs/errors.md; "--json" prints them as JSON.
+`;
 
 /** Builds the command tree; nothing runs before `parseAsync`. */
 export function buildProgram(): Command {
   const program = new Command('understudy')
     .description('hot standby for Linux servers')
+    .version(installedVersion(), '-V, --version', 'print the version of this installation')
+    .addHelpText('after', EPILOGUE)
     .exitOverride();
   addNodeCommands(program);
   addGroupCommands(program);

@@ -112,7 +112,7 @@ async function init(options: InitOptions): Promise<void> {
     options.json ?? false,
     result,
     () =>
-      `node "${config.name}" (${id}) at ${config.address}:${config.port}, see ${paths.nodeConfig}\nnext: start the service (understudy daemon), then "understudy invite" or "understudy join TOKEN"`,
+      `node "${config.name}" (${id}) at ${config.address}:${config.port}, see ${paths.nodeConfig}\nnext: start the service (systemctl start understudyd, or understudy daemon), then "understudy invite" or "understudy join TOKEN"`,
   );
 }
 

@@ -18,7 +18,7 @@ export function addRewindCommands(program: Command): void {
     .description('earlier states of the copy: look at them, or go back to one');
   rewind
     .command('list')
-    .description('which moments can be reached, and bookmarks')
+    .description('show which moments can be reached, and bookmarks')
     .argument('<group>')
     .option('--json', 'print JSON')
     .action(async (group: string, { json = false }: Json) => {

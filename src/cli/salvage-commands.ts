@@ -20,7 +20,7 @@ export function addSalvageCommands(program: Command): void {
     .description('what only this node had when the other one replaced it');
   salvage
     .command('list')
-    .description('what is kept on this node')
+    .description('show what is kept on this node')
     .argument('<group>')
     .option('--json', 'print JSON')
     .action(async (group: string, { json = false }: Json) => {
@@ -28,7 +28,7 @@ export function addSalvageCommands(program: Command): void {
     });
   salvage
     .command('show')
-    .description('which files, and where they differ')
+    .description('show which files, and where they differ')
     .argument('<group>')
     .argument('[name]', 'default: the newest')
     .option('--json', 'print JSON')
@@ -38,7 +38,7 @@ export function addSalvageCommands(program: Command): void {
     });
   salvage
     .command('export')
-    .description('copy it out')
+    .description('copy what is kept to a directory')
     .argument('<group>')
     .argument('[name]', 'default: the newest')
     .requiredOption('--to <dir>', 'empty directory on this node')
@@ -53,7 +53,7 @@ export function addSalvageCommands(program: Command): void {
     });
   salvage
     .command('remove')
-    .description('remove one for good')
+    .description('remove what is kept, for good')
     .argument('<group>')
     .argument('<name>')
     .option('--json', 'print JSON')

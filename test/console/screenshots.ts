@@ -85,6 +85,8 @@ function sizeOf(isPhone: boolean): { width: number; height: number } {
     : { width: DESK_WIDTH, height: DESK_HEIGHT };
 }
 
+const USAGE = `usage: npm run screenshots -- DIRECTORY [--only PATTERN] [--language ${LANGUAGES.join('|')}] [--scheme ${SCHEMES.join('|')}] [--no-phone]`;
+
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -93,10 +95,15 @@ async function main(): Promise<void> {
       language: { type: 'string' },
       scheme: { type: 'string' },
       'no-phone': { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
     },
   });
   const [directory] = positionals;
-  if (directory === undefined) throw new Error('name the directory for the pictures');
+  if (values.help || directory === undefined) {
+    console.error(USAGE);
+    process.exitCode = values.help ? 0 : 2;
+    return;
+  }
   const bed = await ConsoleBed.up();
   try {
     const taken = await shoot(bed, await furnish(bed), {
