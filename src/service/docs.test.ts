@@ -53,3 +53,16 @@ test('the lists are read at all', () => {
   expect(documented(errorsPart).length).toBeGreaterThan(80);
   expect(documented(eventsPart).length).toBeGreaterThan(25);
 });
+
+test('both READMEs name the same documents and commands', () => {
+  const [english, chinese] = ['README.md', 'README.zh-TW.md'].map((name) => {
+    const page = readFileSync(join(root, name), 'utf8');
+    const documents = [...page.matchAll(/\]\((docs\/[\w/-]*(?:\.md)?)\)/g)].map(([, path]) => path);
+    const blocks = [...page.matchAll(/^```\w*\n([^]*?)^```/gm)].map(([, text = '']) =>
+      text.replaceAll(/ *#.*/g, ''),
+    );
+    return { documents: [...new Set(documents)].toSorted(), blocks };
+  });
+  expect(english?.documents.length).toBeGreaterThan(15);
+  expect(chinese).toEqual(english);
+});

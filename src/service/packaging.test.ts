@@ -5,9 +5,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
-  realpathSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -40,21 +38,6 @@ function install(prefix: string) {
   });
 }
 
-test('an installation replaces the ones before it, and nothing else that has a similar name', () => {
-  const names = ['understudy-20250101000000', 'understudy-2025-backup', 'understudy-2'];
-  for (const name of names) mkdirSync(join(top, name));
-  const prefix = join(top, 'understudy');
-  expect(install(`${prefix}/`).status).toBe(0);
-  expect(existsSync(join(prefix, 'bin/understudy'))).toBe(true);
-  expect(realpathSync(join(top, 'links/understudy'))).toBe(
-    realpathSync(join(prefix, 'bin/understudy')),
-  );
-  expect(readdirSync(top).filter((name) => names.includes(name))).toEqual([
-    'understudy-2',
-    'understudy-2025-backup',
-  ]);
-});
-
 test('what the console is built by is installed as well', () => {
   const prefix = join(top, 'understudy');
   install(prefix);
@@ -67,10 +50,4 @@ test('a place that is not written from the root, or that somebody uses, is refus
   expect(install('understudy')).toMatchObject({ status: 2, stdout: '' });
   mkdirSync(join(top, 'understudy'));
   expect(install(join(top, 'understudy')).stderr).toContain('not a link of a former installation');
-});
-
-test('systemd starts the service again however often it has failed', () => {
-  const unit = readFileSync(join(packaging, 'understudyd.service'), 'utf8');
-  expect(unit).toMatch(/^Restart=always$/m);
-  expect(unit).toMatch(/^StartLimitIntervalSec=0$/m);
 });
