@@ -9,7 +9,14 @@ import { dirname } from 'node:path';
 import { UnderstudyError } from '../core/errors.ts';
 import { AT, errno, errnoName, O } from './constants.ts';
 import { addressOf, cpath, cstring, EMPTY_NAME, sys } from './libc.ts';
-import { leftoverMounts, type MountEntry, mountUnder, readMountTable } from './mount-table.ts';
+import { mountId } from './mount-identity.ts';
+import {
+  leftoverMounts,
+  type MountEntry,
+  mountsOn,
+  mountUnder,
+  readMountTable,
+} from './mount-table.ts';
 
 // Numbers are the same on all architectures (uapi/asm-generic/unistd.h; uapi/linux/mount.h).
 const OPEN_TREE = 428;
@@ -23,16 +30,17 @@ const MOUNT_ATTR_RDONLY = 1n;
 const MOUNT_ATTR_BYTES = 32;
 const ATTR_SET_AT = 0;
 const ATTR_CLR_AT = 8;
-const STATX_BYTES = 256;
-const STATX_MNT_ID = 0x1000;
-const STATX_MASK_AT = 0;
-const STATX_MNT_ID_AT = 144;
 /** MAX_HANDLE_SZ of uapi/linux/fcntl.h, behind size and type of the handle. */
 const HANDLE_BYTES = 8 + 128;
 
 /** A cover as we make them: read-only, and no file system of user space. */
-export const isCover = ({ options, type }: MountEntry): boolean =>
+const isCover = ({ options, type }: MountEntry): boolean =>
   options.includes('ro') && !type.startsWith('fuse');
+
+/** Whether there is one on `dir`, whatever is mounted over it. */
+export function hasCover(dir: string, table: readonly MountEntry[]): boolean {
+  return mountsOn(table, dir).some(isCover);
+}
 
 /** Whether what is seen at `dir` is a cover of ours. */
 export function isCovered(dir: string, table: readonly MountEntry[] = readMountTable()): boolean {
@@ -114,14 +122,6 @@ function setReadOnly(mount: number, isReadOnly: boolean): number {
   new DataView(attributes.buffer).setBigUint64(at, MOUNT_ATTR_RDONLY, true);
   const address = addressOf(attributes);
   return sys.syscall5(MOUNT_SETATTR, mount, EMPTY_NAME, AT.EMPTY_PATH, address, MOUNT_ATTR_BYTES);
-}
-
-/** As the mount table numbers it; undefined where the kernel does not tell. */
-function mountId(fd: number): number | undefined {
-  const bytes = Buffer.from(new ArrayBuffer(STATX_BYTES));
-  const result = sys.statx(fd, EMPTY_NAME, AT.EMPTY_PATH, STATX_MNT_ID, addressOf(bytes));
-  const isKnown = result === 0 && (bytes.readUInt32LE(STATX_MASK_AT) & STATX_MNT_ID) !== 0;
-  return isKnown ? Number(bytes.readBigUInt64LE(STATX_MNT_ID_AT)) : undefined;
 }
 
 function failed(dir: string, call: string, negative: number): UnderstudyError {

@@ -1,11 +1,13 @@
-// Which mount a descriptor is on, in a way that no later mount shares: a copy that is still on the mount
+// Which mount a descriptor is on: by its number in the mount table, and in a way that no later mount shares: a copy that is still on the mount
 // that it was changed on has lost nothing.
 import { readFileSync } from 'node:fs';
 import { AT } from './constants.ts';
 import { addressOf, EMPTY_NAME, sys } from './libc.ts';
 
 const STATX_BYTES = 256;
-/** Since Linux 6.8 (uapi/linux/stat.h). */
+/** uapi/linux/stat.h */
+const STATX_MNT_ID = 0x1000;
+/** Since Linux 6.8. */
 const STATX_MNT_ID_UNIQUE = 0x4000;
 const MASK_AT = 0;
 const MNT_ID_AT = 144;
@@ -16,14 +18,21 @@ const MNT_ID_AT = 144;
  */
 export function mountIdentity(fds: readonly number[]): string {
   const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-  const bytes = Buffer.from(new ArrayBuffer(STATX_BYTES));
-  const address = addressOf(bytes);
-  const ids = fds.map((fd) => {
-    const result = sys.statx(fd, EMPTY_NAME, AT.EMPTY_PATH, STATX_MNT_ID_UNIQUE, address);
-    const isKnown = result === 0 && (bytes.readUInt32LE(MASK_AT) & STATX_MNT_ID_UNIQUE) !== 0;
-    return isKnown
-      ? bytes.readBigUInt64LE(MNT_ID_AT).toString()
-      : `unknown ${Date.now()} ${performance.now()}`;
-  });
+  const ids = fds.map(
+    (fd) => askMount(fd, STATX_MNT_ID_UNIQUE) ?? `unknown ${Date.now()} ${performance.now()}`,
+  );
   return [boot, ...ids].join(' ');
+}
+
+/** The mount of a descriptor as the mount table numbers it; undefined where the kernel does not tell. */
+export function mountId(fd: number): number | undefined {
+  const id = askMount(fd, STATX_MNT_ID);
+  return id === undefined ? undefined : Number(id);
+}
+
+function askMount(fd: number, mask: number): bigint | undefined {
+  const bytes = Buffer.from(new ArrayBuffer(STATX_BYTES));
+  const result = sys.statx(fd, EMPTY_NAME, AT.EMPTY_PATH, mask, addressOf(bytes));
+  const isKnown = result === 0 && (bytes.readUInt32LE(MASK_AT) & mask) !== 0;
+  return isKnown ? bytes.readBigUInt64LE(MNT_ID_AT) : undefined;
 }

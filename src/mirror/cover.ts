@@ -8,9 +8,9 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { UnderstudyError } from '../core/errors.ts';
 import { errnoName, MNT } from '../linux/constants.ts';
-import { cover, isCover, isCovered, openUnderneath } from '../linux/directory-cover.ts';
+import { cover, hasCover, isCovered, openUnderneath } from '../linux/directory-cover.ts';
 import { cpath, sys } from '../linux/libc.ts';
-import { type MountEntry, mountsOn } from '../linux/mount-table.ts';
+import type { MountEntry } from '../linux/mount-table.ts';
 
 const NOTE_FILE = 'covers.json';
 const noteSchema = z.strictObject({ bootId: z.string(), dirs: z.array(z.string()) });
@@ -71,7 +71,7 @@ export function uncoverDirectories(stateDirectory: string): void {
  * write the copy. Errors: COVER_FAILED.
  */
 export function coverAgain(dirs: readonly string[], table: readonly MountEntry[]): string[] {
-  const lost = dirs.filter((dir) => !mountsOn(table, dir).some(isCover));
+  const lost = dirs.filter((dir) => !hasCover(dir, table));
   for (const dir of lost) cover(dir);
   return lost;
 }

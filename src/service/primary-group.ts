@@ -7,8 +7,8 @@ import { systemClock } from '../core/clock.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { formatBytes } from '../core/units.ts';
 import { errnoName } from '../linux/constants.ts';
-import { cover, isCover } from '../linux/directory-cover.ts';
-import { mountsOn, readMountTable } from '../linux/mount-table.ts';
+import { cover, hasCover } from '../linux/directory-cover.ts';
+import { readMountTable } from '../linux/mount-table.ts';
 import { Filter, type FilterDescriptors } from '../filter/filter.ts';
 import type { FilterThreads } from '../filter/filter-threads.ts';
 import { Marks } from '../journal/marks.ts';
@@ -486,7 +486,7 @@ export class PrimaryGroup {
   #coverBeneath(): void {
     const table = readMountTable();
     this.#spec.directories.forEach(({ dir }, index) => {
-      if (mountsOn(table, dir).some(isCover)) return;
+      if (hasCover(dir, table)) return;
       try {
         cover(dir, { beneath: this.#filter.underneath[index] ?? dir });
       } catch (thrown) {
