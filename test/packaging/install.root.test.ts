@@ -7,14 +7,15 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   readlinkSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { shell } from '../support/shell.ts';
+import { shell, shellError } from '../support/shell.ts';
 
 const INSTALL = resolve(import.meta.dirname, '../../packaging/install.sh');
 
@@ -39,8 +40,12 @@ afterEach(async () => {
 });
 
 function install(): void {
+  shell(command(prefix));
+}
+
+function command(where: string): string {
   const env = `PATH=${top}/bin:/usr/sbin:/usr/bin:/sbin:/bin UNDERSTUDY_LINKS=${top}/links UNDERSTUDY_UNITS=${top}/units`;
-  shell(`unshare -m sh -c 'mount -t tmpfs none /run && ${env} sh ${INSTALL} ${prefix}' 2>&1`);
+  return `unshare -m sh -c 'mount -t tmpfs none /run && ${env} sh ${INSTALL} ${where}'`;
 }
 
 function place(name: string): string {
@@ -63,4 +68,17 @@ test('former installations go, but those that something runs from; nothing else 
   expect(existsSync(join(prefix, 'bin', 'understudy'))).toBe(true);
   expect(existsSync(former)).toBe(false);
   expect([inUse, ...kept].filter((path) => !existsSync(join(path, 'file')))).toEqual([]);
+});
+
+test('what the console is built by is installed as well', () => {
+  install();
+  const path = join(prefix, 'src/console/web/tsconfig.json');
+  const base = /"extends": "(.*)"/.exec(readFileSync(path, 'utf8'))?.[1] ?? 'none';
+  expect(existsSync(resolve(dirname(path), base))).toBe(true);
+});
+
+test('a place that is not written from the root, or that somebody uses, is refused', () => {
+  expect(shellError(command('understudy'))).toContain('write understudy from the root');
+  mkdirSync(prefix);
+  expect(shellError(command(prefix))).toContain('not a link of a former installation');
 });
