@@ -52,9 +52,13 @@ if [ "$links" = /usr/local/bin ]; then
 fi
 
 if [ -d /run/systemd/system ]; then
-  install -D -m 0644 "$prefix/packaging/understudyd.service" "$units/understudyd.service"
+  for unit in understudyd understudy-leave; do
+    install -D -m 0644 "$prefix/packaging/$unit.service" "$units/$unit.service"
+  done
   systemctl daemon-reload
   systemctl enable understudyd
+  # (Started is what is stopped when the machine is shut down; restarted, it would hand over.)
+  systemctl enable --now understudy-leave
   if [ -e /etc/understudy/node.yaml ]; then systemctl restart understudyd; fi
 fi
 

@@ -13,6 +13,7 @@ import { addRewindCommands } from './rewind-commands.ts';
 import { addSalvageCommands } from './salvage-commands.ts';
 import { addTokenCommands } from './token-commands.ts';
 import { installedVersion } from '../service/installation.ts';
+import { addLeaveCommand } from './leave-command.ts';
 import { addUpgradeCommand } from './upgrade-command.ts';
 import { addVerifyCommands } from './verify-commands.ts';
 
@@ -47,6 +48,7 @@ export function buildProgram(): Command {
   addDiscoverCommand(program);
   addDoctorCommand(program);
   addUpgradeCommand(program);
+  addLeaveCommand(program);
   addCompletionCommand(program);
   hintAtHelp(program, 'understudy');
   return program;

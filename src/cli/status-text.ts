@@ -173,9 +173,10 @@ const timeText = (wallMs: number): string => new Date(wallMs).toISOString();
 /** What the machine of a managed group says: why it waits, and whether it is in maintenance. */
 function failoverNotes(view: GroupStatus['remote']): Note[] {
   if (view === null || view.failover === null) return [];
-  const { paused, waiting, reason } = view.failover;
+  const { paused, leaving, waiting, reason } = view.failover;
   return [
     ...(paused === true ? [remark('paused, nothing moves by itself')] : []),
+    ...(leaving === true ? [remark('about to be shut down, takes no part any more')] : []),
     ...(typeof waiting === 'string' && waiting !== ''
       ? [trouble(`does not take over (${String(reason)})`)]
       : []),

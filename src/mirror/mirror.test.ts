@@ -120,7 +120,7 @@ describe('link', () => {
     expect(standby.follower.checked).toBe(5000);
     expect(standby.journal.position).toEqual({ streamId: STREAM, epoch: 1, sequence: 5100 });
     expect(standby.receiver.copy).toBe('up-to-date');
-    await rig.sender.drain(5100, 'applied', 1000);
+    await rig.sender.drain(5100, 'applied', { timeoutMs: 1000 });
     expect(rig.sender.backlogBytes).toBe(0);
     rig.sender.close();
     await until(() => standby.state.data.closed?.sequence === 5100, 'the stream is closed');

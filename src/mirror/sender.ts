@@ -121,6 +121,15 @@ const PAUSE_MS = 8;
 const PAUSE_BUSY_MS = 16;
 const BUSY_RECORDS = 16;
 
+/** Between looks at a drain that may take too long. */
+const DRAIN_LOOK_MS = 50;
+
+/** How long a drain is waited for: in all, and without a link. */
+export interface DrainPatience {
+  readonly timeoutMs: number;
+  readonly linkPatienceMs?: number;
+}
+
 interface Waiter {
   readonly sequence: number;
   readonly level: 'durableSequence' | 'appliedSequence';
@@ -269,24 +278,34 @@ export class Sender {
   }
 
   /**
-   * Resolves when the standby has everything up to `sequence` on disk, or applied.
-   * Errors: DRAIN_TIMEOUT, DRAIN_STOPPED.
+   * Resolves when the standby has everything up to `sequence` on disk, or applied. A link that is down for `linkPatienceMs`
+   * ends the wait too. Errors: DRAIN_TIMEOUT, DRAIN_STOPPED.
    */
-  async drain(sequence: number, level: 'durable' | 'applied', timeoutMs: number): Promise<void> {
+  async drain(
+    sequence: number,
+    level: 'durable' | 'applied',
+    { timeoutMs, linkPatienceMs = timeoutMs }: DrainPatience,
+  ): Promise<void> {
     const field = level === 'durable' ? 'durableSequence' : 'appliedSequence';
     if (this.#acked !== undefined && this.#acked[field] >= sequence) return;
     await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const since = performance.now();
+      let connectedAt = since;
+      const timer = setInterval(() => {
+        const now = performance.now();
+        if (this.#linkState === 'connected') connectedAt = now;
+        if (now - since < timeoutMs && now - connectedAt < linkPatienceMs) return;
+        clearInterval(timer);
         this.#waiters = this.#waiters.filter((waiter) => waiter.timer !== timer);
         const reached = this.#acked?.[field] ?? 0;
         reject(
           new UnderstudyError(
             'DRAIN_TIMEOUT',
             `the standby of group ${this.#options.group} has ${level} ${reached} of ${sequence} ` +
-              `after ${timeoutMs} ms (link: ${this.#linkState}, ${this.#linkReason})`,
+              `after ${Math.round(now - since)} ms (link: ${this.#linkState}, ${this.#linkReason})`,
           ),
         );
-      }, timeoutMs);
+      }, DRAIN_LOOK_MS);
       this.#waiters.push({ sequence, level: field, resolve, reject, timer });
     });
   }

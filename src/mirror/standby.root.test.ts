@@ -80,7 +80,7 @@ describe('standby process', () => {
     const random = new Random(7);
     for (let i = 0; i < 300; i += 1) randomOperation(pair.recorder, random);
     const { sequence } = pair.recorder;
-    await pair.rig.sender.drain(sequence, 'durable', 10_000);
+    await pair.rig.sender.drain(sequence, 'durable', { timeoutMs: 10_000 });
     const finished = await pair.standby.call('finish');
     expect(finished).toEqual({
       streamId: '01'.repeat(16),

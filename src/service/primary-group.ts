@@ -32,8 +32,9 @@ import { unmountPatiently, untilNobody } from './unmount-patiently.ts';
 const RATE_INTERVAL_MS = 1000;
 const HELPER_THREADS = 3;
 const SPIN_MICROSECONDS = 50;
-const HANDOVER_DRAIN_MS = 60_000;
-const SHUTDOWN_DRAIN_MS = 5000;
+/** Nobody serves while it lasts. */
+const HANDOVER_DRAIN = { timeoutMs: 60_000, linkPatienceMs: 3000 };
+const SHUTDOWN_DRAIN = { timeoutMs: 5000 };
 
 export interface PrimaryGroupDependencies {
   readonly logger: Logger;
@@ -245,7 +246,7 @@ export class PrimaryGroup {
           (sender.copy === 'up-to-date' || sender.copy === 'catching-up'),
         sequence: () => this.sequence,
         askPoint: () => this.#askPoint((point) => void this.#markKeeper?.make(point)),
-        drained: async (sequence, timeoutMs) => sender.drain(sequence, 'durable', timeoutMs),
+        drained: async (sequence, timeoutMs) => sender.drain(sequence, 'durable', { timeoutMs }),
       },
       { marks: this.#marks, clock: systemClock, logger: this.#dependencies.logger },
     );
@@ -425,8 +426,8 @@ export class PrimaryGroup {
 
   /**
    * Gives the directories back and ends the stream with everything applied on the standby.
-   * Errors: DIRECTORY_BUSY, COPY_NOT_UP_TO_DATE (nothing has changed); DRAIN_TIMEOUT (the
-   * directories are unmounted, the process should end).
+   * Errors: DIRECTORY_BUSY, COPY_NOT_UP_TO_DATE (nothing has changed); DRAIN_TIMEOUT (the process should end when the
+   * directories are unmounted).
    */
   async handover(): Promise<StreamEnd> {
     const copy = this.#sender?.copy;
@@ -439,16 +440,27 @@ export class PrimaryGroup {
         `the standby of group ${this.#spec.group} is ${copy ?? 'unknown'} (link ${this.#sender?.link.state ?? 'none'}): wait until "understudy status" shows it up-to-date`,
       );
     }
+    await this.#requireFollowing(this.#sender);
     this.#coverBeneath();
     const sequence = await this.#unmount({ becomesStandby: true });
-    await this.#sender.drain(sequence, 'applied', HANDOVER_DRAIN_MS);
+    await this.#sender.drain(sequence, 'applied', HANDOVER_DRAIN);
     return this.#close(sequence);
+  }
+
+  /** A standby that is gone, and has not been missed yet, is found out while everything can stay as it is. */
+  async #requireFollowing(sender: Sender): Promise<void> {
+    try {
+      await sender.drain(this.sequence, 'applied', HANDOVER_DRAIN);
+    } catch (cause) {
+      const sentence = `the standby of group ${this.#spec.group} does not follow: ${messageOf(cause)}`;
+      throw new UnderstudyError('COPY_NOT_UP_TO_DATE', sentence, { cause });
+    }
   }
 
   /** Gives the directories back, sends what can still be sent. Errors: DIRECTORY_BUSY. */
   async shutdown(): Promise<StreamEnd> {
     const sequence = await this.#unmount();
-    await this.#sender?.drain(sequence, 'durable', SHUTDOWN_DRAIN_MS).catch((thrown: unknown) => {
+    await this.#sender?.drain(sequence, 'durable', SHUTDOWN_DRAIN).catch((thrown: unknown) => {
       this.#dependencies.logger.warn({ reason: String(thrown) }, 'not everything was sent');
     });
     return this.#close(sequence);

@@ -1,5 +1,5 @@
-// packaging/understudyd.service in a systemd of its own (a user's manager in namespaces, on machines that have none running),
-// with a program in the place of the service.
+// The units of packaging/ in a systemd of its own (a user's manager in namespaces, on machines that have none running),
+// with programs in the place of the service and of "understudy leave".
 import { spawnSync } from 'node:child_process';
 import {
   existsSync,
@@ -15,7 +15,7 @@ import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { shell } from '../support/shell.ts';
 
-const UNIT = resolve(import.meta.dirname, '../../packaging/understudyd.service');
+const PACKAGING = resolve(import.meta.dirname, '../../packaging');
 const MANAGER = '/usr/lib/systemd/systemd';
 const isHere = existsSync(MANAGER) && spawnSync('systemctl', ['--version']).status === 0;
 const hasSystemd = isHere && !existsSync('/run/systemd/system');
@@ -30,15 +30,13 @@ afterEach(() => {
   rmSync(top, { recursive: true });
 });
 
-/** Runs `script` beside the manager; `program` is what the unit starts. */
-function underSystemd(program: string, script: string): string {
-  const units = join(top, 'config', 'systemd', 'user');
-  mkdirSync(join(units, 'understudyd.service.d'), { recursive: true });
-  symlinkSync(UNIT, join(units, 'understudyd.service'));
-  writeFileSync(
-    join(units, 'understudyd.service.d', 'stand-in.conf'),
+/** Runs `script` beside the manager; `program` is what the service starts, `leaving` what runs before a shutdown. */
+function underSystemd(program: string, script: string, leaving = 'true'): string {
+  install(
+    'understudyd',
     `[Unit]\nConditionPathExists=\n[Service]\nRestartSec=20ms\nExecStart=\nExecStart=/bin/sh -c '${program}'\n`,
   );
+  install('understudy-leave', `[Service]\nExecStop=\nExecStop=/bin/sh -c '${leaving}'\n`);
   const inside = join(top, 'inside.sh');
   writeFileSync(
     inside,
@@ -50,6 +48,13 @@ function underSystemd(program: string, script: string): string {
     systemctl --user exit; wait`,
   );
   return shell(`timeout 60 unshare -m -p -f --mount-proc --kill-child sh ${inside} 2>&1`);
+}
+
+function install(unit: string, standIn: string): void {
+  const units = join(top, 'config', 'systemd', 'user');
+  mkdirSync(join(units, `${unit}.service.d`), { recursive: true });
+  symlinkSync(join(PACKAGING, `${unit}.service`), join(units, `${unit}.service`));
+  writeFileSync(join(units, `${unit}.service.d`, 'stand-in.conf'), standIn);
 }
 
 test.skipIf(!hasSystemd)(
@@ -76,3 +81,18 @@ test.skipIf(!hasSystemd)('processes of groups outlive a stop of the service', ()
   );
   expect(said.trim().split('\n')).toEqual(['/run/own/understudy', 'lives', '/run/own/understudy']);
 });
+
+test.skipIf(!hasSystemd)(
+  'a machine that shuts down hands over first, while the service runs',
+  () => {
+    const order = join(top, 'order');
+    underSystemd(
+      `trap "echo service ends >>${order}; exit 0" TERM; while :; do sleep 0.1; done`,
+      `systemctl --user start understudyd understudy-leave; sleep 0.5
+    systemctl --user restart understudyd; echo restarted >>${order}`,
+      `sleep 0.5; echo handed over >>${order}`,
+    );
+    const said = readFileSync(order, 'utf8').trim().split('\n');
+    expect(said).toEqual(['service ends', 'restarted', 'handed over', 'service ends']);
+  },
+);

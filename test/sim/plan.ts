@@ -311,20 +311,39 @@ function forcedTakeover(node: NodeIndex): Fault {
   };
 }
 
-function leave(node: NodeIndex): Fault {
+function leave(node: NodeIndex, random: Random): Fault {
+  const isCancelled = random.chance(0.3);
+  return isCancelled ? cancelledShutdown(node) : shutdown(node, 200 + random.below(2000));
+}
+
+function shutdown(node: NodeIndex, afterMs: number): Fault {
   return {
     name: `shut ${node} down`,
     begin: (world) => {
       const target = world.nodes[node];
       target.toMachine({ kind: 'command', command: { kind: 'leave' } });
       world.keptOff[node] += 1;
-      world.queue.after(1200, () => target.powerOff('shut down'));
+      world.queue.after(afterMs, () => target.powerOff('shut down'));
     },
     end: (world) => {
-      world.queue.after(1200, () => {
+      world.queue.after(afterMs, () => {
         world.keptOff[node] -= 1;
         world.restore(world.nodes[node]);
       });
+    },
+  };
+}
+
+/** The node takes part again with another machine. */
+function cancelledShutdown(node: NodeIndex): Fault {
+  return {
+    name: `shut ${node} down, and not after all`,
+    begin: (world) => {
+      world.nodes[node].toMachine({ kind: 'command', command: { kind: 'leave' } });
+    },
+    end: (world) => {
+      world.nodes[node].crashMachine();
+      world.nodes[node].rebootMachine();
     },
   };
 }
@@ -346,7 +365,7 @@ function commonFault(random: Random): Fault {
   if (kind < 60) return diskFailure(node);
   if (kind < 66) return order({ kind: 'switchover' }, null);
   if (kind < 69) return order({ kind: 'pause' }, { kind: 'resume' });
-  if (kind < 71) return leave(node);
+  if (kind < 71) return leave(node, random);
   if (kind < 73) return forcedTakeover(node);
   if (kind < 80) return cutBoth((world) => world.sync);
   if (kind < 86) return cutBoth((world) => world.lan);

@@ -35,32 +35,36 @@ export function onAloneWanted(d: Draft, request: number): void {
   if (s.role !== 'primary') return;
   wantAlone(d);
   if (request < s.alone.request) return;
-  s.alone = { ...s.alone, request };
+  s.alone = { ...s.alone, request, mirror: 'alone-wanted' };
   if (s.alone.state === 'allowed') d.do({ kind: 'allowAlone', request, recorded: true });
 }
 
 function nextAlone(s: MachineState, now: number): AloneState {
   const { mark } = s.alone;
   const count = mark.epoch === s.epoch ? mark.count + 1 : s.life * 1000 + 1;
-  const { request } = s.alone;
-  return { state: 'recording', mark: { epoch: s.epoch, count }, sinceMs: now, request };
+  return { ...s.alone, state: 'recording', mark: { epoch: s.epoch, count }, sinceMs: now };
 }
 
 /** A new primary has no standby yet. */
 export function beginAlone(d: Draft): void {
   beginRecording(d);
-  d.s.alone = { ...d.s.alone, request: 1 };
+  d.s.alone = { ...d.s.alone, request: 1, mirror: 'alone-wanted' };
 }
 
 export function onTogether(d: Draft, request: number, why: string): void {
   const { s } = d;
   if (s.role !== 'primary' || request < s.alone.request) return;
-  s.alone = { ...s.alone, request };
-  if (s.alone.state === 'together') return;
-  // A peer that is gone cannot have said so: that was before it went.
-  if (s.peer.left || s.peer.offSinceMs !== null) return;
-  s.alone = { ...s.alone, state: 'together', sinceMs: d.now };
-  d.say(why);
+  s.alone = { ...s.alone, request, mirror: 'together' };
+  if (considerTogether(d)) d.say(why);
+}
+
+/** A peer that is gone cannot be in step: when it went, its mirror had not been missed yet. True when this is new. */
+function considerTogether(d: Draft): boolean {
+  const { alone, peer } = d.s;
+  if (alone.state === 'together' || alone.mirror !== 'together') return false;
+  if (peer.left || peer.offSinceMs !== null) return false;
+  d.s.alone = { ...alone, state: 'together', sinceMs: d.now };
+  return true;
 }
 
 /** Lets commits go on as soon as it is recorded, or proven that it need not be. */
@@ -68,6 +72,7 @@ export function recordAlone(d: Draft): void {
   const { s } = d;
   if (s.role !== 'primary') return;
   if (s.peer.left || s.peer.offSinceMs !== null) wantAlone(d);
+  else if (considerTogether(d)) d.say('the other node takes part again');
   if (s.alone.state !== 'recording') return;
   const peer = s.config.peer.name;
   const where = recordedWhere(s);

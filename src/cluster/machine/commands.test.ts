@@ -126,6 +126,50 @@ test('leave: a primary hands over, then says goodbye', () => {
   expect(beat.offer).not.toBeNull();
 });
 
+test('leave while it is promoted: it hands over as soon as it serves', () => {
+  const subject = standby().pass(5000, (each) => each.gateway().addressFree());
+  expect(subject.role).toBe('promoting');
+  subject.give(command({ kind: 'leave' })).promoted();
+  expect(subject.codes()).toContain('HANDING_OVER');
+});
+
+test('leave, and nobody can take over: everything is stopped in order all the same, and not started again', () => {
+  const subject = primary()
+    .give(command({ kind: 'leave' }))
+    .applicationStopped();
+  const { op } = subject.last('demote');
+  subject.give({ kind: 'demoteFailed', op, message: 'the standby is gone' });
+  expect(subject.last('demote').drain).toBe(false);
+  subject.demoted().forget().pass(5000, together);
+  expect(subject.role).toBe('standby');
+  expect(subject.find('startApplication') ?? subject.find('promote')).toBeUndefined();
+});
+
+test('both nodes are shut down: neither offers the group to the other', () => {
+  const subject = primary().give(command({ kind: 'leave' }));
+  subject
+    .applicationStopped()
+    .demoted()
+    .hear(beatOf({ leaving: true }));
+  expect(subject.last('sendBeat').beat.offer).toBeNull();
+});
+
+test('a node that was to be shut down takes over when a person says so', () => {
+  const subject = standby().give(command({ kind: 'leave' }));
+  subject.pass(5000, (each) => each.gateway().addressFree());
+  expect(subject.role).toBe('standby');
+  subject.give(takeover({ force: true })).pass(200);
+  expect(subject.last('sendBeat').beat).toMatchObject({ role: 'promoting', leaving: false });
+});
+
+test('the other node says goodbye, and is there again without its copy having been away', () => {
+  const subject = primary();
+  subject.hear(beatOf({ epoch: subject.state.epoch, leaving: true }));
+  expect(subject.last('sendBeat').beat.alone).not.toBeNull();
+  subject.pass(200, together);
+  expect(subject.last('sendBeat').beat.alone).toBeNull();
+});
+
 test('leave in maintenance: the group stops and does not move', () => {
   const subject = primary()
     .give(command({ kind: 'pause' }))

@@ -104,6 +104,7 @@ function takeover(d: Draft, command: Extract<Command, { kind: 'takeover' }>): Re
     ...(command.acceptHalted ? HALTED : []),
   ];
   const why = 'an operator ordered it';
+  s.leaving = false;
   startPromotion(d, { right: 'forced', epoch: nextEpoch(s), base: null, accepts, why });
   return null;
 }
@@ -142,10 +143,9 @@ function yieldNow(d: Draft): Refusal | null {
   return null;
 }
 
-function leave(d: Draft): Refusal | null {
-  const { s } = d;
-  s.leaving = true;
-  if (s.role !== 'primary' || s.demotion !== null) return null;
-  startHandover(d, 'leave', `the service on ${s.config.self.name} ends`);
+/** A primary hands over as soon as nothing else is under way. */
+function leave(d: Draft): null {
+  d.s.leaving = true;
+  d.say(`${d.s.config.self.name} is about to be shut down: it takes no part any more`);
   return null;
 }

@@ -123,8 +123,9 @@ function noteOffer(d: Draft, beat: GroupBeat): void {
   const { s } = d;
   if (s.offer === null) return;
   const { epoch } = s.offer;
+  const isLost = beat.role === 'standby' && (beat.epoch >= epoch || beat.leaving);
   if (beat.role === 'primary' && beat.epoch >= epoch) s.offer = null;
-  else if (beat.declined === epoch || (beat.role === 'standby' && beat.epoch >= epoch)) {
+  else if (beat.declined === epoch || isLost) {
     s.offer = null;
     d.emit('warning', 'OFFER_DECLINED', `${s.config.peer.name} could not become primary`);
   }

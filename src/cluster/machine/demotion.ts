@@ -175,6 +175,7 @@ export function onDemoteFailed(
 ): void {
   const { demotion, role } = d.s;
   if (demotion?.stage !== 'unmount' || demotion.op !== event.op) return;
-  if (role === 'primary') keepServing(d, event.message);
+  if (role === 'primary' && d.s.leaving) startDemotion(d, 'aborted', event.message);
+  else if (role === 'primary') keepServing(d, event.message);
   else unmount(d, demotion.cause, demotion.why);
 }

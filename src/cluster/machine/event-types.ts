@@ -26,7 +26,10 @@ export type Command =
   | { readonly kind: 'yield' }
   /** The application may be tried again here: forget its failures. */
   | { readonly kind: 'clear-failures' }
-  /** The service of this node ends; a primary hands over first when it can. */
+  /**
+   * This machine is about to be shut down: a primary hands over, or stops in order when the other node cannot take over. The node
+   * takes no part any more until its next start.
+   */
   | { readonly kind: 'leave' };
 
 export type MachineEvent =

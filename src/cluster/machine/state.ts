@@ -152,6 +152,8 @@ export interface AloneState {
   readonly sinceMs: number;
   /** Number of the mirror's request that is answered. */
   readonly request: number;
+  /** What the mirror wanted with that: commits of one that is together wait for the standby, whatever is recorded. */
+  readonly mirror: 'together' | 'alone-wanted';
 }
 
 export interface MachineState {
@@ -280,6 +282,7 @@ export function initialState(config: MachineConfig, boot: Boot, nowMs: number): 
       mark: { epoch, count: boot.life * 1000 + 1 },
       sinceMs: nowMs,
       request: 0,
+      mirror: 'alone-wanted',
     },
     memo: boot.memo,
     memoVersion: 0,

@@ -39,7 +39,9 @@ export function decidePrimary(d: Draft): void {
     startDemotion(d, 'yield', `an operator wants ${s.config.peer.name} to be primary`);
     return;
   }
-  if (s.demotion === null) considerHandover(d);
+  if (s.demotion !== null) return;
+  if (s.leaving) startHandover(d, 'leave', `${s.config.self.name} is about to be shut down`);
+  else considerHandover(d);
 }
 
 /**
@@ -61,7 +63,7 @@ export function peerCanTake(s: MachineState, now: number): string | null {
   if (beat === null || now - peer.heardMs >= config.timings.deadAfterMs)
     return `${name} is not heard`;
   if (beat.role !== 'standby') return `${name} is ${beat.role}`;
-  if (beat.leaving) return `the service on ${name} is ending`;
+  if (beat.leaving) return `${name} is about to be shut down`;
   if (beat.copy !== 'up-to-date') return `the copy on ${name} is ${beat.copy}`;
   if (s.alone.state !== 'together') return `${name} does not have everything yet`;
   if (beat.disk === 'failed') return `the disk of ${name} has failed`;

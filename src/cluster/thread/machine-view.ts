@@ -15,6 +15,10 @@ export interface MachineView {
   readonly application: MachineState['service']['application'];
   readonly paused: boolean;
   readonly booting: boolean;
+  /** It has said goodbye, or is about to: see the command `leave`. */
+  readonly leaving: boolean;
+  /** The other node may take the group, and has not yet. */
+  readonly offers: boolean;
   readonly peerRole: MachineState['role'] | null;
   readonly peerCopy: MachineState['copy'] | null;
   readonly health: {
@@ -41,6 +45,8 @@ export function machineView(s: MachineState): MachineView {
     application: s.service.application,
     paused: s.memo.paused.on,
     booting: s.booting,
+    leaving: s.leaving,
+    offers: s.offer !== null,
     peerRole: s.peer.beat?.role ?? null,
     peerCopy: s.peer.beat?.copy ?? null,
     health: { disk, network, application: applicationHealth(s) },

@@ -108,6 +108,13 @@ test.each<[string, Partial<GroupStatus>]>([
   ['error PROCESS_FAILED', { local: view('primary', { process: 'failed' }) }],
   ['error PRIMARY_WAITS', { local: view('primary', { process: 'waiting' }) }],
   ['info PAUSED', { local: view('primary', { failover: { paused: true } }) }],
+  [
+    'warning NO_TAKEOVER',
+    {
+      local: view('primary', { failover: {} }),
+      remote: view('standby', { failover: { leaving: true } }),
+    },
+  ],
   ['warning NO_TAKEOVER', { remote: view('standby', { failover: { waiting: 'x', reason: 'y' } }) }],
 ])('%s', (code, change) => {
   expect(codes(change)).toEqual([code]);

@@ -98,8 +98,9 @@ function stateProblems({ troubles, local, remote }: JudgedGroup): Problem[] {
     found.push(problem('info', 'PAUSED'));
   }
   for (const machine of machines) {
-    const waiting = machine?.['waiting'];
-    if (typeof waiting !== 'string' || waiting === '') continue;
+    const { waiting, leaving } = machine ?? {};
+    const isWaiting = typeof waiting === 'string' && waiting !== '';
+    if (!isWaiting && leaving !== true) continue;
     found.push(problem('warning', 'NO_TAKEOVER', { reason: String(machine?.['reason'] ?? '') }));
   }
   return found;

@@ -14,6 +14,7 @@ import { roleRoutes } from './role-routes.ts';
 import type { AnyRoute } from './route.ts';
 import { salvageRoutes } from './salvage-routes.ts';
 import { streamRoutes } from './stream-routes.ts';
+import { leaveRoutes } from './leave-routes.ts';
 import { upgradeRoutes } from './upgrade-routes.ts';
 
 /** Every route that the API has; to be made once for a context. */
@@ -32,6 +33,7 @@ export function allRoutes(context: ApiContext): AnyRoute[] {
     ...measureRoutes(context),
     ...streamRoutes(context),
     ...upgradeRoutes(context),
+    ...leaveRoutes(context),
     // Of these very ones: routes listen to what happens on the node, and nobody takes them down again.
     ...documentRoutes(context, () => routes),
   ];

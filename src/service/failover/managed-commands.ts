@@ -8,6 +8,8 @@ import type { NodeService } from '../node-service.ts';
 const HANDOVER_TIMEOUT_MS = 600_000;
 const TAKEOVER_TIMEOUT_MS = 600_000;
 const SHORT_TIMEOUT_MS = 10_000;
+/** The other node has applied everything: what is left is to mount, and to start the application. */
+const OFFER_TIMEOUT_MS = 30_000;
 
 /** On the primary: moves it to the other node. */
 export async function switchoverManaged(
@@ -18,11 +20,35 @@ export async function switchoverManaged(
     { kind: 'switchover' },
     {
       isDone: ({ role, peerRole }) => role === 'standby' && peerRole === 'primary',
-      failures: ['HANDOVER_FAILED', 'OFFER_DECLINED', 'STEPS_DOWN'],
+      // (The other one died before it could take it, and this node goes on.)
+      failures: ['HANDOVER_FAILED', 'OFFER_DECLINED', 'STEPS_DOWN', 'TAKING_OVER'],
       timeoutMs: HANDOVER_TIMEOUT_MS,
     },
   );
   return { warnings: [], epoch: runtime.state.epoch };
+}
+
+/**
+ * Before this machine is shut down. `moved`: the other node serves; `stopped`: nobody does. Errors: HANDOVER_FAILED (it still
+ * serves), COMMAND_UNFINISHED, CLUSTER_PROCESS_DOWN.
+ */
+export async function leaveManaged(
+  service: NodeService,
+  runtime: GroupRuntime,
+): Promise<'standby' | 'moved' | 'stopped'> {
+  const failover = service.failover.of(runtime);
+  const wasStandby = failover.view?.role === 'standby';
+  await failover.command(
+    { kind: 'leave' },
+    {
+      isDone: ({ role, leaving }) => role === 'standby' && leaving,
+      failures: ['HANDOVER_FAILED'],
+      timeoutMs: HANDOVER_TIMEOUT_MS,
+    },
+  );
+  if (wasStandby) return 'standby';
+  const settled = await failover.waitFor(({ offers }) => !offers, OFFER_TIMEOUT_MS);
+  return settled?.peerRole === 'primary' ? 'moved' : 'stopped';
 }
 
 /** On the node that is to be primary. */

@@ -2,6 +2,7 @@
 // GroupFailover for each group. The cluster process is started with the first managed group.
 import { present } from '../../core/assert.ts';
 import { messageOf, UnderstudyError } from '../../core/errors.ts';
+import type { MachineView } from '../../cluster/thread/machine-view.ts';
 import type { GroupRuntime } from '../group-runtime.ts';
 import type { NodeConfig } from '../node-config.ts';
 import type { PeerStore } from '../peer-store.ts';
@@ -20,6 +21,8 @@ import type { GroupDefinition } from '../group-definition.ts';
 
 /** Between attempts to have a group managed. */
 const AGAIN_MS = 2000;
+/** A machine that runs for so long after its goodbyes is not being shut down. */
+const SHUTDOWN_MS = 600_000;
 
 export interface NodeFailoverOptions {
   readonly paths: ServicePaths;
@@ -42,6 +45,7 @@ export class NodeFailover {
   readonly #groups = new Map<string, GroupFailover>();
   readonly #unmanaged = new Map<string, Unmanaged>();
   #again: NodeJS.Timeout | undefined;
+  #return: NodeJS.Timeout | undefined;
   #stopped = false;
   #cluster: ClusterProcess | undefined;
   #starting: Promise<void> | undefined;
@@ -132,7 +136,35 @@ export class NodeFailover {
     // The first connection lets all groups join that are known by then.
     this.#starting = cluster.start();
     await this.#starting;
+    await this.#takePartAgain();
     return failover;
+  }
+
+  /** The groups of this node have said goodbye, or are about to: when the machine still runs after a while, they take part again. */
+  noteGoodbyes(): void {
+    clearTimeout(this.#return);
+    this.#return = setTimeout(() => {
+      this.noteGoodbyes();
+      void this.#takePartAgain();
+    }, SHUTDOWN_MS).unref();
+  }
+
+  /** What a machine has promised with its goodbye ends with it: another one takes the place of each. */
+  async #takePartAgain(): Promise<void> {
+    const gone = Array.from(this.#groups.values()).filter(({ view }) => hasLeft(view));
+    await Promise.all(
+      gone.map(async (failover) => {
+        const { runtime } = failover;
+        try {
+          await failover.leave();
+          const sentence = `group "${runtime.name}": this node was to be shut down and still runs: it takes part again`;
+          runtime.emit('info', 'TAKES_PART_AGAIN', sentence);
+        } catch {
+          // It is asked again with the next connection.
+        }
+        this.#manageAgain(failover);
+      }),
+    );
   }
 
   /**
@@ -200,6 +232,7 @@ export class NodeFailover {
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#again);
+    clearTimeout(this.#return);
     for (const failover of this.#groups.values()) failover.stop();
     await this.#cluster?.stop();
   }
@@ -263,3 +296,6 @@ export class NodeFailover {
     }
   }
 }
+
+const hasLeft = (view: MachineView | null): boolean =>
+  view !== null && view.leaving && view.role === 'standby';
