@@ -11,6 +11,9 @@ import { emptyReplySchema } from './node-protocol.ts';
 import type { NodeService } from './node-service.ts';
 import { removeCreated } from './standby-creation.ts';
 
+/** What a process is busy with ends first, and what was kept to go back may be many files. */
+const REMOVAL_TIMEOUT_MS = 600_000;
+
 /** Removes a standby on behalf of its primary's node. */
 export async function deleteStandby(service: NodeService, runtime: GroupRuntime): Promise<void> {
   if (runtime.state.role === 'primary') {
@@ -44,7 +47,7 @@ export async function deleteGroup(
     await deleteFromStandby(service, runtime, force);
     return;
   }
-  if (!force) await service.link.client().ping();
+  if (!force) await requirePeer(service, name);
   await stopServing(service, runtime);
   await removeFromPeer(service, runtime.definition);
   // Not before: for the other node, its silence would be that of a primary that has died.
@@ -52,6 +55,16 @@ export async function deleteGroup(
   await removeShelves(runtime);
   await service.removeGroup(runtime);
   service.emit('info', 'GROUP_DELETED', `group "${name}" was deleted`, { group: name });
+}
+
+async function requirePeer(service: NodeService, group: string): Promise<void> {
+  try {
+    await service.link.client().ping();
+  } catch (cause) {
+    if (!(cause instanceof UnderstudyError)) throw cause;
+    const way = `nothing is deleted. When it does not come back: "understudy group delete ${group} --force"`;
+    throw new UnderstudyError(cause.code, `${cause.message}; ${way}`, { cause });
+  }
 }
 
 /** Ends application and process, under the lease of a managed group; on failure everything runs as before. */
@@ -103,7 +116,7 @@ async function deleteFromStandby(
     path: `/v1/groups/${runtime.name}/delete`,
     body: { groupId: runtime.definition.groupId },
     reply: emptyReplySchema,
-    timeoutMs: 120_000,
+    timeoutMs: REMOVAL_TIMEOUT_MS,
   });
 }
 
@@ -118,7 +131,7 @@ export async function removeFromPeer(
       path: `/v1/groups/${definition.name}`,
       body: { groupId: definition.groupId },
       reply: emptyReplySchema,
-      timeoutMs: 60_000,
+      timeoutMs: REMOVAL_TIMEOUT_MS,
     });
   } catch (thrown) {
     if (thrown instanceof UnderstudyError && thrown.code === 'GROUP_UNKNOWN') return;

@@ -403,6 +403,7 @@ describe('delete', () => {
     await b.stop();
     await expect(a.call('group-delete', { group: 'shop' })).rejects.toMatchObject({
       code: 'NODE_UNREACHABLE',
+      message: expect.stringContaining('group delete shop --force') as string,
     });
     await a.call('group-delete', { group: 'shop', force: true });
     await b.start();

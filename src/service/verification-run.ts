@@ -7,7 +7,7 @@ import { freshStatus, type CopyProgress, type GroupStatus } from './status.ts';
 import { repair, startVerify } from './verification.ts';
 
 const POLL_MS = 500;
-/** The standby has to apply what is in the stream before it can tell the end. */
+/** The standby has to apply what is in the stream before it can tell the end; one that is gone may come back. */
 const RESULT_PATIENCE_MS = 600_000;
 
 export type VerifyPhase = 'comparing' | 'repairing';
@@ -65,11 +65,15 @@ async function compare(
     if (verifying !== null) continue;
     if (deadline === Infinity) deadline = performance.now() + RESULT_PATIENCE_MS;
     if (performance.now() < deadline) continue;
-    throw new UnderstudyError(
-      'VERIFY_INTERRUPTED',
-      `the comparison of "${name}" did not come to an end: see "understudy status", and start it again`,
-    );
+    throw interrupted(name, 'comparison');
   }
+}
+
+function interrupted(group: string, what: 'comparison' | 'repair'): UnderstudyError {
+  return new UnderstudyError(
+    'VERIFY_INTERRUPTED',
+    `the ${what} of "${group}" did not come to an end: see "understudy status", and start it again`,
+  );
 }
 
 async function repairCopy(
@@ -78,11 +82,14 @@ async function repairCopy(
   { onProgress }: VerifyRunOptions,
 ): Promise<void> {
   await repair(service, name);
+  let busyAt = performance.now();
   for (;;) {
     await sleep(POLL_MS);
     const { scan, copy } = await statusOf(service, name);
     if (scan === null && copy === 'up-to-date') return;
     onProgress('repairing', scan);
+    if (scan !== null) busyAt = performance.now();
+    if (performance.now() - busyAt > RESULT_PATIENCE_MS) throw interrupted(name, 'repair');
   }
 }
 

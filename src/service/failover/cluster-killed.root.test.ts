@@ -58,7 +58,9 @@ test.each([
       acceptIncomplete: false,
       acceptHalted: false,
     };
-    b.call('takeover', { group: 'shop', ...options }).catch(() => undefined);
+    const told = expect(b.call('takeover', { group: 'shop', ...options })).rejects.toMatchObject({
+      code: 'COMMAND_UNFINISHED',
+    });
     await until('b promotes', async () => failover.view?.role === 'promoting', PATIENCE_MS);
     await until('finish is called', async () => runtime.isChanging, PATIENCE_MS);
     process.kill(clusterPid(b), 'SIGKILL');
@@ -73,6 +75,7 @@ test.each([
       );
     };
     await until('a serves, and b runs as its standby', isWhole, PATIENCE_MS);
+    await told;
     const memo = readFileSync(groupPaths(b.paths, 'shop').memo, 'utf8');
     expect(JSON.parse(memo)).toMatchObject({ memo: { served: 0 } });
   },
@@ -111,11 +114,14 @@ test('the application runs again that was being stopped for a switchover', async
   await until('it runs', isServed, PATIENCE_MS);
   await until('b is known to be complete', async () => failover.view?.alone === 'together');
   b.behave({ fail: { finish: 'DIRECTORY_BUSY' } });
-  a.call('switchover', { group: 'shop' }).catch(() => undefined);
+  const told = expect(a.call('switchover', { group: 'shop' })).rejects.toMatchObject({
+    code: 'COMMAND_UNFINISHED',
+  });
   await until('it is being stopped', async () => existsSync(stopping), PATIENCE_MS);
   process.kill(clusterPid(a), 'SIGKILL');
   await until('a machine is there again', async () => failover.view?.booting === false);
   const { agents: supervision } = a.service.group('shop');
   await until('nothing moves', async () => supervision.view[0]?.phase !== 'stopping', PATIENCE_MS);
   await until('it runs again', isServed, PATIENCE_MS);
+  await told;
 }, 120_000);

@@ -74,6 +74,8 @@ export class GroupFailover implements RuntimeOwner {
   #dataEpoch = 0;
   /** What the machine said lately. */
   readonly #said: EffectOf<'emit'>[] = [];
+  /** Counts those that a command may have been given to. */
+  #machines = 0;
   #stopped = false;
 
   constructor({ runtime, cluster, settings }: GroupFailoverOptions) {
@@ -123,7 +125,10 @@ export class GroupFailover implements RuntimeOwner {
    * process knows of the group; undefined when it does not run it. Errors: GROUP_MACHINE_FAILED.
    */
   async join(standing: GroupStanding | undefined): Promise<void> {
-    if (standing === undefined) await this.#settle();
+    if (standing === undefined) {
+      this.#machines += 1;
+      await this.#settle();
+    }
     const found =
       standing ??
       ((await this.#cluster.call('add', { handover: this.#handover() }, 30_000)) as GroupStanding);
@@ -627,7 +632,9 @@ export class GroupFailover implements RuntimeOwner {
     const params = { groupId: this.#groupId, command };
     const refusal = (await this.#cluster.call('command', params)) as Refusal | null;
     if (refusal !== null) throw new UnderstudyError(refusal.code, refusal.reason);
+    const machine = this.#machines;
     const isDone = await this.waitFor((view) => {
+      if (this.#machines !== machine) throw lostCommand(name, command);
       const failure = this.#said.find(({ code }) => until.failures.includes(code));
       if (failure !== undefined) throw new UnderstudyError(failure.code, failure.message);
       return until.isDone(view);
@@ -653,4 +660,11 @@ export class GroupFailover implements RuntimeOwner {
     }
     return undefined;
   }
+}
+
+function lostCommand(group: string, { kind }: Command): UnderstudyError {
+  return new UnderstudyError(
+    'COMMAND_UNFINISHED',
+    `group "${group}": the cluster process ended while it carried out "${kind}", and another one decides now: see "understudy status", and give it again if it is still wanted`,
+  );
 }
