@@ -162,6 +162,27 @@ test('a node that was to be shut down takes over when a person says so', () => {
   expect(subject.last('sendBeat').beat).toMatchObject({ role: 'promoting', leaving: false });
 });
 
+test.each(['gateway', 'none'] as const)(
+  'a goodbye cannot be taken back by a takeover that counts on silence: the other node serves on because of it (%s)',
+  (arbiter) => {
+    const subject = standby({ arbiter, fencing: arbiter === 'none' ? 'required' : 'off' });
+    subject.give(command({ kind: 'leave' }));
+    subject.pass(1200, (each) => each.gateway().addressFree());
+    expect(subject.refusalOf(takeover())).toBe('TAKEOVER_NEEDS_FORCE');
+  },
+);
+
+test('a takeover that was given up after a goodbye: no silence proves anything before the other node is heard', () => {
+  const subject = standby().give(command({ kind: 'leave' }));
+  subject.pass(5000, (each) => each.gateway().addressFree());
+  subject.give(takeover({ force: true })).pass(200, (each) => each.gateway().addressFree());
+  const { op } = subject.last('promote');
+  subject.give({ kind: 'promoteFailed', op, message: 'busy' }).demoted();
+  subject.forget().pass(120_000, (each) => each.gateway().addressFree());
+  expect(subject.find('promote')).toBeUndefined();
+  expect(subject.codes()).toContain('WAITS_FOR_OPERATOR');
+});
+
 test('the other node says goodbye, and is there again without its copy having been away', () => {
   const subject = primary();
   subject.hear(beatOf({ epoch: subject.state.epoch, leaving: true }));

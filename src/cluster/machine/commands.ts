@@ -89,9 +89,9 @@ function takeover(d: Draft, command: Extract<Command, { kind: 'takeover' }>): Re
     const reason = `${peer.name} is alive and the primary of ${group}: run "understudy switchover ${group}", which loses nothing`;
     return { code: 'TAKEOVER_PRIMARY_ALIVE', reason };
   }
-  const verdict = mayTakeOver(s, now);
-  if (!verdict.ok && !command.force) {
-    const reason = `it is not safe: ${verdict.why}. Be sure that ${peer.name} does not serve, then add --force`;
+  const danger = dangerOf(s, now);
+  if (danger !== null && !command.force) {
+    const reason = `it is not safe: ${danger}. Be sure that ${peer.name} does not serve, then add --force`;
     return { code: 'TAKEOVER_NEEDS_FORCE', reason };
   }
   const losesCommits = isStale(s) || s.copy !== 'up-to-date';
@@ -104,9 +104,27 @@ function takeover(d: Draft, command: Extract<Command, { kind: 'takeover' }>): Re
     ...(command.acceptHalted ? HALTED : []),
   ];
   const why = 'an operator ordered it';
-  s.leaving = false;
+  takeGoodbyeBack(d);
   startPromotion(d, { right: 'forced', epoch: nextEpoch(s), base: null, accepts, why });
   return null;
+}
+
+/** Why the peer may serve, or have what is missing here; null: it is proven that it does not, and has not. */
+function dangerOf(s: MachineState, now: number): string | null {
+  const { self, peer } = s.config;
+  if (s.leaving && !countsOnArbiterOnly(s))
+    return `${self.name} has said goodbye, and ${peer.name} may serve on without it`;
+  const verdict = mayTakeOver(s, now);
+  return verdict.ok ? null : verdict.why;
+}
+
+/** A goodbye changes nothing for the other node: it serves as long as the arbiter lets it, and notes there that it is alone. */
+const countsOnArbiterOnly = ({ config }: MachineState): boolean => config.arbiter === 'etcd';
+
+/** The other node may not hear of it, and serve on without a lease: its silence proves as little as after a start. */
+function takeGoodbyeBack({ s }: Draft): void {
+  if (s.leaving && !countsOnArbiterOnly(s)) s.booting = true;
+  s.leaving = false;
 }
 
 /** What a peer said before it fell silent is no longer so: this node may be primary because of that very silence. */
