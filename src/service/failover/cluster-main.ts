@@ -91,7 +91,8 @@ function onEffect(groupId: string, effect: OuterEffect): void {
 /** A disk that cannot keep it must not end the lease: it is tried again. */
 function persist(group: Group, effect: Extract<OuterEffect, { kind: 'persist' }>): void {
   const { groupId } = group.handover;
-  if (effect.version < group.memoVersion || !groups.has(groupId)) return;
+  // (Another machine of the group may have taken its place.)
+  if (effect.version < group.memoVersion || groups.get(groupId) !== group) return;
   group.memoVersion = effect.version;
   try {
     group.memo.keep(effect.memo);

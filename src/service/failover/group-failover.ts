@@ -46,6 +46,8 @@ export interface GroupFailoverOptions {
   readonly runtime: GroupRuntime;
   readonly cluster: ClusterProcess;
   readonly settings: GroupSettings;
+  /** Of one that this one takes the place of: see {@link GroupFailover.closedAt}. */
+  readonly closedAt?: Position | null;
 }
 
 export class GroupFailover implements RuntimeOwner {
@@ -78,8 +80,9 @@ export class GroupFailover implements RuntimeOwner {
   #machines = 0;
   #stopped = false;
 
-  constructor({ runtime, cluster, settings }: GroupFailoverOptions) {
+  constructor({ runtime, cluster, settings, closedAt = null }: GroupFailoverOptions) {
     this.settings = settings;
+    this.#closedAt = closedAt;
     this.runtime = runtime;
     this.#cluster = cluster;
     this.#groupId = runtime.definition.groupId;
@@ -118,6 +121,11 @@ export class GroupFailover implements RuntimeOwner {
 
   get view(): MachineView | null {
     return this.#view;
+  }
+
+  /** Where this node closed its last stream, as long as nobody has gone on from there: its data is complete there. */
+  get closedAt(): Position | null {
+    return this.#closedAt;
   }
 
   /**

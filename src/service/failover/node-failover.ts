@@ -46,6 +46,8 @@ export class NodeFailover {
   readonly #unmanaged = new Map<string, Unmanaged>();
   #again: NodeJS.Timeout | undefined;
   #return: NodeJS.Timeout | undefined;
+  /** Otherwise machines that have left did so for a service before this one. */
+  #hasSaidGoodbye = false;
   #stopped = false;
   #cluster: ClusterProcess | undefined;
   #starting: Promise<void> | undefined;
@@ -107,7 +109,7 @@ export class NodeFailover {
     const failover = this.#groups.get(groupId);
     try {
       if (failover === undefined) await this.add(runtime);
-      else await failover.join((await this.#standings()).get(groupId));
+      else await this.#join(failover, (await this.#standings()).get(groupId));
       if (isStill()) this.#noteRunning(runtime);
     } catch (thrown) {
       if (isStill()) this.#tellNotRunning(runtime, thrown);
@@ -130,41 +132,58 @@ export class NodeFailover {
     const failover = new GroupFailover({ runtime, cluster, settings });
     this.#groups.set(groupId, failover);
     if (known !== undefined) {
-      await failover.join(known.get(groupId));
+      await this.#join(failover, known.get(groupId));
       return failover;
     }
     // The first connection lets all groups join that are known by then.
     this.#starting = cluster.start();
     await this.#starting;
-    await this.#takePartAgain();
     return failover;
+  }
+
+  async #join(failover: GroupFailover, standing: GroupStanding | undefined): Promise<void> {
+    await failover.join(standing);
+    const { view } = failover;
+    if (view?.leaving !== true || this.#hasSaidGoodbye) return;
+    if (hasLeft(view)) await this.#takePartAgain(failover);
+    // It is about to: see then.
+    else this.#lookAfterGoodbyes();
   }
 
   /** The groups of this node have said goodbye, or are about to: when the machine still runs after a while, they take part again. */
   noteGoodbyes(): void {
+    this.#hasSaidGoodbye = true;
+    this.#lookAfterGoodbyes();
+  }
+
+  #lookAfterGoodbyes(): void {
     clearTimeout(this.#return);
+    if (this.#stopped) return;
     this.#return = setTimeout(() => {
-      this.noteGoodbyes();
-      void this.#takePartAgain();
+      this.#lookAfterGoodbyes();
+      for (const failover of this.#groups.values()) {
+        if (hasLeft(failover.view)) void this.#takePartAgain(failover);
+      }
     }, SHUTDOWN_MS).unref();
   }
 
-  /** What a machine has promised with its goodbye ends with it: another one takes the place of each. */
-  async #takePartAgain(): Promise<void> {
-    const gone = Array.from(this.#groups.values()).filter(({ view }) => hasLeft(view));
-    await Promise.all(
-      gone.map(async (failover) => {
-        const { runtime } = failover;
-        try {
-          await failover.leave();
-          const sentence = `group "${runtime.name}": this node was to be shut down and still runs: it takes part again`;
-          runtime.emit('info', 'TAKES_PART_AGAIN', sentence);
-        } catch {
-          // It is asked again with the next connection.
-        }
-        this.#manageAgain(failover);
-      }),
-    );
+  /** What a machine has promised with its goodbye ends with it: another one takes its place. */
+  async #takePartAgain(failover: GroupFailover): Promise<void> {
+    const { runtime } = failover;
+    let isDone = true;
+    try {
+      await failover.leave();
+    } catch {
+      isDone = false;
+      this.#lookAfterGoodbyes();
+    }
+    // Otherwise it was deleted meanwhile, or the service ends.
+    if (this.#stopped || this.#groups.get(runtime.definition.groupId) !== failover) return;
+    if (isDone) {
+      const sentence = `group "${runtime.name}": this node was to be shut down and still runs: it takes part again`;
+      runtime.emit('info', 'TAKES_PART_AGAIN', sentence);
+    }
+    this.#manageAgain(failover);
   }
 
   /**
@@ -204,16 +223,18 @@ export class NodeFailover {
     await cluster?.end();
   }
 
-  /** Its machine could not be told: it goes on, and so does this node's part. */
-  #manageAgain({ runtime, settings }: GroupFailover): void {
+  /** What the machine of a group wants is carried out again; where it has none any more, another one is made. */
+  #manageAgain(before: GroupFailover): void {
+    const { runtime, settings, closedAt } = before;
     const { groupId } = runtime.definition;
     const cluster = present(this.#cluster, 'the cluster process');
-    const failover = new GroupFailover({ runtime, cluster, settings });
+    const failover = new GroupFailover({ runtime, cluster, settings, closedAt });
     this.#groups.set(groupId, failover);
     this.#standings()
       .then(async (known) => failover.join(known.get(groupId)))
-      // Without a connection: the next one lets all groups join.
-      .catch(() => undefined);
+      .catch((thrown: unknown) => {
+        if (this.#groups.get(groupId) === failover) this.#tellNotRunning(runtime, thrown);
+      });
   }
 
   /** Of the cluster process; null: there is none. Errors: CLUSTER_PROCESS_DOWN, CONTROL_TIMEOUT, CONTROL_CLOSED. */
@@ -274,7 +295,7 @@ export class NodeFailover {
     // At the same time: one may have something under way that has to end first.
     const joins = Array.from(this.#groups, async ([groupId, failover]) => {
       try {
-        await failover.join(known.get(groupId));
+        await this.#join(failover, known.get(groupId));
         this.#noteRunning(failover.runtime);
       } catch (thrown) {
         this.#tellNotRunning(failover.runtime, thrown);

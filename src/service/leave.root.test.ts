@@ -1,0 +1,66 @@
+// "understudy leave" of a node with several groups. Group processes are the stand-in.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { present } from '../core/assert.ts';
+import { type TestNode, type TwoNodes, twoNodes, until } from './fixtures/two-nodes.ts';
+import { leave } from './leave.ts';
+import { lockOwner } from './process-lock.ts';
+
+const PATIENCE_MS = 30_000;
+const GROUPS = ['books', 'shop'];
+
+let nodes: TwoNodes;
+
+beforeEach(async () => {
+  nodes = await twoNodes();
+  await nodes.pair();
+});
+afterEach(async () => {
+  const clusters = [nodes.a, nodes.b].map(clusterPid);
+  // Otherwise what is stopped is started again.
+  for (const { service } of [nodes.a, nodes.b]) {
+    for (const runtime of service.groups.values()) await service.failover.suspend(runtime);
+  }
+  await nodes.down();
+  for (const pid of clusters) process.kill(pid, 'SIGKILL');
+});
+
+const clusterPid = ({ paths }: TestNode): number =>
+  present(lockOwner(paths.clusterLock), 'a cluster process');
+
+async function createAll(): Promise<void> {
+  const { a, b } = nodes;
+  for (const name of GROUPS) {
+    const [dir, standbyDir] = [join(nodes.data(a), name), join(nodes.data(b), name)];
+    mkdirSync(dir);
+    const paths = [{ dir, standbyDir }];
+    await a.call('group-create', {
+      input: { name, paths, failover: { arbiter: 'none' } },
+      origin: 'test',
+    });
+  }
+  for (const name of GROUPS) {
+    await until(`b is complete: ${name}`, async () => view(b, name)?.fresh, PATIENCE_MS);
+  }
+}
+
+const view = ({ service }: TestNode, name: string) => service.failover.of(service.group(name)).view;
+
+/** Of each group; undefined while nothing is known of it. */
+async function leaving({ service }: TestNode): Promise<unknown[]> {
+  const views = GROUPS.map(async (name) => (await service.group(name).view()).failover);
+  return (await Promise.all(views)).map((one) => one?.['leaving']);
+}
+
+test('a service that is started again takes part with all groups of the node', async () => {
+  await createAll();
+  const { b } = nodes;
+  const { groups } = await leave(b.service);
+  expect(groups.map(({ result }) => result)).toEqual(['standby', 'standby']);
+  expect(await leaving(b)).toEqual([true, true]);
+  await b.stop();
+  await b.start();
+  const isBack = async (): Promise<boolean> => (await leaving(b)).every((one) => one === false);
+  await until('every group takes part again', isBack, PATIENCE_MS);
+}, 120_000);
