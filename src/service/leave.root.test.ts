@@ -64,3 +64,13 @@ test('a service that is started again takes part with all groups of the node', a
   const isBack = async (): Promise<boolean> => (await leaving(b)).every((one) => one === false);
   await until('every group takes part again', isBack, PATIENCE_MS);
 }, 120_000);
+
+test('a group whose process dies while it is handed over is stopped, not served still', async () => {
+  await createAll();
+  const { a } = nodes;
+  a.behave({ die: ['handover'] });
+  const { groups } = await leave(a.service);
+  expect(groups).toEqual(
+    GROUPS.map((group) => ({ group, result: 'stopped', why: expect.any(String) as string })),
+  );
+}, 120_000);

@@ -1,9 +1,10 @@
 // Commands that take nothing but a name, and what they change beside the machine.
 import { expect, test } from 'vitest';
+import { UnderstudyError } from '../../core/errors.ts';
 import type { GroupRuntime } from '../group-runtime.ts';
 import { GroupTroubles } from '../group-troubles.ts';
 import type { NodeService } from '../node-service.ts';
-import { simpleCommand, yieldManaged } from './managed-commands.ts';
+import { leaveManaged, simpleCommand, yieldManaged } from './managed-commands.ts';
 
 test('forgotten failures are shown no more, also on a node that starts nothing any more', async () => {
   const troubles = new GroupTroubles();
@@ -44,4 +45,22 @@ test('a split brain is not ended without consent; where there is none, the machi
   await yieldManaged(serviceWith('primary'), runtime, true);
   await yieldManaged(serviceWith('standby'), runtime, false);
   expect(asked).toEqual(['yield primary', 'yield standby']);
+});
+
+test.each([
+  ['the application cannot be stopped: it serves on', 'primary', false],
+  ['the stream was not ended in order: it has ended', 'standby', true],
+])('a handover before a shutdown that failed: %s', async (_, role, leaving) => {
+  const view = { role, leaving, offers: false, peerRole: 'standby' };
+  const refusal = new UnderstudyError('HANDOVER_FAILED', 'as the machine says');
+  const failover = {
+    view: { ...view, role: 'primary', leaving: false },
+    command: async () => Promise.reject(refusal),
+    waitFor: async (isWanted: (seen: unknown) => boolean) =>
+      Promise.resolve(isWanted(view) ? view : undefined),
+  };
+  const service = { failover: { of: () => failover } } as unknown as NodeService;
+  const left = leaveManaged(service, {} as GroupRuntime);
+  if (role === 'primary') await expect(left).rejects.toBe(refusal);
+  else expect(await left).toBe('stopped');
 });

@@ -1,6 +1,7 @@
 // What operators ask of a managed group. The machine decides; here it is asked, and waited for.
 import { UnderstudyError } from '../../core/errors.ts';
 import type { Command } from '../../cluster/machine/event-types.ts';
+import type { MachineView } from '../../cluster/thread/machine-view.ts';
 import type { GroupRuntime } from '../group-runtime.ts';
 import type { Outcome } from '../node-protocol.ts';
 import type { NodeService } from '../node-service.ts';
@@ -10,6 +11,8 @@ const TAKEOVER_TIMEOUT_MS = 600_000;
 const SHORT_TIMEOUT_MS = 10_000;
 /** The other node has applied everything: what is left is to mount, and to start the application. */
 const OFFER_TIMEOUT_MS = 30_000;
+/** What the machine has said shows in its view at once. */
+const VIEW_TIMEOUT_MS = 2000;
 
 /** On the primary: moves it to the other node. */
 export async function switchoverManaged(
@@ -38,18 +41,27 @@ export async function leaveManaged(
 ): Promise<'standby' | 'moved' | 'stopped'> {
   const failover = service.failover.of(runtime);
   const wasStandby = failover.view?.role === 'standby';
-  await failover.command(
-    { kind: 'leave' },
-    {
-      isDone: ({ role, leaving }) => role === 'standby' && leaving,
-      failures: ['HANDOVER_FAILED'],
-      timeoutMs: HANDOVER_TIMEOUT_MS,
-    },
-  );
+  try {
+    await failover.command(
+      { kind: 'leave' },
+      { isDone: hasLeft, failures: ['HANDOVER_FAILED'], timeoutMs: HANDOVER_TIMEOUT_MS },
+    );
+  } catch (thrown) {
+    // Said of both: what goes on here, and what has ended here and not in order.
+    const isBoth = thrown instanceof UnderstudyError && thrown.code === 'HANDOVER_FAILED';
+    const ended = isBoth && (await failover.waitFor(isDecided, VIEW_TIMEOUT_MS));
+    if (!ended || !hasLeft(ended)) throw thrown;
+  }
   if (wasStandby) return 'standby';
   const settled = await failover.waitFor(({ offers }) => !offers, OFFER_TIMEOUT_MS);
   return settled?.peerRole === 'primary' ? 'moved' : 'stopped';
 }
+
+const hasLeft = ({ role, leaving }: MachineView): boolean => role === 'standby' && leaving;
+
+/** Whoever serves on leaves no more. */
+const isDecided = (view: MachineView): boolean =>
+  hasLeft(view) || (view.role === 'primary' && !view.leaving);
 
 /** On the node that is to be primary. */
 export async function takeoverManaged(
