@@ -74,3 +74,20 @@ test('a group whose process dies while it is handed over is stopped, not served 
     GROUPS.map((group) => ({ group, result: 'stopped', why: expect.any(String) as string })),
   );
 }, 120_000);
+
+test('both nodes leave and are started again: the one that served last serves', async () => {
+  await createAll();
+  const { a, b } = nodes;
+  const results = async (node: TestNode): Promise<string[]> =>
+    (await leave(node.service)).groups.map(({ result }) => result);
+  expect(await results(b)).toEqual(['standby', 'standby']);
+  expect(await results(a)).toEqual(['stopped', 'stopped']);
+  expect(await a.eventCodes()).not.toContain('HANDOVER_FAILED');
+  for (const node of [a, b]) await node.stop();
+  for (const node of [a, b]) await node.start();
+  const serves = async (): Promise<boolean> => {
+    const views = GROUPS.map(async (name) => (await a.service.group(name).view()).failover);
+    return (await Promise.all(views)).every((one) => one?.['role'] === 'primary');
+  };
+  await until('a serves again', serves, PATIENCE_MS);
+}, 120_000);

@@ -154,6 +154,15 @@ test('both nodes are shut down: neither offers the group to the other', () => {
   expect(subject.last('sendBeat').beat.offer).toBeNull();
 });
 
+test('both nodes are shut down, the standby first: the primary ends as one, so that it can lead when both are there again', () => {
+  const subject = primary().give(command({ kind: 'leave' }));
+  subject.hear(beatOf({ epoch: subject.state.epoch, leaving: true })).applicationStopped();
+  expect(subject.last('demote').drain).toBe(false);
+  subject.demoted(false);
+  expect(subject.last('sendBeat').beat).toMatchObject({ role: 'standby', offer: null });
+  expect(subject.codes()).not.toContain('HANDOVER_FAILED');
+});
+
 test('a node that was to be shut down takes over when a person says so', () => {
   const subject = standby().give(command({ kind: 'leave' }));
   subject.pass(5000, (each) => each.gateway().addressFree());

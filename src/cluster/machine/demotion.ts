@@ -10,7 +10,7 @@ import { startService, takeAddress } from './application.ts';
 import { holdOff, nextEpoch } from './attempts.ts';
 import type { MachineEvent } from './event-types.ts';
 import { updateLease } from './lease.ts';
-import type { Demotion } from './state.ts';
+import type { Demotion, MachineState } from './state.ts';
 
 /** Gives up the lease at once, then stops everything. */
 export function startDemotion(
@@ -66,12 +66,20 @@ function releaseAddress(d: Draft): void {
 
 function unmount(d: Draft, cause: Demotion['cause'], why: string): void {
   const { s, now } = d;
-  const drain = cause === 'handover' || cause === 'leave';
+  const drain = isToMove(s, cause);
   releaseAddress(d);
   const op = d.op();
   const timeoutMs = s.config.timings.drainTimeoutMs;
   s.demotion = { cause, why, stage: 'unmount', op, deadlineMs: now + timeoutMs * 1.5 };
   d.do({ kind: 'demote', op, drain, timeoutMs });
+}
+
+/**
+ * Somebody is to go on with it. Where both nodes are shut down nobody is, and a stream that was closed says of neither that it
+ * has everything, once both have been started again: this node keeps its data as that of the last primary.
+ */
+function isToMove({ peer }: MachineState, cause: Demotion['cause']): boolean {
+  return cause === 'handover' || (cause === 'leave' && !peer.left);
 }
 
 /** True when the event belonged to the demotion. */
@@ -163,7 +171,7 @@ export function onDemoted(d: Draft, event: Extract<MachineEvent, { kind: 'demote
     s.offer = { epoch, position: event.position };
   }
   d.emit('info', 'BECAME_STANDBY', `${self.name} is standby of ${group}: ${demotion.why}`);
-  if (wasPlanned && !event.clean) {
+  if (wasPlanned && !event.clean && isToMove(s, cause)) {
     const what = `the stream of ${group} was not ended in order on ${self.name}`;
     d.emit('error', 'HANDOVER_FAILED', `${what}: whoever has the newest data serves`);
   }
