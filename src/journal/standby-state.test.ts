@@ -11,6 +11,7 @@ const STATE: StandbyStateData = {
   epoch: 3,
   copy: 'complete',
   checkpoint: { streamId: '01'.repeat(16), epoch: 3, sequence: 123_456 },
+  unsynced: null,
   firstSegment: 7,
   closed: null,
   halt: null,

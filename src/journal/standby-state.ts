@@ -9,7 +9,8 @@
 // began are a `salvage`: never usable, and kept aside at its end.
 //
 // `checkpoint`: every record up to it is in the copy and on its disk; the journal is needed from the
-// next one on. With an empty copy it only says where the journal would begin.
+// next one on. With an empty copy it only says where the journal would begin. One exception: the copy of
+// a primary that has just handed over is as it wrote it, and may still be in the kernel's memory (`unsynced`).
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -32,6 +33,11 @@ const schema = z.strictObject({
   }),
   /** Segments of the journal with lower numbers belong to a stream that was given up. */
   firstSegment: z.int().min(1),
+  /**
+   * The copy is complete as it was seen on these mounts (linux/mount-identity.ts); its disk may lack some of it. Null: it
+   * does not.
+   */
+  unsynced: z.string().max(4096).nullable().default(null),
   /** Where the primary closed the stream of the checkpoint or a later one cleanly. */
   closed: z.strictObject({ streamId: id128, sequence }).nullable(),
   /** Applying is halted (mirror/guard/apply-gate.ts): nothing after `sequence` is applied. */
@@ -86,13 +92,18 @@ export const STATE_FILE = 'standby.json';
 /** Stream id of a standby that holds none. */
 export const NO_STREAM = '0'.repeat(32);
 
-/** What holds before anything was received: no copy, or one as of the end of a stream, `holds`. */
+/**
+ * What holds before anything was received: no copy, or one as of the end of a stream, `holds`, which is on these `mounts` and need
+ * not be on their disks.
+ */
 export function firstState({
   groupId,
   epoch,
   holds,
+  mounts,
 }: Pick<StandbyStateData, 'groupId' | 'epoch'> & {
   readonly holds: StandbyStateData['closed'];
+  readonly mounts: string;
 }): StandbyStateData {
   return {
     version: 1,
@@ -101,6 +112,7 @@ export function firstState({
     copy: holds === null ? 'empty' : 'complete',
     checkpoint: { streamId: NO_STREAM, sequence: 0, ...holds, epoch },
     firstSegment: 1,
+    unsynced: holds === null ? null : mounts,
     closed: holds,
     halt: null,
     rewound: false,

@@ -1,6 +1,6 @@
 // Which mount a descriptor is on: by its number in the mount table, and in a way that no later mount shares: a copy that is still on the mount
 // that it was changed on has lost nothing.
-import { readFileSync } from 'node:fs';
+import { bootId } from './boot-id.ts';
 import { AT } from './constants.ts';
 import { addressOf, EMPTY_NAME, sys } from './libc.ts';
 
@@ -17,11 +17,10 @@ const MNT_ID_AT = 144;
  * never the same twice.
  */
 export function mountIdentity(fds: readonly number[]): string {
-  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
   const ids = fds.map(
     (fd) => askMount(fd, STATX_MNT_ID_UNIQUE) ?? `unknown ${Date.now()} ${performance.now()}`,
   );
-  return [boot, ...ids].join(' ');
+  return [bootId(), ...ids].join(' ');
 }
 
 /** The mount of a descriptor as the mount table numbers it; undefined where the kernel does not tell. */

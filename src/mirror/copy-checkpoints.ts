@@ -29,6 +29,18 @@ export class CopyCheckpoints {
     this.#lastMs = parts.clock.monotonicMs();
   }
 
+  /** Brings a copy to its disk that was complete before anything was received. */
+  async syncFirst(): Promise<void> {
+    const { state, checkpointer } = this.#parts;
+    if (state.data.unsynced === null) return;
+    try {
+      await checkpointer.sync();
+      if (!this.#course.isClosed) state.update({ unsynced: null });
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
   /** The journal needs one to be able to free something. */
   want(): void {
     this.#isWanted = true;

@@ -7,6 +7,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { UnderstudyError } from '../core/errors.ts';
+import { bootId } from '../linux/boot-id.ts';
 import { errnoName, MNT } from '../linux/constants.ts';
 import { cover, hasCover, isCovered, openUnderneath } from '../linux/directory-cover.ts';
 import { cpath, sys } from '../linux/libc.ts';
@@ -75,8 +76,6 @@ export function coverAgain(dirs: readonly string[], table: readonly MountEntry[]
   for (const dir of lost) cover(dir);
   return lost;
 }
-
-const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 
 function parse(text: string): unknown {
   try {

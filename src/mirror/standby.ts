@@ -11,6 +11,7 @@ import { JournalWriter } from '../journal/journal-writer.ts';
 import { Marks } from '../journal/marks.ts';
 import { ORPHAN_DIRECTORY } from '../journal/record.ts';
 import { firstState, StandbyState } from '../journal/standby-state.ts';
+import { mountIdentity } from '../linux/mount-identity.ts';
 import { ApplierHost } from './applier-host.ts';
 import { removeMarker } from './applier/marker.ts';
 import type { UndoTold } from './applier/undo-keeper.ts';
@@ -61,6 +62,8 @@ export class Standby {
   readonly #salvage: CopySalvage;
   #timer: NodeJS.Timeout | undefined;
   #blocked: string | null = null;
+  /** See {@link forgetUnsynced}. */
+  #isUnsynced = false;
   /** Received bytes when the last scan began. */
   #scanFrom = 0;
 
@@ -92,6 +95,7 @@ export class Standby {
     const clock = this.#clock;
     const logger = this.#logger;
     const state = openState(options);
+    this.#isUnsynced = forgetUnsynced(state, options);
     const marks = Marks.open(options.marksFile, groupId, clock.wallMs());
     if (marks.fault !== undefined) logger.warn({ why: marks.fault }, 'no marks');
     const { checkpoint, firstSegment } = state.data;
@@ -229,6 +233,10 @@ export class Standby {
   /** Applies what the journal holds and listens for the primary; resolves with the port. */
   async start(): Promise<number> {
     const { state, journal, receiver } = this.#parts;
+    if (this.#isUnsynced) {
+      const what = `this node lost its power (or the directory was mounted anew) before everything that group "${this.#options.group}" had written was on its disk: the copy is compared`;
+      this.#handlers.onEvent('warning', 'COPY_UNSYNCED', what, {});
+    }
     const { copy, checkpoint, rewound } = state.data;
     if (journal.fault !== undefined) {
       const what = `the journal was cut: ${journal.fault}`;
@@ -245,6 +253,7 @@ export class Standby {
         this.#course.start(checkpoint.sequence, 'complete', { redoUntil });
       }
     }
+    void this.#checkpoints.syncFirst();
     this.#timer = setInterval(() => this.#keepHouse(), HOUSEKEEPING_INTERVAL_MS);
     return this.#server.listen();
   }
@@ -492,10 +501,20 @@ export class Standby {
 }
 
 function openState(options: StandbyOptions): StandbyState {
-  const { epoch, stateDirectory } = options;
-  const state = StandbyState.open(stateDirectory, firstState(options));
+  const { epoch, stateDirectory, directories } = options;
+  const mounts = mountIdentity(directories.map(({ fd }) => fd));
+  const state = StandbyState.open(stateDirectory, firstState({ ...options, mounts }));
   if (epoch > state.data.epoch) state.update({ epoch });
   return state;
+}
+
+/** What the kernel had not written yet is gone when the mounts are others, after a power cut: nobody knows what that was. */
+function forgetUnsynced(state: StandbyState, options: StandbyOptions): boolean {
+  const { unsynced } = state.data;
+  const mounts = mountIdentity(options.directories.map(({ fd }) => fd));
+  if (unsynced === null || unsynced === mounts) return false;
+  state.update({ copy: 'syncing', unsynced: null, closed: null });
+  return true;
 }
 
 function isEmptyDirectory(fd: number): boolean {

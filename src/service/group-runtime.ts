@@ -34,6 +34,7 @@ import type { GroupProcessSpec } from './group-spec.ts';
 import { buildSpec, type RuntimeContext, type SpecInput } from './group-spec-builder.ts';
 import { DirectoryGuard } from './safety-identity.ts';
 import { GroupRenewal } from './group-renewal.ts';
+import { bootId } from '../linux/boot-id.ts';
 import { firstSequenceAfter, type GroupState, groupStateSchema } from './group-state.ts';
 import { startInRole } from './group-start.ts';
 import { GroupStateKeeper } from './group-state-keeper.ts';
@@ -403,7 +404,9 @@ export class GroupRuntime {
 
   /** Reads the persisted state of a group. Errors: STATE_FILE_INVALID. */
   static readState(paths: ServicePaths, group: string): GroupState | undefined {
-    return readJsonFile(groupPaths(paths, group).state, groupStateSchema);
+    const state = readJsonFile(groupPaths(paths, group).state, groupStateSchema);
+    if (state === undefined || state.positionBoot === bootId()) return state;
+    return { ...state, position: null, positionBoot: null };
   }
 
   get name(): string {

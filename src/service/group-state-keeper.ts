@@ -3,6 +3,7 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { bootId } from '../linux/boot-id.ts';
 import { writeJsonDurably } from './durable-file.ts';
 import type { RuntimeContext } from './group-spec-builder.ts';
 import type { GroupState } from './group-state.ts';
@@ -47,7 +48,7 @@ export class GroupStateKeeper {
     if (change.role !== undefined && change.role !== this.#state.role) {
       this.#roleSinceMs = performance.now();
     }
-    this.#state = { ...this.#state, ...change };
+    this.#state = { ...this.#state, ...change, ...bootOf(change) };
     this.#isUnsaved = true;
     writeJsonDurably(this.#options.files.state, this.#state);
     this.#isUnsaved = false;
@@ -124,4 +125,9 @@ export class GroupStateKeeper {
     ];
     return [files.directory, ...new Set(others.filter((place) => place !== null))];
   }
+}
+
+function bootOf({ position }: Partial<GroupState>): Partial<GroupState> {
+  if (position === undefined) return {};
+  return { positionBoot: position === null ? null : bootId() };
 }

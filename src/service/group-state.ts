@@ -19,9 +19,12 @@ export const groupStateSchema = z.strictObject({
   generation: z.int().min(1),
   /**
    * Where the data here is known to stand: a clean end of a stream. For a primary it is forgotten
-   * as soon as its process is started, since from then on the data moves on.
+   * as soon as its process is started, since from then on the data moves on. After another start of the machine it proves
+   * nothing: the kernel need not have written everything.
    */
   position: positionSchema.nullable(),
+  /** The boot (linux/boot-id.ts) in which `position` was noted. */
+  positionBoot: z.string().max(64).nullable().default(null),
   /** Highest sequence seen in the status of the group process; it may have gone further. */
   lastSequence: sequenceSchema,
   /**
@@ -50,6 +53,7 @@ export function initialState(role: GroupState['role'], epoch: number): GroupStat
     epoch,
     generation: 1,
     position: null,
+    positionBoot: null,
     lastSequence: 0,
     handedOverTo: null,
     agentsStarted: false,

@@ -129,7 +129,7 @@ export class StandbyRig {
     this.#options = options;
     this.#isIdle = options.idle ?? false;
     const { directory, holds } = options;
-    const initial = firstState({ groupId: GROUP_ID, epoch: 1, holds: holds ?? null });
+    const initial = firstState({ groupId: GROUP_ID, epoch: 1, holds: holds ?? null, mounts: '' });
     this.state = StandbyState.open(directory, { ...initial, closed: null });
     this.marks = Marks.open(join(directory, 'marks.json'), GROUP_ID, Date.now());
     const { checkpoint, firstSegment } = this.state.data;

@@ -17,7 +17,7 @@ it.each([undefined, 'locked'])('can be kept, however long the paths are, ending 
   const sentence = describeAlarm({ sinceMs: 0, sequence: 1, count: 25, examples, ending });
   expect(sentence).toContain('a directory/c"');
   const holds = { streamId: 'cd'.repeat(16), sequence: 0 };
-  const initial = firstState({ groupId: 'ab'.repeat(16), epoch: 1, holds });
+  const initial = firstState({ groupId: 'ab'.repeat(16), epoch: 1, holds, mounts: '' });
   const halt = { code: 'REWRITING' as const, sequence: 1, since: '', sentence };
   StandbyState.open(directory, initial).update({ halt });
   expect(StandbyState.open(directory, initial).data.halt).toEqual(halt);
