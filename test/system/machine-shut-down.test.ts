@@ -104,3 +104,24 @@ test('both machines are shut down, one after the other', async () => {
     expect(await timesInOrder(a)).toBe(1);
   });
 }, 300_000);
+
+test('both machines are shut down in maintenance: after it, the one that served goes on', async () => {
+  await PairUnderTest.with(async (pair) => {
+    const { a, b } = pair;
+    await pair.createManaged({ agents });
+    expect(await serves(a)).toBe(true);
+    await understudy(a, ['pause', GROUP]);
+    for (const host of [a, b]) {
+      await leave(host);
+      await host.must(['sync']);
+    }
+    for (const host of [a, b]) await host.powerOff();
+    for (const host of [a, b]) await host.boot();
+    for (const host of [a, b]) await waitForDaemon(host);
+    const isResumed = async (): Promise<boolean> =>
+      (await b.exec(['understudy', 'resume', GROUP])).code === 0;
+    expect(await waitUntil(isResumed, PATIENCE_MS, 200)).toBe(true);
+    expect(await serves(a)).toBe(true);
+    expect(await timesInOrder(a)).toBe(1);
+  });
+}, 300_000);

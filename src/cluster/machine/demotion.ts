@@ -71,7 +71,7 @@ function unmount(d: Draft, cause: Demotion['cause'], why: string): void {
   const op = d.op();
   const timeoutMs = s.config.timings.drainTimeoutMs;
   s.demotion = { cause, why, stage: 'unmount', op, deadlineMs: now + timeoutMs * 1.5 };
-  d.do({ kind: 'demote', op, drain, timeoutMs });
+  d.do({ kind: 'demote', op, drain, stays: isToStay(s, cause), timeoutMs });
 }
 
 /**
@@ -81,6 +81,10 @@ function unmount(d: Draft, cause: Demotion['cause'], why: string): void {
 function isToMove({ peer }: MachineState, cause: Demotion['cause']): boolean {
   return cause === 'handover' || (cause === 'leave' && !peer.left);
 }
+
+/** In maintenance a node that is shut down does not move the group. */
+const isToStay = ({ memo }: MachineState, cause: Demotion['cause']): boolean =>
+  cause === 'leave' && memo.paused.on;
 
 /** True when the event belonged to the demotion. */
 export function onStopResult(d: Draft, op: number, fault: string | null): boolean {
@@ -163,9 +167,7 @@ export function onDemoted(d: Draft, event: Extract<MachineEvent, { kind: 'demote
   d.service({ application: 'stopped', restartsMs: [] });
   const { self, group } = s.config;
   if (cause === 'lease' || cause === 'aborted') holdOff(d);
-  // In maintenance a node that is shut down does not move the group.
-  const staysHere = cause === 'leave' && s.memo.paused.on;
-  if (wasPlanned && event.clean && !staysHere) {
+  if (wasPlanned && event.clean && !isToStay(s, cause)) {
     const epoch = nextEpoch(s);
     s.triedEpoch = epoch;
     s.offer = { epoch, position: event.position };

@@ -60,6 +60,8 @@ export type Effect =
       readonly kind: 'demote';
       readonly op: number;
       readonly drain: boolean;
+      /** Nobody goes on with it: the data here stays what the last primary wrote, also after the next start. */
+      readonly stays: boolean;
       readonly timeoutMs: number;
     }
   /**

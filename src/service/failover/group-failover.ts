@@ -530,7 +530,7 @@ export class GroupFailover implements RuntimeOwner {
     this.runtime.emit('warning', 'PROMOTED_UNREADY', sentence);
   }
 
-  async #demote({ op, drain, timeoutMs }: EffectOf<'demote'>): Promise<void> {
+  async #demote({ op, drain, stays, timeoutMs }: EffectOf<'demote'>): Promise<void> {
     const runtime = this.runtime;
     // A promotion or a handover that is under way must not be waited for.
     if (!drain) {
@@ -549,7 +549,7 @@ export class GroupFailover implements RuntimeOwner {
     await runtime.exclusive(async () => {
       if (drain && runtime.state.role === 'primary' && runtime.process.isAlive) {
         try {
-          await handOver(runtime, timeoutMs, tell);
+          await handOver(runtime, { timeoutMs, stays }, tell);
           return;
         } catch (thrown) {
           if (isTold) throw thrown;

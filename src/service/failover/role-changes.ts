@@ -74,11 +74,11 @@ export async function promote(runtime: GroupRuntime, promotion: Promotion): Prom
 
 /**
  * Gives the directories back with everything applied on the standby, and becomes standby. `onClosed`
- * is called as soon as the other node may serve: what follows concerns this one only.
+ * is called as soon as the other node may serve: what follows concerns this one only. `stays`: nobody is to go on from there.
  */
 export async function handOver(
   runtime: GroupRuntime,
-  timeoutMs: number,
+  { timeoutMs, stays }: { readonly timeoutMs: number; readonly stays: boolean },
   onClosed: (demoted: Demoted) => void,
 ): Promise<void> {
   const { epoch } = runtime.state;
@@ -87,7 +87,8 @@ export async function handOver(
     onClosed({ clean: true, copy: 'up-to-date', position: { epoch, sequence }, isStaged: false });
   };
   const position = positionSchema.parse(await runtime.callLast('handover', {}, timeoutMs, close));
-  await tryToFollow(runtime, { position, own: null });
+  const own = { epoch, sequence: position.sequence };
+  await tryToFollow(runtime, stays ? { position: null, own } : { position, own: null });
 }
 
 /**
