@@ -1,6 +1,7 @@
 // "understudy leave": before a machine is shut down, what it serves moves to the other node, and the other node knows that this one
 // is gone on purpose. What cannot move is stopped in order.
 import { messageOf } from '../core/errors.ts';
+import { bringToDisk } from './bring-to-disk.ts';
 import { leaveManaged } from './failover/managed-commands.ts';
 import type { GroupRuntime } from './group-runtime.ts';
 import type { NodeService } from './node-service.ts';
@@ -37,8 +38,11 @@ async function leaveGroup(service: NodeService, runtime: GroupRuntime): Promise<
   if (!runtime.isManaged) return { group, result: 'unmanaged', why: null };
   try {
     const result = await leaveManaged(service, runtime);
+    if (result !== 'stopped') return { group, result, why: null };
+    // This node leads when both are there again: what the power may take now, the copy that has it would lose as well.
+    const unsure = await bringToDisk(runtime.definition.directories.map(({ dir }) => dir));
     const { reason = null } = service.failover.of(runtime).view ?? {};
-    return { group, result, why: result === 'stopped' ? reason : null };
+    return { group, result, why: unsure ?? reason };
   } catch (thrown) {
     return { group, result: 'failed', why: messageOf(thrown) };
   }
