@@ -97,6 +97,12 @@ describe('Marks', () => {
     Marks.open(path, GROUP, NOW).add({ streamId: S, sequence: 5, wallMs: NOW });
     expect(Marks.open(path, GROUP, NOW - 1).fault).toMatch(/clock/);
   });
+
+  it('does not use them later either: what was changed while the clock was behind looks older than they are', () => {
+    Marks.open(path, GROUP, NOW).add({ streamId: S, sequence: 5, wallMs: NOW });
+    expect(Marks.open(path, GROUP, NOW - 1).all).toEqual([]);
+    expect(Marks.open(path, GROUP, NOW + 1000).all).toEqual([]);
+  });
 });
 
 const at = (streamId: string, ...sequences: number[]): MarkedPoint[] =>

@@ -11,12 +11,13 @@
 //   standby   ──mark───────mark─▶                  … and those of the standby: compare these only
 //
 // The file is outside of what a change of role discards, since roles change between mark and use.
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { z } from 'zod';
 import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import { decodeChecked, encodeChecked } from './checked-json.ts';
-import { replaceFile } from './replace-file.ts';
+import { replaceFile, syncDirectory } from './replace-file.ts';
 
 const id128 = z.string().regex(/^[0-9a-f]{32}$/);
 const markSchema = z.strictObject({
@@ -71,10 +72,16 @@ export class Marks {
   /**
    * Reads the marks of a group at `path`. A file that is damaged, or of another group, counts as
    * empty and `fault` says so: without marks more is compared, nothing is lost. So do marks from
-   * the future of `nowMs`: the clock was set back, and ctimes say nothing.
+   * the future of `nowMs`: the clock was set back, and ctimes say nothing. Those are gone for good: once the clock is right
+   * again, what was changed until then would look older than they are.
    */
   static open(path: string, groupId: string, nowMs: number): Marks {
-    return new Marks(path, groupId, readMarks(path, groupId, nowMs));
+    const found = readMarks(path, groupId);
+    if (typeof found === 'string' || found.every(({ wallMs }) => wallMs <= nowMs))
+      return new Marks(path, groupId, found);
+    removeDurably(path);
+    const why = `${path} had marks of the future: the clock of this node was set back`;
+    return new Marks(path, groupId, why);
   }
 
   /** The oldest first. */
@@ -151,7 +158,17 @@ export function commonPoint(
   return best === undefined ? undefined : { streamId: best.streamId, sequence: best.sequence };
 }
 
-function readMarks(path: string, groupId: string, nowMs: number): readonly Mark[] | string {
+/** Needs no space; a disk that refuses it is told of by others. */
+function removeDurably(path: string): void {
+  try {
+    rmSync(path, { force: true });
+    syncDirectory(dirname(path));
+  } catch {
+    // The next process finds them again, and looks at its clock.
+  }
+}
+
+function readMarks(path: string, groupId: string): readonly Mark[] | string {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -168,7 +185,5 @@ function readMarks(path: string, groupId: string, nowMs: number): readonly Mark[
   const parsed = fileSchema.safeParse(value);
   if (!parsed.success) return `${path} is damaged: ${z.prettifyError(parsed.error)}`;
   if (parsed.data.groupId !== groupId) return `${path} belongs to group ${parsed.data.groupId}`;
-  if (parsed.data.marks.some(({ wallMs }) => wallMs > nowMs))
-    return `${path} has marks of the future: the clock of this node was set back`;
   return parsed.data.marks;
 }
