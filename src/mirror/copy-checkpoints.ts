@@ -4,7 +4,7 @@ import { UnderstudyError, messageOf } from '../core/errors.ts';
 import { MiB } from '../core/units.ts';
 import { MARK_SLACK_MS, type MarkedPoint } from '../journal/marks.ts';
 import type { PersistedCopy } from '../journal/standby-state.ts';
-import { isLazytime } from '../linux/lazytime.ts';
+import { keepsTimesBack } from '../linux/lazytime.ts';
 import type { CopyCourse } from './copy-course.ts';
 import type { CopySalvage } from './copy-salvage.ts';
 import type { StandbyParts } from './standby-parts.ts';
@@ -76,7 +76,7 @@ export class CopyCheckpoints {
     const { state, options, marks, logger } = this.#parts;
     if (state.data.copy !== 'complete') return;
     // Times that may be older than the contents prove nothing.
-    if (options.directories.some(({ fd }) => isLazytime(fd))) return;
+    if (options.directories.some(({ fd }) => keepsTimesBack(fd))) return;
     try {
       marks.add({ streamId, sequence, wallMs: wallMs - MARK_SLACK_MS });
     } catch (error) {

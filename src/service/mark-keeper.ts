@@ -7,7 +7,7 @@ import type { Clock } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Logger } from '../core/logger.ts';
 import { MARK_SLACK_MS, type Marks } from '../journal/marks.ts';
-import { isLazytime } from '../linux/lazytime.ts';
+import { keepsTimesBack } from '../linux/lazytime.ts';
 import { Checkpointer, type SyncTarget } from '../mirror/checkpointer.ts';
 
 /** Between two marks. The kernel writes dirty data out after half of it anyway. */
@@ -72,7 +72,7 @@ export class MarkKeeper {
     if (this.#isMaking || !isDue || !isNews || !this.#group.isComplete()) return;
     this.#markedAt = now;
     // Times that may be older than the contents prove nothing.
-    if (this.#group.roots.some(({ fd }) => isLazytime(fd))) return;
+    if (this.#group.roots.some(({ fd }) => keepsTimesBack(fd))) return;
     this.#isMaking = true;
     this.#group.askPoint();
   }
