@@ -9,7 +9,7 @@ import {
 } from './group-spec.ts';
 import { roleSchema } from './node-protocol.ts';
 
-/** Sequences skipped after an unclean end, so that no sequence can ever be used twice. */
+/** Sequences skipped after an unclean end, half of them at least, so that no sequence can ever be used twice. */
 const SEQUENCE_GAP = 10_000_000;
 
 export const groupStateSchema = z.strictObject({
@@ -67,5 +67,6 @@ export function initialState(role: GroupState['role'], epoch: number): GroupStat
 export function firstSequenceAfter(base: Position | null, lastSequence: number): number {
   if (base !== null) return base.sequence + 1;
   if (lastSequence === 0) return 1;
-  return (Math.floor(lastSequence / SEQUENCE_GAP) + 1) * SEQUENCE_GAP + 1;
+  // What was noted last may be some seconds old: a round number just behind it may have been passed.
+  return (Math.floor(lastSequence / SEQUENCE_GAP + 0.5) + 1) * SEQUENCE_GAP + 1;
 }

@@ -21,6 +21,8 @@ test('a stream goes on after a clean end, and jumps after an unclean one', () =>
   expect(firstSequenceAfter(null, 0)).toBe(1);
   expect(firstSequenceAfter(null, 41)).toBe(10_000_001);
   expect(firstSequenceAfter(null, 10_000_001)).toBe(20_000_001);
+  // The sequence on the disk is up to ten seconds old.
+  expect(firstSequenceAfter(null, 9_999_990)).toBeGreaterThan(9_999_990 + 2_000_000);
 });
 
 test('events are kept in order, bounded, and survive a torn last line', () => {
