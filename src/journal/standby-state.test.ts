@@ -15,6 +15,7 @@ const STATE: StandbyStateData = {
   firstSegment: 7,
   closed: null,
   halt: null,
+  accepted: 0,
   rewound: false,
   staged: null,
   salvage: null,

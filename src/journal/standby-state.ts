@@ -50,6 +50,8 @@ const schema = z.strictObject({
     })
     .nullable()
     .default(null),
+  /** A person has let everything up to here be applied. */
+  accepted: sequence.default(0),
   /** The copy was taken back by an operator: no primary may change it before it is one itself. */
   rewound: z.boolean().default(false),
   /**
@@ -115,6 +117,7 @@ export function firstState({
     unsynced: holds === null ? null : mounts,
     closed: holds,
     halt: null,
+    accepted: 0,
     rewound: false,
     staged: null,
     salvage: null,

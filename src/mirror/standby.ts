@@ -24,6 +24,7 @@ import { CopyCourse } from './copy-course.ts';
 import { CopyPast } from './copy-past.ts';
 import { CopySalvage } from './copy-salvage.ts';
 import { ApplyGate, type Halt } from './guard/apply-gate.ts';
+import { judgeAgain } from './guard/judge-again.ts';
 import type { CopyState } from './link/frame.ts';
 import { LinkServer } from './link/link-server.ts';
 import { Receiver, type ReceiverParts, type ScanStart } from './receiver.ts';
@@ -209,8 +210,9 @@ export class Standby {
     if (gate.halted === null) {
       throw new UnderstudyError('NOT_HALTED', `applying of group "${group}" is not halted here`);
     }
-    state.update({ halt: null });
-    gate.accept(journal.position.sequence);
+    const { sequence: accepted } = journal.position;
+    state.update({ halt: null, accepted });
+    gate.accept(accepted);
     this.#handlers.onEvent('warning', 'APPLY_ACCEPTED', 'a person let the applying go on', {});
     receiver.applied();
   }
@@ -250,12 +252,29 @@ export class Standby {
       if (this.#salvage.isPending) void this.#checkpoints.keepSalvage();
       else {
         const redoUntil = journal.position.sequence;
+        this.#judgeAgain();
         this.#course.start(checkpoint.sequence, 'complete', { redoUntil });
       }
     }
     void this.#checkpoints.syncFirst();
     this.#timer = setInterval(() => this.#keepHouse(), HOUSEKEEPING_INTERVAL_MS);
     return this.#server.listen();
+  }
+
+  #judgeAgain(): void {
+    const { groupId, stateDirectory, deletions, directories } = this.#options;
+    const { gate, state, journal } = this.#parts;
+    const checkpoint = state.data.checkpoint.sequence;
+    if (deletions === null) return;
+    const segment = journal.segmentOf(checkpoint + 1);
+    judgeAgain({
+      gate,
+      roots: directories.map(({ fd }) => fd),
+      journal: { directory: join(stateDirectory, 'journal'), groupId, segment },
+      checkpoint,
+      tail: journal.position.sequence,
+      accepted: state.data.accepted,
+    });
   }
 
   /** Where the copy stands that would be promoted, and whether a newer one is being made over it. */

@@ -62,6 +62,8 @@ export class ApplyGate {
   /** Last record in the journal that is durable. */
   #durable = 0;
   #published = 0;
+  /** Last record that a process before has judged, for certain. */
+  #judged = 0;
   #isHeld = false;
   /** Last record to apply while held. */
   #heldAt = 0;
@@ -87,9 +89,11 @@ export class ApplyGate {
   /** An applier begins behind `applied`; returns how far it may go at first. */
   begin(applied: number, durable: number): number {
     this.#durable = durable;
-    this.#published = applied;
+    // What a process before may have applied is let through, whatever is found now: nothing between is a state of the copy.
+    this.#published = Math.max(applied, Math.min(durable, this.#judged));
+    if (this.#watch !== undefined && this.#halt === null) this.#judge(this.#watch);
     const limit = this.#limit();
-    this.#published = Math.max(applied, limit);
+    this.#published = Math.max(this.#published, limit);
     return this.#published;
   }
 
@@ -104,6 +108,17 @@ export class ApplyGate {
     this.#rewrites.examine(this.#record, capturedMs(view, at));
     const alarm = this.#rewrites.take();
     if (alarm !== undefined) this.#alarmed(alarm);
+  }
+
+  /** A process before has applied records up to `sequence`. */
+  goOn(sequence: number): void {
+    this.#judged = sequence;
+  }
+
+  /** A record that a process before received, and did not apply: only that one knew what it had counted. */
+  noteAgain(type: number, sequence: number): void {
+    if (sequence > this.#judged && DeletionWatch.counts(type))
+      this.#watch?.note(type, sequence, this.#clock.monotonicMs());
   }
 
   #alarmed(alarm: RewriteAlarm): void {

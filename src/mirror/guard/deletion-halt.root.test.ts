@@ -89,6 +89,48 @@ test('nearly everything is removed: the copy stays as of before, also after a re
   await acked('appliedSequence');
 });
 
+test('nearly everything is removed, and the standby ends amid that: nothing of it is applied', async () => {
+  await fill(400);
+  const rounds = 19;
+  for (let round = 0; round < rounds; round += 1) {
+    remove(round * 20, round * 20 + 20);
+    await acked('durableSequence');
+    if (round !== 8) {
+      await sleep(50);
+      continue;
+    }
+    await pair.standby.kill();
+    expect(files()).toBe(400);
+    await pair.standby.start();
+  }
+  expect((await halted())['halted']).toMatchObject({ code: 'DELETIONS' });
+  expect(files()).toBe(400);
+  await pair.standby.call('accept');
+  // What a person has accepted is not judged by the next process either.
+  await pair.standby.kill();
+  await pair.standby.start();
+  await acked('appliedSequence');
+  expect(files()).toBe(20);
+});
+
+test('a halt that the disk did not take is found again by the next process', async () => {
+  await fill(400);
+  const aside = join(pair.top, 'state', 'standby.json.new');
+  mkdirSync(aside);
+  remove(0, 380);
+  await halted();
+  await acked('durableSequence');
+  await pair.standby.kill();
+  rmdirSync(aside);
+  await pair.standby.start();
+  await until(() => pair.rig.sender.acked?.copy === 'halted', 'it is halted again');
+  expect(files()).toBe(400);
+  await pair.standby.call('accept');
+  await acked('appliedSequence');
+  expect(compareTrees(pair.source, pair.copy)).toEqual([]);
+  expect(pair.standby.log).not.toContain('COPY_DIVERGED');
+});
+
 test('a large part, but not most of it, is removed: the copy follows within a moment', async () => {
   await fill(400);
   remove(0, 150);
