@@ -75,10 +75,10 @@ export class CopyCheckpoints {
   mark({ streamId, sequence }: MarkedPoint, wallMs: number): void {
     const { state, options, marks, logger } = this.#parts;
     if (state.data.copy !== 'complete') return;
-    // Times that may be older than the contents prove nothing.
-    if (options.directories.some(({ fd }) => keepsTimesBack(fd))) return;
     try {
-      marks.add({ streamId, sequence, wallMs: wallMs - MARK_SLACK_MS });
+      // Times that may be older than the contents prove nothing, also of what was marked while they were not.
+      if (options.directories.some(({ fd }) => keepsTimesBack(fd))) marks.clear();
+      else marks.add({ streamId, sequence, wallMs: wallMs - MARK_SLACK_MS });
     } catch (error) {
       // Without it, more is compared some day.
       logger.warn({ message: messageOf(error) }, 'no mark');

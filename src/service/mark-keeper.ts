@@ -44,6 +44,8 @@ export class MarkKeeper {
   #isMaking = false;
   #markedSequence = -1;
   #markedAt = Number.NEGATIVE_INFINITY;
+  #lookedAt = Number.NEGATIVE_INFINITY;
+  #isLate = false;
 
   constructor(
     group: MarkedGroup,
@@ -67,14 +69,28 @@ export class MarkKeeper {
   #look(): void {
     this.#watchClock();
     const now = this.#clock.monotonicMs();
+    if (now - this.#lookedAt >= MARK_INTERVAL_MS) {
+      this.#lookedAt = now;
+      this.#watchTimes();
+    }
     const isDue = now - this.#markedAt >= MARK_INTERVAL_MS;
     const isNews = this.#group.sequence() !== this.#markedSequence;
     if (this.#isMaking || !isDue || !isNews || !this.#group.isComplete()) return;
     this.#markedAt = now;
-    // Times that may be older than the contents prove nothing.
-    if (this.#group.roots.some(({ fd }) => keepsTimesBack(fd))) return;
+    if (this.#isLate) return;
     this.#isMaking = true;
     this.#group.askPoint();
+  }
+
+  /** Times that may be older than the contents prove nothing, also of what was marked while they were not. */
+  #watchTimes(): void {
+    this.#isLate = this.#group.roots.some(({ fd }) => keepsTimesBack(fd));
+    if (!this.#isLate) return;
+    try {
+      this.#marks.clear();
+    } catch (thrown) {
+      this.#logger.error({ message: messageOf(thrown) }, 'marks cannot be forgotten');
+    }
   }
 
   /** The capture thread has answered. */
