@@ -93,7 +93,13 @@ export class CopyPast {
     const { streamId, epoch } = journal.position;
     const checkpoint = { streamId, epoch, sequence };
     const firstSegment = await journal.reset(checkpoint);
-    const change = { checkpoint, firstSegment, closed: null, halt: null } as const;
+    const change = {
+      checkpoint,
+      firstSegment,
+      closed: null,
+      halt: null,
+      accepted: sequence,
+    } as const;
     state.update({ ...change, rewound: true });
     gate.accept(sequence);
     undo.cutAfter(sequence);
