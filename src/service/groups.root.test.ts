@@ -14,6 +14,7 @@ import {
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { bootId } from '../linux/boot-id.ts';
 import {
   standInPrograms,
   TestNode,
@@ -78,7 +79,8 @@ async function bothDieAfterHandover(): Promise<void> {
   }
   const state = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
   const position = { streamId: 'ab'.repeat(16), sequence: 11 };
-  writeFileSync(file, JSON.stringify({ ...state, position, handedOverTo: 2 }));
+  const noted = { position, positionBoot: bootId(), handedOverTo: 2 };
+  writeFileSync(file, JSON.stringify({ ...state, ...noted }));
 }
 
 describe('create', () => {

@@ -103,10 +103,13 @@ export class ManagedPair {
       : { primary: this.b, standby: this.a };
   }
 
-  /** What differs between the two copies once nothing is written any more; empty: nothing. */
+  /**
+   * What differs between the two copies, on their disks, once nothing is written any more; empty: nothing. Holes as they may be
+   * after a scan.
+   */
   async differences({ primary, standby }: Roles, directory: string): Promise<string> {
-    const trees = [primary, standby].map((host) => host.pathFromOutside(directory));
-    const options = this.#hasRebooted ? ['--no-holes'] : [];
+    const trees = [primary, standby].map((host) => host.pathOnDisk(directory));
+    const options = [this.#hasRebooted ? '--no-holes' : '--holes-as-allocated'];
     let said = '';
     // A copy is complete, and commits are safe in its journal, before they are in its directories.
     const behind = await waitUntilApplied({ primary, standby }, this.#group, APPLIED_TIMEOUT_MS);

@@ -49,8 +49,10 @@ function mountsOf(host: LabHost, role: keyof Roles, directories: readonly string
     const here = mounts.filter((line) => line.split(' ')[4] === directory);
     const filters = here.filter((line) => line.includes(' - fuse.understudy ')).length;
     const covers = here.length - filters;
-    const wanted = role === 'primary' ? [1, 0] : [0, 1];
-    if (filters === wanted[0] && covers === wanted[1]) return [];
+    // That of a standby stays below the filter of the primary that it becomes.
+    const isWhole =
+      role === 'primary' ? filters === 1 && covers <= 1 : filters === 0 && covers === 1;
+    if (isWhole) return [];
     return [`${directory} on ${host.name} (${role}) has ${filters} filters and ${covers} covers`];
   });
 }

@@ -228,3 +228,16 @@ test('two operators who order a takeover on both nodes in the same moment do not
   }
   expect(nodes.map((node) => node.find('promote') !== undefined)).toEqual([true, false]);
 });
+
+test('the other node says goodbye before its copy is in step, and takes part again', () => {
+  const subject = primary();
+  subject.give({ kind: 'commits', state: 'alone-wanted', request: 3, why: 'silence' });
+  subject.hear(beatOf({ epoch: subject.state.epoch, leaving: true }));
+  subject.pass(200, (each) => each.hear(beatOf({ epoch: each.state.epoch, leaving: true })).gateway());
+  subject.give({ kind: 'commits', state: 'together', request: 4, why: 'in step' });
+  subject.pass(500, (each) => each.hear(beatOf({ epoch: each.state.epoch, leaving: true })).gateway());
+  expect(subject.last('sendBeat').beat.alone).not.toBeNull();
+  subject.peerLife += 1;
+  subject.pass(500, together);
+  expect(subject.last('sendBeat').beat.alone).toBeNull();
+});
