@@ -58,6 +58,7 @@ export class GroupFailover implements RuntimeOwner {
   readonly #links: LinkWatch;
   readonly #readiness: ReadinessWatch;
   #view: MachineView | null = null;
+  #viewsSeen = 0;
   /** Effects that are being carried out, so that none is begun twice. */
   readonly #running = new Map<number, Promise<void>>();
   /** Gives up the start or stop of the application that is under way. */
@@ -123,6 +124,11 @@ export class GroupFailover implements RuntimeOwner {
     return this.#view;
   }
 
+  /** Changes with every view: an answer to a question that was asked before the newest one may be older than that. */
+  get viewsSeen(): number {
+    return this.#viewsSeen;
+  }
+
   /** Where this node closed its last stream, as long as nobody has gone on from there: its data is complete there. */
   get closedAt(): Position | null {
     return this.#closedAt;
@@ -137,9 +143,7 @@ export class GroupFailover implements RuntimeOwner {
       this.#machines += 1;
       await this.#settle();
     }
-    const found =
-      standing ??
-      ((await this.#cluster.call('add', { handover: this.#handover() }, 30_000)) as GroupStanding);
+    const found = standing ?? (await this.#add());
     if (found.view !== null) this.onView(found.view);
     if (this.#disk === 'failed')
       this.#tell({ kind: 'health', part: 'disk', state: 'failed', why: 'it failed before' });
@@ -147,6 +151,13 @@ export class GroupFailover implements RuntimeOwner {
     this.#links.tellAgain();
     if (this.#readiness.reasons.length > 0) this.#tellReadiness();
     if (this.runtime.phase === 'running') await this.#tellStatus();
+  }
+
+  async #add(): Promise<GroupStanding> {
+    const seen = this.#viewsSeen;
+    const params = { handover: this.#handover() };
+    const added = (await this.#cluster.call('add', params, 30_000)) as GroupStanding;
+    return seen === this.#viewsSeen ? added : { ...added, view: null };
   }
 
   /**
@@ -225,6 +236,7 @@ export class GroupFailover implements RuntimeOwner {
   }
 
   onView(view: MachineView): void {
+    this.#viewsSeen += 1;
     this.#view = view;
     if (this.#stopped) return;
     if (view.role === 'demoting') this.#endFilter();

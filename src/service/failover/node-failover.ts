@@ -286,8 +286,17 @@ export class NodeFailover {
   }
 
   async #standings(): Promise<Map<string, GroupStanding>> {
+    const seen = new Map(
+      Array.from(this.#groups.values(), (failover) => [failover, failover.viewsSeen]),
+    );
     const all = (await this.#cluster?.call('outstanding', {})) as GroupStanding[];
-    return new Map(all.map((one) => [one.groupId, one]));
+    const isPast = (groupId: string): boolean => {
+      const failover = this.#groups.get(groupId);
+      return failover !== undefined && seen.get(failover) !== failover.viewsSeen;
+    };
+    return new Map(
+      all.map((one) => [one.groupId, isPast(one.groupId) ? { ...one, view: null } : one]),
+    );
   }
 
   async #joinAll(): Promise<void> {
