@@ -131,7 +131,13 @@ test('the limit of a node is shared by its groups, and what one does not use goe
     const second = pair.a.spawn(['sh', '-c', writing('/srv/more')], { stdio: 'ignore' });
     await sleep(2500);
     const both = await measured(pair, 20 * Mbit, 3);
-    const view = (await understudy(pair.a, ['limit', '--node'])) as NodeLimitView;
+    // On a busy machine one of the writers may be held up for a moment, and the other has what that leaves.
+    let view = (await understudy(pair.a, ['limit', '--node'])) as NodeLimitView;
+    const isEven = async (): Promise<boolean> => {
+      view = (await understudy(pair.a, ['limit', '--node'])) as NodeLimitView;
+      return view.shares.every(({ share }) => Math.abs(share / (10 * Mbit) - 1) < 0.05);
+    };
+    expect(await waitUntil(isEven, 10_000, 300), JSON.stringify(view.shares)).toBe(true);
     for (const writer of [first, second]) {
       writer.kill();
       await writer.ended;
@@ -144,7 +150,6 @@ test('the limit of a node is shared by its groups, and what one does not use goe
     expect(alone).toBeGreaterThan(0.55);
     for (const part of [alone, both]) expect(part).toBeLessThan(1.05);
     expect(both).toBeGreaterThan(LEAST);
-    for (const { share } of view.shares) expect(share / (10 * Mbit)).toBeCloseTo(1, 1);
     expect(await pair.a.must(['cat', '/etc/understudy/node.yaml'])).toContain(
       'bandwidth: 20Mbit/s',
     );

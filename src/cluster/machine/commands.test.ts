@@ -233,9 +233,13 @@ test('the other node says goodbye before its copy is in step, and takes part aga
   const subject = primary();
   subject.give({ kind: 'commits', state: 'alone-wanted', request: 3, why: 'silence' });
   subject.hear(beatOf({ epoch: subject.state.epoch, leaving: true }));
-  subject.pass(200, (each) => each.hear(beatOf({ epoch: each.state.epoch, leaving: true })).gateway());
+  subject.pass(200, (each) =>
+    each.hear(beatOf({ epoch: each.state.epoch, leaving: true })).gateway(),
+  );
   subject.give({ kind: 'commits', state: 'together', request: 4, why: 'in step' });
-  subject.pass(500, (each) => each.hear(beatOf({ epoch: each.state.epoch, leaving: true })).gateway());
+  subject.pass(500, (each) =>
+    each.hear(beatOf({ epoch: each.state.epoch, leaving: true })).gateway(),
+  );
   expect(subject.last('sendBeat').beat.alone).not.toBeNull();
   subject.peerLife += 1;
   subject.pass(500, together);
