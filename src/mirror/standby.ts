@@ -95,8 +95,9 @@ export class Standby {
     const { groupId, stateDirectory, directories, segmentBytes } = options;
     const clock = this.#clock;
     const logger = this.#logger;
-    const state = openState(options);
-    this.#isUnsynced = forgetUnsynced(state, options);
+    const mounts = mountIdentity(options.directories.map(({ fd }) => fd));
+    const state = openState(options, mounts);
+    this.#isUnsynced = forgetUnsynced(state, mounts);
     const marks = Marks.open(options.marksFile, groupId, clock.wallMs());
     if (marks.fault !== undefined) logger.warn({ why: marks.fault }, 'no marks');
     const { checkpoint, firstSegment } = state.data;
@@ -519,18 +520,16 @@ export class Standby {
   }
 }
 
-function openState(options: StandbyOptions): StandbyState {
-  const { epoch, stateDirectory, directories } = options;
-  const mounts = mountIdentity(directories.map(({ fd }) => fd));
+function openState(options: StandbyOptions, mounts: string): StandbyState {
+  const { epoch, stateDirectory } = options;
   const state = StandbyState.open(stateDirectory, firstState({ ...options, mounts }));
   if (epoch > state.data.epoch) state.update({ epoch });
   return state;
 }
 
 /** What the kernel had not written yet is gone when the mounts are others, after a power cut: nobody knows what that was. */
-function forgetUnsynced(state: StandbyState, options: StandbyOptions): boolean {
+function forgetUnsynced(state: StandbyState, mounts: string): boolean {
   const { unsynced } = state.data;
-  const mounts = mountIdentity(options.directories.map(({ fd }) => fd));
   if (unsynced === null || unsynced === mounts) return false;
   state.update({ copy: 'syncing', unsynced: null, closed: null });
   return true;
