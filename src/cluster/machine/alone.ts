@@ -14,7 +14,7 @@
 import type { Draft } from './draft.ts';
 import { seconds } from './draft.ts';
 import { gatewayStableSinceMs } from './gateway.ts';
-import { type AloneState, type MachineState, NEVER } from './state.ts';
+import { type AloneState, isGone, type MachineState, NEVER } from './state.ts';
 
 /** Begins to look for a place to record it. */
 export function wantAlone(d: Draft): void {
@@ -62,7 +62,7 @@ export function onTogether(d: Draft, request: number, why: string): void {
 function considerTogether(d: Draft): boolean {
   const { alone, peer } = d.s;
   if (alone.state === 'together' || alone.mirror !== 'together') return false;
-  if (peer.left || peer.offSinceMs !== null) return false;
+  if (isGone(peer)) return false;
   d.s.alone = { ...alone, state: 'together', sinceMs: d.now };
   return true;
 }
@@ -71,7 +71,7 @@ function considerTogether(d: Draft): boolean {
 export function recordAlone(d: Draft): void {
   const { s } = d;
   if (s.role !== 'primary') return;
-  if (s.peer.left || s.peer.offSinceMs !== null) wantAlone(d);
+  if (isGone(s.peer)) wantAlone(d);
   else if (considerTogether(d)) d.say('the other node takes part again');
   if (s.alone.state !== 'recording') return;
   const peer = s.config.peer.name;
@@ -102,7 +102,7 @@ function recordedWhere(s: MachineState): string | null {
   if (seen?.epoch === alone.mark.epoch && seen.count === alone.mark.count) {
     return `at ${config.peer.name}`;
   }
-  if (config.arbiter !== 'etcd' && (peer.left || peer.offSinceMs !== null)) {
+  if (config.arbiter !== 'etcd' && isGone(peer)) {
     return `by its absence: ${config.peer.name} has to hear from ${config.self.name} first`;
   }
   return null;

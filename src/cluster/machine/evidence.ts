@@ -7,7 +7,7 @@
 //   gateway   silence while the gateway answered      the gateway answered ever since the peer heard us
 //   none      fenced, or it said goodbye              fenced before it can have gone on alone, or goodbye
 import { addressAnswer, gatewayStableSinceMs } from './gateway.ts';
-import { isAhead, isSelf, type MachineState } from './state.ts';
+import { isAhead, isGone, isSelf, type MachineState } from './state.ts';
 import { seconds } from './draft.ts';
 import { DRIFT, gatewayWaitMs, leaseWaitMs } from './timings.ts';
 
@@ -51,7 +51,7 @@ export function isAble(s: MachineState): Verdict {
 export function mayTakeOver(s: MachineState, now: number): Verdict {
   const { config, peer } = s;
   const { timings } = config;
-  const gone = peer.left || peer.offSinceMs !== null;
+  const gone = isGone(peer);
   const deadAt = peer.heardMs + timings.deadAfterMs;
   if (!gone && now < deadAt) return no('PEER_HEARD', `${config.peer.name} is there`, deadAt);
   // What was sent meanwhile may be waiting to be read.

@@ -14,7 +14,7 @@
 // alone from that moment on, so that a peer that comes back knows its copy to be stale.
 import type { Draft } from './draft.ts';
 import { gatewayStableSinceMs } from './gateway.ts';
-import type { MachineState } from './state.ts';
+import { isGone, type MachineState } from './state.ts';
 import { leaseEndMs, leaseWaitMs } from './timings.ts';
 import type { Grant } from './types.ts';
 
@@ -76,7 +76,7 @@ function leaseUntil(d: Draft): number {
   if (arbiter === 'gateway') {
     // Where availability comes first, such a peer takes over when it starts and hears nobody.
     const waitsForUs = !s.config.availabilityFirst;
-    if (waitsForUs && (s.peer.left || s.peer.offSinceMs !== null)) return Number.POSITIVE_INFINITY;
+    if (waitsForUs && isGone(s.peer)) return Number.POSITIVE_INFINITY;
     const stable = gatewayStableSinceMs(s, d.now);
     if (stable !== null && stable <= s.gateway.lastOkMs - timings.gatewayStableMs) {
       const end = leaseEndMs(timings, s.gateway.lastOkMs);

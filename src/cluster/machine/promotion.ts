@@ -17,7 +17,7 @@ import { cannotWrite, mayTakeOver, nothingMissing } from './evidence.ts';
 import type { MachineEvent } from './event-types.ts';
 import { gatewayStableSinceMs } from './gateway.ts';
 import { updateLease } from './lease.ts';
-import { isStale, type MachineState, ONLY_UP_TO_DATE, type Promotion } from './state.ts';
+import { isGone, isStale, type MachineState, ONLY_UP_TO_DATE, type Promotion } from './state.ts';
 import { gatewayWaitMs, leaseWaitMs } from './timings.ts';
 import { isVotedIn, isVotedOut } from './vote.ts';
 
@@ -56,7 +56,7 @@ function levelOf(right: Promotion['right']): 'info' | 'warning' {
 function firstStage(s: MachineState, right: Promotion['right']): Promotion['stage'] {
   const { arbiter, fencing } = s.config;
   if (right === 'forced') return 'consent';
-  const gone = s.peer.offSinceMs !== null || s.peer.left;
+  const gone = isGone(s.peer);
   if (right === 'takeover' && fencing !== 'off' && !gone) return 'fence';
   if (arbiter === 'etcd') return 'vote';
   // Its goodbye was its consent.
@@ -160,8 +160,8 @@ function afterConsent(d: Draft, promotion: Promotion): void {
 
 /** The peer said, not too long ago, that it does not serve, or it is known to be gone. */
 function hasCeased(s: MachineState, sinceMs: number): boolean {
-  const { beat, left, offSinceMs, heardMs } = s.peer;
-  return left || offSinceMs !== null || (beat !== null && !beat.asks && heardMs > sinceMs);
+  const { beat, heardMs } = s.peer;
+  return isGone(s.peer) || (beat !== null && !beat.asks && heardMs > sinceMs);
 }
 
 function hasConsent(s: MachineState, promotion: Promotion, now: number): boolean {
@@ -180,7 +180,7 @@ function hasConsent(s: MachineState, promotion: Promotion, now: number): boolean
  * of the demand, or has had the time to.
  */
 function knowsDemand({ peer, config }: MachineState, { sinceMs }: Promotion, now: number): boolean {
-  if (peer.left || peer.offSinceMs !== null || peer.heardBackMs >= sinceMs) return true;
+  if (isGone(peer) || peer.heardBackMs >= sinceMs) return true;
   return now >= sinceMs + config.timings.deadAfterMs;
 }
 

@@ -370,3 +370,6 @@ export function isStale(s: MachineState): boolean {
 export function isSelf(state: MachineState, node: NodeId): boolean {
   return node === state.config.self.id;
 }
+
+/** The peer was fenced, or said goodbye. */
+export const isGone = ({ left, offSinceMs }: PeerState): boolean => left || offSinceMs !== null;

@@ -6,7 +6,7 @@ import { startDemotion, startHandover } from './demotion.ts';
 import { leader } from './election.ts';
 import { networkHealth } from './gateway.ts';
 import { considerTakeover, startPromotion } from './promotion.ts';
-import { isSamePosition, type MachineState, ONLY_UP_TO_DATE } from './state.ts';
+import { isGone, isSamePosition, type MachineState, ONLY_UP_TO_DATE } from './state.ts';
 import { isVotedOut } from './vote.ts';
 
 /** What time alone has ended: a lease that ran out is over before anything else is looked at. */
@@ -118,7 +118,7 @@ export function decideStandby(d: Draft): void {
   if (s.leaving) return;
   const { peer, config } = s;
   forgetFailure(d);
-  const isGone = peer.left || peer.offSinceMs !== null;
+  const hasGone = isGone(peer);
   const isSilent = now - peer.heardMs >= config.timings.deadAfterMs;
   if (isSilent && !peer.silenceTold && peer.beat !== null && !peer.left) {
     d.peer({ silenceTold: true });
@@ -131,7 +131,7 @@ export function decideStandby(d: Draft): void {
   }
   const offer = peer.beat?.offer ?? null;
   const isOffered = offer !== null && s.declined !== offer.epoch;
-  if (isSilent || peer.beat === null || (isGone && !isOffered)) {
+  if (isSilent || peer.beat === null || (hasGone && !isOffered)) {
     considerTakeover(d);
     return;
   }

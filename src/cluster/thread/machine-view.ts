@@ -54,3 +54,6 @@ export function machineView(s: MachineState): MachineView {
     waiting: s.waiting,
   };
 }
+
+/** It has said goodbye: another machine has to take its place before this node takes part again. */
+export const hasLeft = ({ role, leaving }: MachineView): boolean => role === 'standby' && leaving;

@@ -1,7 +1,7 @@
 // What operators ask of a managed group. The machine decides; here it is asked, and waited for.
 import { UnderstudyError } from '../../core/errors.ts';
 import type { Command } from '../../cluster/machine/event-types.ts';
-import type { MachineView } from '../../cluster/thread/machine-view.ts';
+import { hasLeft, type MachineView } from '../../cluster/thread/machine-view.ts';
 import type { GroupRuntime } from '../group-runtime.ts';
 import type { Outcome } from '../node-protocol.ts';
 import type { NodeService } from '../node-service.ts';
@@ -56,8 +56,6 @@ export async function leaveManaged(
   const settled = await failover.waitFor(({ offers }) => !offers, OFFER_TIMEOUT_MS);
   return settled?.peerRole === 'primary' ? 'moved' : 'stopped';
 }
-
-const hasLeft = ({ role, leaving }: MachineView): boolean => role === 'standby' && leaving;
 
 /** Whoever serves on leaves no more. */
 const isDecided = (view: MachineView): boolean =>

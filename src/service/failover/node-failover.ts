@@ -2,7 +2,7 @@
 // GroupFailover for each group. The cluster process is started with the first managed group.
 import { present } from '../../core/assert.ts';
 import { messageOf, UnderstudyError } from '../../core/errors.ts';
-import type { MachineView } from '../../cluster/thread/machine-view.ts';
+import { hasLeft } from '../../cluster/thread/machine-view.ts';
 import type { GroupRuntime } from '../group-runtime.ts';
 import type { NodeConfig } from '../node-config.ts';
 import type { PeerStore } from '../peer-store.ts';
@@ -162,7 +162,7 @@ export class NodeFailover {
     this.#return = setTimeout(() => {
       this.#lookAfterGoodbyes();
       for (const failover of this.#groups.values()) {
-        if (hasLeft(failover.view)) void this.#takePartAgain(failover);
+        if (failover.view !== null && hasLeft(failover.view)) void this.#takePartAgain(failover);
       }
     }, SHUTDOWN_MS).unref();
   }
@@ -326,6 +326,3 @@ export class NodeFailover {
     }
   }
 }
-
-const hasLeft = (view: MachineView | null): boolean =>
-  view !== null && view.leaving && view.role === 'standby';
