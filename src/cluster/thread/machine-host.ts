@@ -1,5 +1,7 @@
 // Runs the machine of one group: one event after the other, effects in order, ticks in time. What an
 // effect brings about at once (an event given back while effects are carried out) waits its turn.
+// Who is handed an effect knows by then what the machine has become: the effect may be done by others
+// before this thread, on a busy machine, comes to its next line.
 import type { Clock } from '../../core/clock.ts';
 import type { Refusal } from '../machine/commands.ts';
 import type { Effect } from '../machine/effect-types.ts';
@@ -12,7 +14,7 @@ export interface HostParts {
   readonly clock: Clock;
   /** `nowMs`: the moment that was given to the step. */
   readonly perform: (effect: Effect, nowMs: number) => void;
-  /** After each step. */
+  /** After each step, before its effects. */
   readonly onStep: (state: MachineState, nowMs: number) => void;
 }
 
@@ -71,8 +73,8 @@ export class MachineHost {
     const result = step(this.#state, event, nowMs);
     if (result.refused) return { code: result.code, reason: result.reason };
     this.#state = result.state;
-    for (const effect of result.effects) this.#parts.perform(effect, nowMs);
     this.#parts.onStep(this.#state, nowMs);
+    for (const effect of result.effects) this.#parts.perform(effect, nowMs);
     return null;
   }
 

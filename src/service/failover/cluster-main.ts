@@ -5,7 +5,6 @@
 //   cluster thread   machines, heartbeats, leases, arbiters, addresses: never waits for anything in here
 //   this thread      memo files, fence agents, the end of this machine; passes everything else to the service
 import { readFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { flushCompileCache } from 'node:module';
 import { present } from '../../core/assert.ts';
@@ -58,8 +57,6 @@ interface Group {
 
 const spec = readSpec();
 const logger = processLogger({ part: 'cluster' });
-const VIEW_PATIENCE_MS = 300;
-const VIEW_POLL_MS = 5;
 const groups = new Map<string, Group>();
 let thread: ClusterThread | undefined;
 
@@ -210,14 +207,9 @@ function requireGroup(groupId: string): Group {
 }
 
 /** A promotion of a machine that is gone, or has given it up, is not to come to serve. Errors: STALE_EPOCH. */
-async function requirePromoting(group: Group, epoch: number): Promise<Group> {
-  const isWanted = (): boolean =>
-    group.view?.role === 'promoting' &&
-    group.outstanding.some((one) => one.kind === 'promote' && one.epoch === epoch);
-  // What the machine wants is told before what it is: on a busy machine a quick promotion may be between the two.
-  const deadline = performance.now() + VIEW_PATIENCE_MS;
-  while (!isWanted() && performance.now() < deadline) await sleep(VIEW_POLL_MS);
-  if (isWanted()) return group;
+function requirePromoting(group: Group, epoch: number): Group {
+  const isAskedFor = group.outstanding.some((one) => one.kind === 'promote' && one.epoch === epoch);
+  if (isAskedFor && group.view?.role === 'promoting') return group;
   const outstanding = group.outstanding.map(({ kind }) => kind);
   logger.warn({ epoch, role: group.view?.role, outstanding }, 'not promoted');
   throw new UnderstudyError(
@@ -250,11 +242,10 @@ const control = new ControlServer(spec.controlSocket, {
     return present(thread, 'the cluster thread').command(groupId, params['command'] as Command);
   },
   /** Durable before the answer: from now on this node may write with `epoch`. */
-  serving: async (params) => {
+  serving: (params) => {
     const { groupId } = groupRefSchema.parse(params);
     const epoch = Number(params['epoch']);
-    const { memo } = await requirePromoting(requireGroup(groupId), epoch);
-    memo.noteServing(epoch);
+    requirePromoting(requireGroup(groupId), epoch).memo.noteServing(epoch);
   },
   outstanding: () => allStandings(),
   shutdown: async () => {

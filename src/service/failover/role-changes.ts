@@ -57,8 +57,8 @@ export async function promote(runtime: GroupRuntime, promotion: Promotion): Prom
     // Data that this node wrote itself is in no stream that a standby could carry on from.
     if (before.own !== null) reached = null;
   }
-  await promotion.noteServing();
   try {
+    await promotion.noteServing();
     await runtime.startPrimaryProcess(1, { epoch, position: reached });
   } catch (thrown) {
     // Nothing was written with this epoch: the data is what it was.
