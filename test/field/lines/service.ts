@@ -70,4 +70,20 @@ export const serviceLines: readonly FieldLine[] = [
       note(`the command took ${Math.round(performance.now() - started)} ms`);
     },
   },
+  {
+    name: 'shut-down',
+    fault: 'the primary is shut down: "understudy leave", as its unit does, and then no power',
+    expected:
+      'planned: nothing is lost, and back in service as soon as after a switchover; the old primary rejoins',
+    moves: true,
+    outageMsMax: 10_000,
+    noticedBy: ['HANDING_OVER'],
+    strike: async ({ primary, note }) => {
+      const started = performance.now();
+      await understudy(primary, ['leave'], { timeoutMs: 60_000 });
+      note(`the command took ${Math.round(performance.now() - started)} ms`);
+      await primary.powerOff();
+    },
+    mend: async ({ primary }) => await primary.boot(),
+  },
 ];
