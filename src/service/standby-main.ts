@@ -31,6 +31,7 @@ const COVER_INTERVAL_MS = 1000;
 
 const spec = await receiveSpec(process.argv.slice(2));
 const logger = processLogger({ group: spec.group, role: 'standby' });
+const protectedDirectories = spec.directories.map(({ dir }) => dir);
 let ending: Promise<unknown> | undefined;
 let lookAtData: (() => void) | undefined;
 const directoryGuard = DirectoryGuard.of(spec);
@@ -104,10 +105,8 @@ const control = new ControlServer(spec.controlSocket, {
   'rewind-list': () => standby.rewinder.list(),
   'rewind-mark': async ({ name, sequence }) =>
     standby.rewinder.mark(String(name), Number(sequence)),
-  'rewind-browse': async ({ wish, to }) => {
-    const dirs = spec.directories.map(({ dir }) => dir);
-    return standby.rewinder.browse(rewindWishSchema.parse(wish), String(to), dirs);
-  },
+  'rewind-browse': async ({ wish, to }) =>
+    standby.rewinder.browse(rewindWishSchema.parse(wish), String(to), protectedDirectories),
   rewind: async ({ wish }) => standby.rewind(rewindWishSchema.parse(wish)),
   'rewind-release': () => standby.release(),
   finish: async ({ accepts = ['up-to-date'] }) =>
@@ -125,12 +124,11 @@ const control = new ControlServer(spec.controlSocket, {
 /** Nobody but the applier is to write the copy: a cover that somebody took away is put back, and told of. */
 function watchCovers(): void {
   const watch = new MountTableWatch();
-  const dirs = spec.directories.map(({ dir }) => dir);
   const look = (): void => {
     const table = ending === undefined ? watch.changed() : undefined;
     if (table === undefined) return;
     try {
-      const lost = coverAgain(dirs, table);
+      const lost = coverAgain(protectedDirectories, table);
       if (lost.length > 0) tellCoverLost(lost);
     } catch (thrown) {
       fail('the copy cannot be kept read-only', thrown);
@@ -156,7 +154,7 @@ async function endWith<T>(work: () => Promise<T>, { keepCover = false } = {}): P
   try {
     const result = await running;
     directoryGuard?.note();
-    if (!keepCover) uncoverDirectories(spec.stateDirectory);
+    if (!keepCover) uncoverDirectories(protectedDirectories);
     letGo(control);
     void endProcess(control, 0);
     return result;
@@ -188,12 +186,9 @@ try {
   process.umask(0);
   mkdirSync(spec.stateDirectory, { recursive: true, mode: 0o700 });
   // Of a primary that died on this node.
-  for (const { dir } of spec.directories) removeLeftoverMounts(dir, { covers: false });
+  for (const dir of protectedDirectories) removeLeftoverMounts(dir, { covers: false });
   directoryGuard?.require(spec.role);
-  const directories = coverDirectories(
-    spec.directories.map(({ dir }) => dir),
-    spec.stateDirectory,
-  );
+  const directories = coverDirectories(protectedDirectories);
   directoryGuard?.keep(directories.map(({ fd }) => `/proc/self/fd/${fd}`));
   standby = makeStandby(directories);
   const port = await standby.start();
@@ -210,6 +205,6 @@ try {
   flushCompileCache();
 } catch (thrown) {
   // Also a cover that the primary before left.
-  for (const { dir } of spec.directories) removeLeftoverMounts(dir, { covers: true });
+  for (const dir of protectedDirectories) removeLeftoverMounts(dir, { covers: true });
   fail('the standby cannot start', thrown);
 }

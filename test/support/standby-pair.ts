@@ -118,7 +118,7 @@ export class StandbyPair {
   async close(): Promise<void> {
     this.endPrimary();
     await this.#standby?.kill();
-    uncoverDirectories(join(this.top, 'state'));
+    uncoverDirectories([this.copy]);
     rmSync(this.top, { recursive: true, force: true });
   }
 }
