@@ -3,14 +3,17 @@
 //
 // Everything goes through one stream in one order, so a change that an application makes now waits
 // behind every chunk that the scanner has put there before. With a bandwidth limit that wait is the
-// limit's work, and this bounds it.
+// limit's work, and this bounds it. The other way round, it tells the sender how much of what the standby
+// asks for still waits for the scanner.
 //
 //   0  ring position (modulo 2^32) behind the last record that was sent
 //   1  bytes that the scanner may be ahead of it; 0: as far as the ring allows
 //   2  1: what is to be sent next lies on disk, which is ahead enough
+//   3  needs of the standby that are dealt with (modulo 2^32)
 const SENT = 0;
 const LEAD = 1;
 const BEHIND = 2;
+const TAKEN = 3;
 const WORDS = 4;
 const CHUNK_BYTES_MIN = 16_384;
 
@@ -40,6 +43,16 @@ export class ScanPace {
     if (lead === 0) return false;
     if (Atomics.load(this.#words, BEHIND) === 1) return true;
     return (head - Atomics.load(this.#words, SENT)) >>> 0 >= lead;
+  }
+
+  /** Scanner: `count` needs more are dealt with, or do not matter any more. */
+  needsTaken(count: number): void {
+    Atomics.add(this.#words, TAKEN, count);
+  }
+
+  /** Sender: how many were dealt with so far (modulo 2^32). */
+  get needsTakenCount(): number {
+    return Atomics.load(this.#words, TAKEN);
   }
 
   /** Scanner: how much contents may be put into one record. */

@@ -242,7 +242,9 @@ class CaptureThread {
         this.#verifier = new Verifier(this.#mounts, this.#capture, this.#pace);
         return;
       case 'need':
-        this.#scanner?.need(command.ranges);
+        // Without a scan nobody waits for them any more.
+        if (this.#scanner === undefined) this.#pace.needsTaken(command.ranges.length);
+        else this.#scanner.need(command.ranges);
         return;
       case 'applied':
         this.#scanner?.applied(command.sequence);

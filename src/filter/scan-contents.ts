@@ -83,6 +83,8 @@ export class ScanContents {
   readonly #needs: NeededRange[] = [];
   /** Files to be announced by hash because the standby asked for it. */
   readonly #doubted: DoubtedFile[] = [];
+  /** Of what the standby asked for, what is not dealt with as far as the sender knows. */
+  #waiting = 0;
   /** Per mount: files announced by hash, by the path they had then. */
   readonly #hashed: Map<string, HashedFile>[];
   /** Last record that the standby may answer with a need. */
@@ -108,6 +110,14 @@ export class ScanContents {
   /** The standby lacks these ranges. */
   need(ranges: readonly NeededRange[]): void {
     this.#needs.push(...ranges);
+    this.#waiting += ranges.length;
+  }
+
+  /** The standby may ask for more. */
+  #tellTaken(): void {
+    const waiting = this.#needs.length + this.#doubted.length;
+    this.#pace.needsTaken(this.#waiting - waiting);
+    this.#waiting = waiting;
   }
 
   /** The standby has applied everything up to `sequence`: it will ask for nothing before that. */
@@ -164,7 +174,9 @@ export class ScanContents {
   /** Lets go of everything. */
   close(): void {
     this.#closeFile();
+    this.#needs.length = 0;
     for (const { mount, node } of this.#doubted.splice(0)) unpin(mount, node);
+    this.#tellTaken();
     this.#hashed.forEach((files, index) => {
       const mount = this.#mounts[index];
       if (mount !== undefined) for (const file of files.values()) unpin(mount, file.node);
@@ -275,6 +287,7 @@ export class ScanContents {
 
   #obey(need: NeededRange): void {
     this.#send(need);
+    this.#tellTaken();
     // Where that was the last one and put nothing into the stream, nobody may come to tell of progress again.
     this.#forgetApplied();
   }
@@ -317,6 +330,7 @@ export class ScanContents {
   #openDoubted(): void {
     const next = this.#doubted.shift();
     if (next === undefined) return;
+    this.#tellTaken();
     const { mount, node } = next;
     if (this.#isReachable(mount, node) && this.#faults.refreshes(mount, node)) {
       this.bytes -= mount.stat.size;

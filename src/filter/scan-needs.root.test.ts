@@ -121,3 +121,37 @@ it('what is asked for and not in the group is not read', async () => {
   });
   expect(reader.contents).not.toContain(SECRET);
 });
+
+it('what is asked for is told to be dealt with, whatever comes of it', async () => {
+  await start(3);
+  const reader = new Reader();
+  const { scanPace } = filter;
+  const range = { directory: 0, offset: 0, length: 8, compare: false };
+  const ask = [
+    { ...range, path: 'file-1' },
+    { ...range, path: 'gone' },
+    { ...range, path: '' },
+    { ...range, path: 'file-2', compare: true },
+    { ...range, path: 'file-2', compare: true },
+    { ...range, path: 'gone', compare: true },
+    { ...range, path: 'file-1', directory: 7 },
+  ];
+  const areTaken = (count: number) => (): boolean => {
+    reader.look();
+    return scanPace.needsTakenCount === count;
+  };
+  filter.scan({ mode: 'hash' });
+  await until(() => {
+    reader.look();
+    return reader.announced === 3;
+  });
+  filter.need(ask);
+  await until(areTaken(7));
+  filter.need(ask);
+  // Given up with what may still wait, and begun anew.
+  filter.scan({ mode: 'hash' });
+  await until(areTaken(14));
+  filter.disable();
+  filter.need(ask);
+  await until(areTaken(21));
+});

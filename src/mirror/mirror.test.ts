@@ -17,8 +17,10 @@ import {
 } from '../../test/support/mirror-rig.ts';
 import { preciseNow, type ProduceOptions } from '../../test/support/produce-records.ts';
 import { UnderstudyError } from '../core/errors.ts';
+import { ScanPace } from '../core/scan-pace.ts';
 import { recordType } from '../journal/record.ts';
 import type { DiskSpace } from './disk-space.ts';
+import { NEEDS_AT_ONCE_MAX } from './link/messages.ts';
 import type { SenderOptions } from './sender.ts';
 
 const BASE = { streamId: '0f'.repeat(16), sequence: 100 };
@@ -392,6 +394,47 @@ describe('link', () => {
     expect(relay.cuts).toBeGreaterThan(2);
     expect(rig.needs).toEqual(ranges);
     expect(rig.scansWanted).toEqual(['full']);
+  });
+
+  it('asks for no more at once than the primary takes, and for all in the end', async () => {
+    const shape = { ...plain, special: { 31: recordType.scanBegin } };
+    const standby = await withStandby({ shape });
+    const scanPace = new ScanPace();
+    const rig = startSender(standby.port, { scanPace });
+    rig.takesNeeds = false;
+    await load(rig, 30, { from: 1, ...shape });
+    await until(() => rig.scansWanted.length === 1, 'a scan is asked for');
+    await load(rig, 100, { from: 31, ...shape });
+    await until(() => rig.sender.acked?.appliedSequence === 130, 'the scan has begun');
+    const before = rig.links.length;
+    const count = 100_000;
+    for (let from = 0; from < count; from += 500) {
+      standby.receiver.needed(
+        Array.from({ length: 500 }, (_, at) => ({
+          directory: 0,
+          path: `dir/${from + at}`,
+          offset: 0,
+          length: 65_536,
+          compare: false,
+        })),
+      );
+    }
+    let taken = 0;
+    let waitingMax = 0;
+    const takeSome = (): boolean => {
+      const waiting = rig.needs.length - taken;
+      waitingMax = Math.max(waitingMax, waiting);
+      const some = Math.min(waiting, 300);
+      scanPace.needsTaken(some);
+      taken += some;
+      return taken === count;
+    };
+    await until(takeSome, () => `${taken} of ${count} came`, 25_000);
+    expect(waitingMax).toBeLessThanOrEqual(NEEDS_AT_ONCE_MAX);
+    expect(rig.needs.map(({ path }) => path)).toEqual(
+      Array.from({ length: count }, (_, at) => `dir/${at}`),
+    );
+    expect(rig.links.slice(before)).toEqual([]);
   });
 
   it('tells how long a commit takes', async () => {

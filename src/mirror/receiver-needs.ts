@@ -1,11 +1,12 @@
 // Ranges that the applier found to differ, on their way to the primary. They are numbered and kept
 // until the primary has confirmed them: one lost on the way would leave wrong contents in the copy.
+// What the primary may have too much of waits here.
 //
 //   0 … confirmed │ sent, kept │ not sent
 //                 └ first      └ sent      └ end
 import type { ServerLink } from './link/link-server.ts';
 import { CONTROL_BODY_BYTES_MAX, frameType } from './link/frame.ts';
-import { encodeMessage, type NeedRange } from './link/messages.ts';
+import { encodeMessage, NEEDS_AT_ONCE_MAX, type NeedRange } from './link/messages.ts';
 
 /** No more is given to a link that has so much waiting. */
 const UNSENT_BYTES_MAX = 1024 * 1024;
@@ -47,7 +48,7 @@ export class NeedQueue {
     this.#sent = 0;
   }
 
-  /** The primary has all before number `count`; false when that cannot be. */
+  /** The primary has dealt with all before number `count`; false when that cannot be. */
   confirm(count: number): boolean {
     if (count > this.#sent) return false;
     if (count > this.#first) this.#ranges.splice(0, count - this.#first);
@@ -62,12 +63,13 @@ export class NeedQueue {
     return true;
   }
 
-  /** Gives the link as much as it takes. */
+  /** Gives the link as much as it and the primary take. */
   send(link: ServerLink): void {
-    while (!this.isSent && link.unsentBytes < UNSENT_BYTES_MAX) {
+    const end = Math.min(this.#ranges.length, NEEDS_AT_ONCE_MAX);
+    while (this.#sent - this.#first < end && link.unsentBytes < UNSENT_BYTES_MAX) {
       const from = this.#sent - this.#first;
       let to = from;
-      for (let bytes = RANGE_JSON_BYTES; to < this.#ranges.length; to += 1) {
+      for (let bytes = RANGE_JSON_BYTES; to < end; to += 1) {
         bytes += RANGE_JSON_BYTES + (this.#ranges[to]?.path.length ?? 0) * PATH_JSON_FACTOR;
         if (bytes > CONTROL_BODY_BYTES_MAX && to > from) break;
       }

@@ -25,7 +25,9 @@ import {
   encodeMessage,
   type Hello,
   type Need,
+  NEEDS_AT_ONCE_MAX,
   type NeedRange,
+  type Ping,
   type ScanWish,
   type StreamPosition,
   type Welcome,
@@ -63,7 +65,7 @@ export interface SenderOptions {
   readonly linkTimeoutMs: number;
   /** Points of which this node has marks, see journal/marks.ts. */
   readonly marks: () => readonly StreamPosition[];
-  /** Where a scan learns how far ahead it may be. */
+  /** Where a scan learns how far ahead it may be, and tells of needs that it has dealt with. */
   readonly scanPace: ScanPace;
   readonly compression: Compression;
   /** For tests. */
@@ -82,7 +84,10 @@ export interface SenderTotals {
 export interface SenderHandlers {
   /** The standby has come so far. On every welcome too. */
   onAck(ack: Ack): void;
-  /** Contents of these ranges differ: read them and put them into the stream as `scanData`. */
+  /**
+   * Contents of these ranges differ: read them and put them into the stream as `scanData`. Whoever has dealt with
+   * them says so to the {@link ScanPace}.
+   */
   onNeed(ranges: readonly NeedRange[]): void;
   /** The standby needs a (new) scan: put a `scanBegin` record into the ring as soon as possible. */
   onScanWanted(wish: ScanWish): void;
@@ -120,6 +125,14 @@ const PAUSE_MS = 8;
 /** The same where so many records came at once: a frame costs both nodes more than its records. */
 const PAUSE_BUSY_MS = 16;
 const BUSY_RECORDS = 16;
+
+/**
+ * No more of what the standby asks for waits here for the scanner. Twice what it may ask for at once: when its numbers begin anew,
+ * what it asked for before may still wait.
+ */
+const NEEDS_WAITING_MAX = 2 * NEEDS_AT_ONCE_MAX;
+/** When so many are dealt with, the standby hears of it without waiting for the next ping. */
+const NEEDS_TOLD_LATE_MAX = NEEDS_AT_ONCE_MAX / 4;
 
 /** Between looks at a drain that may take too long. */
 const DRAIN_LOOK_MS = 50;
@@ -163,6 +176,10 @@ export class Sender {
   #acked: Ack | undefined;
   #life: string | null = null;
   #needsReceived = 0;
+  /** Needs handed on so far, as {@link ScanPace} counts those that are dealt with (modulo 2^32). */
+  #needsHandedOn: number;
+  /** Dealt with, as the standby knows. */
+  #needsTold = 0;
   #waiters: Waiter[] = [];
   #sentBytes = 0;
 
@@ -178,6 +195,7 @@ export class Sender {
     this.#handlers = handlers;
     this.#logger = logger;
     this.#clock = clock;
+    this.#needsHandedOn = options.scanPace.needsTakenCount;
     const { ring, firstSequence, spillDirectory, spillBytesMax, succession } = options;
     this.#throttle = new Throttle(clock);
     this.#packer = new Packer(options.compression);
@@ -207,11 +225,7 @@ export class Sender {
       },
       {
         hello: () => this.#hello(),
-        ping: () => ({
-          neededSequence: this.#neededSequence,
-          isBehind: this.#backlog.nextChunk !== undefined,
-          needsReceived: this.#needsReceived,
-        }),
+        ping: () => this.#ping(),
         onWelcome: (welcome) => this.#welcome(welcome),
         onAck: (ack) => this.#ack(ack),
         onNeed: (need) => this.#need(need),
@@ -390,6 +404,7 @@ export class Sender {
   #send(): void {
     const backlog = this.#backlog;
     if (this.#isSending || this.#isReading || !this.#link.isUp || !backlog.hasNext) return;
+    if (this.#needsDone - this.#needsTold >= NEEDS_TOLD_LATE_MAX) this.#link.ping();
     if (backlog.nextChunk !== undefined) {
       void this.#sendSpilled();
       return;
@@ -528,10 +543,20 @@ export class Sender {
     };
   }
 
+  #ping(): Ping {
+    this.#needsTold = this.#needsDone;
+    return {
+      neededSequence: this.#neededSequence,
+      isBehind: this.#backlog.nextChunk !== undefined,
+      needsReceived: this.#needsTold,
+    };
+  }
+
   #welcome(welcome: Welcome): boolean {
     if (welcome.life !== this.#life) {
       this.#life = welcome.life;
       this.#needsReceived = 0;
+      this.#needsTold = 0;
     }
     const { action, position, copy } = welcome;
     if (action.kind === 'scan') {
@@ -577,8 +602,24 @@ export class Sender {
       return;
     }
     const ranges = need.ranges.slice(this.#needsReceived - need.first);
+    if (ranges.length === 0) return;
+    if (this.#needsWaiting + ranges.length > NEEDS_WAITING_MAX) {
+      this.#link.reset('the standby asks for more at once than it may');
+      return;
+    }
     this.#needsReceived += ranges.length;
-    if (ranges.length > 0) this.#handlers.onNeed(ranges);
+    this.#needsHandedOn = (this.#needsHandedOn + ranges.length) | 0;
+    this.#handlers.onNeed(ranges);
+  }
+
+  /** Handed on and not dealt with. */
+  get #needsWaiting(): number {
+    return (this.#needsHandedOn - this.#options.scanPace.needsTakenCount) | 0;
+  }
+
+  /** Of the needs of the standby's present life; what was asked for before it may still wait. */
+  get #needsDone(): number {
+    return Math.max(0, this.#needsReceived - this.#needsWaiting);
   }
 
   #lost(reason: string): void {

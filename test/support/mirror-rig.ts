@@ -257,6 +257,8 @@ export interface SenderRig {
   readonly spaceAlerts: number[];
   readonly links: string[];
   readonly wishes: ScanWish[];
+  /** What the standby asks for is dealt with at once. */
+  takesNeeds: boolean;
   onScanWanted: (mode: ScanMode) => void;
   onAck: (ack: Ack) => void;
 }
@@ -276,9 +278,11 @@ export function makeSender(
     overflows: [],
     spaceAlerts: [],
     links: [],
+    takesNeeds: true,
     onScanWanted: () => undefined,
     onAck: () => undefined,
   };
+  const scanPace = options.scanPace ?? new ScanPace();
   const sender = new Sender(
     {
       group: 'test',
@@ -293,9 +297,9 @@ export function makeSender(
       isStandbyComplete: () => false,
       linkTimeoutMs: 2000,
       marks: () => [],
-      scanPace: new ScanPace(),
       compression: 'off',
       ...options,
+      scanPace,
       ring,
     },
     {
@@ -303,7 +307,10 @@ export function makeSender(
         rig.acks.push(ack);
         rig.onAck(ack);
       },
-      onNeed: (ranges) => rig.needs.push(...ranges),
+      onNeed: (ranges) => {
+        rig.needs.push(...ranges);
+        if (rig.takesNeeds) scanPace.needsTaken(ranges.length);
+      },
       onScanWanted: (wish) => {
         rig.wishes.push(wish);
         rig.scansWanted.push(wish.mode);

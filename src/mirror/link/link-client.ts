@@ -266,8 +266,15 @@ export class LinkClient {
     if (this.#isSilent(socket)) return;
     const dueMs = this.#lastByteAt + this.#options.linkTimeoutMs - now;
     this.#silence.plan(dueMs, this.#pingIntervalMs, () => this.#isSilent(socket));
-    // One behind a frame that is stuck is enough; the slices of a frame are as good as a ping.
-    if (this.#pinging === socket || this.#pacing === socket) return;
+    // The slices of a frame are as good as a ping.
+    if (this.#pacing !== socket) this.ping();
+  }
+
+  /** Says at once what else is said every now and then. Only while {@link isWritable}. */
+  ping(): void {
+    const socket = this.#socket;
+    // One behind a frame that is stuck is enough.
+    if (socket === undefined || this.#pinging === socket) return;
     this.#pinging = socket;
     const ping = encodeMessage(frameType.ping, this.#handlers.ping());
     this.#options.throttle.spend(ping.length);

@@ -107,6 +107,12 @@ export const needRangeSchema = z.strictObject({
 });
 export type NeedRange = z.infer<typeof needRangeSchema>;
 
+/**
+ * The standby asks for no more before the primary has dealt with some (`needsReceived` of its pings). It is more than a
+ * scanner does between two pings, so nobody waits for the next one.
+ */
+export const NEEDS_AT_ONCE_MAX = 16_384;
+
 export const needSchema = z.strictObject({
   /** Number of the first range; the others follow. */
   first: z.int().min(0),
@@ -119,6 +125,7 @@ export const pingSchema = z.strictObject({
   neededSequence: sequence,
   /** So much was captured that it went to disk. */
   isBehind: z.boolean(),
+  /** Of the needs received, those that are dealt with: see {@link NEEDS_AT_ONCE_MAX}. */
   needsReceived: z.int().min(0),
 });
 export type Ping = z.infer<typeof pingSchema>;
