@@ -4,7 +4,7 @@ import { createServer as createHttpServer, type Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { replaceFile } from '../journal/replace-file.ts';
-import { limitByAddress } from '../service/connection-limit.ts';
+import { limitConnections } from '../service/connection-limit.ts';
 import { makePrivateDirectory } from '../service/durable-file.ts';
 import { fingerprintOf, generateCertificate } from '../service/identity.ts';
 import { buildConsole, type Console } from './console-app.ts';
@@ -52,9 +52,9 @@ export async function startStandAlone(options: StandAloneOptions): Promise<Stand
     tls === undefined
       ? createHttpServer(limits, built.serve)
       : createHttpsServer({ ...limits, ...secure(tls) }, built.serve);
-  server.maxConnections = CONNECTIONS_MAX;
   // On the loopback address everybody may come by way of one proxy.
-  if (isSecure) limitByAddress(server);
+  if (isSecure) limitConnections(server, { guestsMax: CONNECTIONS_MAX });
+  else server.maxConnections = CONNECTIONS_MAX;
   try {
     await listen(server, config);
   } catch (thrown) {

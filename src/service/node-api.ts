@@ -16,7 +16,7 @@ import {
 } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
-import { limitByAddress } from './connection-limit.ts';
+import { limitConnections } from './connection-limit.ts';
 import { takeFromPeer } from './group-edit.ts';
 import { deleteGroup, deleteStandby } from './group-deletion.ts';
 import { nameSchema } from './group-spec.ts';
@@ -57,7 +57,7 @@ import { acceptHere } from './safety-accept.ts';
 import { switchover } from './switchover.ts';
 import { yieldTo } from './takeover.ts';
 
-const CONNECTIONS_MAX = 256;
+const GUESTS_MAX = 256;
 const PEER_PATHS = '/v1/';
 const KEEP_ALIVE_MS = 30_000;
 const HANDSHAKE_TIMEOUT_MS = 5000;
@@ -114,8 +114,10 @@ function tlsServer(service: NodeService, peers: PeopleHandler, people: PeopleHan
       serve(request, response);
     },
   );
-  server.maxConnections = CONNECTIONS_MAX;
-  limitByAddress(server);
+  limitConnections(server, {
+    guestsMax: GUESTS_MAX,
+    isPeer: (socket) => isTrusted(service, socket.getPeerCertificate().raw),
+  });
   return server;
 }
 
@@ -280,15 +282,17 @@ function addForwardedRoutes(untyped: FastifyInstance, service: NodeService): voi
 }
 
 function requirePeer(service: NodeService, request: FastifyRequest): void {
-  const raw = peerCertificateOf(request);
-  const fingerprint = createHash('sha256')
-    .update(raw ?? '')
-    .digest('hex');
-  if (raw !== undefined && service.peers.byFingerprint(fingerprint) !== undefined) return;
+  if (isTrusted(service, peerCertificateOf(request))) return;
   throw new UnderstudyError(
     'NOT_TRUSTED',
     `node "${service.config.name}" does not know the caller: pair the nodes with "understudy invite" and "understudy join"`,
   );
+}
+
+/** `raw`: DER of a certificate that its owner has proved to own. */
+function isTrusted({ peers }: NodeService, raw: Buffer | undefined): boolean {
+  if (raw === undefined) return false;
+  return peers.byFingerprint(createHash('sha256').update(raw).digest('hex')) !== undefined;
 }
 
 /** DER of the certificate that the caller proved to own. */
