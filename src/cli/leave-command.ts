@@ -12,7 +12,7 @@ export function addLeaveCommand(program: Command): void {
     .action(async ({ json = false }: { readonly json?: boolean }) => {
       const report = await runOperation<LeaveReport>({ method: 'POST', path: '/leave', body: {} });
       print(json, report, leaveText);
-      if (report.groups.some(({ result }) => result === 'failed')) {
+      if (report.groups.some(({ result }) => UNDONE.includes(result))) {
         process.exitCode = exitCode.failed;
       }
     });
@@ -21,10 +21,14 @@ export function addLeaveCommand(program: Command): void {
 const WORDS: Readonly<Record<LeftGroup['result'], string>> = {
   standby: 'standby, has said goodbye',
   moved: 'the other node serves it',
+  offered: 'stopped here, THE OTHER NODE HAS NOT SAID THAT IT SERVES IT',
   stopped: 'STOPPED, nobody serves it',
   unmanaged: 'has no failover, stays as it is',
   failed: 'SERVED HERE STILL',
+  unsaid: 'standby, HAS NOT SAID GOODBYE',
+  unknown: 'UNKNOWN, see "understudy status"',
 };
+const UNDONE: readonly LeftGroup['result'][] = ['failed', 'unsaid', 'unknown'];
 
 function leaveText({ node, groups }: LeaveReport): string {
   if (groups.length === 0) return `node ${node}: no groups`;

@@ -47,6 +47,11 @@ async function createAll(): Promise<void> {
 
 const view = ({ service }: TestNode, name: string) => service.failover.of(service.group(name)).view;
 
+const isClusterUp =
+  ({ service }: TestNode) =>
+  async (): Promise<boolean> =>
+    (await service.failover.clusterStatus().catch(() => null)) !== null;
+
 /** Of each group; undefined while nothing is known of it. */
 async function leaving({ service }: TestNode): Promise<unknown[]> {
   const views = GROUPS.map(async (name) => (await service.group(name).view()).failover);
@@ -73,6 +78,34 @@ test('a group whose process dies while it is handed over is stopped, not served 
   expect(groups).toEqual(
     GROUPS.map((group) => ({ group, result: 'stopped', why: expect.any(String) as string })),
   );
+}, 120_000);
+
+test('what cannot be asked to leave is told as what it is: served here, or a standby', async () => {
+  await createAll();
+  const { a, b } = nodes;
+  const results = [];
+  for (const node of [a, b]) {
+    process.kill(clusterPid(node), 'SIGKILL');
+    const { groups } = await leave(node.service);
+    results.push(...groups.map(({ result }) => result));
+    await until('its cluster process is back', isClusterUp(node));
+  }
+  expect(results).toEqual(['failed', 'failed', 'unsaid', 'unsaid']);
+}, 120_000);
+
+test('a group that was handed over and whose machine dies then is not told to be served here', async () => {
+  await createAll();
+  const { a, b } = nodes;
+  // The other node takes its time.
+  b.behave({ finishDelayMs: 8000 });
+  const report = leave(a.service);
+  await until('it is handed over', async () =>
+    GROUPS.every((name) => view(a, name)?.role === 'standby'),
+  );
+  process.kill(clusterPid(a), 'SIGKILL');
+  const { groups } = await report;
+  for (const { result } of groups) expect(['unsaid', 'offered', 'moved']).toContain(result);
+  await until('its cluster process is back', isClusterUp(a));
 }, 120_000);
 
 test('both nodes leave and are started again: the one that served last serves', async () => {

@@ -64,3 +64,13 @@ test.each([
   if (role === 'primary') await expect(left).rejects.toBe(refusal);
   else expect(await left).toBe('stopped');
 });
+
+test('a group that was offered, and was not taken in time, is not told to be served by nobody', async () => {
+  const failover = {
+    view: { role: 'primary', leaving: false, offers: false, peerRole: 'standby' },
+    command: async () => Promise.resolve(),
+    waitFor: async () => Promise.resolve(undefined),
+  };
+  const service = { failover: { of: () => failover } } as unknown as NodeService;
+  expect(await leaveManaged(service, {} as GroupRuntime)).toBe('offered');
+});

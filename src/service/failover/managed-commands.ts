@@ -32,13 +32,13 @@ export async function switchoverManaged(
 }
 
 /**
- * Before this machine is shut down. `moved`: the other node serves; `stopped`: nobody does. Errors: HANDOVER_FAILED (it still
- * serves), COMMAND_UNFINISHED, CLUSTER_PROCESS_DOWN.
+ * Before this machine is shut down. `moved`: the other node serves; `offered`: it may, and has not said so in time; `stopped`:
+ * nobody does. Errors: HANDOVER_FAILED (it still serves), COMMAND_UNFINISHED, CLUSTER_PROCESS_DOWN, FAILOVER_NOT_RUNNING.
  */
 export async function leaveManaged(
   service: NodeService,
   runtime: GroupRuntime,
-): Promise<'standby' | 'moved' | 'stopped'> {
+): Promise<'standby' | 'moved' | 'offered' | 'stopped'> {
   const failover = service.failover.of(runtime);
   const wasStandby = failover.view?.role === 'standby';
   try {
@@ -54,7 +54,13 @@ export async function leaveManaged(
   }
   if (wasStandby) return 'standby';
   const settled = await failover.waitFor(({ offers }) => !offers, OFFER_TIMEOUT_MS);
-  return settled?.peerRole === 'primary' ? 'moved' : 'stopped';
+  if (settled === undefined) return 'offered';
+  if (settled.peerRole === 'primary') return 'moved';
+  if (hasLeft(settled)) return 'stopped';
+  throw new UnderstudyError(
+    'COMMAND_UNFINISHED',
+    `group "${runtime.name}" was handed over, and then the cluster process ended: the one after it has not said goodbye. Give "understudy leave" again`,
+  );
 }
 
 /** Whoever serves on leaves no more. */

@@ -2,7 +2,7 @@
 // GroupFailover for each group. The cluster process is started with the first managed group.
 import { present } from '../../core/assert.ts';
 import { messageOf, UnderstudyError } from '../../core/errors.ts';
-import { hasLeft } from '../../cluster/thread/machine-view.ts';
+import { hasLeft, type MachineView } from '../../cluster/thread/machine-view.ts';
 import type { GroupRuntime } from '../group-runtime.ts';
 import type { NodeConfig } from '../node-config.ts';
 import type { PeerStore } from '../peer-store.ts';
@@ -62,10 +62,21 @@ export class NodeFailover {
     return resolveGroup(definition, self, peers.requirePeer());
   }
 
-  /** Errors: GROUP_NOT_MANAGED. */
+  /** What the machine of a group said last; null: nothing, or there is none. */
+  viewOf(runtime: GroupRuntime): MachineView | null {
+    return this.#groups.get(runtime.definition.groupId)?.view ?? null;
+  }
+
+  /** Errors: GROUP_NOT_MANAGED, FAILOVER_NOT_RUNNING. */
   of(runtime: GroupRuntime): GroupFailover {
     const failover = this.#groups.get(runtime.definition.groupId);
     if (failover !== undefined) return failover;
+    if (runtime.isManaged) {
+      throw new UnderstudyError(
+        'FAILOVER_NOT_RUNNING',
+        `failover of group "${runtime.name}" does not run on this node at this moment: see "understudy status"`,
+      );
+    }
     throw new UnderstudyError(
       'GROUP_NOT_MANAGED',
       `group "${runtime.name}" has no failover: it is switched over by command only. Create it with "failover: {}" in its YAML for maintenance mode and automatic takeover`,
