@@ -11,6 +11,8 @@ import { type AlertMessage, cutBytes } from './alert-message.ts';
 import type { Channel } from './alert-settings.ts';
 
 const TIMEOUT_MS = 15_000;
+/** Of a whole mail; of its parts, each may take {@link TIMEOUT_MS}. */
+const MAIL_TIMEOUT_MS = 60_000;
 const REPLY_BYTES_MAX = 64 * 1024;
 const WECOM_BYTES_MAX = 2048;
 const ROBOT_BYTES_MAX = 8000;
@@ -95,9 +97,19 @@ async function sendMail(
     socketTimeout: TIMEOUT_MS,
     ...(user === undefined ? {} : { auth: { user, pass: password ?? '' } }),
   });
+  // The other times are of silence, and a server may say a little now and then for ever.
+  const control = new AbortController();
+  const deadline = setTimeout(
+    () => control.abort(new Error('it did not take it in time')),
+    MAIL_TIMEOUT_MS,
+  );
+  const { signal } = control;
   try {
-    await transport.sendMail({ from, to, subject, text });
+    await transport.sendMail({ from, to, subject, text, signal });
+  } catch (thrown) {
+    throw signal.aborted ? signal.reason : thrown;
   } finally {
+    clearTimeout(deadline);
     transport.close();
   }
 }

@@ -1,10 +1,12 @@
 // Alerts: what becomes a message and when (with a clock of our own), and what really arrives at servers for mail and webhooks.
 import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ControlEvent } from '../control-channel.ts';
 import { until } from '../fixtures/two-nodes.ts';
@@ -328,6 +330,56 @@ describe('channels', () => {
     const demanding = { ...mail, security: 'starttls' as const };
     await expect(sendAlert(demanding, message)).rejects.toMatchObject({ code: 'ALERT_NOT_SENT' });
     smtp.close();
+  });
+
+  test('a mail server whose answers come in drops is given up as a whole', async () => {
+    let isOver = false;
+    const drips: NodeJS.Timeout[] = [];
+    const ends: Promise<unknown>[] = [];
+    const asked = Promise.withResolvers<boolean>();
+    const smtp = createTcpServer((socket) => {
+      ends.push(once(socket, 'close'));
+      socket.on('error', () => undefined);
+      socket.write('220 test ESMTP\r\n');
+      socket.once('data', () => {
+        socket.write('250-');
+        drips.push(setInterval(() => socket.write('x'), 1000));
+        asked.resolve(true);
+      });
+    });
+    smtp.listen(0, '127.0.0.1');
+    await once(smtp, 'listening');
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] });
+    try {
+      const { port } = smtp.address() as AddressInfo;
+      const mail = channel({
+        kind: 'email',
+        host: '127.0.0.1',
+        port,
+        security: 'none',
+        from: 'u@example.com',
+        to: ['ops@example.com'],
+      });
+      const said = sendAlert(mail, message)
+        .catch(String)
+        .finally(() => {
+          isOver = true;
+        });
+      await asked.promise;
+      for (let second = 0; second < 600 && !isOver; second += 1) {
+        vi.advanceTimersByTime(1000);
+        // What has dripped arrives.
+        for (let turn = 0; turn < 5; turn += 1) await nextTurn();
+      }
+      expect(isOver).toBe(true);
+      expect(await said).toContain('did not take it in time');
+      vi.advanceTimersByTime(10_000);
+      await Promise.all(ends);
+    } finally {
+      for (const drip of drips) clearInterval(drip);
+      vi.useRealTimers();
+      smtp.close();
+    }
   });
 
   test('from an event of the node to the channel, as its level and its timing say', async () => {
