@@ -5,6 +5,7 @@ import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { ORPHAN_DIRECTORY } from '../journal/record.ts';
 import { removeShelf } from '../mirror/applier/shelf.ts';
 import { checkNotInUse } from './directory-checks.ts';
+import { removeRecord } from './failover/etcd-record.ts';
 import type { GroupDefinition } from './group-definition.ts';
 import type { GroupRuntime } from './group-runtime.ts';
 import { emptyReplySchema } from './node-protocol.ts';
@@ -49,9 +50,11 @@ export async function deleteGroup(
   }
   if (!force) await requirePeer(service, name);
   await stopServing(service, runtime);
-  await removeFromPeer(service, runtime.definition);
+  const isGoneThere = await removeFromPeer(service, runtime.definition);
   // Not before: for the other node, its silence would be that of a primary that has died.
   await service.failover.remove(runtime);
+  // As long as the other node may have the group, it tells that one what it lacks.
+  if (isGoneThere) await endRecord(service, runtime.definition);
   await removeShelves(runtime);
   await service.removeGroup(runtime);
   service.emit('info', 'GROUP_DELETED', `group "${name}" was deleted`, { group: name });
@@ -90,6 +93,18 @@ async function stopServing(service: NodeService, runtime: GroupRuntime): Promise
   });
 }
 
+/** A failure is an event: nobody asks for the record any more. */
+async function endRecord(service: NodeService, definition: GroupDefinition): Promise<void> {
+  const { name, groupId, failover } = definition;
+  if (failover === null) return;
+  try {
+    await removeRecord(service.failover.settingsOf(definition), groupId);
+  } catch (thrown) {
+    const message = `the record of group "${name}", which was deleted, is still in etcd, in a key that ends in ${groupId}: ${messageOf(thrown)}`;
+    service.emit('warning', 'RECORD_LEFT', message, { group: name });
+  }
+}
+
 /** What the copy kept to go back is of no use any more. */
 async function removeShelves({ definition }: GroupRuntime): Promise<void> {
   for (const { dir } of definition.directories) {
@@ -120,11 +135,14 @@ async function deleteFromStandby(
   });
 }
 
-/** Removes the standby from the other node; a failure is an event, since there is nothing to go back to. */
+/**
+ * Removes the standby from the other node; a failure is an event, since there is nothing to go back to. Resolves with true when
+ * the group is not there for sure.
+ */
 export async function removeFromPeer(
   service: NodeService,
   definition: GroupDefinition,
-): Promise<void> {
+): Promise<boolean> {
   try {
     await service.link.client().call({
       method: 'DELETE',
@@ -133,9 +151,11 @@ export async function removeFromPeer(
       reply: emptyReplySchema,
       timeoutMs: REMOVAL_TIMEOUT_MS,
     });
+    return true;
   } catch (thrown) {
-    if (thrown instanceof UnderstudyError && thrown.code === 'GROUP_UNKNOWN') return;
+    if (thrown instanceof UnderstudyError && thrown.code === 'GROUP_UNKNOWN') return true;
     const message = `group "${definition.name}" could not be removed from the other node again: ${messageOf(thrown)}`;
     service.emit('warning', 'UNDO_FAILED', message, { group: definition.name });
+    return false;
   }
 }

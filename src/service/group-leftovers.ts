@@ -6,14 +6,15 @@ import type { GroupPaths } from './service-paths.ts';
 
 /** Every trace of a group without a process, but the data and, with `keepsSalvage`, what is kept aside of it. */
 export function removeGroupFiles(files: GroupPaths, keepsSalvage: boolean): void {
-  const { directory, salvage, lock, controlSocket, spec } = files;
+  const { directory, salvage, lock, controlSocket, spec, lease } = files;
   if (keepsSalvage) {
     for (const name of readdirSync(directory)) {
       const path = join(directory, name);
       if (path !== salvage) rmSync(path, { recursive: true, force: true });
     }
   } else rmSync(directory, { recursive: true, force: true });
-  for (const path of [lock, controlSocket, spec]) rmSync(path, { force: true });
+  // A machine that is amid its end writes to the cells that it has mapped, never to those of a later group.
+  for (const path of [lock, controlSocket, spec, lease]) rmSync(path, { force: true });
 }
 
 /**

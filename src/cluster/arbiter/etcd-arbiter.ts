@@ -98,6 +98,11 @@ export class EtcdArbiter implements RecordArbiter {
     }
   }
 
+  /** Only of a group that no machine asks for any more: without a record, whoever comes first gets it. Errors: of the client. */
+  async remove(): Promise<void> {
+    await this.#client.call('/v3/kv/deleterange', { key: this.#key }, CHECK_TIMEOUT_MS);
+  }
+
   watch(onChange: () => void): () => void {
     const ending = new AbortController();
     void this.#watch(onChange, ending.signal);

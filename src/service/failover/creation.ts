@@ -12,6 +12,7 @@ import type { ArbiterSettings } from '../../cluster/settings.ts';
 import type { GroupDefinition } from '../group-definition.ts';
 import type { GroupRuntime } from '../group-runtime.ts';
 import type { NodeService } from '../node-service.ts';
+import { checkRecord } from './etcd-record.ts';
 import type { GroupSettings } from './group-settings.ts';
 
 const GATEWAY_PATIENCE_MS = 1000;
@@ -56,27 +57,16 @@ function checkWatchdog({ fencing, watchdogPath, config }: GroupSettings, node: s
 }
 
 async function checkArbiter(
-  { arbiter, config }: GroupSettings,
+  settings: GroupSettings,
   node: string,
   groupId: string,
 ): Promise<readonly string[]> {
+  const { arbiter } = settings;
   if (arbiter.kind === 'gateway') {
     await checkGateway(arbiter, node);
     return [];
   }
-  if (arbiter.kind === 'none') return [];
-  const { EtcdArbiter } = await import('../../cluster/arbiter/etcd-arbiter.ts');
-  const etcd = new EtcdArbiter({
-    ...arbiter.etcd,
-    groupId,
-    groupName: config.group,
-    self: config.self,
-  });
-  try {
-    return await etcd.check();
-  } finally {
-    await etcd.close();
-  }
+  return checkRecord(settings, groupId);
 }
 
 async function checkGateway(
