@@ -98,7 +98,7 @@ test('from more addresses than have places', async () => {
 });
 
 test('from the very address that the other node comes from', async () => {
-  await besiege(['127.0.0.1'], 100);
+  await besiege(['127.0.0.1'], 80);
   await comesIn(10);
 });
 

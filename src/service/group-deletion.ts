@@ -53,11 +53,11 @@ export async function deleteGroup(
   const isGoneThere = await removeFromPeer(service, runtime.definition);
   // Not before: for the other node, its silence would be that of a primary that has died.
   await service.failover.remove(runtime);
-  // As long as the other node may have the group, it tells that one what it lacks.
-  if (isGoneThere) await endRecord(service, runtime.definition);
   await removeShelves(runtime);
   await service.removeGroup(runtime);
   service.emit('info', 'GROUP_DELETED', `group "${name}" was deleted`, { group: name });
+  // As long as the other node may have the group, its record tells that one what it lacks.
+  if (isGoneThere) await endRecord(service, runtime.definition);
 }
 
 async function requirePeer(service: NodeService, group: string): Promise<void> {
