@@ -161,14 +161,24 @@ export class CopyCourse {
   async #still<T>(work: () => Promise<T>, goOn: () => void): Promise<T> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#standing = promise;
+    await this.#stand();
     try {
-      await this.stopAndSync();
       return await work();
     } finally {
       this.#standing = undefined;
       // Whoever ends this standby waits for it, and has the journal applied first.
       if (!this.#isClosed) goOn();
       resolve();
+    }
+  }
+
+  /** What the disk has lost is not told of again: the next process writes it anew, from the checkpoint on. */
+  async #stand(): Promise<void> {
+    try {
+      await this.stopAndSync();
+    } catch (error) {
+      this.#parts.handlers.onFatal(error);
+      throw error;
     }
   }
 

@@ -12,6 +12,7 @@ import { Marks } from '../journal/marks.ts';
 import { ORPHAN_DIRECTORY } from '../journal/record.ts';
 import { firstState, StandbyState } from '../journal/standby-state.ts';
 import { mountIdentity } from '../linux/mount-identity.ts';
+import { dropCleanPages } from '../linux/page-cache.ts';
 import { ApplierHost } from './applier-host.ts';
 import { removeMarker } from './applier/marker.ts';
 import type { UndoTold } from './applier/undo-keeper.ts';
@@ -114,7 +115,7 @@ export class Standby {
     const applier = this.#makeApplier(journalDirectory);
     const gate = this.#makeGate({ state, applier, journal });
     const receiver = this.#makeReceiver({ journal, state, marks, applier, gate });
-    const checkpointer = new Checkpointer(directories);
+    const checkpointer = new Checkpointer(directories, () => lose(state));
     const bookmarks = new Bookmarks(stateDirectory);
     const common = { options, handlers: this.#handlers, clock, logger };
     const past = { undo, bookmarks, checkpointer };
@@ -531,8 +532,21 @@ function openState(options: StandbyOptions, mounts: string): StandbyState {
 function forgetUnsynced(state: StandbyState, mounts: string): boolean {
   const { unsynced } = state.data;
   if (unsynced === null || unsynced === mounts) return false;
-  state.update({ copy: 'syncing', unsynced: null, closed: null });
+  compareAnew(state);
   return true;
+}
+
+function compareAnew(state: StandbyState): void {
+  state.update({ copy: 'syncing', unsynced: null, closed: null });
+}
+
+/**
+ * The disk has lost something of the copy. What came behind the checkpoint is applied again; the rest is compared, and what the
+ * kernel has in memory would not be what is on the disk.
+ */
+function lose(state: StandbyState): void {
+  if (state.data.unsynced !== null) compareAnew(state);
+  if (state.data.copy === 'syncing') dropCleanPages();
 }
 
 function isEmptyDirectory(fd: number): boolean {

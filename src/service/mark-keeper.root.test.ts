@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { FailingDisk } from '../../test/support/failing-disk.ts';
 import { mountLoopImage, unmountLazily } from '../../test/support/loop-image.ts';
 import { systemClock } from '../core/clock.ts';
 import { Marks } from '../journal/marks.ts';
@@ -22,6 +23,33 @@ beforeEach(() => {
 afterEach(() => {
   unmountLazily(dir);
   rmSync(base, { recursive: true });
+});
+
+it('nothing is marked any more when the disk has lost something', async () => {
+  const disk = new FailingDisk(join(base, 'store'), dir);
+  const file = join(dir, 'file');
+  writeFileSync(file, Buffer.alloc(65_536, 1));
+  const marks = Marks.open(join(base, 'marks.json'), GROUP, Date.now());
+  const fd = openSync(dir, 'r');
+  const group = {
+    streamId: '2'.repeat(32),
+    roots: [{ fd, dir }],
+    isComplete: () => true,
+    sequence: () => 6,
+    askPoint: () => undefined,
+    drained: async () => Promise.resolve(),
+  };
+  const logger = pino({ level: 'silent' });
+  const keeper = new MarkKeeper(group, { marks, clock: systemClock, logger });
+  await keeper.make({ sequence: 6, wallMs: 5000 });
+  disk.breakFile(file);
+  writeFileSync(file, Buffer.alloc(65_536, 2), { flag: 'r+' });
+  await keeper.make({ sequence: 7, wallMs: 6000 });
+  disk.mend();
+  await keeper.make({ sequence: 8, wallMs: 7000 });
+  closeSync(fd);
+  disk.close();
+  expect(marks.all.map(({ sequence }) => sequence)).toEqual([6]);
 });
 
 it.each([

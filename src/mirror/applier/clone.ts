@@ -59,14 +59,20 @@ export function cloneCopies(options: CloneOptions): void {
     volume.tidyOrphans();
     volume.close();
     removeMarker(fd);
-    sys.syncfs(fd);
+    makeDurable(fd);
     sys.close(fd);
   }
 }
 
-/** Copies what is in the directory `from` into the empty directory `to`. Errors: CLONE_FAILED. */
+/** Copies what is in the directory `from` into the empty directory `to`; durable when it returns. Errors: CLONE_FAILED. */
 export function cloneTree(from: number, to: number): void {
   new Cloner(Number.POSITIVE_INFINITY).clone(from, to);
+  makeDurable(to);
+}
+
+function makeDurable(fd: number): void {
+  const result = sys.syncfs(fd);
+  if (result < 0) throw failed('bring the clone to its disk', result);
 }
 
 /** Where blocks cannot be shared, everything is copied: there has to be room, and some for the group. */

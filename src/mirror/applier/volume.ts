@@ -1,7 +1,7 @@
 // One protected directory as the applier works on it: below a descriptor, never by absolute path.
 import { assert } from '../../core/assert.ts';
 import { NO_TIME, ORPHAN_DIRECTORY } from '../../journal/record.ts';
-import { AT, S, errno } from '../../linux/constants.ts';
+import { AT, errnoName, S, errno } from '../../linux/constants.ts';
 import { DirectoryReader, openDirectory, readDirectory } from '../../linux/dirents.ts';
 import { cstring, sys } from '../../linux/libc.ts';
 import { Stat } from '../../linux/stat.ts';
@@ -211,8 +211,10 @@ export class Volume {
 
   #settle(before: number): number {
     let result = this.open.flushTimes();
-    if (result === 0) result = sys.syncfs(this.root.fd);
     if (result < 0) return result;
+    result = sys.syncfs(this.root.fd);
+    // Tried again, it would succeed, and what was lost would count as written.
+    if (result < 0) throw new Error(lostText(this.label, result));
     this.#changed.clear();
     this.#floor = before;
     return this.#marker.write({ ...(this.#marked ?? NOT_MARKED), floor: before });
@@ -378,6 +380,9 @@ export class Volume {
     return result;
   }
 }
+
+const lostText = (label: string, negative: number): string =>
+  `the file system of ${label} could not write everything to its disk (${errnoName(negative)}): check that disk`;
 
 /** Removes a directory, only an empty one, also where it is moved aside instead. */
 export function removeDirectory(volume: Volume, place: Place): number {

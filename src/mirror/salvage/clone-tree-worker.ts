@@ -25,7 +25,6 @@ function run({ from, to }: CloneTreeData): CloneTreeMessage {
       sys.openat(AT.FDCWD, cpath(path), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0),
     );
     cloneTree(source ?? -1, target ?? -1);
-    sys.syncfs(target ?? -1);
     return { type: 'done' };
   } catch (error) {
     if (error instanceof UnderstudyError) return { type: 'failed', error: error.serialize() };
