@@ -50,7 +50,7 @@ const schema = z.strictObject({
     })
     .nullable()
     .default(null),
-  /** A person has let everything up to here be applied. */
+  /** A person has let everything up to here be applied; of the stream at hand. */
   accepted: sequence.default(0),
   /** The copy was taken back by an operator: no primary may change it before it is one itself. */
   rewound: z.boolean().default(false),

@@ -166,7 +166,7 @@ export class CopyPast {
     const position = { streamId, epoch, sequence };
     const firstSegment = await journal.reset(position);
     const change = { copy: 'complete', checkpoint: position, firstSegment, staged: null } as const;
-    state.update(change);
+    state.update({ ...change, accepted: 0 });
     undo.cutAfter(sequence);
     receiver.movedTo(sequence);
     logger.info({ from: 'syncing', to: 'complete', reason: 'a scan was cut short' }, 'copy');

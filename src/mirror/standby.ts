@@ -466,7 +466,7 @@ export class Standby {
     const salvage = this.#salvage.begin(scan, { copy: from, isEmpty: this.#isEmpty });
     const firstSegment = await journal.reset(position);
     const change = { copy: 'syncing', checkpoint: position, firstSegment, closed: null } as const;
-    state.update({ ...change, staged, salvage });
+    state.update({ ...change, staged, salvage, accepted: 0 });
     const reason = 'the primary scans';
     this.#logger.info({ from, to: 'syncing', staged: staged?.sequence ?? null, reason }, 'copy');
     this.#scanFrom = receiver.receivedBytes;

@@ -110,15 +110,16 @@ export class ApplyGate {
     if (alarm !== undefined) this.#alarmed(alarm);
   }
 
-  /** A process before has applied records up to `sequence`. */
+  /** A process before has applied records up to `sequence`, or a person has accepted them: they may have to be received again. */
   goOn(sequence: number): void {
     this.#judged = sequence;
+    this.#watch?.pass(sequence);
   }
 
   /** A record that a process before received, and did not apply: only that one knew what it had counted. */
   noteAgain(type: number, sequence: number): void {
-    if (sequence > this.#judged && DeletionWatch.counts(type))
-      this.#watch?.note(type, sequence, this.#clock.monotonicMs());
+    if (!DeletionWatch.counts(type)) return;
+    this.#watch?.note(type, sequence, this.#clock.monotonicMs());
   }
 
   #alarmed(alarm: RewriteAlarm): void {
