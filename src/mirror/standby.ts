@@ -251,10 +251,10 @@ export class Standby {
     }
     this.#salvage.resume();
     if (!this.#past.resume() && copy === 'complete') {
+      this.#judgeAgain();
       if (this.#salvage.isPending) void this.#checkpoints.keepSalvage();
       else {
         const redoUntil = journal.position.sequence;
-        this.#judgeAgain();
         this.#course.start(checkpoint.sequence, 'complete', { redoUntil });
       }
     }

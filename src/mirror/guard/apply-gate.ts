@@ -113,6 +113,7 @@ export class ApplyGate {
   /** A process before has applied records up to `sequence`, or a person has accepted them: they may have to be received again. */
   goOn(sequence: number): void {
     this.#judged = sequence;
+    this.#published = sequence;
     this.#watch?.pass(sequence);
   }
 

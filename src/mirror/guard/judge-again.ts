@@ -34,7 +34,7 @@ export function judgeAgain(options: JudgeAgainOptions): void {
     return typeof marker === 'object' ? marker.sequence : 0;
   });
   const judged = Math.max(accepted, ...marked);
-  gate.goOn(judged);
+  gate.goOn(Math.max(judged, checkpoint));
   if (tail <= Math.max(judged, checkpoint)) return;
   const reader = new JournalReader({ ...journal, sequence: checkpoint + 1 });
   try {
@@ -47,4 +47,6 @@ export function judgeAgain(options: JudgeAgainOptions): void {
   } finally {
     reader.close();
   }
+  // The applier may begin much later.
+  gate.durable(tail);
 }

@@ -7,6 +7,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  rmdirSync,
   rmSync,
   statfsSync,
   statSync,
@@ -217,6 +218,46 @@ describe('data of its own', () => {
       await pair.standby.exited();
       await expectSalvage();
       expect(compareTrees(pair.source, pair.copy, { holes: false })).toEqual([]);
+    } finally {
+      spawnSync('fsfreeze', ['-u', place()]);
+      await pair.standby.kill();
+      unmountLazily(place());
+    }
+  });
+
+  it('is written while removals are held back, also by the next process when the disk did not take the halt', async () => {
+    const image = join(pair.top, 'image');
+    mountLoopImage({ image, dir: place(), bytes: 64 << 20 });
+    const names = Array.from({ length: 1000 }, (_, index) => `file-${index}`);
+    for (const name of names) writeFileSync(join(pair.source, name), '');
+    try {
+      await begin(24);
+      pair.recorder.emit({ type: recordType.scanBegin });
+      pair.recorder.duringScan = true;
+      scanTree(pair.recorder, 'full');
+      await pair.applied();
+      execFileSync('fsfreeze', ['-f', place()]);
+      endScan();
+      await pair.complete();
+      const obstacle = join(pair.top, 'state', 'standby.json.new');
+      mkdirSync(obstacle);
+      for (const name of names) pair.recorder.unlink(name);
+      const { sequence } = pair.recorder;
+      await until(
+        () => pair.rig.sender.acked?.durableSequence === sequence,
+        () => `they are received: ${pair.standby.log}`,
+      );
+      const killed = pair.standby.kill();
+      execFileSync('fsfreeze', ['-u', place()]);
+      await killed;
+      rmdirSync(obstacle);
+      await pair.standby.start();
+      await expectSalvage();
+      const copy = async (): Promise<unknown> => (await pair.standby.call('status'))['copy'];
+      await expect.poll(copy, { timeout: 30_000 }).toBe('halted');
+      await sleep(1000);
+      const left = new Set(readdirSync(pair.copy));
+      expect(names.filter((name) => !left.has(name))).toHaveLength(0);
     } finally {
       spawnSync('fsfreeze', ['-u', place()]);
       await pair.standby.kill();
