@@ -51,7 +51,16 @@ export class Bookmarks {
       const why = `there are ${BOOKMARKS_MAX} bookmarks`;
       throw new UnderstudyError('BOOKMARKS_FULL', `${why}: they go when they are too old`);
     }
-    const all = [...kept, bookmark].toSorted((a, b) => a.sequence - b.sequence);
+    this.#write([...kept, bookmark].toSorted((a, b) => a.sequence - b.sequence));
+  }
+
+  /** States behind `sequence` are given up; durable when it returns. Errors: STATE_IO. */
+  forgetAfter(sequence: number): void {
+    const kept = this.#all.filter((each) => each.sequence <= sequence);
+    if (kept.length < this.#all.length) this.#write(kept);
+  }
+
+  #write(all: readonly Bookmark[]): void {
     replaceFile(this.#path, `${JSON.stringify({ version: 1, bookmarks: all })}\n`);
     this.#all = all;
   }

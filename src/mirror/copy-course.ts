@@ -110,14 +110,17 @@ export class CopyCourse {
     return halted === null;
   }
 
-  /** Resolves when record `sequence` is applied; false when not in time. */
+  /**
+   * Resolves when record `sequence` is applied to a complete copy; false when not in time. While a scan runs, the number
+   * of its beginning says nothing about the copy.
+   */
   async reach(sequence: number, timeoutMs: number): Promise<boolean> {
-    const { applier, clock } = this.#parts;
+    const { applier, clock, state } = this.#parts;
     const deadline = clock.monotonicMs() + timeoutMs;
     for (;;) {
       const { control } = applier;
       const seen = this.applied;
-      if (seen >= sequence) return true;
+      if (seen >= sequence && state.data.copy === 'complete') return true;
       const leftMs = deadline - clock.monotonicMs();
       if (leftMs <= 0 || this.#isClosed) return false;
       await control.waitForApplied(seen, Math.min(leftMs, WAIT_MS));

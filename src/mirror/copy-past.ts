@@ -126,6 +126,8 @@ export class CopyPast {
   /** The complete copy at hand, to go back to when the scan behind `sequence` does not end. */
   stage(sequence: number): StandbyStateData['staged'] {
     const { streamId, epoch, sequence: reached } = this.#parts.journal.position;
+    // A copy that was taken back gets the number of a state that it does not have any more.
+    this.#parts.bookmarks.forgetAfter(reached);
     const sinceMs = this.#parts.clock.wallMs();
     const staged = { streamId, epoch, sequence: reached, undo: sequence, sinceMs };
     return this.#prepare(sequence, false) ? staged : null;

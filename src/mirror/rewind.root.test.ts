@@ -12,7 +12,7 @@ import {
 import { Random } from '../../test/support/random.ts';
 import { randomOperation } from '../../test/support/recorder-ops.ts';
 import { namespaceBlock, type RecordFields } from '../../test/support/recorder.ts';
-import { sendNeeded } from '../../test/support/scan-tree.ts';
+import { scanTree, sendNeeded } from '../../test/support/scan-tree.ts';
 import { StandbyPair } from '../../test/support/standby-pair.ts';
 import { compareTrees, snapshotTree } from '../../test/support/tree.ts';
 import { recordFlag, recordType } from '../journal/record.ts';
@@ -49,6 +49,19 @@ async function mark(name: string): Promise<ReturnType<typeof snapshotTree>> {
     sequence,
   });
   return tree;
+}
+
+/** Nothing changes meanwhile. `pauseMs`: between contents and end. */
+async function scan(pauseMs = 0): Promise<void> {
+  const { recorder } = pair;
+  recorder.emit({ type: recordType.scanBegin });
+  recorder.duringScan = true;
+  scanTree(recorder, 'full');
+  await pair.applied();
+  await pause(pauseMs);
+  recorder.duringScan = false;
+  recorder.emit({ type: recordType.scanEnd });
+  await pair.complete();
 }
 
 const at = (name: string): object => ({ kind: 'name', name });
@@ -178,6 +191,39 @@ describe('earlier states', () => {
     recorder.emit({ type: recordType.scanEnd });
     await pair.complete();
     expect(compareTrees(pair.source, pair.copy, { holes: false })).toEqual([]);
+  });
+
+  it('that were given up are not taken for the one before them', async () => {
+    await mark('wanted');
+    await mark('given-up');
+    await pair.applied();
+    await pair.standby.call('rewind', { wish: at('wanted') });
+    await pair.standby.call('rewind-release');
+    await pair.scanWanted(0);
+    await scan();
+    const given = { wish: at('given-up'), to: join(pair.top, 'look') };
+    await expect(pair.standby.call('rewind-browse', given)).rejects.toMatchObject({
+      code: 'BOOKMARK_UNKNOWN',
+    });
+  });
+
+  it('are those of after a scan when they are named before it', async () => {
+    await pair.applied();
+    work(50);
+    await pair.applied();
+    pair.endPrimary();
+    writeFileSync(join(pair.source, 'alone'), 'what the primary wrote while the standby was away');
+    pair.startPrimary({ streamId: '0a'.repeat(16), firstSequence: 50_001, base: null });
+    await pair.scanWanted(0);
+    // The primary has captured so much by now.
+    const marked = pair.standby.call('rewind-mark', { name: 'named', sequence: 50_000 });
+    marked.catch(() => undefined);
+    await scan(2000);
+    const { sequence } = pair.recorder;
+    expect(await marked).toMatchObject({ sequence });
+    const to = join(pair.top, 'look');
+    await pair.standby.call('rewind-browse', { wish: at('named'), to });
+    expect(compareTrees(pair.source, to, { holes: false })).toEqual([]);
   });
 
   it('that are not kept, or not known, or still to come, change nothing', async () => {

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { UnderstudyError } from '../core/errors.ts';
 import type { UndoMoment } from '../journal/undo-reader.ts';
 import type { Bookmark, Bookmarks } from './bookmarks.ts';
-import type { UndoHost } from './undo-host.ts';
+import type { UndoHost, UndoRange } from './undo-host.ts';
 
 /** A moment as people ask for it. */
 export type RewindWish =
@@ -36,7 +36,7 @@ export interface RewoundStandby {
   readonly moment: number;
   /** Wall clock in ms. */
   readonly nowMs: () => number;
-  /** Resolves when everything up to `sequence` is applied; false when not in time. */
+  /** Resolves when everything up to `sequence` is applied to a complete copy; false when not in time. */
   reach(sequence: number, timeoutMs: number): Promise<boolean>;
   /** Runs `work` while nothing is applied; the copy and the log are durable as they are then. */
   paused<T>(work: () => Promise<T>): Promise<T>;
@@ -70,7 +70,7 @@ export class Rewinder {
         name,
         sequence,
         at: new Date(atMs).toISOString(),
-        kept: range !== undefined && sequence >= range.from.sequence,
+        kept: isWithin(range, sequence),
       })),
     };
   }
@@ -187,6 +187,9 @@ export class Rewinder {
     );
   }
 }
+
+const isWithin = (range: UndoRange | undefined, sequence: number): boolean =>
+  range !== undefined && sequence >= range.from.sequence && sequence <= range.to.sequence;
 
 export function stateOf({ sequence, capturedAt }: UndoMoment): RewindState {
   const at = capturedAt === 0 ? null : new Date(capturedAt / US_PER_MS).toISOString();
