@@ -1,9 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { array, assert, constantFrom, nat, property, record } from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { commonPoint, type MarkedPoint, Marks, MARKS_MAX } from './marks.ts';
+import type { Clock } from '../core/clock.ts';
+import { commonPoint, type Mark, type MarkedPoint, Marks, MARKS_MAX } from './marks.ts';
 
 const GROUP = 'a'.repeat(32);
 const S = '1'.repeat(32);
@@ -19,17 +20,22 @@ describe('Marks', () => {
   });
   afterEach(() => rmSync(directory, { recursive: true }));
 
+  /** Stands at `wallMs`. */
+  const clockAt = (wallMs: number): Clock => ({ wallMs: () => wallMs, monotonicMs: () => 0 });
+  const open = (wallMs = NOW, group = GROUP): Marks => Marks.open(path, group, clockAt(wallMs));
+  const add = (marks: Marks, mark: Mark): void => marks.add(mark, marks.era);
+
   it('keeps marks across restarts, the newest ones when there are too many', () => {
-    const marks = Marks.open(path, GROUP, NOW);
-    for (let n = 0; n < MARKS_MAX + 10; n += 1) marks.add({ streamId: S, sequence: n, wallMs: n });
-    const again = Marks.open(path, GROUP, NOW);
+    const marks = open();
+    for (let n = 0; n < MARKS_MAX + 10; n += 1) add(marks, { streamId: S, sequence: n, wallMs: n });
+    const again = open();
     expect(again.fault).toBeUndefined();
     expect(again.all).toHaveLength(MARKS_MAX);
     expect(again.upTo({ streamId: S, sequence: 20 })?.wallMs).toBe(20);
     expect(again.upTo({ streamId: S, sequence: 9 })).toBeUndefined();
     expect(again.upTo({ streamId: T, sequence: 20 })).toBeUndefined();
     again.clear();
-    expect(Marks.open(path, GROUP, NOW).all).toEqual([]);
+    expect(open().all).toEqual([]);
   });
 
   it.each([
@@ -51,18 +57,18 @@ describe('Marks', () => {
       /damaged/,
     ],
   ])('does not use a file that is %s, and says so', (_, spoil, message) => {
-    Marks.open(path, GROUP, NOW).add({ streamId: S, sequence: 5, wallMs: 5 });
+    add(open(), { streamId: S, sequence: 5, wallMs: 5 });
     writeFileSync(path, spoil(readFileSync(path, 'utf8')));
-    const marks = Marks.open(path, GROUP, NOW);
+    const marks = open();
     expect(marks.fault).toMatch(message);
     expect(marks.all).toEqual([]);
-    marks.add({ streamId: S, sequence: 6, wallMs: 6 });
-    expect(Marks.open(path, GROUP, NOW).all).toHaveLength(1);
+    add(marks, { streamId: S, sequence: 6, wallMs: 6 });
+    expect(open().all).toHaveLength(1);
   });
 
   it('does not use those of another group', () => {
-    Marks.open(path, 'b'.repeat(32), NOW).add({ streamId: S, sequence: 5, wallMs: 5 });
-    const marks = Marks.open(path, GROUP, NOW);
+    add(open(NOW, 'b'.repeat(32)), { streamId: S, sequence: 5, wallMs: 5 });
+    const marks = open();
     expect(marks.fault).toMatch(/belongs to group b/);
     expect(marks.all).toEqual([]);
   });
@@ -70,38 +76,76 @@ describe('Marks', () => {
   it('uses a file of before there were checksums', () => {
     const mark = { streamId: S, sequence: 5, wallMs: 5 };
     writeFileSync(path, `${JSON.stringify({ version: 1, groupId: GROUP, marks: [mark] })}\n`);
-    expect(Marks.open(path, GROUP, NOW).all).toEqual([mark]);
+    expect(open().all).toEqual([mark]);
   });
 
-  it('forgets everything when the clock is set back while it runs, not when it is set forward', () => {
-    let wallMs = 10_000;
+  describe('with a clock that may be set', () => {
+    let wallMs = 0;
     let monotonicMs = 0;
-    const clock = { wallMs: () => wallMs, monotonicMs: () => monotonicMs };
-    const marks = Marks.open(path, GROUP, NOW);
-    marks.add({ streamId: S, sequence: 5, wallMs: 5 });
+    let marks: Marks;
+    beforeEach(() => {
+      wallMs = 10_000;
+      monotonicMs = 0;
+      const clock = { wallMs: () => wallMs, monotonicMs: () => monotonicMs };
+      marks = Marks.open(path, GROUP, clock);
+      add(marks, { streamId: S, sequence: 5, wallMs: 5 });
+    });
     const pass = (monotonic: number, wall: number): number => {
       monotonicMs += monotonic;
       wallMs += wall;
-      return marks.watchClock(clock);
+      return marks.watchClock();
     };
-    expect([pass(0, 0), pass(1000, 1000), pass(1000, 900_000), pass(1000, 900)]).toEqual([
-      0, 0, 0, 0,
-    ]);
-    expect(marks.all).toHaveLength(1);
-    expect(pass(1000, -500)).toBe(1500);
-    expect(marks.all).toHaveLength(0);
-    expect(Marks.open(path, GROUP, NOW).all).toHaveLength(0);
+    const expectNone = (): void => {
+      expect(marks.all).toHaveLength(0);
+      expect(open().all).toHaveLength(0);
+    };
+
+    it('forgets everything when it is set back while it runs, not when it is set forward', () => {
+      expect([pass(0, 0), pass(1000, 1000), pass(1000, 900_000), pass(1000, 900)]).toEqual([
+        0, 0, 0, 0,
+      ]);
+      expect(marks.all).toHaveLength(1);
+      expect(pass(1000, -500)).toBe(1500);
+      expectNone();
+    });
+
+    it('forgets everything when it is set back before it is looked at for the first time', () => {
+      expect(pass(500, -3000)).toBe(3500);
+      expectNone();
+    });
+
+    it('forgets everything also when the disk takes nothing', () => {
+      mkdirSync(`${path}.new`);
+      pass(1000, -500);
+      expectNone();
+    });
+
+    it('does not add a mark of before it was set back', () => {
+      const { era } = marks;
+      const mark = { streamId: S, sequence: 6, wallMs };
+      pass(1000, -500);
+      marks.add(mark, era);
+      expectNone();
+    });
+
+    it('does not add a mark either when nobody has looked since', () => {
+      const { era } = marks;
+      const mark = { streamId: S, sequence: 6, wallMs };
+      wallMs -= 500;
+      marks.add(mark, era);
+      expectNone();
+    });
   });
 
   it('does not use marks when the clock was set back behind them', () => {
-    Marks.open(path, GROUP, NOW).add({ streamId: S, sequence: 5, wallMs: NOW });
-    expect(Marks.open(path, GROUP, NOW - 1).fault).toMatch(/clock/);
+    add(open(), { streamId: S, sequence: 5, wallMs: NOW });
+    expect(open(NOW - 1).fault).toMatch(/clock/);
   });
 
   it('does not use them later either: what was changed while the clock was behind looks older than they are', () => {
-    Marks.open(path, GROUP, NOW).add({ streamId: S, sequence: 5, wallMs: NOW });
-    expect(Marks.open(path, GROUP, NOW - 1).all).toEqual([]);
-    expect(Marks.open(path, GROUP, NOW + 1000).all).toEqual([]);
+    add(open(), { streamId: S, sequence: 5, wallMs: NOW });
+    expect(open(NOW - 1).all).toEqual([]);
+    expect(open(NOW + 1000).all).toEqual([]);
   });
 });
 

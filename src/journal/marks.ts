@@ -15,7 +15,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import type { Clock } from '../core/clock.ts';
-import { messageOf } from '../core/errors.ts';
+import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { decodeChecked, encodeChecked } from './checked-json.ts';
 import { replaceFile, syncDirectory } from './replace-file.ts';
 
@@ -56,15 +56,22 @@ export interface MarkedPoint {
 export class Marks {
   readonly #path: string;
   readonly #groupId: string;
+  readonly #clock: Clock;
   #marks: readonly Mark[];
   /** Wall clock minus monotonic clock when it was looked at last. */
-  #offsetMs: number | undefined;
+  #offsetMs: number;
+  #era = 0;
   /** Why what the file held is not used. */
   readonly fault: string | undefined;
 
-  private constructor(path: string, groupId: string, found: readonly Mark[] | string) {
+  private constructor(
+    { path, groupId, clock }: { path: string; groupId: string; clock: Clock },
+    found: readonly Mark[] | string,
+  ) {
     this.#path = path;
     this.#groupId = groupId;
+    this.#clock = clock;
+    this.#offsetMs = clock.wallMs() - clock.monotonicMs();
     this.#marks = typeof found === 'string' ? [] : found;
     this.fault = typeof found === 'string' ? found : undefined;
   }
@@ -72,16 +79,22 @@ export class Marks {
   /**
    * Reads the marks of a group at `path`. A file that is damaged, or of another group, counts as
    * empty and `fault` says so: without marks more is compared, nothing is lost. So do marks from
-   * the future of `nowMs`: the clock was set back, and ctimes say nothing. Those are gone for good: once the clock is right
+   * the future: the clock was set back, and ctimes say nothing. Those are gone for good: once the clock is right
    * again, what was changed until then would look older than they are.
    */
-  static open(path: string, groupId: string, nowMs: number): Marks {
+  static open(path: string, groupId: string, clock: Clock): Marks {
+    const own = { path, groupId, clock };
     const found = readMarks(path, groupId);
+    const nowMs = clock.wallMs();
     if (typeof found === 'string' || found.every(({ wallMs }) => wallMs <= nowMs))
-      return new Marks(path, groupId, found);
-    removeDurably(path);
+      return new Marks(own, found);
+    try {
+      removeDurably(path);
+    } catch {
+      // The next process finds them again, and looks at its clock. A disk that refuses it is told of by others.
+    }
     const why = `${path} had marks of the future: the clock of this node was set back`;
-    return new Marks(path, groupId, why);
+    return new Marks(own, why);
   }
 
   /** The oldest first. */
@@ -89,8 +102,18 @@ export class Marks {
     return this.#marks;
   }
 
-  /** Adds a mark; it is durable when this returns. Errors: STATE_IO. */
-  add(mark: Mark): void {
+  /** To be read before the time of a mark is. */
+  get era(): number {
+    return this.#era;
+  }
+
+  /**
+   * Adds a mark; it is durable when this returns. One of another `era` is worthless: everything was forgotten since, also
+   * what was certain of it. Errors: STATE_IO.
+   */
+  add(mark: Mark, era: number): void {
+    this.watchClock();
+    if (era !== this.#era) return;
     const others = this.#marks.filter(
       ({ streamId, sequence }) => streamId !== mark.streamId || sequence !== mark.sequence,
     );
@@ -101,18 +124,21 @@ export class Marks {
    * Looks at the clock; to be called every second or so. When it was set back, what is changed now would
    * look older than it is, so everything is forgotten. Returns by how many ms, or 0. Errors: STATE_IO.
    */
-  watchClock(clock: Clock): number {
-    const offsetMs = clock.wallMs() - clock.monotonicMs();
-    const backMs = (this.#offsetMs ?? offsetMs) - offsetMs;
+  watchClock(): number {
+    const offsetMs = this.#clock.wallMs() - this.#clock.monotonicMs();
+    const backMs = this.#offsetMs - offsetMs;
     this.#offsetMs = offsetMs;
     if (backMs < STEP_BACK_MS) return 0;
     this.clear();
     return backMs;
   }
 
-  /** Forgets everything: nothing is certain any more. Errors: STATE_IO. */
+  /** Forgets everything: nothing is certain any more. Errors: STATE_IO; forgotten it is all the same, by this process. */
   clear(): void {
-    if (this.#marks.length > 0) this.#write([]);
+    this.#era += 1;
+    if (this.#marks.length === 0) return;
+    this.#marks = [];
+    removeDurably(this.#path);
   }
 
   /** The newest mark at or before `point`. */
@@ -158,13 +184,14 @@ export function commonPoint(
   return best === undefined ? undefined : { streamId: best.streamId, sequence: best.sequence };
 }
 
-/** Needs no space; a disk that refuses it is told of by others. */
+/** Needs no space. Errors: STATE_IO. */
 function removeDurably(path: string): void {
   try {
     rmSync(path, { force: true });
     syncDirectory(dirname(path));
-  } catch {
-    // The next process finds them again, and looks at its clock.
+  } catch (cause) {
+    const why = `cannot remove ${path}: ${messageOf(cause)}; check that disk`;
+    throw new UnderstudyError('STATE_IO', why, { cause });
   }
 }
 

@@ -71,14 +71,17 @@ export class CopyCheckpoints {
     }
   }
 
-  /** The copy is as of `point` and on its disk; every later change comes after `wallMs`. */
-  mark({ streamId, sequence }: MarkedPoint, wallMs: number): void {
+  /** The copy is as of `point` and on its disk; every later change comes after `wallMs`. `era`: see {@link Marks.add}. */
+  mark(
+    { streamId, sequence }: MarkedPoint,
+    { wallMs, era }: { readonly wallMs: number; readonly era: number },
+  ): void {
     const { state, options, marks, logger } = this.#parts;
     if (state.data.copy !== 'complete') return;
     try {
       // Times that may be older than the contents prove nothing, also of what was marked while they were not.
       if (options.directories.some(({ fd }) => keepsTimesBack(fd))) marks.clear();
-      else marks.add({ streamId, sequence, wallMs: wallMs - MARK_SLACK_MS });
+      else marks.add({ streamId, sequence, wallMs: wallMs - MARK_SLACK_MS }, era);
     } catch (error) {
       // Without it, more is compared some day.
       logger.warn({ message: messageOf(error) }, 'no mark');
@@ -169,11 +172,12 @@ export class CopyCheckpoints {
    * complete, unless another scan has begun since this one.
    */
   async #checkpoint(endedScan?: number): Promise<void> {
-    const { applier, clock, receiver, journal, state, checkpointer } = this.#parts;
+    const { applier, clock, receiver, journal, state, checkpointer, marks } = this.#parts;
     this.#isWanted = false;
     this.#lastMs = clock.monotonicMs();
     this.#lastBytes = receiver.receivedBytes;
     const { control } = applier;
+    const { era } = marks;
     // In this order: what is applied later is applied after `wallMs`.
     const wallMs = Math.min(clock.wallMs(), control.changedSinceMs || Infinity);
     const sequence = this.#course.moment;
@@ -186,7 +190,7 @@ export class CopyCheckpoints {
       ...(isComplete ? { copy: 'complete' as const, staged: null } : {}),
       checkpoint: { streamId, epoch, sequence },
     });
-    this.mark({ streamId, sequence }, wallMs);
+    this.mark({ streamId, sequence }, { wallMs, era });
     journal.free(sequence, control.readerSegment);
     receiver.roomMade();
     this.#isWanted = receiver.isFull;

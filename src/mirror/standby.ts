@@ -99,7 +99,7 @@ export class Standby {
     const mounts = mountIdentity(options.directories.map(({ fd }) => fd));
     const state = openState(options, mounts);
     this.#isUnsynced = forgetUnsynced(state, mounts);
-    const marks = Marks.open(options.marksFile, groupId, clock.wallMs());
+    const marks = Marks.open(options.marksFile, groupId, clock);
     if (marks.fault !== undefined) logger.warn({ why: marks.fault }, 'no marks');
     const { checkpoint, firstSegment } = state.data;
     const journalDirectory = join(stateDirectory, 'journal');
@@ -376,7 +376,9 @@ export class Standby {
     lap('synced');
     const { streamId, epoch, sequence: received } = journal.position;
     state.update({ checkpoint: { streamId, epoch, sequence } });
-    if (isDrained) this.#checkpoints.mark({ streamId, sequence }, this.#clock.wallMs());
+    const { era } = this.#parts.marks;
+    const wallMs = this.#clock.wallMs();
+    if (isDrained) this.#checkpoints.mark({ streamId, sequence }, { wallMs, era });
     for (const { fd } of this.#options.directories) releaseCopy(fd);
     lap('released');
     await closed;
@@ -483,7 +485,7 @@ export class Standby {
 
   #keepHouse(): void {
     try {
-      const backMs = this.#parts.marks.watchClock(this.#clock);
+      const backMs = this.#parts.marks.watchClock();
       if (backMs > 0) this.#logger.warn({ backMs }, 'the clock was set back: marks are forgotten');
     } catch (error) {
       this.#logger.error({ message: messageOf(error) }, 'marks cannot be forgotten');

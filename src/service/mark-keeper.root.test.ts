@@ -29,7 +29,7 @@ it('nothing is marked any more when the disk has lost something', async () => {
   const disk = new FailingDisk(join(base, 'store'), dir);
   const file = join(dir, 'file');
   writeFileSync(file, Buffer.alloc(65_536, 1));
-  const marks = Marks.open(join(base, 'marks.json'), GROUP, Date.now());
+  const marks = Marks.open(join(base, 'marks.json'), GROUP, systemClock);
   const fd = openSync(dir, 'r');
   const group = {
     streamId: '2'.repeat(32),
@@ -59,8 +59,8 @@ it.each([
 ])('marks of before a mount with $options', async ({ options, left }) => {
   mountLoopImage({ image: join(base, 'image'), dir, bytes: 64 * 1024 * 1024 });
   const path = join(base, 'marks.json');
-  const marks = Marks.open(path, GROUP, Date.now());
-  marks.add(MARK);
+  const marks = Marks.open(path, GROUP, systemClock);
+  marks.add(MARK, marks.era);
   execFileSync('mount', ['-o', `remount,${options}`, dir]);
   const fd = openSync(dir, 'r');
   const group = {
@@ -78,5 +78,5 @@ it.each([
   await sleep(1500);
   keeper.stop();
   closeSync(fd);
-  expect(Marks.open(path, GROUP, Date.now()).all).toEqual(left);
+  expect(Marks.open(path, GROUP, systemClock).all).toEqual(left);
 });

@@ -46,6 +46,8 @@ export class MarkKeeper {
   #markedAt = Number.NEGATIVE_INFINITY;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #isLate = false;
+  /** See {@link Marks.era}; of the point that was asked for last. */
+  #era: number;
 
   constructor(
     group: MarkedGroup,
@@ -55,6 +57,7 @@ export class MarkKeeper {
     this.#marks = marks;
     this.#clock = clock;
     this.#logger = logger;
+    this.#era = marks.era;
     this.#checkpointer = new Checkpointer(group.roots);
   }
 
@@ -79,6 +82,7 @@ export class MarkKeeper {
     this.#markedAt = now;
     if (this.#isLate) return;
     this.#isMaking = true;
+    this.#era = this.#marks.era;
     this.#group.askPoint();
   }
 
@@ -101,7 +105,7 @@ export class MarkKeeper {
       if (!this.#group.isComplete()) return;
       const { streamId } = this.#group;
       const wallMs = point.wallMs - MARK_SLACK_MS;
-      this.#marks.add({ streamId, sequence: point.sequence, wallMs });
+      this.#marks.add({ streamId, sequence: point.sequence, wallMs }, this.#era);
       this.#markedSequence = point.sequence;
     } catch (thrown) {
       this.#logger.info({ message: messageOf(thrown) }, 'no mark');
@@ -112,7 +116,7 @@ export class MarkKeeper {
 
   #watchClock(): void {
     try {
-      const backMs = this.#marks.watchClock(this.#clock);
+      const backMs = this.#marks.watchClock();
       if (backMs > 0) this.#logger.warn({ backMs }, 'the clock was set back: marks are forgotten');
     } catch (thrown) {
       this.#logger.error({ message: messageOf(thrown) }, 'marks cannot be forgotten');

@@ -109,7 +109,7 @@ export class PrimaryGroup {
     this.#streamId = note?.streamId ?? randomBytes(16).toString('hex');
     this.#start =
       note === undefined ? start : { firstSequence: note.firstSequence, base: note.base };
-    this.#marks = Marks.open(spec.marksFile, spec.groupId, systemClock.wallMs());
+    this.#marks = Marks.open(spec.marksFile, spec.groupId, systemClock);
     if (this.#marks.fault !== undefined)
       dependencies.logger.warn({ why: this.#marks.fault }, 'no marks');
     this.#sender = spec.peer === null ? undefined : this.#makeSender(spec.peer);

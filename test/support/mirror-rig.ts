@@ -131,7 +131,7 @@ export class StandbyRig {
     const { directory, holds } = options;
     const initial = firstState({ groupId: GROUP_ID, epoch: 1, holds: holds ?? null, mounts: '' });
     this.state = StandbyState.open(directory, { ...initial, closed: null });
-    this.marks = Marks.open(join(directory, 'marks.json'), GROUP_ID, Date.now());
+    this.marks = Marks.open(join(directory, 'marks.json'), GROUP_ID, systemClock);
     const { checkpoint, firstSegment } = this.state.data;
     const segmentBytes = options.segmentBytes ?? 4 * 1024 * 1024;
     const journalDirectory = join(directory, 'journal');
