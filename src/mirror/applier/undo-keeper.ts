@@ -95,6 +95,7 @@ const FREE_LOW = 0.1;
 const FREE_NONE = 0.05;
 const RESUME_AFTER_MS = 30_000;
 const HOUR_MS = 3_600_000;
+const US_PER_MS = 1000;
 
 type Mode = 'off' | 'waiting' | 'redoing' | 'on' | 'suspended';
 
@@ -512,7 +513,7 @@ export class UndoKeeper {
     }
     this.#isShrunk = isLow;
     for (let count = 0; count < SEGMENTS_FREED_MAX; count += 1) {
-      const isOld = (log.segments[0]?.lastAt ?? 0) / 1000 < Date.now() - this.#ageMs;
+      const isOld = (log.segments[0]?.lastAt ?? 0) / US_PER_MS < this.#nowMs - this.#ageMs;
       const isTooMuch = this.#isTooMuch(log);
       // Of a full disk a part at a time: others may make room.
       if (!isTooMuch && !isOld && !(isLow && count === 0)) return;
@@ -522,6 +523,11 @@ export class UndoKeeper {
       this.#limitShelves(log);
       if (isTooMuch || isLow) this.#shelves.sweep();
     }
+  }
+
+  /** A clock that is far ahead, this node's or the primary's, makes nothing old. */
+  get #nowMs(): number {
+    return Math.min(Date.now(), this.#takenAt / US_PER_MS);
   }
 
   get #ageMs(): number {

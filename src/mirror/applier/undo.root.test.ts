@@ -2,7 +2,7 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { tmpdir } from 'node:os';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import {
   type FileSystemKind,
   mountLoopImage,
@@ -316,6 +316,42 @@ describe('undo', () => {
     keeper.log?.commit({ flags: 0, first: last, last, capturedAt: 0, epoch: 1 });
     expect(() => rig?.goBack(moment.sequence)).toThrow(/could not be taken back to record 1/);
     expect(fs.readdirSync(rig.copy)).toContain('old');
+  });
+
+  describe('of which the oldest goes', () => {
+    const DAYS_MS = 3 * 24 * 3_600_000;
+    /** The keeper looks at what it has once a second. */
+    const LOOK_MS = 1100;
+    const set = (wallMs: number): void => {
+      vi.useFakeTimers({ toFake: ['Date'], now: wallMs });
+    };
+    afterEach(() => vi.useRealTimers());
+
+    /** Two states, and then a change that is captured at one time and applied at another. Returns whether the first is still kept. */
+    function isKept({ captured, applied }: { captured: number; applied: number }): boolean {
+      const undo = new UndoRig();
+      rig = undo;
+      undo.recorder.create('file');
+      const { sequence } = undo.moment();
+      undo.keeper.log?.rotate();
+      const nowMs = Date.now();
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LOOK_MS);
+      set(nowMs + captured);
+      undo.recorder.write('file', 0, Buffer.alloc(100, 1));
+      set(nowMs + applied);
+      undo.applyKept();
+      return (undo.keeper.log?.start ?? sequence) < sequence;
+    }
+
+    it('does so when it is too old', () => {
+      expect(isKept({ captured: DAYS_MS, applied: DAYS_MS })).toBe(false);
+    });
+
+    it('does not when the clock of either node is wrong', () => {
+      expect(isKept({ captured: 0, applied: DAYS_MS })).toBe(true);
+      rig?.close();
+      expect(isKept({ captured: DAYS_MS, applied: 0 })).toBe(true);
+    });
   });
 
   it('lets no record touch what is kept', () => {
