@@ -38,6 +38,8 @@ export interface StandbyOptions {
   readonly verifyFile: string;
   /** Where the data stands when `stateDirectory` has no state yet; null: nothing is known. */
   readonly holds: StreamPosition | null;
+  /** How the directories lost nearly everything since the last process, as a sentence; null: they did not. */
+  readonly emptied: string | null;
   /** How much is kept to take the copy back; nothing when it is left out. */
   readonly undo?: UndoLimits;
   /** Where data is kept aside that this node has of its own; undefined: nothing is. */

@@ -101,6 +101,7 @@ export class Standby {
     this.#isUnsynced = forgetUnsynced(state, mounts);
     const marks = Marks.open(options.marksFile, groupId, clock);
     if (marks.fault !== undefined) logger.warn({ why: marks.fault }, 'no marks');
+    if (options.emptied !== null) marks.clear();
     const { checkpoint, firstSegment } = state.data;
     const journalDirectory = join(stateDirectory, 'journal');
     const journal = new JournalWriter({
@@ -240,6 +241,11 @@ export class Standby {
     if (this.#isUnsynced) {
       const what = `this node lost its power (or the directory was mounted anew) before everything that group "${this.#options.group}" had written was on its disk: the copy is compared`;
       this.#handlers.onEvent('warning', 'COPY_UNSYNCED', what, {});
+    }
+    const { emptied } = this.#options;
+    if (emptied !== null) {
+      const what = `${emptied}: the copy of group "${this.#options.group}" is made anew`;
+      this.#handlers.onEvent('error', 'COPY_EMPTIED', what, {});
     }
     const { copy, checkpoint, rewound } = state.data;
     if (journal.fault !== undefined) {
@@ -527,7 +533,16 @@ function openState(options: StandbyOptions, mounts: string): StandbyState {
   const { epoch, stateDirectory } = options;
   const state = StandbyState.open(stateDirectory, firstState({ ...options, mounts }));
   if (epoch > state.data.epoch) state.update({ epoch });
+  if (options.emptied !== null) forgetEmptied(state);
   return state;
+}
+
+/** What is left is neither the copy nor on the way back to one. */
+function forgetEmptied(state: StandbyState): void {
+  const { copy, unsynced } = state.data;
+  if (copy === 'complete' && unsynced === null) state.update({ copy: 'diverged', closed: null });
+  else if (copy === 'complete') compareAnew(state);
+  else state.update({ staged: null });
 }
 
 /** What the kernel had not written yet is gone when the mounts are others, after a power cut: nobody knows what that was. */

@@ -143,3 +143,22 @@ test('the standby boots without its data disk: nothing is copied into the mount 
   await upToDate();
   await expectEqual();
 });
+
+test('a standby that was emptied while it was away is filled again before it counts', async () => {
+  for (let index = 0; index < FILES; index += 1)
+    writeFileSync(join(dirOf(a), `file-${index}`), 'x');
+  await upToDate();
+  await expectEqual();
+  // One comes every twenty seconds.
+  const checkpoint = async (): Promise<boolean> => {
+    const status = await b.service.group('shop').process.status();
+    return status['checkpointSequence'] === status['receivedSequence'];
+  };
+  await until('everything is on the disk of the standby', checkpoint, 40_000);
+  await powerOff(b);
+  for (const name of readdirSync(dirOf(b)))
+    if (name !== '.understudy') rmSync(join(dirOf(b), name), { recursive: true });
+  await b.start();
+  await upToDate();
+  await expectEqual();
+});

@@ -4,7 +4,7 @@
 // make the standby's copy just as empty, and a standby would fill it with the whole copy. So a group
 // process compares the directory underneath with what it was before, and does not start on another
 // one, nor does a primary on one that has lost its entries, before a person has accepted it. (A copy that
-// was emptied is filled again by the primary: nobody loses anything.)
+// was emptied is no copy any more until the primary has filled it again: nobody loses anything.)
 //
 // The note is replaced while the process runs: by the process, which alone sees what is underneath.
 // A directory that is right again (the disk was mounted after all) needs nobody's consent.
@@ -14,6 +14,7 @@ import { UnderstudyError } from '../core/errors.ts';
 import { AT, errnoName, O } from '../linux/constants.ts';
 import { addressOf, cstring, EMPTY_NAME, sys } from '../linux/libc.ts';
 import { ORPHAN_DIRECTORY } from '../journal/record.ts';
+import { bringToDisk } from './bring-to-disk.ts';
 import { readJsonFile, writeJsonDurably } from './durable-file.ts';
 import type { GroupProcessSpec } from './group-spec.ts';
 
@@ -137,12 +138,20 @@ function differs(before: string | null, now: string | null): boolean {
 
 const kindOf = (fileSystem: string): string | undefined => fileSystem.split(':')[0];
 
+interface Comparison {
+  readonly found: DirectoryIdentity[];
+  readonly halt: StartHalt | null;
+  /** How the copy of a standby was emptied. */
+  readonly emptied: string | null;
+}
+
 /** Looks at the directories of one group on this node, and keeps the note about them. */
 export class DirectoryGuard {
   readonly #path: string;
   readonly #dirs: readonly string[];
   /** Where the directories are seen without what is mounted over them. */
   #underneath: readonly string[] = [];
+  #isCopy = false;
 
   /** `path`: the note. */
   constructor(path: string, dirs: readonly string[]) {
@@ -194,12 +203,12 @@ export class DirectoryGuard {
   }
 
   /**
-   * As {@link look}, before the group starts: the outcome is noted.
-   * Errors: DIRECTORY_UNREADABLE, DIRECTORY_REPLACED, DIRECTORY_EMPTIED.
+   * As {@link look}, before the group starts: the outcome is noted. Returns how a standby's copy was emptied, as a
+   * sentence; null: it was not. Errors: DIRECTORY_UNREADABLE, DIRECTORY_REPLACED, DIRECTORY_EMPTIED.
    */
-  require(role: GroupProcessSpec['role']): void {
+  require(role: GroupProcessSpec['role']): string | null {
     const before = this.#read();
-    const { halt, found } = this.#compare(before, role);
+    const { halt, found, emptied } = this.#compare(before, role);
     const directories = halt === null ? found : (before?.directories ?? []);
     try {
       this.#replace(before, { directories, halt });
@@ -207,23 +216,29 @@ export class DirectoryGuard {
       // A disk that is full keeps the note of before: no reason not to serve what is as it should be.
     }
     if (halt !== null) throw new UnderstudyError(halt.code, halt.sentence);
+    return emptied;
   }
 
-  #compare(
-    before: SafetyNote | undefined,
-    role: GroupProcessSpec['role'],
-  ): { readonly found: DirectoryIdentity[]; readonly halt: StartHalt | null } {
-    const found = this.#dirs.map((dir) => identifyPath(dir));
-    for (const now of found) {
+  #compare(before: SafetyNote | undefined, role: GroupProcessSpec['role']): Comparison {
+    const found: DirectoryIdentity[] = [];
+    let emptied: string | null = null;
+    for (const now of this.#dirs.map((dir) => identifyPath(dir))) {
       const then = before?.directories.find(({ dir }) => dir === now.dir);
       const why = then === undefined ? undefined : compareIdentity(then, now);
+      if (why?.code === 'DIRECTORY_EMPTIED' && role === 'standby') {
+        emptied = why.sentence;
+        // Until it is counted anew: a process that dies before it has acted upon this leaves it to the next one.
+        found.push({ ...now, entries: then?.entries ?? 0 });
+        continue;
+      }
+      const known = role === 'standby' ? (then?.entries ?? 0) : now.entries;
+      found.push({ ...now, entries: Math.min(known, now.entries) });
       if (why === undefined) continue;
-      if (why.code === 'DIRECTORY_EMPTIED' && role === 'standby') continue;
-      const known = before?.halt ?? null;
-      const since = known?.sentence === why.sentence ? known.since : new Date().toISOString();
-      return { found, halt: { ...why, since } };
+      const told = before?.halt ?? null;
+      const since = told?.sentence === why.sentence ? told.since : new Date().toISOString();
+      return { found, halt: { ...why, since }, emptied: null };
     }
-    return { found, halt: null };
+    return { found, halt: null, emptied };
   }
 
   #replace(before: SafetyNote | undefined, note: Omit<SafetyNote, 'version'>): void {
@@ -234,25 +249,56 @@ export class DirectoryGuard {
     if (!isSame) this.#write(note);
   }
 
-  /** Notes now and then how many entries the directories have. `underneath`: see the field. */
-  keep(underneath: readonly string[]): void {
+  /**
+   * Notes now and then how many entries the directories have. `underneath`: see the field. `isCopy`: only what is on the disk
+   * counts, since a power cut takes the rest, which the journal brings back.
+   */
+  keep(underneath: readonly string[], { isCopy = false } = {}): void {
     this.#underneath = underneath;
-    setInterval(() => this.note(), REFRESH_INTERVAL_MS).unref();
+    this.#isCopy = isCopy;
+    const note = (): void => (isCopy ? void this.noteDurably() : this.note());
+    setInterval(note, REFRESH_INTERVAL_MS).unref();
   }
 
-  /** Notes how many entries the directories have now. */
+  /** Notes how many entries the directories have now; of a copy, how many are left. */
   note(): void {
+    this.#renew((now, before) => (this.#isCopy ? Math.min(now, before) : now));
+  }
+
+  /** As {@link note}, with those that have come, which are brought to the disk. */
+  async noteDurably(): Promise<void> {
+    const counted = this.#underneath.map((path) => countOrNone(path));
+    const known = this.#read()?.directories ?? [];
+    const hasGrown = this.#dirs.some((dir, index) => {
+      const before = known.find((each) => each.dir === dir)?.entries ?? 0;
+      return (counted[index] ?? 0) > before;
+    });
+    if (hasGrown && (await bringToDisk(this.#underneath)) !== null) return;
+    this.#renew((now, _, index) => Math.min(now, counted[index] ?? 0));
+  }
+
+  #renew(entriesOf: (now: number, before: number, index: number) => number): void {
     const before = this.#read();
     if (before === undefined || before.halt !== null) return;
     try {
       const directories = before.directories.map((each) => {
-        const path = this.#underneath[this.#dirs.indexOf(each.dir)];
-        return path === undefined ? each : { ...each, entries: countEntries(path) };
+        const index = this.#dirs.indexOf(each.dir);
+        const path = this.#underneath[index];
+        if (path === undefined) return each;
+        return { ...each, entries: entriesOf(countEntries(path), each.entries, index) };
       });
       this.#replace(before, { directories, halt: null });
     } catch {
       // A disk that fails is told of by others; the count of before remains.
     }
+  }
+}
+
+function countOrNone(path: string): number {
+  try {
+    return countEntries(path);
+  } catch {
+    return 0;
   }
 }
 

@@ -36,7 +36,7 @@ let ending: Promise<unknown> | undefined;
 let lookAtData: (() => void) | undefined;
 const directoryGuard = DirectoryGuard.of(spec);
 
-function makeStandby(directories: readonly CoveredDirectory[]): Standby {
+function makeStandby(directories: readonly CoveredDirectory[], emptied: string | null): Standby {
   const { peer, identity, replication } = spec;
   if (peer === null) {
     const why = `group ${spec.group} has no peer: a standby without a primary has nothing to do`;
@@ -65,6 +65,7 @@ function makeStandby(directories: readonly CoveredDirectory[]): Standby {
     deletions: spec.safety.deletions,
     guard: spec.safety.guard,
     holds: spec.holds ?? null,
+    emptied,
     undo: replication.undo,
     ...salvagePlace(),
   };
@@ -187,10 +188,11 @@ try {
   mkdirSync(spec.stateDirectory, { recursive: true, mode: 0o700 });
   // Of a primary that died on this node.
   for (const dir of protectedDirectories) removeLeftoverMounts(dir, { covers: false });
-  directoryGuard?.require(spec.role);
+  const emptied = directoryGuard?.require(spec.role) ?? null;
   const directories = coverDirectories(protectedDirectories);
-  directoryGuard?.keep(directories.map(({ fd }) => `/proc/self/fd/${fd}`));
-  standby = makeStandby(directories);
+  const underneath = directories.map(({ fd }) => `/proc/self/fd/${fd}`);
+  directoryGuard?.keep(underneath, { isCopy: true });
+  standby = makeStandby(directories, emptied);
   const port = await standby.start();
   await control.listen();
   keepMemorySmall();
