@@ -44,6 +44,8 @@ export interface UndoMoment {
 }
 
 const BUFFER_BYTES = MiB;
+/** Clocks of two nodes differ by no more, as far as people can tell. */
+const CLOCKS_DIFFER_US = 60_000_000;
 
 /** Numbers of the segment files in `directory`, ascending. A directory that is not there has none. */
 export function undoSegmentNumbers(directory: string): number[] {
@@ -323,6 +325,46 @@ export function* momentsOf(
 /** Whether the state with these flags is one to go back to. */
 export function isMoment(flags: number): boolean {
   return (flags & (undoFlag.scanning | undoFlag.open)) === 0;
+}
+
+/**
+ * The latest state in which every change is from a time (µs, the primary's clock) or earlier; undefined: none is kept.
+ * Errors: REWIND_AMBIGUOUS when that clock was set back and the time was twice.
+ */
+export function momentAtTime(
+  directory: string,
+  segments: readonly UndoSegment[],
+  timeUs: number,
+): UndoMoment | undefined {
+  const isReached = ({ capturedAt }: UndoMoment): boolean => capturedAt <= timeUs;
+  const again = segments.findIndex(({ segment, startedAt }, index) => {
+    // The log may have begun at a time of this node.
+    const latest = startedAt - (index === 0 ? CLOCKS_DIFFER_US : 0);
+    return latest > timeUs && (firstTime(directory, segment) ?? startedAt) <= timeUs;
+  });
+  if (again < 0) return lastMoment(directory, segments, isReached);
+  const before = lastMoment(directory, segments.slice(0, again), isReached);
+  let after = before;
+  for (const segment of segments.slice(again)) {
+    for (const moment of momentsOf(directory, [segment])) if (isReached(moment)) after = moment;
+  }
+  const tell = (moment: UndoMoment | undefined): string =>
+    moment === undefined ? 'one that is not kept' : `record ${moment.sequence}`;
+  throw new UnderstudyError(
+    'REWIND_AMBIGUOUS',
+    `the clock of the primary was set back: that time means ${tell(before)} or ${tell(after)}; name the record, look at it first`,
+  );
+}
+
+/** When the first batch of a segment was captured; a segment begins where the clock was set back. */
+function firstTime(directory: string, segment: number): number | undefined {
+  const file = new UndoFile(directory, segment);
+  try {
+    for (const { capturedAt } of file.batches()) return capturedAt;
+    return undefined;
+  } finally {
+    file.close();
+  }
 }
 
 /** The latest state for which `isReached` holds, looking only at the segment where that changes. */

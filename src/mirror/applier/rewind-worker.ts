@@ -3,7 +3,12 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { present } from '../../core/assert.ts';
 import { messageOf, type SerializedError, UnderstudyError } from '../../core/errors.ts';
-import { lastMoment, readUndoSegments, type UndoMoment } from '../../journal/undo-reader.ts';
+import {
+  lastMoment,
+  momentAtTime,
+  readUndoSegments,
+  type UndoMoment,
+} from '../../journal/undo-reader.ts';
 import { errnoName } from '../../linux/constants.ts';
 import { sys } from '../../linux/libc.ts';
 import { tellRunning } from '../../linux/threads.ts';
@@ -62,7 +67,8 @@ function perform(
   if (task.kind === 'find') {
     const { logDirectory, groupId } = options;
     const { segments } = readUndoSegments(logDirectory, groupId);
-    return lastMoment(logDirectory, segments, (moment) => moment[task.by] <= task.value);
+    if (task.by === 'capturedAt') return momentAtTime(logDirectory, segments, task.value);
+    return lastMoment(logDirectory, segments, ({ sequence }) => sequence <= task.value);
   }
   const { target } = task;
   if (task.kind === 'clone') cloneCopies({ ...options, target, clones: task.clones });

@@ -96,6 +96,8 @@ const FREE_NONE = 0.05;
 const RESUME_AFTER_MS = 30_000;
 const HOUR_MS = 3_600_000;
 const US_PER_MS = 1000;
+/** The primary's clock is set back when it is by more than this. */
+const SET_BACK_US = 1_000_000;
 
 type Mode = 'off' | 'waiting' | 'redoing' | 'on' | 'suspended';
 
@@ -222,6 +224,7 @@ export class UndoKeeper {
       this.#stretchesUntil = Math.min(this.#settings.redoUntil, last + STRETCH_RECORDS_MAX);
     }
     writeUndoNote(directory, { mounts, goingBackTo: null });
+    this.#takenAt = log.segments.at(-1)?.lastAt ?? 0;
     this.#shelves.count();
     this.#limitShelves(log, fits && !hasLost ? undefined : log.last);
     // Those that come now may have the same names as those that were taken back.
@@ -301,6 +304,7 @@ export class UndoKeeper {
     if (sequenceAt(view, at) <= known) return this.#takeKnown(bytes, view, { at, end, known });
     // The state before a scan has to be one to go back to. What was taken until here is applied.
     if (view.getUint8(at + field.type) === recordType.scanBegin) this.rest(this.#takenUntil);
+    else if (this.#isSetBack(view, at)) this.#beginSegment(log);
     for (const images of this.#images) images.beginRun();
     this.#stretchMs ??= performance.now();
     const record = this.#record;
@@ -313,6 +317,7 @@ export class UndoKeeper {
         if (!this.#isStaged) return this.#beginWaiting(bytes, view, { at, end });
         flags = undoFlag.scanning;
       }
+      if (count > 0 && this.#isSetBack(view, reached)) break;
       const result = this.#save(record);
       if (result < 0) {
         const isMuch = result === -errno.ENOSPC;
@@ -335,6 +340,17 @@ export class UndoKeeper {
     return this.#commit(log, sequenceAt(view, at), flags)
       ? reached
       : this.#takeWithout(bytes, view, at, end);
+  }
+
+  /** The primary's clock was set back before the record at `at`. */
+  #isSetBack(view: DataView, at: number): boolean {
+    return readU53(view, at + field.capturedAt) < this.#takenAt - SET_BACK_US;
+  }
+
+  /** Within a segment times do not go back, so that a time that was twice is known as such (momentAtTime). */
+  #beginSegment(log: UndoLog): void {
+    this.rest(this.#takenUntil);
+    if (!this.#isScanning && !isOpen(log)) log.rotate();
   }
 
   #save(record: RecordView): number {

@@ -12,10 +12,15 @@ import { Random } from '../../../test/support/random.ts';
 import { makeRecord, Recorder } from '../../../test/support/recorder.ts';
 import { scanTree } from '../../../test/support/scan-tree.ts';
 import { recordType } from '../../journal/record.ts';
-import { momentsOf } from '../../journal/undo-reader.ts';
+import {
+  momentAtTime,
+  momentsOf,
+  readUndoSegments,
+  type UndoMoment,
+} from '../../journal/undo-reader.ts';
 import { randomOperation } from '../../../test/support/recorder-ops.ts';
 import { snapshotTree } from '../../../test/support/tree.ts';
-import { type Moment, UndoRig } from '../../../test/support/undo-rig.ts';
+import { GROUP_ID, type Moment, UndoRig } from '../../../test/support/undo-rig.ts';
 
 let base = '';
 let rig: UndoRig | undefined;
@@ -351,6 +356,39 @@ describe('undo', () => {
       expect(isKept({ captured: 0, applied: DAYS_MS })).toBe(true);
       rig?.close();
       expect(isKept({ captured: DAYS_MS, applied: 0 })).toBe(true);
+    });
+  });
+
+  describe('of a primary whose clock was set back', () => {
+    const HOUR_MS = 3_600_000;
+    afterEach(() => vi.useRealTimers());
+
+    /** A state at `wallMs` of the primary. */
+    function momentAt(undo: UndoRig, wallMs: number): Moment {
+      vi.useFakeTimers({ toFake: ['Date'], now: wallMs });
+      undo.recorder.write('file', 0, Buffer.alloc(100, undo.recorder.sequence));
+      return undo.moment();
+    }
+
+    it('tells which states a time may mean, and not one of them', () => {
+      const undo = new UndoRig();
+      rig = undo;
+      undo.recorder.create('file');
+      const startMs = Date.now();
+      const times = [0, 1, 2, 0.2, 0.8, 1.8, 3].map((hours) => startMs + hours * HOUR_MS);
+      const moments = times.map((wallMs) => momentAt(undo, wallMs));
+      const [first, second, , , fifth, sixth, last] = moments.map(({ sequence }) => sequence);
+      const find = (hours: number): UndoMoment | undefined => {
+        const { segments } = readUndoSegments(undo.logDirectory, GROUP_ID);
+        return momentAtTime(undo.logDirectory, segments, (startMs + hours * HOUR_MS) * 1000);
+      };
+      expect([find(0.1)?.sequence, find(5)?.sequence]).toEqual([first, last]);
+      expect(() => find(1)).toThrow(`record ${second} or record ${fifth}`);
+      expect(() => find(1.9)).toThrow(`record ${second} or record ${sixth}`);
+      // Also when another segment has begun since.
+      undo.keeper.log?.rotate();
+      momentAt(undo, startMs + 4 * HOUR_MS);
+      expect(() => find(1)).toThrow(`record ${second} or record ${fifth}`);
     });
   });
 
