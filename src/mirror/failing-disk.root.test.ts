@@ -27,7 +27,7 @@ beforeEach(async () => {
 afterEach(async () => {
   pair.endPrimary();
   await pair.standby.kill();
-  uncoverDirectories(join(pair.top, 'state'));
+  uncoverDirectories([pair.copy]);
   disk.close();
   await pair.close();
   rmSync(base, { recursive: true });
@@ -63,7 +63,7 @@ async function expectWhole(): Promise<void> {
   await pair.applied();
   await browse();
   await pair.standby.kill();
-  uncoverDirectories(join(pair.top, 'state'));
+  uncoverDirectories([pair.copy]);
   disk.mountAgain();
   await pair.standby.start();
   await pair.applied();
