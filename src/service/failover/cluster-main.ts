@@ -42,6 +42,16 @@ const PERSIST_AGAIN_MS = 1000;
 /** An arbiter that does not answer keeps nobody from shutting the machine down. */
 const CLOSE_TIMEOUT_MS = 2000;
 
+/**
+ * What is not to be begun any more when an effect comes: of what can be answered only once the newest counts, and what one
+ * primary was allowed says nothing of the next one, whose wishes have the same numbers.
+ */
+const ENDS: Readonly<Partial<Record<OuterEffect['kind'], readonly OuterEffect['kind'][]>>> = {
+  allowAlone: ['allowAlone'],
+  promote: ['allowAlone'],
+  demote: ['demote', 'promote', 'allowAlone'],
+};
+
 interface Group {
   readonly handover: GroupHandover;
   readonly memo: MemoFile;
@@ -113,9 +123,8 @@ function pass(group: Group, effect: OuterEffect): void {
     logger.info({ group: group.handover.config.group, ...effect }, 'event');
   const isKept = !notify({ kind: 'effect', groupId, effect }) || effect.kind !== 'emit';
   if (!isKept) return;
-  // Of what can be answered only once, the newest counts.
-  const replaced = effect.kind === 'allowAlone' || effect.kind === 'demote' ? effect.kind : null;
-  group.outstanding = group.outstanding.filter(({ kind }) => kind !== replaced);
+  const ended = ENDS[effect.kind] ?? [];
+  group.outstanding = group.outstanding.filter(({ kind }) => !ended.includes(kind));
   group.outstanding.push(effect);
   if (group.outstanding.length > EVENTS_WITHOUT_SERVICE_MAX) {
     const oldest = group.outstanding.findIndex(({ kind }) => kind === 'emit');

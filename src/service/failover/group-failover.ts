@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { unreachable } from '../../core/assert.ts';
 import { messageOf, UnderstudyError } from '../../core/errors.ts';
 import { within } from '../../core/within.ts';
+import { boottimeMs } from '../../linux/boottime.ts';
 import type { EffectOf } from '../../cluster/machine/effect-types.ts';
 import type { Command, MachineEvent } from '../../cluster/machine/event-types.ts';
 import type { CopyState, Health, Position } from '../../cluster/machine/types.ts';
@@ -348,11 +349,19 @@ export class GroupFailover implements RuntimeOwner {
     if (runtime.isSucceeding) return;
     // Whoever opens something meanwhile gets an error: underneath, nothing would be recorded.
     await runtime.killProcess({ keepMounts: true });
-    await runtime.startPrimaryProcess(this.#lastRequest + 1);
+    await runtime.startPrimaryProcess(this.#nextRequest());
     if (this.#view.application === 'running') {
       const why = 'its files were gone for a moment, since the process of the filter had ended';
       this.runtime.agents.trouble(why);
     }
+  }
+
+  /**
+   * Above all that a process of this epoch can have used, also one that this service has never heard of: the machine answers no
+   * number below the highest it knows. A mirror changes its mind less often than once in a millisecond.
+   */
+  #nextRequest(): number {
+    return Math.max(this.#lastRequest + 1, Math.floor(boottimeMs()));
   }
 
   onRunning(): void {
