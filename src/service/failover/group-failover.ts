@@ -71,7 +71,8 @@ export class GroupFailover implements RuntimeOwner {
   /** Highest number of a wish about commits in the present epoch. */
   #lastRequest = 0;
   #restarting = false;
-  #disk: Health = 'ok';
+  /** As told last; null: by another service, if at all. */
+  #disk: Health | null = null;
   /** Where this node ended its last stream in order, or where the data stands that it could not come to serve. */
   #closedAt: Position | null = null;
   /** Epoch of the data of a standby, as told last. */
@@ -150,7 +151,7 @@ export class GroupFailover implements RuntimeOwner {
       this.#tell({ kind: 'health', part: 'disk', state: 'failed', why: 'it failed before' });
     for (const effect of found.effects) this.onEffect(effect);
     this.#links.tellAgain();
-    if (this.#readiness.reasons.length > 0) this.#tellReadiness();
+    this.#readiness.tellAgain();
     if (this.runtime.phase === 'running') await this.#tellStatus();
   }
 

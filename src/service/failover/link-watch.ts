@@ -23,19 +23,24 @@ export class LinkWatch {
     clearInterval(this.#timer);
   }
 
-  /** For a machine that does not know it yet. */
+  /** For a machine that does not know it yet, or what another service has told it before. */
   tellAgain(): void {
-    if (this.#state === 'failed') this.#onChange(this.#state, this.#why);
+    if (this.#interfaces.length === 0) return;
+    this.#judge();
+    this.#onChange(this.#state, this.#why);
   }
 
   #look(): void {
+    const before = this.#state;
+    this.#judge();
+    if (this.#state !== before) this.#onChange(this.#state, this.#why);
+  }
+
+  #judge(): void {
     const dead = this.#interfaces.find((name) => !hasCarrier(name));
-    const state: Health = dead === undefined ? 'ok' : 'failed';
-    if (state === this.#state) return;
-    this.#state = state;
+    this.#state = dead === undefined ? 'ok' : 'failed';
     this.#why =
       dead === undefined ? 'every network card has a carrier' : `${dead} has no carrier or is down`;
-    this.#onChange(state, this.#why);
   }
 }
 

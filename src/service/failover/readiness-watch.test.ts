@@ -72,3 +72,19 @@ test('one question at a time; an answer that comes after the role has changed is
   await sleep(20);
   expect(told).toEqual([]);
 });
+
+test('a machine that heard a reason of another service hears that there is none', async () => {
+  const told: (readonly string[])[] = [];
+  watch = new ReadinessWatch({
+    isAsked: () => true,
+    ask: async () => Promise.resolve([]),
+    onChange: (reasons) => told.push(reasons),
+    lookIntervalMs: 5,
+    askIntervalMs: 20,
+  });
+  watch.tellAgain();
+  expect(told).toEqual([]);
+  await until(() => told.length > 0);
+  await sleep(100);
+  expect(told).toEqual([[]]);
+});

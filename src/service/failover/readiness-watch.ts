@@ -23,6 +23,8 @@ export class ReadinessWatch {
   #isAsking = false;
   #stopped = false;
   #reasons: readonly string[] = [];
+  /** The next answer is told, whatever was told before. */
+  #isToTell = false;
 
   constructor(options: ReadinessOptions) {
     this.#options = options;
@@ -39,6 +41,12 @@ export class ReadinessWatch {
   forget(): void {
     this.#askedMs = Number.NEGATIVE_INFINITY;
     this.#take([]);
+  }
+
+  /** For a machine that does not know it yet, or what another service has told it before. */
+  tellAgain(): void {
+    if (this.#reasons.length > 0) this.#options.onChange(this.#reasons);
+    else this.#isToTell = true;
   }
 
   stop(): void {
@@ -70,7 +78,9 @@ export class ReadinessWatch {
   }
 
   #take(reasons: readonly string[]): void {
-    if (this.#stopped || reasons.join('\n') === this.#reasons.join('\n')) return;
+    const isNews = reasons.join('\n') !== this.#reasons.join('\n');
+    if (this.#stopped || (!isNews && !this.#isToTell)) return;
+    this.#isToTell = false;
     this.#reasons = reasons;
     this.#options.onChange(reasons);
   }

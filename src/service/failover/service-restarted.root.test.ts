@@ -98,3 +98,13 @@ test('a process that is started for a service that knows nothing of the one befo
   expect(view(a)).toMatchObject({ role: 'primary', alone: 'allowed' });
   await until('b is told', async () => view(b)?.stale === true, PATIENCE_MS);
 }, 120_000);
+
+test('a disk that works again is known to do so, though another service has told that it had failed', async () => {
+  const { b } = nodes;
+  await create();
+  const failover = b.service.failover.of(b.service.group('shop'));
+  failover.onNotice({ kind: 'disk', why: 'the test says so' });
+  await until('it has failed', async () => view(b)?.health.disk === 'failed', PATIENCE_MS);
+  await startAgain(b);
+  await until('it works', async () => view(b)?.health.disk === 'ok', PATIENCE_MS);
+}, 120_000);
