@@ -603,6 +603,7 @@ export class GroupRuntime {
       agentsStarted: false,
       lastSequence: firstSequence,
       own: null,
+      completeAt: null,
     });
     await this.#start({ base: position, firstSequence }, firstCommitRequest);
     await this.process.untilMounted(MOUNT_TIMEOUT_MS);

@@ -39,6 +39,14 @@ export const groupStateSchema = z.strictObject({
    * sequence, and nobody else has written to it since. Null: it follows another primary.
    */
   own: z.strictObject({ epoch: epochSchema, sequence: sequenceSchema }).nullable().default(null),
+  /**
+   * Managed groups: the copy here had everything at this position, which its own process does not know after a start. It does as
+   * long as nobody goes on from there, and in this boot (linux/boot-id.ts).
+   */
+  completeAt: z
+    .strictObject({ epoch: epochSchema, sequence: sequenceSchema, boot: z.string().max(64) })
+    .nullable()
+    .default(null),
   /** Where this generation's state directory is (journal-place.ts); null: below the group's own directory. */
   journals: absolutePathSchema.nullable().default(null),
   /** Directories that were made for this group here; removed with it when they are empty. */
@@ -58,6 +66,7 @@ export function initialState(role: GroupState['role'], epoch: number): GroupStat
     handedOverTo: null,
     agentsStarted: false,
     own: null,
+    completeAt: null,
     journals: null,
     createdDirectories: [],
   };

@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { unreachable } from '../../core/assert.ts';
 import { messageOf, UnderstudyError } from '../../core/errors.ts';
 import { within } from '../../core/within.ts';
+import { bootId } from '../../linux/boot-id.ts';
 import { boottimeMs } from '../../linux/boottime.ts';
 import type { EffectOf } from '../../cluster/machine/effect-types.ts';
 import type { Command, MachineEvent } from '../../cluster/machine/event-types.ts';
@@ -19,6 +20,7 @@ import type { OuterEffect } from '../../cluster/thread/group-effects.ts';
 import type { MachineView } from '../../cluster/thread/machine-view.ts';
 import type { DataNotice, GroupNotice } from '../data-notices.ts';
 import type { GroupRuntime, RuntimeOwner } from '../group-runtime.ts';
+import type { GroupState } from '../group-state.ts';
 import type { ClusterProcess } from './cluster-process.ts';
 import type { GroupHandover, GroupStanding } from './cluster-protocol.ts';
 import type { GroupSettings } from './group-settings.ts';
@@ -47,8 +49,6 @@ export interface GroupFailoverOptions {
   readonly runtime: GroupRuntime;
   readonly cluster: ClusterProcess;
   readonly settings: GroupSettings;
-  /** Of one that this one takes the place of: see {@link GroupFailover.closedAt}. */
-  readonly closedAt?: Position | null;
 }
 
 export class GroupFailover implements RuntimeOwner {
@@ -73,8 +73,8 @@ export class GroupFailover implements RuntimeOwner {
   #restarting = false;
   /** As told last; null: by another service, if at all. */
   #disk: Health | null = null;
-  /** Where this node ended its last stream in order, or where the data stands that it could not come to serve. */
-  #closedAt: Position | null = null;
+  /** Where this node ended its last stream in order, or where the data stands that it was to serve and did not: see the state. */
+  #completeAt: Position | null = null;
   /** Epoch of the data of a standby, as told last. */
   #dataEpoch = 0;
   /** What the machine said lately. */
@@ -83,10 +83,10 @@ export class GroupFailover implements RuntimeOwner {
   #machines = 0;
   #stopped = false;
 
-  constructor({ runtime, cluster, settings, closedAt = null }: GroupFailoverOptions) {
+  constructor({ runtime, cluster, settings }: GroupFailoverOptions) {
     this.settings = settings;
-    this.#closedAt = closedAt;
     this.runtime = runtime;
+    this.#completeAt = knownComplete(runtime.state);
     this.#cluster = cluster;
     this.#groupId = runtime.definition.groupId;
     const interfaces = (settings.addresses?.addresses ?? []).map((one) => one.interface);
@@ -129,11 +129,6 @@ export class GroupFailover implements RuntimeOwner {
   /** Changes with every view: an answer to a question that was asked before the newest one may be older than that. */
   get viewsSeen(): number {
     return this.#viewsSeen;
-  }
-
-  /** Where this node closed its last stream, as long as nobody has gone on from there: its data is complete there. */
-  get closedAt(): Position | null {
-    return this.#closedAt;
   }
 
   /**
@@ -427,18 +422,29 @@ export class GroupFailover implements RuntimeOwner {
     if (role === 'primary') runtime.noteSequence(sequence);
     else this.#dataEpoch = epoch;
     const position = { epoch, sequence };
-    // Where this node closed its stream it has everything, whether the other one is heard or not.
+    // Where it was complete it has everything, whether the other node is heard or not.
     const isAtEnd = this.#isAtEnd({ copy, position, isStaged });
     // A primary has gone on from there.
-    if (role === 'standby' && !isAtEnd) this.#closedAt = null;
+    const isThere = isAtEnd || (copy === 'up-to-date' && this.#isThere(position));
+    if (role === 'standby' && !isThere) this.#keepComplete(null);
     this.#tell({ kind: 'copy', copy: isAtEnd ? 'up-to-date' : copy, position });
   }
 
   /** A copy whose process waits for more, and there is none: nobody has gone on, as whoever sends what is staged has. */
   #isAtEnd({ copy, position, isStaged }: StandbyData): boolean {
-    const closed = this.#closedAt;
-    const isThere = closed?.epoch === position.epoch && closed.sequence === position.sequence;
-    return isThere && !isStaged && copy === 'catching-up';
+    return copy === 'catching-up' && !isStaged && this.#isThere(position);
+  }
+
+  #isThere({ epoch, sequence }: Position): boolean {
+    return this.#completeAt?.epoch === epoch && this.#completeAt.sequence === sequence;
+  }
+
+  /** Also for the next service. */
+  #keepComplete(position: Position | null): void {
+    this.#completeAt = position;
+    if (isSame(position, knownComplete(this.runtime.state))) return;
+    const completeAt = position === null ? null : { ...position, boot: bootId() };
+    this.runtime.noteState({ completeAt });
   }
 
   /** Begins to carry an effect out. */
@@ -507,16 +513,20 @@ export class GroupFailover implements RuntimeOwner {
     const { reasons } = this.#readiness;
     this.#lastRequest = 1;
     try {
-      const position = await runtime.exclusive(async () =>
-        promote(runtime, {
+      const position = await runtime.exclusive(async () => {
+        const promotable = await this.#promotable({ base, accepts });
+        // Asked before the copy is finished, kept while it is.
+        void this.#noteComplete();
+        return promote(runtime, {
           epoch,
           dataEpoch: this.#dataEpoch,
-          ...(await this.#promotable({ base, accepts })),
+          ...promotable,
           noteServing: async () => {
             await this.#cluster.call('serving', { groupId: this.#groupId, epoch });
           },
-        }),
-      );
+        });
+      });
+      this.#completeAt = null;
       this.#tell({ kind: 'promoted', op, position });
       if (base === null && reasons.length > 0) this.#tellAdvice(reasons);
       await this.#tellStatus();
@@ -527,23 +537,36 @@ export class GroupFailover implements RuntimeOwner {
     }
   }
 
+  /** Whoever ends the promotion, or this service, may end the process with what it knows. */
+  async #noteComplete(): Promise<void> {
+    const { process, state } = this.runtime;
+    if (state.role !== 'standby' || state.own !== null || !process.isAlive) return;
+    try {
+      const { copy, position, isStaged } = dataOf(await process.status());
+      const isStill = this.runtime.state.role === 'standby';
+      if (isStill && copy === 'up-to-date' && !isStaged) this.#keepComplete(position);
+    } catch {
+      // Then it is not known.
+    }
+  }
+
   /** A promotion failed after everything had been applied: the copy is as complete as it was. */
   #noteFinished(): void {
     const { role, epoch, position, own } = this.runtime.state;
     if (role !== 'standby' || position === null || own !== null) return;
-    this.#closedAt = { epoch, sequence: position.sequence };
+    this.#keepComplete({ epoch, sequence: position.sequence });
   }
 
-  /** Where this node closed its stream, and nobody has gone on, it has everything: its process cannot know that. */
+  /** Where it was complete, and nobody has gone on, it has everything: its process cannot know that. */
   async #promotable(
     wanted: Pick<EffectOf<'promote'>, 'base' | 'accepts'>,
   ): Promise<Pick<EffectOf<'promote'>, 'base' | 'accepts'>> {
     const { state, process } = this.runtime;
-    const closed = this.#closedAt;
-    if (closed === null || state.role !== 'standby' || !process.isAlive) return wanted;
+    const complete = this.#completeAt;
+    if (complete === null || state.role !== 'standby' || !process.isAlive) return wanted;
     const status = await process.status();
     if (!this.#isAtEnd(dataOf(status))) return wanted;
-    return { base: wanted.base ?? closed, accepts: [...wanted.accepts, 'catching-up'] };
+    return { base: wanted.base ?? complete, accepts: [...wanted.accepts, 'catching-up'] };
   }
 
   /** Nobody else serves: what the agents said against it is told, and does not keep the group from being served. */
@@ -563,10 +586,12 @@ export class GroupFailover implements RuntimeOwner {
     const tell = (demoted: Demoted, wasPrimary = true): void => {
       isTold = true;
       // What a promotion that came to nothing leaves is where it was.
-      if (wasPrimary) this.#closedAt = demoted.clean ? demoted.position : null;
+      if (wasPrimary) this.#completeAt = demoted.clean ? demoted.position : null;
       const { clean, position } = demoted;
       const copy = this.#isAtEnd(demoted) ? 'up-to-date' : demoted.copy;
       this.#tell({ kind: 'demoted', op, clean, copy, position });
+      // The other node does not wait for that.
+      this.#keepComplete(this.#completeAt);
     };
     await runtime.exclusive(async () => {
       if (drain && runtime.state.role === 'primary' && runtime.process.isAlive) {
@@ -691,6 +716,15 @@ export class GroupFailover implements RuntimeOwner {
     return undefined;
   }
 }
+
+function knownComplete({ completeAt }: GroupState): Position | null {
+  if (completeAt?.boot !== bootId()) return null;
+  const { epoch, sequence } = completeAt;
+  return { epoch, sequence };
+}
+
+const isSame = (a: Position | null, b: Position | null): boolean =>
+  a?.epoch === b?.epoch && a?.sequence === b?.sequence;
 
 function lostCommand(group: string, { kind }: Command): UnderstudyError {
   return new UnderstudyError(

@@ -236,10 +236,10 @@ export class NodeFailover {
 
   /** What the machine of a group wants is carried out again; where it has none any more, another one is made. */
   #manageAgain(before: GroupFailover): void {
-    const { runtime, settings, closedAt } = before;
+    const { runtime, settings } = before;
     const { groupId } = runtime.definition;
     const cluster = present(this.#cluster, 'the cluster process');
-    const failover = new GroupFailover({ runtime, cluster, settings, closedAt });
+    const failover = new GroupFailover({ runtime, cluster, settings });
     this.#groups.set(groupId, failover);
     this.#standings()
       .then(async (known) => failover.join(known.get(groupId)))

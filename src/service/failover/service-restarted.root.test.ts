@@ -2,6 +2,7 @@
 // before, is not taken for what is. Group processes are the stand-in.
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { present } from '../../core/assert.ts';
 import {
@@ -107,4 +108,43 @@ test('a disk that works again is known to do so, though another service has told
   await until('it has failed', async () => view(b)?.health.disk === 'failed', PATIENCE_MS);
   await startAgain(b);
   await until('it works', async () => view(b)?.health.disk === 'ok', PATIENCE_MS);
+}, 120_000);
+
+test('a copy that was complete is complete, though its process is ended amid a promotion', async () => {
+  const { a, b } = nodes;
+  await create();
+  await until('b is complete', async () => view(b)?.fresh === true, PATIENCE_MS);
+  const runtime = b.service.group('shop');
+  const failover = b.service.failover.of(runtime);
+  b.behave({ finishDelayMs: 2000 });
+  const epoch = runtime.state.epoch + 1;
+  failover.onEffect({ kind: 'promote', op: 1, epoch, base: null, accepts: ['up-to-date'] });
+  await sleep(1000);
+  process.kill(clusterPid(a), 'SIGSTOP');
+  // As a process that has just been started, and has not heard of a primary.
+  b.behave({ copy: 'catching-up' });
+  failover.onEffect({ kind: 'demote', op: 2, drain: false, stays: false, timeoutMs: 60_000 });
+  await until('it is over', async () => !runtime.isChanging, PATIENCE_MS);
+  await sleep(1000);
+  expect(runtime.process.isAlive).toBe(true);
+  expect(view(b)).toMatchObject({ role: 'standby', copy: 'up-to-date' });
+}, 120_000);
+
+test('a takeover goes on whose service is started again amid it', async () => {
+  const { a, b } = nodes;
+  await create({
+    arbiter: 'gateway',
+    gateway: '127.0.0.1',
+    gatewayMethod: 'ping',
+    automatic: true,
+  });
+  await until('b is complete', async () => view(b)?.fresh === true, PATIENCE_MS);
+  b.behave({ finishDelayMs: 2000 });
+  process.kill(clusterPid(a), 'SIGSTOP');
+
+  await isRole(b, 'promoting');
+  await sleep(500);
+  b.behave({ copy: 'catching-up' });
+  await startAgain(b);
+  await isRole(b, 'primary');
 }, 120_000);
