@@ -1,6 +1,7 @@
 // "understudy leave" of a node with several groups. Group processes are the stand-in.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { present } from '../core/assert.ts';
 import { type TestNode, type TwoNodes, twoNodes, until } from './fixtures/two-nodes.ts';
@@ -56,6 +57,11 @@ const isClusterUp =
 async function leaving({ service }: TestNode): Promise<unknown[]> {
   const views = GROUPS.map(async (name) => (await service.group(name).view()).failover);
   return (await Promise.all(views)).map((one) => one?.['leaving']);
+}
+
+async function servesAll({ service }: TestNode): Promise<boolean> {
+  const views = GROUPS.map(async (name) => (await service.group(name).view()).failover);
+  return (await Promise.all(views)).every((one) => one?.['role'] === 'primary');
 }
 
 test('a service that is started again takes part with all groups of the node', async () => {
@@ -118,9 +124,26 @@ test('both nodes leave and are started again: the one that served last serves', 
   expect(await a.eventCodes()).not.toContain('HANDOVER_FAILED');
   for (const node of [a, b]) await node.stop();
   for (const node of [a, b]) await node.start();
-  const serves = async (): Promise<boolean> => {
-    const views = GROUPS.map(async (name) => (await a.service.group(name).view()).failover);
-    return (await Promise.all(views)).every((one) => one?.['role'] === 'primary');
-  };
-  await until('a serves again', serves, PATIENCE_MS);
+  await until('a serves again', async () => servesAll(a), PATIENCE_MS);
+}, 120_000);
+
+test('both nodes leave in the same moment and lose their power: the one that served last serves', async () => {
+  await createAll();
+  const { a, b } = nodes;
+  // As a standby that nobody sends anything.
+  a.behave({ handoverDelayMs: 2000, copy: 'empty' });
+  const left = leave(a.service);
+  await sleep(1000);
+  await leave(b.service);
+  const { groups } = await left;
+  expect(groups.map(({ result }) => result)).toEqual(['stopped', 'stopped']);
+  const pids = [a, b].flatMap((node) => [
+    clusterPid(node),
+    ...GROUPS.map((name) => present(node.service.group(name).process.pid, 'a process')),
+  ]);
+  for (const node of [a, b]) await node.stop();
+  for (const pid of pids) process.kill(pid, 'SIGKILL');
+  b.behave({ copy: 'catching-up' });
+  for (const node of [a, b]) await node.start();
+  await until('a serves again', async () => servesAll(a), PATIENCE_MS);
 }, 120_000);

@@ -10,9 +10,13 @@ import { DIRECTORY, GROUP, PairUnderTest } from './pair-under-test.ts';
 const PATIENCE_MS = 60_000;
 const FILES = 200;
 
-test.each([{ paused: false }, { paused: true }])(
-  'after both have left, and both lost their power, every file is there ($paused)',
-  async ({ paused }) => {
+test.each([
+  { paused: false, atOnce: false },
+  { paused: true, atOnce: false },
+  { paused: false, atOnce: true },
+])(
+  'after both have left, and both lost their power, every file is there (paused: $paused, at once: $atOnce)',
+  async ({ paused, atOnce }) => {
     await PairUnderTest.with(async (pair) => {
       const { a, b } = pair;
       await pair.createManaged();
@@ -22,7 +26,10 @@ test.each([{ paused: false }, { paused: true }])(
       await a.must(['sh', '-ec', write]);
       await pair.settle();
       if (paused) await understudy(a, ['pause', GROUP]);
-      for (const host of [b, a]) await understudy(host, ['leave'], { timeoutMs: PATIENCE_MS });
+      const leave = async (host: typeof a): Promise<unknown> =>
+        understudy(host, ['leave'], { timeoutMs: PATIENCE_MS });
+      if (atOnce) await Promise.all([b, a].map(leave));
+      else for (const host of [b, a]) await leave(host);
       for (const host of [a, b]) await host.powerOff();
       for (const host of [a, b]) await host.boot();
       for (const host of [a, b]) await waitForDaemon(host);

@@ -614,6 +614,22 @@ export class GroupFailover implements RuntimeOwner {
     await this.#tellStatus();
   }
 
+  /**
+   * Nobody goes on from where this node closed its stream, which says nothing any more when the machine has been started again: the
+   * data here is that of the last primary, as after a demotion that says so (`stays`).
+   */
+  async keepAsOwn(): Promise<void> {
+    const runtime = this.runtime;
+    await runtime.exclusive(async () => {
+      const { role, epoch, own } = runtime.state;
+      const closed = this.#completeAt;
+      if (role !== 'standby' || own !== null || closed === null) return;
+      await runtime.stopProcess({ cover: true });
+      await runtime.becomeStandby(epoch, null, closed);
+      this.#keepComplete(null);
+    });
+  }
+
   /** One after the other; what comes later gives up what is under way. */
   async #moveApplication(
     effect: EffectOf<'startApplication' | 'stopApplication' | 'escalateStop'>,

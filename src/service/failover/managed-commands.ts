@@ -54,8 +54,9 @@ export async function leaveManaged(
   }
   if (wasStandby) return 'standby';
   const settled = await failover.waitFor(({ offers }) => !offers, OFFER_TIMEOUT_MS);
+  if (settled?.peerRole === 'primary') return 'moved';
+  await failover.keepAsOwn();
   if (settled === undefined) return 'offered';
-  if (settled.peerRole === 'primary') return 'moved';
   if (hasLeft(settled)) return 'stopped';
   throw new UnderstudyError(
     'COMMAND_UNFINISHED',
