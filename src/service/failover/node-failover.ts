@@ -139,11 +139,11 @@ export class NodeFailover {
     const cluster = (this.#cluster ??= this.#makeCluster());
     const isFirst = this.#starting === undefined;
     if (!isFirst) await this.#starting;
-    const known = isFirst ? undefined : await this.#standings();
     const failover = new GroupFailover({ runtime, cluster, settings });
+    // Before it is asked what its machine wants: what that wants from then on is told at once.
     this.#groups.set(groupId, failover);
-    if (known !== undefined) {
-      await this.#join(failover, known.get(groupId));
+    if (!isFirst) {
+      await this.#join(failover, (await this.#standingsFor(failover)).get(groupId));
       return failover;
     }
     // The first connection lets all groups join that are known by then.
@@ -308,6 +308,17 @@ export class NodeFailover {
     return new Map(
       all.map((one) => [one.groupId, isPast(one.groupId) ? { ...one, view: null } : one]),
     );
+  }
+
+  /** Where that cannot be asked, the group is not managed yet. */
+  async #standingsFor(failover: GroupFailover): Promise<Map<string, GroupStanding>> {
+    try {
+      return await this.#standings();
+    } catch (thrown) {
+      failover.stop();
+      this.#groups.delete(failover.runtime.definition.groupId);
+      throw thrown;
+    }
   }
 
   async #joinAll(): Promise<void> {
