@@ -78,6 +78,7 @@ export type ServiceEffect = EffectOf<
 export function serve(node: SimNode, effect: ServiceEffect): void {
   const { random } = node.world;
   const { op } = effect;
+  if (effect.kind !== 'promote' && effect.kind !== 'demote') node.overtakeStart();
   switch (effect.kind) {
     case 'promote':
       promote(node, effect);
@@ -287,9 +288,17 @@ function endDemotion(node: SimNode, op: number, clean: boolean): void {
 
 function startApplication(node: SimNode, op: number): void {
   const { random } = node.world;
-  const { applicationTurn } = node;
+  const { applicationTurn, serviceLife } = node;
+  let isOver = false;
+  node.overtakeStart = () => {
+    const isWanted = node.applicationTurn === applicationTurn && node.serviceLife === serviceLife;
+    if (!isOver && isWanted)
+      node.answer({ kind: 'applicationStartFailed', op, message: 'it was given up' });
+    isOver = true;
+  };
   inService(node, 40 + random.below(200), () => {
-    if (node.applicationTurn !== applicationTurn) return;
+    if (node.applicationTurn !== applicationTurn || isOver) return;
+    isOver = true;
     if (node.startFails > 0) {
       node.startFails -= 1;
       node.answer({ kind: 'applicationStartFailed', op, message: 'it exits with 1' });

@@ -61,6 +61,8 @@ export class SimNode {
   #outstanding: ServiceEffect[] = [];
   /** Grows when a start or stop of the application is given up. */
   applicationTurn = 0;
+  /** Gives up the start that is under way: something else is to be done with the application. */
+  overtakeStart: () => void = () => undefined;
   /** It was being started or stopped for a machine that is gone. */
   isApplicationUnsettled = false;
   /** What the application does next: hangs on stop, fails on start. */

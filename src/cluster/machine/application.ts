@@ -103,7 +103,9 @@ export function onApplicationStarted(d: Draft, op: number): void {
 export function onApplicationStartFailed(d: Draft, op: number, message: string): void {
   const { service } = d.s;
   if (service.application !== 'starting' || service.applicationOp !== op) return;
-  troubled(d, `it did not start: ${message}`);
+  // Given up for the stop that is under way, whose result says how it ends.
+  if (d.s.demotion !== null) d.service({ application: 'stopped' });
+  else troubled(d, `it did not start: ${message}`);
 }
 
 /** The probe's word. */

@@ -275,6 +275,23 @@ describe('primary → standby (handed over, lease kept until unmounted)', () => 
     expect(subject.kinds()).toContain('startApplication');
   });
 
+  test('its application is being started: that it is given up is no failure, and it is started anew when nobody takes over', () => {
+    const subject = standby().pass(1300, silentGateway);
+    subject.promoted();
+    subject.addressTaken();
+    const start = subject.last('startApplication');
+    subject.pass(200, together).give({ kind: 'command', command: { kind: 'leave' } });
+    const stop = subject.last('stopApplication');
+    subject.give({ kind: 'applicationStartFailed', op: start.op, message: 'it was given up' });
+    expect(subject.state.health.application).toBe('ok');
+    expect(subject.last('stopApplication')).toEqual(stop);
+    subject.forget().give({ kind: 'applicationStopFailed', op: stop.op, message: 'it hangs' });
+    const { op } = subject.last('escalateStop');
+    subject.give({ kind: 'applicationStopFailed', op, message: 'it hangs still' });
+    expect(subject.codes()).toContain('HANDOVER_FAILED');
+    expect(subject.kinds()).toContain('startApplication');
+  });
+
   test('the disk fails: the peer takes over', () => {
     const subject = primary().pass(200, together);
     subject.give({ kind: 'health', part: 'disk', state: 'failed', why: 'EIO' });
