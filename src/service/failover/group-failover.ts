@@ -531,6 +531,7 @@ export class GroupFailover implements RuntimeOwner {
       if (base === null && reasons.length > 0) this.#tellAdvice(reasons);
       await this.#tellStatus();
     } catch (thrown) {
+      if (runtime.state.own !== null) this.#keepComplete(null);
       if (accepts.every((copy) => copy === 'up-to-date')) this.#noteFinished();
       this.lookAgain();
       this.#tell({ kind: 'promoteFailed', op, message: messageOf(thrown) });

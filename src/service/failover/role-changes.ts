@@ -1,5 +1,6 @@
 // Carries out what the machine of a managed group decides about the role of this node.
 import { UnderstudyError } from '../../core/errors.ts';
+import { isFilterMount, leftoverMounts, readMountTable } from '../../linux/mount-table.ts';
 import type { CopyState, Position } from '../../cluster/machine/types.ts';
 import type { DataNotice } from '../data-notices.ts';
 import type { GroupRuntime } from '../group-runtime.ts';
@@ -61,8 +62,15 @@ export async function promote(runtime: GroupRuntime, promotion: Promotion): Prom
     await promotion.noteServing();
     await runtime.startPrimaryProcess(1, { epoch, position: reached });
   } catch (thrown) {
-    // Nothing was written with this epoch: the data is what it was.
+    const isMounted = hasFilter(runtime);
     await runtime.killProcess({ cover: true });
+    if (isMounted) {
+      // Who writes there does not ask whether the promotion has come to its end.
+      const own = ownData(runtime.state);
+      runtime.saveState({ role: 'standby', position: null, own });
+      throw thrown;
+    }
+    // Nothing was written with this epoch: the data is what it was.
     const { role, own } = before;
     const kept = role === 'primary' ? ownData(before) : own;
     const dataEpoch = Math.max(before.epoch, reached === null ? 0 : promotion.dataEpoch);
@@ -70,6 +78,12 @@ export async function promote(runtime: GroupRuntime, promotion: Promotion): Prom
     throw thrown;
   }
   return { epoch, sequence: runtime.state.lastSequence };
+}
+
+/** The mounts of a primary are on its directories, whether it lives or not. */
+function hasFilter({ definition }: GroupRuntime): boolean {
+  const table = readMountTable();
+  return definition.directories.some(({ dir }) => leftoverMounts(table, dir).some(isFilterMount));
 }
 
 /**
