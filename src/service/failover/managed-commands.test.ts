@@ -52,25 +52,31 @@ test.each([
   ['the stream was not ended in order: it has ended', 'standby', true],
 ])('a handover before a shutdown that failed: %s', async (_, role, leaving) => {
   const view = { role, leaving, offers: false, peerRole: 'standby' };
+  let isKept = false;
   const refusal = new UnderstudyError('HANDOVER_FAILED', 'as the machine says');
   const failover = {
     view: { ...view, role: 'primary', leaving: false },
     command: async () => Promise.reject(refusal),
     waitFor: async (isWanted: (seen: unknown) => boolean) =>
       Promise.resolve(isWanted(view) ? view : undefined),
+    keepAsOwn: async () => Promise.resolve((isKept = true)),
   };
   const service = { failover: { of: () => failover } } as unknown as NodeService;
   const left = leaveManaged(service, {} as GroupRuntime);
   if (role === 'primary') await expect(left).rejects.toBe(refusal);
   else expect(await left).toBe('stopped');
+  expect(isKept, 'the data is that of the last primary').toBe(role === 'standby');
 });
 
 test('a group that was offered, and was not taken in time, is not told to be served by nobody', async () => {
+  let isKept = false;
   const failover = {
     view: { role: 'primary', leaving: false, offers: false, peerRole: 'standby' },
     command: async () => Promise.resolve(),
     waitFor: async () => Promise.resolve(undefined),
+    keepAsOwn: async () => Promise.resolve((isKept = true)),
   };
   const service = { failover: { of: () => failover } } as unknown as NodeService;
   expect(await leaveManaged(service, {} as GroupRuntime)).toBe('offered');
+  expect(isKept, 'the data is that of the last primary').toBe(true);
 });
