@@ -77,7 +77,7 @@ export const serviceLines: readonly FieldLine[] = [
       'planned: nothing is lost, and back in service as soon as after a switchover; the old primary rejoins',
     moves: true,
     outageMsMax: 10_000,
-    noticedBy: ['HANDING_OVER'],
+    noticedBy: [],
     strike: async ({ primary, note }) => {
       const started = performance.now();
       await understudy(primary, ['leave'], { timeoutMs: 60_000 });
