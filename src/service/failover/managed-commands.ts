@@ -55,13 +55,14 @@ export async function leaveManaged(
   if (wasStandby) return 'standby';
   const settled = await failover.waitFor(({ offers }) => !offers, OFFER_TIMEOUT_MS);
   if (settled?.peerRole === 'primary') return 'moved';
+  if (settled !== undefined && !hasLeft(settled)) {
+    throw new UnderstudyError(
+      'COMMAND_UNFINISHED',
+      `group "${runtime.name}" was handed over, and then the cluster process ended: the one after it has not said goodbye. Give "understudy leave" again`,
+    );
+  }
   await failover.keepAsOwn();
-  if (settled === undefined) return 'offered';
-  if (hasLeft(settled)) return 'stopped';
-  throw new UnderstudyError(
-    'COMMAND_UNFINISHED',
-    `group "${runtime.name}" was handed over, and then the cluster process ended: the one after it has not said goodbye. Give "understudy leave" again`,
-  );
+  return settled === undefined ? 'offered' : 'stopped';
 }
 
 /** Whoever serves on leaves no more. */
