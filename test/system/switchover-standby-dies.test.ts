@@ -1,4 +1,5 @@
 // A switchover to a standby that loses its power while the application stops: the primary serves on, and says so.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { askEvents, askGroup } from '../../lab/node-admin.ts';
 import { understudy } from '../../lab/pair.ts';
@@ -38,6 +39,8 @@ test.each([
       const hasBegun = async (): Promise<boolean> =>
         (await askEvents(a)).some(({ code }) => code === 'HANDING_OVER');
       expect(await waitUntil(hasBegun, UNSERVED_MS_MAX, 10)).toBe(true);
+      // What was written before that has come over by now; the application takes a second to stop.
+      await sleep(500);
       const startedMs = performance.now();
       await b.powerOff();
       await refused;
