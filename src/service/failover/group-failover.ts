@@ -435,8 +435,8 @@ export class GroupFailover implements RuntimeOwner {
     return copy === 'catching-up' && !isStaged && this.#isThere(position);
   }
 
-  #isThere({ epoch, sequence }: Position): boolean {
-    return this.#completeAt?.epoch === epoch && this.#completeAt.sequence === sequence;
+  #isThere(position: Position): boolean {
+    return isSame(this.#completeAt, position);
   }
 
   /** Also for the next service. */
