@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { present } from '../core/assert.ts';
+import { clusterPid, endManaged } from './fixtures/cluster-processes.ts';
 import { type TestNode, type TwoNodes, twoNodes, until } from './fixtures/two-nodes.ts';
 import { leave } from './leave.ts';
-import { lockOwner } from './process-lock.ts';
 
 const PATIENCE_MS = 30_000;
 const GROUPS = ['books', 'shop'];
@@ -17,18 +17,7 @@ beforeEach(async () => {
   nodes = await twoNodes();
   await nodes.pair();
 });
-afterEach(async () => {
-  const clusters = [nodes.a, nodes.b].map(clusterPid);
-  // Otherwise what is stopped is started again.
-  for (const { service } of [nodes.a, nodes.b]) {
-    for (const runtime of service.groups.values()) await service.failover.suspend(runtime);
-  }
-  await nodes.down();
-  for (const pid of clusters) process.kill(pid, 'SIGKILL');
-});
-
-const clusterPid = ({ paths }: TestNode): number =>
-  present(lockOwner(paths.clusterLock), 'a cluster process');
+afterEach(async () => endManaged(nodes));
 
 async function createAll(): Promise<void> {
   const { a, b } = nodes;

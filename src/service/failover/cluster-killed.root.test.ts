@@ -3,14 +3,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { present } from '../../core/assert.ts';
-import {
-  type PairWithDirectory,
-  pairWithDirectory,
-  type TestNode,
-  until,
-} from '../fixtures/two-nodes.ts';
-import { lockOwner } from '../process-lock.ts';
+import { clusterPid, endManaged } from '../fixtures/cluster-processes.ts';
+import { type PairWithDirectory, pairWithDirectory, until } from '../fixtures/two-nodes.ts';
 import { groupPaths } from '../service-paths.ts';
 import { simpleCommand } from './managed-commands.ts';
 
@@ -21,24 +15,13 @@ let nodes: PairWithDirectory;
 beforeEach(async () => {
   nodes = await pairWithDirectory();
 });
-afterEach(async () => {
-  const clusters = [nodes.a, nodes.b].map(clusterPid);
-  // Otherwise what is stopped is started again.
-  for (const { service } of [nodes.a, nodes.b]) {
-    await service.failover.suspend(service.group('shop'));
-  }
-  await nodes.down();
-  for (const pid of clusters) process.kill(pid, 'SIGKILL');
-});
+afterEach(async () => endManaged(nodes));
 
 async function create(rest: Record<string, unknown>): Promise<void> {
   const { a, dirA: dir, dirB: standbyDir } = nodes;
   const input = { name: 'shop', paths: [{ dir, standbyDir }], ...rest };
   await a.call('group-create', { input, origin: 'test' });
 }
-
-const clusterPid = ({ paths }: TestNode): number =>
-  present(lockOwner(paths.clusterLock), 'a cluster process');
 
 test.each([
   ['and is not back when the promotion needs it', 200],

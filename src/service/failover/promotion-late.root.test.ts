@@ -3,8 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { compareTrees, snapshotTree } from '../../../test/support/tree.ts';
-import { present } from '../../core/assert.ts';
 import { programs } from '../daemon.ts';
+import { endManaged } from '../fixtures/cluster-processes.ts';
 import {
   type PairWithDirectory,
   pairWithDirectory,
@@ -12,7 +12,6 @@ import {
   until,
 } from '../fixtures/two-nodes.ts';
 import { GroupProcess } from '../group-process.ts';
-import { lockOwner } from '../process-lock.ts';
 
 const PATIENCE_MS = 60_000;
 const STALL_MS = 3500;
@@ -24,13 +23,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   vi.restoreAllMocks();
-  const clusters = [nodes.a, nodes.b].map(({ paths }) => lockOwner(paths.clusterLock));
-  // Otherwise what is stopped is started again.
-  for (const { service } of [nodes.a, nodes.b]) {
-    await service.failover.suspend(service.group('shop'));
-  }
-  await nodes.down();
-  for (const pid of clusters) process.kill(present(pid, 'a cluster process'), 'SIGKILL');
+  await endManaged(nodes);
 });
 
 function standStill(ms: number): void {

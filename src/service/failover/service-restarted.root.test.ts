@@ -7,13 +7,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { present } from '../../core/assert.ts';
 import { ControlClient } from '../control-channel.ts';
+import { clusterPid, endManaged } from '../fixtures/cluster-processes.ts';
 import {
   type PairWithDirectory,
   pairWithDirectory,
   type TestNode,
   until,
 } from '../fixtures/two-nodes.ts';
-import { lockOwner } from '../process-lock.ts';
 import type { GroupStanding } from './cluster-protocol.ts';
 import { ClusterProcess } from './cluster-process.ts';
 
@@ -42,19 +42,7 @@ let nodes: PairWithDirectory;
 beforeEach(async () => {
   nodes = await pairWithDirectory();
 });
-afterEach(async () => {
-  const clusters = [nodes.a, nodes.b].map(clusterPid);
-  for (const pid of clusters) process.kill(pid, 'SIGCONT');
-  // Otherwise what is stopped is started again.
-  for (const { service } of [nodes.a, nodes.b]) {
-    await service.failover.suspend(service.group('shop'));
-  }
-  await nodes.down();
-  for (const pid of clusters) process.kill(pid, 'SIGKILL');
-});
-
-const clusterPid = ({ paths }: TestNode): number =>
-  present(lockOwner(paths.clusterLock), 'a cluster process');
+afterEach(async () => endManaged(nodes));
 
 const view = ({ service }: TestNode) => service.failover.of(service.group('shop')).view;
 

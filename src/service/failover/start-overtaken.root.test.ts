@@ -2,9 +2,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { present } from '../../core/assert.ts';
+import { endManaged } from '../fixtures/cluster-processes.ts';
 import { type PairWithDirectory, pairWithDirectory, until } from '../fixtures/two-nodes.ts';
-import { lockOwner } from '../process-lock.ts';
 
 const PATIENCE_MS = 30_000;
 
@@ -13,15 +12,7 @@ let nodes: PairWithDirectory;
 beforeEach(async () => {
   nodes = await pairWithDirectory();
 });
-afterEach(async () => {
-  const clusters = [nodes.a, nodes.b].map(({ paths }) => lockOwner(paths.clusterLock));
-  // Otherwise what is stopped is started again.
-  for (const { service } of [nodes.a, nodes.b]) {
-    await service.failover.suspend(service.group('shop'));
-  }
-  await nodes.down();
-  for (const pid of clusters) process.kill(present(pid, 'a cluster process'), 'SIGKILL');
-});
+afterEach(async () => endManaged(nodes));
 
 test('an application that is being started when its group moves is stopped in order, and has not failed', async () => {
   const { a, dirA: dir, dirB: standbyDir } = nodes;
