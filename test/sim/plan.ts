@@ -1,16 +1,19 @@
 // What goes wrong in a schedule: faults with a beginning and an end, drawn from the seed.
 //
 // With the arbiter `gateway` only faults of the kind "a host, cable, card or switch is out" are drawn,
-// and none is shorter than the gateway's own patience: two nodes that both reach the gateway reach each
-// other is what that arbiter relies on. With etcd and with fencing anything goes.
+// and none but a sleep is shorter than the gateway's own patience: two nodes that both reach the
+// gateway reach each other is what that arbiter relies on. With etcd and with fencing anything goes.
 import type { Command } from '../../src/cluster/machine/event-types.ts';
 import type { MachineState } from '../../src/cluster/machine/state.ts';
+import { gatewayLullMs } from '../../src/cluster/machine/timings.ts';
 import type { Random } from '../support/random.ts';
 import { type Network, type NodeIndex, otherOf } from './network.ts';
 import type { World } from './world.ts';
 
 interface Fault {
   readonly name: string;
+  /** It is of one host alone and cuts nothing: with a gateway it may be as short as any. */
+  readonly isSleep?: true;
   readonly begin: (world: World) => void;
   readonly end: (world: World) => void;
 }
@@ -49,6 +52,7 @@ function blackout(): Fault {
 function freeze(node: NodeIndex, what: 'freezes' | 'stalls'): Fault {
   return {
     name: `${what === 'freezes' ? 'freeze' : 'stall the service of'} ${node}`,
+    isSleep: true,
     begin: (world) => {
       if (world.nodes[node].isOn) world.nodes[node][what] += 1;
     },
@@ -422,7 +426,7 @@ export function planFaults(world: World, arbiter: string, from: number, until: n
     const fault = draw(random, arbiter);
     let start = from + random.below((until - from) * 0.8);
     let length = random.chance(0.4) ? 50 + random.below(1200) : 500 + random.below(5000);
-    if (arbiter === 'gateway') {
+    if (arbiter === 'gateway' && fault.isSleep !== true) {
       start = Math.round(start / GRID_MS) * GRID_MS + random.below(40);
       length = Math.max(1, Math.round(length / GRID_MS)) * GRID_MS;
     }
@@ -492,6 +496,19 @@ function otherLost(random: Random, standby: NodeIndex, arbiter: string): Fault {
   return arbiter === 'gateway' ? gatewayOut() : etcdCut(random.pick([0, 1, 'all'] as const));
 }
 
+/** A sleep of the standby so short that its copy counts as complete all the same. */
+function shortNap(world: World, standby: NodeIndex, afterMs: number): void {
+  const { timings } = world.nodes[standby].config;
+  const longest = gatewayLullMs(timings) - timings.gatewayIntervalMs * 1.5;
+  const ms = 50 + world.random.below(longest - 50);
+  const sleep = freeze(standby, world.random.chance(0.5) ? 'freezes' : 'stalls');
+  world.queue.after(afterMs, () => {
+    world.trace(null, `>>> ${sleep.name}, for ${Math.round(ms)} ms`);
+    sleep.begin(world);
+    world.queue.after(ms, () => sleep.end(world));
+  });
+}
+
 /** One fault in good times, and for good, as the accident table has them. */
 export function planSingle(world: World, lost: 'primary' | 'other', at: number): void {
   const { random, queue } = world;
@@ -509,5 +526,9 @@ export function planSingle(world: World, lost: 'primary' | 'other', at: number):
     world.etcd.isPrompt = true;
     world.trace(null, `>>> ${fault.name}, for good`);
     fault.begin(world);
+    // Fencing without an arbiter proves by time alone that nothing is missing: a sleep may be too long.
+    if (lost === 'primary' && arbiter !== 'none' && random.chance(0.3)) {
+      shortNap(world, otherOf(index), random.below(1500));
+    }
   });
 }

@@ -88,6 +88,29 @@ describe('gateway', () => {
     expect(verdictAfter(subject, 5000)).toBe('COPY_MAY_BE_STALE');
   });
 
+  test('a standby that stood still for a moment while the primary died takes over', () => {
+    const subject = standby().pass(500, everything);
+    subject.now += 350;
+    subject.gateway();
+    expect(verdictAfter(subject, 1500)).toBe('yes');
+  });
+
+  test('… but not when it stood still for so long that the primary may have gone on alone', () => {
+    const subject = standby().pass(500, everything);
+    subject.now += 600;
+    subject.gateway();
+    expect(verdictAfter(subject, 5000)).toBe('COPY_MAY_BE_STALE');
+  });
+
+  test('… nor when it was there only for moments', () => {
+    const subject = standby().pass(500, everything);
+    for (let i = 0; i < 3; i += 1) {
+      subject.now += 400;
+      subject.gateway().pass(200, everything);
+    }
+    expect(verdictAfter(subject, 5000)).toBe('COPY_MAY_BE_STALE');
+  });
+
   test('somebody behind the virtual address stops it', () => {
     expect(verdictAfter(standby(), 5000, answered)).toBe('ADDRESS_ANSWERS');
   });

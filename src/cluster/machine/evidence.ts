@@ -4,7 +4,7 @@
 //
 //   arbiter   it cannot write                         nothing is missing
 //   etcd      record unchanged for a lease            the record does not say "alone"
-//   gateway   silence while the gateway answered      the gateway answered ever since the peer heard us
+//   gateway   silence while the gateway answered      the gateway answered since the peer heard us, but for lulls
 //   none      fenced, or it said goodbye              fenced before it can have gone on alone, or goodbye
 import { addressAnswer, gatewayStableSinceMs } from './gateway.ts';
 import { isAhead, isGone, isSelf, type MachineState } from './state.ts';
@@ -191,8 +191,7 @@ function nobodyWentOnAlone(s: MachineState, now: number): boolean {
   if (peer.left && last !== null) return !isAhead(last.data, s.data);
   if (peer.offSinceMs !== null && fencedInTime(s, peer.offSinceMs)) return true;
   if (config.arbiter === 'none') return config.fencing !== 'off' && fencedInTime(s, now);
-  const since = gatewayStableSinceMs(s, now);
-  return since !== null && since <= peer.heardBackMs;
+  return gatewayStableSinceMs(s, now) !== null && s.gateway.audibleSinceMs <= peer.heardBackMs;
 }
 
 /** A primary goes on alone only some time after it heard us last. */

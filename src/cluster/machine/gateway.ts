@@ -3,7 +3,7 @@
 // rule between the two nodes does not, and against that stands the question to the virtual address.
 import type { Draft } from './draft.ts';
 import type { MachineState } from './state.ts';
-import { gatewayGapMs, suspectAfterMs } from './timings.ts';
+import { audibleRunMs, gatewayGapMs, gatewayLullMs, suspectAfterMs } from './timings.ts';
 import type { Health } from './types.ts';
 
 /** Asks for the probes that are due. */
@@ -18,11 +18,18 @@ export function probeGateway(d: Draft): void {
 export function onGateway(d: Draft, sentAtMs: number, reachable: boolean): void {
   const { gateway, config } = d.s;
   if (!reachable || sentAtMs <= gateway.lastOkMs || sentAtMs > d.now) return;
-  const goesOn = sentAtMs - gateway.lastOkMs <= gatewayGapMs(config.timings);
+  const { timings } = config;
+  const gapMs = sentAtMs - gateway.lastOkMs;
+  const goesOn = gapMs <= gatewayGapMs(timings);
+  const isAudible =
+    goesOn ||
+    (gapMs <= gatewayLullMs(timings) &&
+      gateway.lastOkMs - gateway.runSinceMs >= audibleRunMs(timings));
   d.s.gateway = {
     ...gateway,
     lastOkMs: sentAtMs,
     runSinceMs: goesOn ? gateway.runSinceMs : sentAtMs,
+    audibleSinceMs: isAudible ? gateway.audibleSinceMs : sentAtMs,
   };
 }
 

@@ -106,6 +106,8 @@ export interface VoteState {
 /** Reachability of the gateway, without gaps since `runSinceMs`. */
 export interface GatewayState {
   readonly runSinceMs: number;
+  /** Since then, gaps were so short and so far apart that a peer which reached it too has heard us. */
+  readonly audibleSinceMs: number;
   readonly lastOkMs: number;
   readonly probedMs: number;
 }
@@ -255,7 +257,7 @@ export function initialState(config: MachineConfig, boot: Boot, nowMs: number): 
       unansweredMs: null,
       retry: false,
     },
-    gateway: { runSinceMs: NEVER, lastOkMs: NEVER, probedMs: NEVER },
+    gateway: { runSinceMs: NEVER, audibleSinceMs: NEVER, lastOkMs: NEVER, probedMs: NEVER },
     addressProbe: { probedMs: NEVER, freeMs: NEVER, answersMs: NEVER },
     service: {
       // Whoever carries effects out takes them again by itself: they may have to be put back.

@@ -108,6 +108,23 @@ export function gatewayGapMs(timings: Timings): number {
   return timings.gatewayIntervalMs * 3;
 }
 
+/** Time for which a node reaches the gateway, in which a peer that reaches it too surely hears it. */
+export function audibleRunMs(timings: Timings): number {
+  return timings.heartbeatIntervalMs * 4;
+}
+
+/**
+ * Longest pause between two answers of the gateway after which a standby's copy still counts as
+ * complete. Whatever `deadAfterMs` are taken, so much of them is left beside such pauses, with a run of
+ * `audibleRunMs` between any two, that a primary which reached the gateway for all of them has heard
+ * this node, and has not gone on alone without telling it.
+ */
+export function gatewayLullMs(timings: Timings): number {
+  const { deadAfterMs, marginMs } = timings;
+  const lull = deadAfterMs * (1 - DRIFT) - marginMs - audibleRunMs(timings);
+  return Math.max(gatewayGapMs(timings), lull);
+}
+
 /** Silence that makes a standby look closely, long before it decides. */
 export function suspectAfterMs(timings: Timings): number {
   return Math.min(timings.heartbeatIntervalMs * 2.5, timings.deadAfterMs);
