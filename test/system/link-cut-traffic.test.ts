@@ -19,6 +19,8 @@ const long = process.env['UNDERSTUDY_LONG'] === '1';
 const FILE_BYTES = (long ? 1024 : 64) * 1024 * 1024;
 const WRITES = 1000;
 const PIECE_BYTES = 4096;
+/** What the kernel sends again, because an acknowledgement was late on a busy machine, is not the product's. */
+const PACKET_BYTES = 1514;
 const FILE = join(DIRECTORY, 'large');
 
 const OVERWRITE = `
@@ -59,16 +61,18 @@ test(
         Number((await pair.group())?.local.status?.['backlogBytes']) > WRITES * PIECE_BYTES;
       expect(await waitUntil(isHeld, 5000, 100), 'all that was written is held').toBe(true);
       const before = await pair.sentBytes(pair.a);
+      const sentAgain = await pair.segmentsSentAgain(pair.a);
       await pair.lab.heal();
       await pair.settle();
       const travelled = (await pair.sentBytes(pair.a)) - before;
-      const part = travelled / (WRITES * PIECE_BYTES);
-      process.stdout.write(
-        `${WRITES} overwrites of ${PIECE_BYTES} bytes: ${travelled} bytes travelled, ${part.toFixed(3)} times what was changed\n`,
-      );
-      expect(part).toBeGreaterThan(1);
-      expect(part).toBeLessThan(1.1);
+      const again = (await pair.segmentsSentAgain(pair.a)) - sentAgain;
+      const part = (travelled - again * PACKET_BYTES) / (WRITES * PIECE_BYTES);
       const codes = (await eventsSince(pair, since)).map(({ code }) => code);
+      process.stdout.write(
+        `${WRITES} overwrites of ${PIECE_BYTES} bytes: ${travelled} bytes travelled (${again} packets again), ${part.toFixed(3)} times what was changed\n`,
+      );
+      expect(part, codes.join(', ')).toBeGreaterThan(1);
+      expect(part, codes.join(', ')).toBeLessThan(1.1);
       expect(codes).not.toContain('SCAN_STARTED');
       expect(await pair.differences()).toEqual([]);
     });

@@ -87,6 +87,15 @@ export class PairUnderTest {
     return this.#counter(host, network, 0);
   }
 
+  /** TCP segments that a host has sent again so far, over all its networks: on a busy machine also without any loss. */
+  async segmentsSentAgain(host: LabHost): Promise<number> {
+    const [names, values] = (await host.must(['cat', '/proc/net/snmp']))
+      .split('\n')
+      .filter((line) => line.startsWith('Tcp:'))
+      .map((line) => line.split(' '));
+    return Number(values?.[names?.indexOf('RetransSegs') ?? -1]);
+  }
+
   /**
    * What leaves a host within `seconds`, bytes per second. Counter and clock are read by one program in the host: how
    * long it takes to start one would count as time in which nothing is sent, or the other way round.
