@@ -4,7 +4,8 @@
 //
 //   able        copy up-to-date, disk well
 //   complete    was not told otherwise; and knows that no acknowledged commit is missing, or has the
-//               newest data of the two while the other's is intact, or was the last of the two to serve
+//               newest data of the two while the other's is intact, or was the last of the two to serve,
+//               or has what the other's is being made from
 //   then        a network that clients can come in through; in `sync` the one whose application did not
 //               fail, then newer data (otherwise newer data first); the preferred node; the lower id
 import { networkHealth } from './gateway.ts';
@@ -67,7 +68,7 @@ function other(s: MachineState, beat: GroupBeat): Candidate {
 function mayLead(a: Candidate, b: Candidate): boolean {
   if (!a.able || a.stale) return false;
   if (a.fresh && a.epoch >= b.epoch) return true;
-  if (servedLast(a, b)) return true;
+  if (servedLast(a, b) || isSource(a, b)) return true;
   return b.isIntact && !isAhead(b.data, a.data);
 }
 
@@ -78,6 +79,15 @@ function mayLead(a: Candidate, b: Candidate): boolean {
  */
 function servedLast(a: Candidate, b: Candidate): boolean {
   return b.served > 0 && a.served > b.served;
+}
+
+/**
+ * `b` gave its data up for that of `a`, which had everything when it decided to serve with that epoch; and has not
+ * served since. (The promotion of `a` took longer than its lease: it had served for its mirror, and for nobody else.)
+ */
+function isSource(a: Candidate, b: Candidate): boolean {
+  const { epoch } = b.data;
+  return !b.isIntact && b.served > 0 && epoch > b.served && epoch === a.data.epoch;
 }
 
 /** Who of the two leads; null when neither may without an operator. */

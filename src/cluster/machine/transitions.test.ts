@@ -78,6 +78,31 @@ describe('standby → promoting', () => {
     expect(subject.role).toBe('standby');
   });
 
+  // Its promotion was mounted when its lease had ended; meanwhile the other node had begun to follow.
+  const overtaken = {
+    memo: { ...firstMemo(false), epoch: DATA.epoch - 1 },
+    position: DATA,
+  };
+  const followed = { epoch: DATA.epoch - 1, tried: DATA.epoch, copy: 'syncing' } as const;
+
+  test('election: the one that the other copy is being made from leads', () => {
+    const subject = new Subject({}, overtaken).pass(400, (each) =>
+      each.hear(beatOf({ ...followed, served: DATA.epoch - 1, data: { ...DATA, sequence: 0 } })),
+    );
+    expect(subject.role).toBe('promoting');
+  });
+
+  test.each([
+    ['the other copy is made from other data', DATA.epoch - 1, { ...DATA, epoch: DATA.epoch + 1 }],
+    ['the other node served with that epoch itself', DATA.epoch, DATA],
+    ['the other node does not know whether it served', 0, DATA],
+  ])('election: nobody leads when %s', (_, served, data) => {
+    const subject = new Subject({}, overtaken).pass(3000, (each) =>
+      each.hear(beatOf({ ...followed, served, data })),
+    );
+    expect(subject.role).toBe('standby');
+  });
+
   test('takeover: after silence, with the gateway reachable and nobody behind the address', () => {
     const subject = standby();
     const died = subject.now;
