@@ -62,7 +62,7 @@ export async function acceptHere(service: NodeService, runtime: GroupRuntime): P
     'HALT_ACCEPTED',
     `group "${name}": its directories are accepted as they are`,
   );
-  if (runtime.isManaged) service.failover.of(runtime).lookAgain();
+  if (runtime.isManaged) service.failover.of(runtime).data.lookAgain();
   await runtime.boot(0);
   return { what: 'its directories are taken as they are now' };
 }

@@ -10,19 +10,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { unreachable } from '../../core/assert.ts';
 import { messageOf, UnderstudyError } from '../../core/errors.ts';
 import { within } from '../../core/within.ts';
-import { bootId } from '../../linux/boot-id.ts';
 import { boottimeMs } from '../../linux/boottime.ts';
 import type { EffectOf } from '../../cluster/machine/effect-types.ts';
 import type { Command, MachineEvent } from '../../cluster/machine/event-types.ts';
-import type { CopyState, Health, Position } from '../../cluster/machine/types.ts';
+import type { Health } from '../../cluster/machine/types.ts';
 import type { Refusal } from '../../cluster/machine/commands.ts';
 import type { OuterEffect } from '../../cluster/thread/group-effects.ts';
 import type { MachineView } from '../../cluster/thread/machine-view.ts';
-import type { DataNotice, GroupNotice } from '../data-notices.ts';
+import type { GroupNotice } from '../data-notices.ts';
 import type { GroupRuntime, RuntimeOwner } from '../group-runtime.ts';
-import type { GroupState } from '../group-state.ts';
+import { ApplicationOrders } from './application-orders.ts';
 import type { ClusterProcess } from './cluster-process.ts';
 import type { GroupHandover, GroupStanding } from './cluster-protocol.ts';
+import { DataStanding } from './data-standing.ts';
 import type { GroupSettings } from './group-settings.ts';
 import { LinkWatch } from './link-watch.ts';
 import { ReadinessWatch } from './readiness-watch.ts';
@@ -30,7 +30,6 @@ import {
   cease,
   dataOf,
   type Demoted,
-  type StandbyData,
   handOver,
   ownData,
   promote,
@@ -41,8 +40,6 @@ const VIEW_POLL_MS = 20;
 const RESTART_PAUSE_MS = 500;
 /** A handover may take as long as it may drain; a node without a machine is no help to the other one. */
 const SETTLE_TIMEOUT_MS = 90_000;
-/** Between looks at directories that are not what they were. */
-const HALT_INTERVAL_MS = 2000;
 const SAID_KEPT = 50;
 
 export interface GroupFailoverOptions {
@@ -54,6 +51,7 @@ export interface GroupFailoverOptions {
 export class GroupFailover implements RuntimeOwner {
   readonly settings: GroupSettings;
   readonly runtime: GroupRuntime;
+  readonly data: DataStanding;
   readonly #cluster: ClusterProcess;
   readonly #groupId: string;
   readonly #links: LinkWatch;
@@ -62,21 +60,12 @@ export class GroupFailover implements RuntimeOwner {
   #viewsSeen = 0;
   /** Effects that are being carried out, so that none is begun twice. */
   readonly #running = new Map<number, Promise<void>>();
-  /** Gives up the start or stop of the application that is under way. */
-  #application = new AbortController();
-  #applicationQueue: Promise<unknown> = Promise.resolve();
-  /** It was being started or stopped for a machine that is gone: what of it runs is not known. */
-  #isApplicationUnsettled = false;
-  #haltTimer: NodeJS.Timeout | undefined;
+  readonly #application: ApplicationOrders;
   /** Highest number of a wish about commits in the present epoch. */
   #lastRequest = 0;
   #restarting = false;
   /** As told last; null: by another service, if at all. */
   #disk: Health | null = null;
-  /** Where this node ended its last stream in order, or where the data stands that it was to serve and did not: see the state. */
-  #completeAt: Position | null = null;
-  /** Epoch of the data of a standby, as told last. */
-  #dataEpoch = 0;
   /** What the machine said lately. */
   readonly #said: EffectOf<'emit'>[] = [];
   /** Counts those that a command may have been given to. */
@@ -86,9 +75,16 @@ export class GroupFailover implements RuntimeOwner {
   constructor({ runtime, cluster, settings }: GroupFailoverOptions) {
     this.settings = settings;
     this.runtime = runtime;
-    this.#completeAt = knownComplete(runtime.state);
     this.#cluster = cluster;
     this.#groupId = runtime.definition.groupId;
+    const tell = (event: MachineEvent): void => this.#tell(event);
+    this.#application = new ApplicationOrders(runtime, tell);
+    this.data = new DataStanding({
+      runtime,
+      tell,
+      // Everything was written: the disk works.
+      onRewritten: () => this.#tellDisk('ok', 'the copy is complete'),
+    });
     const interfaces = (settings.addresses?.addresses ?? []).map((one) => one.interface);
     this.#links = new LinkWatch(interfaces, (state, why) => {
       this.#tell({ kind: 'health', part: 'network', state, why });
@@ -162,8 +158,7 @@ export class GroupFailover implements RuntimeOwner {
    * what was so then for what is.
    */
   async #settle(): Promise<void> {
-    if (this.runtime.agents.mayRun) this.#isApplicationUnsettled = true;
-    this.#application.abort();
+    this.#application.orphan();
     await within(Promise.all(this.#running.values()), SETTLE_TIMEOUT_MS);
   }
 
@@ -172,7 +167,8 @@ export class GroupFailover implements RuntimeOwner {
     this.#stopped = true;
     this.#links.stop();
     this.#readiness.stop();
-    clearTimeout(this.#haltTimer);
+    this.data.stop();
+    this.#application.stop();
   }
 
   /** The group is no longer managed: no machine, no address, and its process may write without a lease. */
@@ -185,9 +181,9 @@ export class GroupFailover implements RuntimeOwner {
     const { config, arbiter, addresses, fencing, watchdogPath } = this.settings;
     const { state, files, process } = this.runtime;
     const isServing = state.role === 'primary' && (process.isAlive || this.runtime.isSucceeding);
-    const { copy, position } = this.#standingData();
+    const { copy, position } = this.data.withoutProcess();
     // What may run has to be stopped like what does.
-    const runsApplication = state.agentsStarted || this.#isApplicationUnsettled;
+    const runsApplication = state.agentsStarted || this.#application.isUnsettled;
     return {
       groupId: this.#groupId,
       config,
@@ -202,34 +198,6 @@ export class GroupFailover implements RuntimeOwner {
       position,
       running: isServing ? { epoch: state.epoch, runsApplication } : null,
     };
-  }
-
-  /** What is known of the data here without a process. */
-  #standingData(): { readonly copy: CopyState; readonly position: Position } {
-    const { state } = this.runtime;
-    const own = state.role === 'primary' ? ownData(state) : state.own;
-    if (own !== null) {
-      const copy = this.#lookForHalt() ? 'failed' : 'up-to-date';
-      return { copy, position: own };
-    }
-    return { copy: 'syncing', position: { epoch: state.epoch, sequence: state.lastSequence } };
-  }
-
-  /** Another directory lies where the data was: the other node may have it, this one has not. */
-  #lookForHalt(): boolean {
-    const isHalted = this.runtime.halt.look() !== null;
-    if (isHalted && !this.#stopped) {
-      clearTimeout(this.#haltTimer);
-      this.#haltTimer = setTimeout(() => this.lookAgain(), HALT_INTERVAL_MS).unref();
-    }
-    return isHalted;
-  }
-
-  /** The directories may have come back, or been accepted as they are. */
-  lookAgain(): void {
-    if (!this.#stopped && !this.runtime.process.isAlive && !this.runtime.isSucceeding) {
-      this.#tell({ kind: 'copy', ...this.#standingData() });
-    }
   }
 
   onView(view: MachineView): void {
@@ -295,7 +263,7 @@ export class GroupFailover implements RuntimeOwner {
   async #endOrphans(): Promise<void> {
     const runtime = this.runtime;
     if (!runtime.agents.mayRun) return;
-    this.#application.abort();
+    this.#application.giveUp();
     // Before: what it waits for would never come.
     await runtime.killProcess({ keepMounts: true });
     await runtime.application.stopOrphans();
@@ -374,7 +342,7 @@ export class GroupFailover implements RuntimeOwner {
 
   onNotice(notice: GroupNotice): void {
     if (notice.kind === 'data') {
-      this.#tellData(notice);
+      this.data.note(notice);
       return;
     }
     if (notice.kind === 'disk') {
@@ -397,54 +365,16 @@ export class GroupFailover implements RuntimeOwner {
       if (status['role'] === 'primary') {
         const sequence = Number(status['sequence']);
         const epoch = Number(status['epoch']);
-        this.#tellData({ kind: 'data', copy: 'up-to-date', epoch, sequence });
+        this.data.note({ kind: 'data', copy: 'up-to-date', epoch, sequence });
         const wish = status['commits'] as Omit<GroupNotice & { kind: 'commits' }, 'kind'> | null;
         if (wish !== null) this.onNotice({ kind: 'commits', ...wish });
       } else {
         const { copy, position, isStaged } = dataOf(status);
-        this.#tellData({ kind: 'data', copy, ...position, isStaged });
+        this.data.note({ kind: 'data', copy, ...position, isStaged });
       }
     } catch {
       // It ended in this moment, which is told otherwise.
     }
-  }
-
-  #tellData({ copy, epoch, sequence, isStaged = false }: DataNotice): void {
-    const runtime = this.runtime;
-    const { own, role } = runtime.state;
-    if (copy === 'empty') {
-      this.#tell({ kind: 'copy', ...this.#standingData() });
-      return;
-    }
-    if (own !== null && role === 'standby') runtime.noteState({ own: null });
-    // Everything was written anew: the disk works.
-    if (role === 'standby' && copy === 'up-to-date') this.#tellDisk('ok', 'the copy is complete');
-    if (role === 'primary') runtime.noteSequence(sequence);
-    else this.#dataEpoch = epoch;
-    const position = { epoch, sequence };
-    // Where it was complete it has everything, whether the other node is heard or not.
-    const isAtEnd = this.#isAtEnd({ copy, position, isStaged });
-    // A primary has gone on from there.
-    const isThere = isAtEnd || (copy === 'up-to-date' && this.#isThere(position));
-    if (role === 'standby' && !isThere) this.#keepComplete(null);
-    this.#tell({ kind: 'copy', copy: isAtEnd ? 'up-to-date' : copy, position });
-  }
-
-  /** A copy whose process waits for more, and there is none: nobody has gone on, as whoever sends what is staged has. */
-  #isAtEnd({ copy, position, isStaged }: StandbyData): boolean {
-    return copy === 'catching-up' && !isStaged && this.#isThere(position);
-  }
-
-  #isThere(position: Position): boolean {
-    return isSame(this.#completeAt, position);
-  }
-
-  /** Also for the next service. */
-  #keepComplete(position: Position | null): void {
-    this.#completeAt = position;
-    if (isSame(position, knownComplete(this.runtime.state))) return;
-    const completeAt = position === null ? null : { ...position, boot: bootId() };
-    this.runtime.noteState({ completeAt });
   }
 
   /** Begins to carry an effect out. */
@@ -500,7 +430,7 @@ export class GroupFailover implements RuntimeOwner {
       case 'startApplication':
       case 'stopApplication':
       case 'escalateStop':
-        return this.#moveApplication(effect);
+        return this.#application.carryOut(effect);
       case 'fence':
         return undefined;
       default:
@@ -514,60 +444,26 @@ export class GroupFailover implements RuntimeOwner {
     this.#lastRequest = 1;
     try {
       const position = await runtime.exclusive(async () => {
-        const promotable = await this.#promotable({ base, accepts });
+        const promotable = await this.data.promotable({ base, accepts });
         // Asked before the copy is finished, kept while it is.
-        void this.#noteComplete();
+        void this.data.noteComplete();
         return promote(runtime, {
           epoch,
-          dataEpoch: this.#dataEpoch,
+          dataEpoch: this.data.epoch,
           ...promotable,
           noteServing: async () => {
             await this.#cluster.call('serving', { groupId: this.#groupId, epoch });
           },
         });
       });
-      this.#completeAt = null;
+      this.data.promoted();
       this.#tell({ kind: 'promoted', op, position });
       if (base === null && reasons.length > 0) this.#tellAdvice(reasons);
       await this.#tellStatus();
     } catch (thrown) {
-      if (runtime.state.own !== null) this.#keepComplete(null);
-      if (accepts.every((copy) => copy === 'up-to-date')) this.#noteFinished();
-      this.lookAgain();
+      this.data.promotionFailed(accepts.every((copy) => copy === 'up-to-date'));
       this.#tell({ kind: 'promoteFailed', op, message: messageOf(thrown) });
     }
-  }
-
-  /** Whoever ends the promotion, or this service, may end the process with what it knows. */
-  async #noteComplete(): Promise<void> {
-    const { process, state } = this.runtime;
-    if (state.role !== 'standby' || state.own !== null || !process.isAlive) return;
-    try {
-      const { copy, position, isStaged } = dataOf(await process.status());
-      const isStill = this.runtime.state.role === 'standby';
-      if (isStill && copy === 'up-to-date' && !isStaged) this.#keepComplete(position);
-    } catch {
-      // Then it is not known.
-    }
-  }
-
-  /** A promotion failed after everything had been applied: the copy is as complete as it was. */
-  #noteFinished(): void {
-    const { role, epoch, position, own } = this.runtime.state;
-    if (role !== 'standby' || position === null || own !== null) return;
-    this.#keepComplete({ epoch, sequence: position.sequence });
-  }
-
-  /** Where it was complete, and nobody has gone on, it has everything: its process cannot know that. */
-  async #promotable(
-    wanted: Pick<EffectOf<'promote'>, 'base' | 'accepts'>,
-  ): Promise<Pick<EffectOf<'promote'>, 'base' | 'accepts'>> {
-    const { state, process } = this.runtime;
-    const complete = this.#completeAt;
-    if (complete === null || state.role !== 'standby' || !process.isAlive) return wanted;
-    const status = await process.status();
-    if (!this.#isAtEnd(dataOf(status))) return wanted;
-    return { base: wanted.base ?? complete, accepts: [...wanted.accepts, 'catching-up'] };
   }
 
   /** Nobody else serves: what the agents said against it is told, and does not keep the group from being served. */
@@ -586,13 +482,10 @@ export class GroupFailover implements RuntimeOwner {
     let isTold = false;
     const tell = (demoted: Demoted, wasPrimary = true): void => {
       isTold = true;
-      // What a promotion that came to nothing leaves is where it was.
-      if (wasPrimary) this.#completeAt = demoted.clean ? demoted.position : null;
       const { clean, position } = demoted;
-      const copy = this.#isAtEnd(demoted) ? 'up-to-date' : demoted.copy;
-      this.#tell({ kind: 'demoted', op, clean, copy, position });
-      // The other node does not wait for that.
-      this.#keepComplete(this.#completeAt);
+      this.data.demoted(demoted, wasPrimary, (copy) =>
+        this.#tell({ kind: 'demoted', op, clean, copy, position }),
+      );
     };
     await runtime.exclusive(async () => {
       if (drain && runtime.state.role === 'primary' && runtime.process.isAlive) {
@@ -613,74 +506,6 @@ export class GroupFailover implements RuntimeOwner {
       tell(await (isDone ? standbyData(runtime) : cease(runtime)), wasPrimary);
     });
     await this.#tellStatus();
-  }
-
-  /**
-   * Nobody goes on from where this node closed its stream, which says nothing any more when the machine has been started again: the
-   * data here is that of the last primary, as after a demotion that says so (`stays`).
-   */
-  async keepAsOwn(): Promise<void> {
-    const runtime = this.runtime;
-    await runtime.exclusive(async () => {
-      const { role, epoch, own } = runtime.state;
-      const closed = this.#completeAt;
-      if (role !== 'standby' || own !== null || closed === null) return;
-      await runtime.stopProcess({ cover: true });
-      await runtime.becomeStandby(epoch, null, closed);
-      this.#keepComplete(null);
-    });
-  }
-
-  /** One after the other; what comes later gives up what is under way. */
-  async #moveApplication(
-    effect: EffectOf<'startApplication' | 'stopApplication' | 'escalateStop'>,
-  ): Promise<void> {
-    this.#application.abort();
-    const control = new AbortController();
-    this.#application = control;
-    const turn = this.#applicationQueue.then(async () => this.#perform(effect, control.signal));
-    this.#applicationQueue = turn.catch(() => undefined);
-    await turn;
-  }
-
-  async #perform(
-    { kind, op, timeoutMs }: EffectOf<'startApplication' | 'stopApplication' | 'escalateStop'>,
-    given: AbortSignal,
-  ): Promise<void> {
-    const runtime = this.runtime;
-    const signal = AbortSignal.any([given, AbortSignal.timeout(timeoutMs)]);
-    if (kind === 'startApplication') {
-      const faults = await runtime.application.start(signal);
-      // The service ends: the machine asks the next one.
-      if (this.#stopped && faults.length > 0) return;
-      if (faults.length === 0) this.#tell({ kind: 'applicationStarted', op });
-      else this.#tell({ kind: 'applicationStartFailed', op, message: faults.join('; ') });
-      return;
-    }
-    const fault =
-      kind === 'stopApplication' ? await this.#stopAgents(signal) : await this.#kill(timeoutMs);
-    if (this.#stopped && fault !== null) return;
-    if (fault === null) {
-      this.#isApplicationUnsettled = false;
-      this.#tell({ kind: 'applicationStopped', op });
-    } else this.#tell({ kind: 'applicationStopFailed', op, message: fault });
-  }
-
-  async #stopAgents(signal: AbortSignal): Promise<string | null> {
-    try {
-      await this.runtime.application.stop(signal);
-      return null;
-    } catch (thrown) {
-      return messageOf(thrown);
-    }
-  }
-
-  async #kill(timeoutMs: number): Promise<string | null> {
-    const left = await this.runtime.application.killAll(timeoutMs);
-    if (left !== null) return left;
-    this.runtime.agents.allKilled();
-    this.runtime.application.note(false);
-    return null;
   }
 
   #tell(event: MachineEvent): void {
@@ -733,15 +558,6 @@ export class GroupFailover implements RuntimeOwner {
     return undefined;
   }
 }
-
-function knownComplete({ completeAt }: GroupState): Position | null {
-  if (completeAt?.boot !== bootId()) return null;
-  const { epoch, sequence } = completeAt;
-  return { epoch, sequence };
-}
-
-const isSame = (a: Position | null, b: Position | null): boolean =>
-  a?.epoch === b?.epoch && a?.sequence === b?.sequence;
 
 function lostCommand(group: string, { kind }: Command): UnderstudyError {
   return new UnderstudyError(

@@ -59,7 +59,7 @@ test.each([
     command: async () => Promise.reject(refusal),
     waitFor: async (isWanted: (seen: unknown) => boolean) =>
       Promise.resolve(isWanted(view) ? view : undefined),
-    keepAsOwn: async () => Promise.resolve((isKept = true)),
+    data: { keepAsOwn: async () => Promise.resolve((isKept = true)) },
   };
   const service = { failover: { of: () => failover } } as unknown as NodeService;
   const left = leaveManaged(service, {} as GroupRuntime);
@@ -74,7 +74,7 @@ test('a group that was offered, and was not taken in time, is not told to be ser
     view: { role: 'primary', leaving: false, offers: false, peerRole: 'standby' },
     command: async () => Promise.resolve(),
     waitFor: async () => Promise.resolve(undefined),
-    keepAsOwn: async () => Promise.resolve((isKept = true)),
+    data: { keepAsOwn: async () => Promise.resolve((isKept = true)) },
   };
   const service = { failover: { of: () => failover } } as unknown as NodeService;
   expect(await leaveManaged(service, {} as GroupRuntime)).toBe('offered');

@@ -61,7 +61,7 @@ export async function leaveManaged(
       `group "${runtime.name}" was handed over, and then the cluster process ended: the one after it has not said goodbye. Give "understudy leave" again`,
     );
   }
-  await failover.keepAsOwn();
+  await failover.data.keepAsOwn();
   return settled === undefined ? 'offered' : 'stopped';
 }
 
