@@ -6,7 +6,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RingProducer, type RingMemory } from '../core/byte-ring.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
-import { UnderstudyError } from '../core/errors.ts';
 import { type Logger, silentLogger } from '../core/logger.ts';
 import type { ScanPace } from '../core/scan-pace.ts';
 import { KiB } from '../core/units.ts';
@@ -25,7 +24,6 @@ import {
   encodeMessage,
   type Hello,
   type Need,
-  NEEDS_AT_ONCE_MAX,
   type NeedRange,
   type Ping,
   type ScanWish,
@@ -34,7 +32,9 @@ import {
 } from './link/messages.ts';
 import { pack, PACKED_HEADER_BYTES, packSync, writePackedHeader } from './link/packed.ts';
 import type { LinkIdentity } from './link/tls.ts';
+import { type DrainLevel, type DrainPatience, DrainWaiters } from './drain-waiters.ts';
 import { Backlog, type BacklogSuccession } from './sender-backlog.ts';
+import { TakenNeeds } from './sender-needs.ts';
 import { type DiskSpace, type SpaceAlert, SpaceGuard } from './disk-space.ts';
 import { type Compression, LINK_SAMPLE_BYTES_MIN, Packer, type PackerStatus } from './packer.ts';
 import { Throttle } from './throttle.ts';
@@ -126,31 +126,6 @@ const PAUSE_MS = 8;
 const PAUSE_BUSY_MS = 16;
 const BUSY_RECORDS = 16;
 
-/**
- * No more of what the standby asks for waits here for the scanner. Twice what it may ask for at once: when its numbers begin anew,
- * what it asked for before may still wait.
- */
-const NEEDS_WAITING_MAX = 2 * NEEDS_AT_ONCE_MAX;
-/** When so many are dealt with, the standby hears of it without waiting for the next ping. */
-const NEEDS_TOLD_LATE_MAX = NEEDS_AT_ONCE_MAX / 4;
-
-/** Between looks at a drain that may take too long. */
-const DRAIN_LOOK_MS = 50;
-
-/** How long a drain is waited for: in all, and without a link. */
-export interface DrainPatience {
-  readonly timeoutMs: number;
-  readonly linkPatienceMs?: number;
-}
-
-interface Waiter {
-  readonly sequence: number;
-  readonly level: 'durableSequence' | 'appliedSequence';
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
-  readonly timer: NodeJS.Timeout;
-}
-
 export class Sender {
   readonly #options: SenderOptions;
   readonly #handlers: SenderHandlers;
@@ -174,13 +149,8 @@ export class Sender {
   #connection = 0;
   #stopped = false;
   #acked: Ack | undefined;
-  #life: string | null = null;
-  #needsReceived = 0;
-  /** Needs handed on so far, as {@link ScanPace} counts those that are dealt with (modulo 2^32). */
-  #needsHandedOn: number;
-  /** Dealt with, as the standby knows. */
-  #needsTold = 0;
-  #waiters: Waiter[] = [];
+  readonly #needs: TakenNeeds;
+  readonly #drains: DrainWaiters;
   #sentBytes = 0;
 
   constructor(
@@ -195,7 +165,8 @@ export class Sender {
     this.#handlers = handlers;
     this.#logger = logger;
     this.#clock = clock;
-    this.#needsHandedOn = options.scanPace.needsTakenCount;
+    this.#needs = new TakenNeeds(options.scanPace);
+    this.#drains = new DrainWaiters(options.group, this);
     const { ring, firstSequence, spillDirectory, spillBytesMax, succession } = options;
     this.#throttle = new Throttle(clock);
     this.#packer = new Packer(options.compression);
@@ -295,33 +266,8 @@ export class Sender {
    * Resolves when the standby has everything up to `sequence` on disk, or applied. A link that is down for `linkPatienceMs`
    * ends the wait too. Errors: DRAIN_TIMEOUT, DRAIN_STOPPED.
    */
-  async drain(
-    sequence: number,
-    level: 'durable' | 'applied',
-    { timeoutMs, linkPatienceMs = timeoutMs }: DrainPatience,
-  ): Promise<void> {
-    const field = level === 'durable' ? 'durableSequence' : 'appliedSequence';
-    if (this.#acked !== undefined && this.#acked[field] >= sequence) return;
-    await new Promise<void>((resolve, reject) => {
-      const since = performance.now();
-      let connectedAt = since;
-      const timer = setInterval(() => {
-        const now = performance.now();
-        if (this.#linkState === 'connected') connectedAt = now;
-        if (now - since < timeoutMs && now - connectedAt < linkPatienceMs) return;
-        clearInterval(timer);
-        this.#waiters = this.#waiters.filter((waiter) => waiter.timer !== timer);
-        const reached = this.#acked?.[field] ?? 0;
-        reject(
-          new UnderstudyError(
-            'DRAIN_TIMEOUT',
-            `the standby of group ${this.#options.group} has ${level} ${reached} of ${sequence} ` +
-              `after ${Math.round(now - since)} ms (link: ${this.#linkState}, ${this.#linkReason})`,
-          ),
-        );
-      }, DRAIN_LOOK_MS);
-      this.#waiters.push({ sequence, level: field, resolve, reject, timer });
-    });
+  async drain(sequence: number, level: DrainLevel, patience: DrainPatience): Promise<void> {
+    await this.#drains.until(sequence, level, patience);
   }
 
   /** After a drain: tells the standby that the stream ends here, cleanly, and stops. */
@@ -345,11 +291,7 @@ export class Sender {
     this.#backlog.close();
     // Lets the loop over the ring see that it is over.
     new RingProducer(this.#options.ring).wake();
-    const { group } = this.#options;
-    for (const waiter of this.#waiters.splice(0)) {
-      clearTimeout(waiter.timer);
-      waiter.reject(new UnderstudyError('DRAIN_STOPPED', `the sender of group ${group} stopped`));
-    }
+    this.#drains.stop();
   }
 
   async #watchRing(): Promise<void> {
@@ -404,7 +346,7 @@ export class Sender {
   #send(): void {
     const backlog = this.#backlog;
     if (this.#isSending || this.#isReading || !this.#link.isUp || !backlog.hasNext) return;
-    if (this.#needsDone - this.#needsTold >= NEEDS_TOLD_LATE_MAX) this.#link.ping();
+    if (this.#needs.isLate) this.#link.ping();
     if (backlog.nextChunk !== undefined) {
       void this.#sendSpilled();
       return;
@@ -538,26 +480,21 @@ export class Sender {
       tailSequence: this.#backlog.tailSequence,
       commitsWaitFor,
       marks: marks().map(({ streamId: id, sequence }) => ({ streamId: id, sequence })),
-      life: this.#life,
-      needsReceived: this.#needsReceived,
+      life: this.#needs.life,
+      needsReceived: this.#needs.received,
     };
   }
 
   #ping(): Ping {
-    this.#needsTold = this.#needsDone;
     return {
       neededSequence: this.#neededSequence,
       isBehind: this.#backlog.nextChunk !== undefined,
-      needsReceived: this.#needsTold,
+      needsReceived: this.#needs.tell(),
     };
   }
 
   #welcome(welcome: Welcome): boolean {
-    if (welcome.life !== this.#life) {
-      this.#life = welcome.life;
-      this.#needsReceived = 0;
-      this.#needsTold = 0;
-    }
+    this.#needs.begin(welcome.life);
     const { action, position, copy } = welcome;
     if (action.kind === 'scan') {
       this.#acked = undefined;
@@ -583,43 +520,13 @@ export class Sender {
     this.#acked = ack;
     this.#backlog.acknowledge(ack.durableSequence);
     this.#handlers.onAck(ack);
-    if (this.#waiters.length > 0) this.#wakeWaiters(ack);
-  }
-
-  #wakeWaiters(ack: Ack): void {
-    const reached = this.#waiters.filter((waiter) => ack[waiter.level] >= waiter.sequence);
-    if (reached.length === 0) return;
-    this.#waiters = this.#waiters.filter((waiter) => !reached.includes(waiter));
-    for (const waiter of reached) {
-      clearTimeout(waiter.timer);
-      waiter.resolve();
-    }
+    this.#drains.acked(ack);
   }
 
   #need(need: Need): void {
-    if (need.first > this.#needsReceived) {
-      this.#link.reset('the standby left out a need');
-      return;
-    }
-    const ranges = need.ranges.slice(this.#needsReceived - need.first);
-    if (ranges.length === 0) return;
-    if (this.#needsWaiting + ranges.length > NEEDS_WAITING_MAX) {
-      this.#link.reset('the standby asks for more at once than it may');
-      return;
-    }
-    this.#needsReceived += ranges.length;
-    this.#needsHandedOn = (this.#needsHandedOn + ranges.length) | 0;
-    this.#handlers.onNeed(ranges);
-  }
-
-  /** Handed on and not dealt with. */
-  get #needsWaiting(): number {
-    return (this.#needsHandedOn - this.#options.scanPace.needsTakenCount) | 0;
-  }
-
-  /** Of the needs of the standby's present life; what was asked for before it may still wait. */
-  get #needsDone(): number {
-    return Math.max(0, this.#needsReceived - this.#needsWaiting);
+    const taken = this.#needs.take(need);
+    if (typeof taken === 'string') this.#link.reset(taken);
+    else if (taken.length > 0) this.#handlers.onNeed(taken);
   }
 
   #lost(reason: string): void {
