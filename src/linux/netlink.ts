@@ -4,6 +4,7 @@
 //   message   nlmsghdr (16): length, type, flags, sequence, port
 //   link      ifinfomsg (16): family, -, type, index, flags, change   then attributes
 //   address   ifaddrmsg (8): family, prefix length, flags, scope, index   then attributes
+//   neighbour ndmsg (12): family, -, index, state, flags, type   then attributes
 //   attribute rtattr (4): length, type   then the value, padded to 4 bytes
 import { UnderstudyError } from '../core/errors.ts';
 import { errno, errnoName } from './constants.ts';
@@ -11,12 +12,22 @@ import { sys } from './libc.ts';
 import { formatAddress, parseAddress } from './ip-address.ts';
 import { AF, openSocket, SOCK } from './sockets.ts';
 
-const RTM = { NEWLINK: 16, GETLINK: 18, NEWADDR: 20, DELADDR: 21, GETADDR: 22 } as const;
+const RTM = {
+  NEWLINK: 16,
+  GETLINK: 18,
+  NEWADDR: 20,
+  DELADDR: 21,
+  GETADDR: 22,
+  GETNEIGH: 30,
+} as const;
 const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;
 const NLM_F = { REQUEST: 1, ACK: 4, DUMP: 0x300, REPLACE: 0x100, CREATE: 0x400 } as const;
 const IFLA = { ADDRESS: 1, IFNAME: 3 } as const;
 const IFA = { ADDRESS: 1, LOCAL: 2, BROADCAST: 4, CACHEINFO: 6, FLAGS: 8 } as const;
+const NDA = { DST: 1, LLADDR: 2 } as const;
+/** Reachable, stale, delayed, probed, or set by hand: the hardware address is known. */
+const NUD_KNOWN = 0x02 | 0x04 | 0x08 | 0x10 | 0x80;
 const IFA_F_NODAD = 2;
 const IFA_F_DADFAILED = 8;
 const IFA_F_TENTATIVE = 0x40;
@@ -87,6 +98,31 @@ export function listAddresses(): InterfaceAddress[] {
       prefix: message.readUInt8(1),
       tentative: (flags & IFA_F_TENTATIVE) !== 0,
       duplicate: (flags & IFA_F_DADFAILED) !== 0,
+    });
+  }
+  return found;
+}
+
+/** A machine on an interface's network that this one has spoken to lately. */
+export interface Neighbour {
+  readonly index: number;
+  readonly ip: string;
+  /** Six bytes. */
+  readonly mac: Uint8Array;
+}
+
+/** The kernel's caches of ARP and neighbour discovery, as far as they know a hardware address. */
+export function listNeighbours(): Neighbour[] {
+  const found: Neighbour[] = [];
+  for (const message of dump(RTM.GETNEIGH, Buffer.alloc(12))) {
+    const attributes = parseAttributes(message.subarray(12));
+    const [ip, mac] = [attributes.get(NDA.DST), attributes.get(NDA.LLADDR)];
+    if ((message.readUInt16LE(8) & NUD_KNOWN) === 0 || mac?.length !== 6) continue;
+    if (ip?.length !== 4 && ip?.length !== 16) continue;
+    found.push({
+      index: message.readInt32LE(4),
+      ip: formatAddress(ip),
+      mac: Uint8Array.from(mac),
     });
   }
   return found;
@@ -201,7 +237,7 @@ function dump(type: number, body: Uint8Array): Buffer[] {
   if (result === 0) return messages;
   throw new UnderstudyError(
     'NETLINK_FAILED',
-    `the kernel does not list interfaces or addresses (${errnoName(result)})`,
+    `the kernel does not list interfaces, addresses or neighbours (${errnoName(result)})`,
   );
 }
 

@@ -502,6 +502,7 @@ function shortNap(world: World, standby: NodeIndex, afterMs: number): void {
   const longest = gatewayLullMs(timings) - timings.gatewayIntervalMs * 1.5;
   const ms = 50 + world.random.below(longest - 50);
   const sleep = freeze(standby, world.random.chance(0.5) ? 'freezes' : 'stalls');
+  world.hasNap = true;
   world.queue.after(afterMs, () => {
     world.trace(null, `>>> ${sleep.name}, for ${Math.round(ms)} ms`);
     sleep.begin(world);

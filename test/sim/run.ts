@@ -228,7 +228,8 @@ function checkTakenOver(world: World, setup: Draw, primary: SimNode, at: number)
   const { other } = primary;
   const done = world.promotions.find((promotedAt) => promotedAt > at);
   if (done !== undefined) {
-    return world.single.startsWith('power') && setup.fencing === 'off' ? done - at : null;
+    const isPlain = world.single.startsWith('power') && !world.hasNap && setup.fencing === 'off';
+    return isPlain ? done - at : null;
   }
   // Without an arbiter a person has to say so, or a fence agent that may be slow.
   if (setup.fencing !== 'off' || setup.arbiter === 'none') return null;

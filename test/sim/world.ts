@@ -70,6 +70,8 @@ export class World {
 
   /** Name of the only fault of a schedule that has just one. */
   single = '';
+  /** The standby stood still for a moment in it. */
+  hasNap = false;
   /** Every fault has ended, and everything was switched on again. */
   isWhole = false;
   readonly counts = new Map<string, number>();

@@ -153,6 +153,31 @@ test('a conflict while holding is reported and defended; when it ends, caches ar
   expect(await eventually(over, 12_000)).toBe(true);
 });
 
+test('IPv4 claims that come too soon to be answered before everybody: who is served here is told alone', async () => {
+  const a = await node('a');
+  await a.call('take');
+  expect(reaches('client', VIP)).toBe(true);
+  host('stranger').exec('ip', 'addr', 'add', `${VIP}/24`, 'dev', 'eth0');
+  host('stranger').exec('arping', '-A', '-q', '-c', '3', '-w', '3', '-I', 'eth0', VIP);
+  expect(await eventually(() => conflicts(a).length === 1, 1000)).toBe(true);
+  expect(await eventually(() => cached('client', VIP) === host('a').mac(), 1000)).toBe(true);
+  // The stranger has heard nothing that it would have to answer.
+  await sleep(1500);
+  expect(conflicts(a)).toHaveLength(1);
+});
+
+test('IPv6 claims that come too soon, as well', async () => {
+  const a = await node('a');
+  const announce = { count: 4, intervalMs: 500, againAfterMs: 0, refreshMs: 0 };
+  const stranger = await node('stranger', { ...both, probe: undefined, announce });
+  await a.call('take');
+  expect(reaches('client', VIP6)).toBe(true);
+  await stranger.call('take');
+  await sleep(1700);
+  const isHere = (): boolean => cached('client', VIP6) === host('a').mac();
+  expect(await eventually(isHere, 3000)).toBe(true);
+});
+
 test('an IPv6 conflict while holding is reported', async () => {
   const a = await node('a');
   const stranger = await node('stranger', { ...both, probe: undefined });

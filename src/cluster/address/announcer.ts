@@ -24,10 +24,16 @@ export const ANNOUNCEMENT_TIMING_DEFAULT: AnnouncementTiming = {
   refreshMs: 60_000,
 };
 
-/** Sends one announcement of an address. */
-export function announce({ link, bytes, family }: PlacedAddress, socket: PacketSocket): void {
+/** Sends one announcement of an address: to everybody, or to the machine with the hardware address `to`. */
+export function announce(
+  { link, bytes, family }: PlacedAddress,
+  socket: PacketSocket,
+  to?: Uint8Array,
+): void {
   const frames =
-    family === 4 ? arpAnnouncement(link.mac, bytes) : [neighbourAnnouncement(link.mac, bytes)];
+    family === 4
+      ? arpAnnouncement(link.mac, bytes, to)
+      : [neighbourAnnouncement(link.mac, bytes, to)];
   for (const frame of frames) socket.send(frame);
 }
 

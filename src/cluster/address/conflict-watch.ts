@@ -6,17 +6,22 @@
 //   contested ──claims since the last defence, and that is 10 s ago──▶ contested (event "conflict", defend)
 //   contested ──10 s without a claim──▶ quiet (event "over")
 //
-// One claim is enough to turn the caches of all others, so none stays unanswered because it came too early.
+// One claim is enough to turn the caches of all others, so none stays unanswered because it came too early: until everybody may be
+// told again, those are told that this node has spoken to lately, each alone ("claimed"). The other one does not hear that, and
+// so has nothing to answer.
 
 export const DEFEND_INTERVAL_MS = 10_000;
+/** Shortest time between two tellings of each one alone. */
+const TELL_INTERVAL_MS = 1000;
 
 export type ConflictStep =
   | { readonly kind: 'conflict'; readonly mac: string; readonly claims: number }
+  | { readonly kind: 'claimed'; readonly mac: string }
   | { readonly kind: 'over'; readonly mac: string };
 
 export class ConflictWatch {
   #contested:
-    | { mac: string; defendedAtMs: number; claimedAtMs: number; claims: number }
+    | { mac: string; defendedAtMs: number; toldAtMs: number; claimedAtMs: number; claims: number }
     | undefined;
 
   /** To be called regularly, with the claims (hardware addresses) seen since the last call. */
@@ -32,7 +37,13 @@ export class ConflictWatch {
     const isAnswered = contested.claimedAtMs <= contested.defendedAtMs;
     if (!isAnswered && nowMs - contested.defendedAtMs >= DEFEND_INTERVAL_MS) {
       contested.defendedAtMs = nowMs;
+      contested.toldAtMs = nowMs;
       return { kind: 'conflict', mac: contested.mac, claims: contested.claims };
+    }
+    const isTold = contested.claimedAtMs <= contested.toldAtMs;
+    if (!isTold && nowMs - contested.toldAtMs >= TELL_INTERVAL_MS) {
+      contested.toldAtMs = nowMs;
+      return { kind: 'claimed', mac: contested.mac };
     }
     if (nowMs - contested.claimedAtMs < DEFEND_INTERVAL_MS) return undefined;
     this.#contested = undefined;
@@ -40,7 +51,13 @@ export class ConflictWatch {
   }
 
   #contest(mac: string, nowMs: number): ConflictStep {
-    this.#contested = { mac, defendedAtMs: nowMs, claimedAtMs: nowMs, claims: 1 };
+    this.#contested = {
+      mac,
+      defendedAtMs: nowMs,
+      toldAtMs: nowMs,
+      claimedAtMs: nowMs,
+      claims: 1,
+    };
     return { kind: 'conflict', mac, claims: 1 };
   }
 }

@@ -1,11 +1,15 @@
 // One address that this node holds: announced, watched, defended, and put back when somebody takes it
 // off the interface.
-import { listAddresses, addAddress } from '../../linux/netlink.ts';
+import { formatMac } from '../../linux/ip-address.ts';
+import { addAddress, listAddresses, listNeighbours } from '../../linux/netlink.ts';
 import { PacketSocket } from '../wire/packet-socket.ts';
 import { type AnnouncementTiming, announce, Announcer } from './announcer.ts';
 import { type ConflictStep, ConflictWatch } from './conflict-watch.ts';
 import { claimant } from './duplicate-probe.ts';
 import type { PlacedAddress } from './virtual-address.ts';
+
+/** No more are told at one time: this thread has other things to do. */
+const NEIGHBOURS_MAX = 256;
 
 export class HeldAddress {
   readonly placed: PlacedAddress;
@@ -31,6 +35,19 @@ export class HeldAddress {
   /** One announcement. */
   defend(): void {
     if (this.#mayHold()) announce(this.placed, this.#socket);
+  }
+
+  /** Announces the address to each machine that this one has spoken to lately, but for the one that claims it. */
+  defendAmongNeighbours(exceptMac: string): void {
+    if (!this.#mayHold()) return;
+    const { link, family } = this.placed;
+    const neighbours = listNeighbours().filter(
+      ({ index, ip, mac }) =>
+        index === link.index && ip.includes(':') === (family === 6) && formatMac(mac) !== exceptMac,
+    );
+    for (const { mac } of neighbours.slice(0, NEIGHBOURS_MAX)) {
+      announce(this.placed, this.#socket, mac);
+    }
   }
 
   /** Looks at what others said about the address since the last call. */

@@ -268,6 +268,10 @@ export class VirtualAddresses {
       return;
     }
     const release = this.#options.onConflict === 'release';
+    if (step.kind === 'claimed') {
+      if (!release) held.defendAmongNeighbours(step.mac);
+      return;
+    }
     if (release) void this.release();
     else held.defend();
     const action = release ? 'released' : 'defended';

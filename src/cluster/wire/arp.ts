@@ -79,12 +79,16 @@ export function arpRequest(mac: Uint8Array, ownIp: Uint8Array, ip: Uint8Array): 
 
 /**
  * "`ip` is here now", as request (RFC 5227, 2.3) and as reply: there are hosts that renew their
- * caches by only one of the two.
+ * caches by only one of the two. `destination`: default everybody.
  */
-export function arpAnnouncement(mac: Uint8Array, ip: Uint8Array): readonly [Buffer, Buffer] {
+export function arpAnnouncement(
+  mac: Uint8Array,
+  ip: Uint8Array,
+  destination: Uint8Array = BROADCAST,
+): readonly [Buffer, Buffer] {
   const claim = { senderMac: mac, senderIp: ip, targetIp: ip };
   return [
-    encodeArp({ ...claim, operation: 'request', targetMac: UNKNOWN_MAC }),
-    encodeArp({ ...claim, operation: 'reply', targetMac: BROADCAST }),
+    encodeArp({ ...claim, operation: 'request', targetMac: UNKNOWN_MAC }, destination),
+    encodeArp({ ...claim, operation: 'reply', targetMac: BROADCAST }, destination),
   ];
 }

@@ -116,11 +116,18 @@ export function neighbourRequest(mac: Uint8Array, ownIp: Uint8Array, ip: Uint8Ar
   });
 }
 
-/** "`ip` is here now": unsolicited, with the override flag, to all nodes (RFC 4861, 7.2.6). */
-export function neighbourAnnouncement(mac: Uint8Array, ip: Uint8Array): Buffer {
+/**
+ * "`ip` is here now": unsolicited, with the override flag, to all nodes (RFC 4861, 7.2.6), or in a frame to one of them
+ * (RFC 6085).
+ */
+export function neighbourAnnouncement(
+  mac: Uint8Array,
+  ip: Uint8Array,
+  destinationMac: Uint8Array = multicastMac(ALL_NODES),
+): Buffer {
   return encode({
     mac,
-    destinationMac: multicastMac(ALL_NODES),
+    destinationMac,
     source: ip,
     destination: ALL_NODES,
     type: NEIGHBOUR_ADVERTISEMENT,
