@@ -1,15 +1,12 @@
 // One address that this node holds: announced, watched, defended, and put back when somebody takes it
 // off the interface.
 import { formatMac } from '../../linux/ip-address.ts';
-import { addAddress, listAddresses, listNeighbours } from '../../linux/netlink.ts';
+import { addAddress, type listAddresses, type Neighbour } from '../../linux/netlink.ts';
 import { PacketSocket } from '../wire/packet-socket.ts';
 import { type AnnouncementTiming, announce, Announcer } from './announcer.ts';
 import { type ConflictStep, ConflictWatch } from './conflict-watch.ts';
 import { claimant } from './duplicate-probe.ts';
 import type { PlacedAddress } from './virtual-address.ts';
-
-/** No more are told at one time: this thread has other things to do. */
-const NEIGHBOURS_MAX = 256;
 
 export class HeldAddress {
   readonly placed: PlacedAddress;
@@ -37,17 +34,21 @@ export class HeldAddress {
     if (this.#mayHold()) announce(this.placed, this.#socket);
   }
 
-  /** Announces the address to each machine that this one has spoken to lately, but for the one that claims it. */
-  defendAmongNeighbours(exceptMac: string): void {
-    if (!this.#mayHold()) return;
+  /**
+   * Announces the address to each of `neighbours` on its network alone, to `most` of them, but for the one that claims it. Returns
+   * how many.
+   */
+  defendAmong(neighbours: readonly Neighbour[], exceptMac: string, most: number): number {
+    if (!this.#mayHold()) return 0;
     const { link, family } = this.placed;
-    const neighbours = listNeighbours().filter(
-      ({ index, ip, mac }) =>
-        index === link.index && ip.includes(':') === (family === 6) && formatMac(mac) !== exceptMac,
-    );
-    for (const { mac } of neighbours.slice(0, NEIGHBOURS_MAX)) {
-      announce(this.placed, this.#socket, mac);
+    const macs = new Map<string, Uint8Array>();
+    for (const { index, ip, mac } of neighbours) {
+      const isHere = index === link.index && ip.includes(':') === (family === 6);
+      if (isHere && macs.size < most) macs.set(formatMac(mac), mac);
     }
+    macs.delete(exceptMac);
+    for (const mac of macs.values()) announce(this.placed, this.#socket, mac);
+    return macs.size;
   }
 
   /** Looks at what others said about the address since the last call. */

@@ -9,7 +9,7 @@ import { messageOf, UnderstudyError } from '../../core/errors.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
 import { formatAddress, formatMac, parseAddress } from '../../linux/ip-address.ts';
-import { addAddress, listAddresses } from '../../linux/netlink.ts';
+import { addAddress, listAddresses, listNeighbours } from '../../linux/netlink.ts';
 import { ANNOUNCEMENT_TIMING_DEFAULT, type AnnouncementTiming } from './announcer.ts';
 import {
   type Occupant,
@@ -29,6 +29,8 @@ import {
 
 const HOOK_TIMEOUT_MS_DEFAULT = 20_000;
 const LOOK_MS = 250;
+/** So many machines are told alone at one time: heartbeats go out from this thread. */
+const TOLD_AT_ONCE_MAX = 256;
 const RESTORE_MS = 2000;
 
 export interface AddressOptions {
@@ -81,6 +83,8 @@ export class VirtualAddresses {
   readonly #parts: AddressParts;
   readonly #addresses: readonly VirtualAddress[];
   #held: HeldAddress[] = [];
+  /** Addresses that others claimed again in the present look. */
+  #claimedAgain: { readonly held: HeldAddress; readonly mac: string }[] = [];
   #hooks: Promise<string | undefined> = Promise.resolve(undefined);
   #ownMacs: ReadonlySet<string> = new Set();
   #taking: AbortController | undefined;
@@ -244,16 +248,26 @@ export class VirtualAddresses {
     if (!this.#mayHold) return;
     const nowMs = this.#parts.clock.monotonicMs();
     try {
+      this.#claimedAgain = [];
       for (const held of this.#held) {
         this.#judge(held, nowMs);
         if (this.#timer === undefined) return;
       }
+      this.#tellNeighbours();
       if (nowMs - this.#restoredAtMs < RESTORE_MS) return;
       this.#restoredAtMs = nowMs;
       this.#restore();
     } catch (thrown) {
       this.#parts.onEvent({ kind: 'fault', message: messageOf(thrown) });
     }
+  }
+
+  /** Those that this node has spoken to lately are told of addresses that were claimed too soon to tell everybody. */
+  #tellNeighbours(): void {
+    if (this.#claimedAgain.length === 0) return;
+    const neighbours = listNeighbours();
+    let left = TOLD_AT_ONCE_MAX;
+    for (const { held, mac } of this.#claimedAgain) left -= held.defendAmong(neighbours, mac, left);
   }
 
   #judge(held: HeldAddress, nowMs: number): void {
@@ -269,7 +283,7 @@ export class VirtualAddresses {
     }
     const release = this.#options.onConflict === 'release';
     if (step.kind === 'claimed') {
-      if (!release) held.defendAmongNeighbours(step.mac);
+      if (!release) this.#claimedAgain.push({ held, mac: step.mac });
       return;
     }
     if (release) void this.release();

@@ -2,7 +2,15 @@
 import { expect, test } from 'vitest';
 import { checkConfig } from './config-check.ts';
 import { configOf } from './fixtures/subject.ts';
-import { defaultTimings, fastTimings, gatewayWaitMs, type Timings } from './timings.ts';
+import {
+  defaultTimings,
+  DRIFT,
+  fastTimings,
+  gatewayGapMs,
+  gatewayLullMs,
+  gatewayWaitMs,
+  type Timings,
+} from './timings.ts';
 import type { MachineConfig } from './types.ts';
 
 const withTimings = (change: Partial<Timings>, config: Partial<MachineConfig> = {}) =>
@@ -19,6 +27,21 @@ test('the profiles decide in time', () => {
   ] as const) {
     expect(Math.max(timings.deadAfterMs, gatewayWaitMs(timings))).toBeLessThanOrEqual(limit);
   }
+});
+
+// Both may be away one after the other: the primary for a gap that it does not notice, the standby for a lull. What is left of the
+// silence after which a primary goes on alone has to have a heartbeat in it.
+test.each([
+  ['the default profile', defaultTimings],
+  ['the profile fast', fastTimings],
+  ['many heartbeats', { ...defaultTimings, heartbeatIntervalMs: 30 }],
+  ['few heartbeats', { ...defaultTimings, heartbeatIntervalMs: 200, deadAfterMs: 2000 }],
+  ['much patience', { ...defaultTimings, deadAfterMs: 5000 }],
+])('a lull of the standby is shorter than what a primary waits for: %s', (_, timings) => {
+  const lull = gatewayLullMs(timings);
+  const { deadAfterMs, marginMs, heartbeatIntervalMs } = timings;
+  const beside = deadAfterMs * (1 - DRIFT) - marginMs - lull - gatewayGapMs(timings);
+  expect(beside).toBeGreaterThanOrEqual(heartbeatIntervalMs - 1e-6);
 });
 
 test.each([

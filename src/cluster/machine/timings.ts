@@ -108,9 +108,13 @@ export function gatewayGapMs(timings: Timings): number {
   return timings.gatewayIntervalMs * 3;
 }
 
-/** Time for which a node reaches the gateway, in which a peer that reaches it too surely hears it. */
+/**
+ * Time for which a node reaches the gateway, in which a peer that reaches it too surely hears it: several heartbeats, and
+ * one of them beside a gap that the peer has not noticed.
+ */
 export function audibleRunMs(timings: Timings): number {
-  return timings.heartbeatIntervalMs * 4;
+  const { heartbeatIntervalMs } = timings;
+  return Math.max(heartbeatIntervalMs * 4, gatewayGapMs(timings) + heartbeatIntervalMs);
 }
 
 /**

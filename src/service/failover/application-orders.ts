@@ -78,11 +78,12 @@ export class ApplicationOrders {
   }
 
   async #kill(timeoutMs: number): Promise<string | null> {
-    const { application, agents } = this.#runtime;
-    const left = await application.killAll(timeoutMs);
+    const runtime = this.#runtime;
+    const left = await runtime.application.killAll(timeoutMs);
     if (left !== null) return left;
-    agents.allKilled();
-    application.note(false);
+    // Others may watch by now: see `replaceAgents`.
+    runtime.agents.allKilled();
+    runtime.application.note(false);
     return null;
   }
 }
