@@ -83,8 +83,6 @@ export class VirtualAddresses {
   readonly #parts: AddressParts;
   readonly #addresses: readonly VirtualAddress[];
   #held: HeldAddress[] = [];
-  /** Addresses that others claimed again in the present look. */
-  #claimedAgain: { readonly held: HeldAddress; readonly mac: string }[] = [];
   #hooks: Promise<string | undefined> = Promise.resolve(undefined);
   #ownMacs: ReadonlySet<string> = new Set();
   #taking: AbortController | undefined;
@@ -248,12 +246,13 @@ export class VirtualAddresses {
     if (!this.#mayHold) return;
     const nowMs = this.#parts.clock.monotonicMs();
     try {
-      this.#claimedAgain = [];
+      const claimedAgain: ClaimedAgain[] = [];
       for (const held of this.#held) {
-        this.#judge(held, nowMs);
+        const mac = this.#judge(held, nowMs);
         if (this.#timer === undefined) return;
+        if (mac !== undefined) claimedAgain.push({ held, mac });
       }
-      this.#tellNeighbours();
+      if (claimedAgain.length > 0) tellNeighbours(claimedAgain);
       if (nowMs - this.#restoredAtMs < RESTORE_MS) return;
       this.#restoredAtMs = nowMs;
       this.#restore();
@@ -262,36 +261,27 @@ export class VirtualAddresses {
     }
   }
 
-  /** Those that this node has spoken to lately are told of addresses that were claimed too soon to tell everybody. */
-  #tellNeighbours(): void {
-    if (this.#claimedAgain.length === 0) return;
-    const neighbours = listNeighbours();
-    let left = TOLD_AT_ONCE_MAX;
-    for (const { held, mac } of this.#claimedAgain) left -= held.defendAmong(neighbours, mac, left);
-  }
-
-  #judge(held: HeldAddress, nowMs: number): void {
+  /** Returns who claimed the address again, when only neighbours are to be told of that. */
+  #judge(held: HeldAddress, nowMs: number): string | undefined {
     const step = held.look(this.#ownMacs, nowMs);
-    if (step === undefined) return;
+    if (step === undefined) return undefined;
     const { ip } = held.placed.address;
     const on = `on "${held.placed.link.name}"`;
     if (step.kind === 'over') {
       held.announce();
       const message = `${ip} ${on} is not claimed by ${step.mac} any more; announced again`;
       this.#parts.onEvent({ kind: 'conflictOver', ip, message });
-      return;
+      return undefined;
     }
     const release = this.#options.onConflict === 'release';
-    if (step.kind === 'claimed') {
-      if (!release) this.#claimedAgain.push({ held, mac: step.mac });
-      return;
-    }
+    if (step.kind === 'claimed') return release ? undefined : step.mac;
     if (release) void this.release();
     else held.defend();
     const action = release ? 'released' : 'defended';
     const what = release ? 'this node gave its addresses up' : 'this node defended it';
     const message = `${ip} ${on} is claimed by another machine (${step.mac}) too; ${what}. Give one of the two another address`;
     this.#parts.onEvent({ kind: 'conflict', ip, mac: step.mac, action, message });
+    return undefined;
   }
 
   #restore(): void {
@@ -303,6 +293,18 @@ export class VirtualAddresses {
       this.#parts.onEvent({ kind: 'restored', ip, message });
     }
   }
+}
+
+interface ClaimedAgain {
+  readonly held: HeldAddress;
+  readonly mac: string;
+}
+
+/** Those that this node has spoken to lately are told of addresses that were claimed too soon to tell everybody. */
+function tellNeighbours(claimedAgain: readonly ClaimedAgain[]): void {
+  const neighbours = listNeighbours();
+  let left = TOLD_AT_ONCE_MAX;
+  for (const { held, mac } of claimedAgain) left -= held.defendAmong(neighbours, mac, left);
 }
 
 function canonical(ip: string): string {

@@ -7,6 +7,7 @@
 import { bootId } from '../../linux/boot-id.ts';
 import type { EffectOf } from '../../cluster/machine/effect-types.ts';
 import type { MachineEvent } from '../../cluster/machine/event-types.ts';
+import { isSamePosition } from '../../cluster/machine/state.ts';
 import type { CopyState, Position } from '../../cluster/machine/types.ts';
 import type { DataNotice } from '../data-notices.ts';
 import type { GroupRuntime } from '../group-runtime.ts';
@@ -189,4 +190,4 @@ function knownComplete({ completeAt }: GroupState): Position | null {
 }
 
 const isSame = (a: Position | null, b: Position | null): boolean =>
-  a?.epoch === b?.epoch && a?.sequence === b?.sequence;
+  a === null || b === null ? a === b : isSamePosition(a, b);
