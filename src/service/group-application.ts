@@ -145,14 +145,14 @@ export class GroupApplication {
     this.#options.noteState({ agentsStarted });
   }
 
-  /** The files of the application are gone with the mount: it is stopped, and started again later. */
-  async stopOrphans(): Promise<void> {
-    const { state, emit } = this.#options;
-    if (state().role !== 'primary') return;
+  /** Its files are gone with the mount, and it may be started again later. False: it does not stop, which is an event. */
+  async stopOrphans(): Promise<boolean> {
     try {
       await this.stop();
+      return true;
     } catch (thrown) {
-      emit('warning', 'AGENT_FAILED', messageOf(thrown));
+      this.#options.emit('warning', 'AGENT_FAILED', messageOf(thrown));
+      return false;
     }
   }
 

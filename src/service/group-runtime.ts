@@ -804,7 +804,10 @@ export class GroupRuntime {
       this.#owner?.onLost();
       return;
     }
-    void this.exclusive(async () => this.application.stopOrphans()).finally(() => {
+    const stopped = this.exclusive(async () => {
+      if (this.state.role === 'primary') await this.application.stopOrphans();
+    });
+    void stopped.finally(() => {
       if (!this.#closed) this.#retry.schedule();
     });
   }

@@ -13,6 +13,7 @@ export class ApplicationOrders {
   /** Gives up the start or stop that is under way. */
   #underWay = new AbortController();
   #queue: Promise<unknown> = Promise.resolve();
+  /** It was being started or stopped for a machine that is gone: what of it runs is not known. */
   #isUnsettled = false;
   #stopped = false;
 
@@ -21,15 +22,20 @@ export class ApplicationOrders {
     this.#tell = tell;
   }
 
-  /** It was being started or stopped for a machine that is gone: what of it runs is not known. */
-  get isUnsettled(): boolean {
-    return this.#isUnsettled;
+  /** Something of it runs here, or may do so. */
+  get mayRun(): boolean {
+    return this.#isUnsettled || this.#runtime.agents.mayRun;
   }
 
   /** The machine that gave the orders is gone. */
   orphan(): void {
-    if (this.#runtime.agents.mayRun) this.#isUnsettled = true;
+    this.#isUnsettled = this.mayRun;
     this.giveUp();
+  }
+
+  /** Stops what an earlier machine left, and no machine will. */
+  async stopOrphans(): Promise<void> {
+    if (await this.#runtime.application.stopOrphans()) this.#isUnsettled = false;
   }
 
   giveUp(): void {
@@ -53,7 +59,7 @@ export class ApplicationOrders {
   async #perform({ kind, op, timeoutMs }: ApplicationOrder, given: AbortSignal): Promise<void> {
     const signal = AbortSignal.any([given, AbortSignal.timeout(timeoutMs)]);
     if (kind === 'startApplication') {
-      const faults = await this.#runtime.application.start(signal);
+      const faults = await this.#startAgents(signal);
       if (this.#stopped && faults.length > 0) return;
       if (faults.length === 0) this.#tell({ kind: 'applicationStarted', op });
       else this.#tell({ kind: 'applicationStartFailed', op, message: faults.join('; ') });
@@ -66,6 +72,16 @@ export class ApplicationOrders {
       this.#isUnsettled = false;
       this.#tell({ kind: 'applicationStopped', op });
     } else this.#tell({ kind: 'applicationStopFailed', op, message: fault });
+  }
+
+  /** What is left of an earlier life uses a mount that is gone, and may keep the next one from being started: it is stopped first. */
+  async #startAgents(signal: AbortSignal): Promise<string[]> {
+    if (this.#isUnsettled) {
+      const fault = await this.#stopAgents(signal);
+      if (fault !== null) return [fault];
+      this.#isUnsettled = false;
+    }
+    return this.#runtime.application.start(signal);
   }
 
   async #stopAgents(signal: AbortSignal): Promise<string | null> {

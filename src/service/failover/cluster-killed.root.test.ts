@@ -84,6 +84,32 @@ test('what is being started is given up by a node that ceases, though its machin
   expect(readFileSync(log, 'utf8')).toBe('begun\n');
 }, 120_000);
 
+test('what is still to be stopped of it is stopped before it is started again: its machine is killed twice', async () => {
+  const { a } = nodes;
+  const [log, hung] = [join(nodes.top, 'application.log'), join(nodes.top, 'hung')];
+  const start = `echo start >> ${log}; test -e ${hung} || sleep 60`;
+  const stop = `echo stop >> ${log}; if [ ! -e ${hung} ]; then touch ${hung}; sleep 60; fi; echo stopped >> ${log}`;
+  const commands = { start, stop, probe: 'true' };
+  const agents = [{ use: 'command', name: 'db', ...commands }];
+  const gateway = { arbiter: 'gateway', gateway: '127.0.0.1', gatewayMethod: 'ping' };
+  await create({ agents, failover: { ...gateway, profile: 'fast' } });
+  const runtime = a.service.group('shop');
+  const failover = a.service.failover.of(runtime);
+  await until('it is being started', async () => existsSync(log), PATIENCE_MS);
+  await simpleCommand(a.service, runtime, 'pause');
+  process.kill(clusterPid(a), 'SIGKILL');
+  await until('it is being stopped', async () => existsSync(hung), PATIENCE_MS);
+  process.kill(clusterPid(a), 'SIGKILL');
+  await until('it is a standby', async () => failover.view?.role === 'standby', PATIENCE_MS);
+  await simpleCommand(a.service, runtime, 'resume');
+  const isServed = async (): Promise<boolean> => {
+    const one = [nodes.a, nodes.b].map(({ service }) => service.failover.of(service.group('shop')));
+    return one.some(({ view }) => view?.role === 'primary' && view.application === 'running');
+  };
+  await until('it runs again', isServed, PATIENCE_MS);
+  expect(readFileSync(log, 'utf8')).toBe('start\nstop\nstop\nstopped\nstart\n');
+}, 120_000);
+
 test('the application runs again that was being stopped for a switchover', async () => {
   const { a, b } = nodes;
   const [up, stopping] = [join(nodes.top, 'up'), join(nodes.top, 'stopping')];

@@ -41,6 +41,8 @@ const RESTART_PAUSE_MS = 500;
 /** A handover may take as long as it may drain; a node without a machine is no help to the other one. */
 const SETTLE_TIMEOUT_MS = 90_000;
 const SAID_KEPT = 50;
+/** More than a machine ever waits for at once. */
+const DONE_KEPT = 100;
 
 export interface GroupFailoverOptions {
   readonly runtime: GroupRuntime;
@@ -60,6 +62,8 @@ export class GroupFailover implements RuntimeOwner {
   #viewsSeen = 0;
   /** Effects that are being carried out, so that none is begun twice. */
   readonly #running = new Map<number, Promise<void>>();
+  /** Effects that were carried out, oldest first: what a machine waits for may have been asked before, and be answered after that. */
+  readonly #done = new Set<number>();
   readonly #application: ApplicationOrders;
   /** Highest number of a wish about commits in the present epoch. */
   #lastRequest = 0;
@@ -183,7 +187,7 @@ export class GroupFailover implements RuntimeOwner {
     const isServing = state.role === 'primary' && (process.isAlive || this.runtime.isSucceeding);
     const { copy, position } = this.data.withoutProcess();
     // What may run has to be stopped like what does.
-    const runsApplication = state.agentsStarted || this.#application.isUnsettled;
+    const runsApplication = state.agentsStarted || this.#application.mayRun;
     return {
       groupId: this.#groupId,
       config,
@@ -261,12 +265,11 @@ export class GroupFailover implements RuntimeOwner {
 
   /** An application whose machine ended with the cluster process while the filter was away: nobody else stops it. */
   async #endOrphans(): Promise<void> {
-    const runtime = this.runtime;
-    if (!runtime.agents.mayRun) return;
+    if (!this.#application.mayRun) return;
     this.#application.giveUp();
     // Before: what it waits for would never come.
-    await runtime.killProcess({ keepMounts: true });
-    await runtime.application.stopOrphans();
+    await this.runtime.killProcess({ keepMounts: true });
+    await this.#application.stopOrphans();
   }
 
   async #restart(work: () => Promise<void>): Promise<void> {
@@ -384,8 +387,9 @@ export class GroupFailover implements RuntimeOwner {
       return;
     }
     const { op } = effect;
-    if (this.#stopped || this.#running.has(op)) return;
+    if (this.#stopped || this.#running.has(op) || this.#done.has(op)) return;
     const course = this.#carryOut(effect)
+      .then(() => this.#noteDone(op))
       .catch((thrown: unknown) => {
         // The machine has a deadline for it, and asks again.
         this.runtime.emit('error', 'EFFECT_FAILED', `${effect.kind}: ${messageOf(thrown)}`);
@@ -395,6 +399,12 @@ export class GroupFailover implements RuntimeOwner {
         this.#adjust();
       });
     this.#running.set(op, course);
+  }
+
+  #noteDone(op: number): void {
+    this.#done.add(op);
+    const [oldest] = this.#done;
+    if (this.#done.size > DONE_KEPT && oldest !== undefined) this.#done.delete(oldest);
   }
 
   #now(effect: Exclude<OuterEffect, { readonly op: number }>): void {

@@ -16,6 +16,7 @@ import {
 } from '../fixtures/two-nodes.ts';
 import type { GroupStanding } from './cluster-protocol.ts';
 import { ClusterProcess } from './cluster-process.ts';
+import { GroupFailover } from './group-failover.ts';
 
 const PATIENCE_MS = 30_000;
 const FORCED = { force: true, acceptStale: true, acceptIncomplete: false, acceptHalted: false };
@@ -42,15 +43,22 @@ let nodes: PairWithDirectory;
 beforeEach(async () => {
   nodes = await pairWithDirectory();
 });
-afterEach(async () => endManaged(nodes));
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await endManaged(nodes);
+});
 
 const view = ({ service }: TestNode) => service.failover.of(service.group('shop')).view;
 
-async function create(failover: Record<string, unknown> = {}): Promise<void> {
+async function create(
+  failover: Record<string, unknown> = {},
+  agents: readonly Record<string, unknown>[] = [],
+): Promise<void> {
   const { a, b, dirA: dir, dirB: standbyDir } = nodes;
   const input = {
     name: 'shop',
     paths: [{ dir, standbyDir }],
+    agents,
     failover: { arbiter: 'none', ...failover },
   };
   await a.call('group-create', { input, origin: 'test' });
@@ -197,7 +205,7 @@ test('what a machine wants while the service asks for what it wants is carried o
   await a.stop();
   let asked = 0;
   const { call } = ClusterProcess.prototype;
-  const spy = vi.spyOn(ClusterProcess.prototype, 'call').mockImplementation(async function (
+  vi.spyOn(ClusterProcess.prototype, 'call').mockImplementation(async function (
     this: ClusterProcess,
     ...question
   ) {
@@ -208,15 +216,28 @@ test('what a machine wants while the service asks for what it wants is carried o
     }
     return answer;
   });
-  try {
-    await a.start();
-    for (const name of names) {
-      const isGiven = async (): Promise<boolean> => viewOf(a, name)?.role === 'standby';
-      await until(`${name} is handed over`, isGiven, PATIENCE_MS);
-    }
-  } finally {
-    spy.mockRestore();
+  await a.start();
+  for (const name of names) {
+    const isGiven = async (): Promise<boolean> => viewOf(a, name)?.role === 'standby';
+    await until(`${name} is handed over`, isGiven, PATIENCE_MS);
   }
   await a.service.failover.suspend(a.service.group('books'));
   await b.service.failover.suspend(b.service.group('books'));
 }, 120_000);
+
+test('what was carried out is not begun again by an answer that is older than its result', async () => {
+  const { a } = nodes;
+  const log = join(nodes.top, 'application.log');
+  const commands = { start: `echo started >> ${log}`, stop: 'true', probe: 'true' };
+  const asked = vi.spyOn(GroupFailover.prototype, 'onEffect');
+  await create({}, [{ use: 'command', name: 'db', ...commands }]);
+  const failover = a.service.failover.of(a.service.group('shop'));
+  await until('it runs', async () => failover.view?.application === 'running', PATIENCE_MS);
+  const { groupId } = failover.runtime.definition;
+  const effects = asked.mock.calls.map(([effect]) => effect).filter((one) => 'op' in one);
+  expect(effects.map(({ kind }) => kind)).toContain('startApplication');
+  await failover.join({ groupId, view: null, effects });
+  await sleep(500);
+  expect(readFileSync(log, 'utf8')).toBe('started\n');
+  expect(view(a)).toMatchObject({ role: 'primary', application: 'running' });
+}, 60_000);
