@@ -130,6 +130,7 @@ describe('a tree that was not written as a whole is not made', () => {
     await pair.applied();
     disk.breakFree();
     await expect(browse(to)).rejects.toMatchObject({ code: 'CLONE_FAILED' });
+    expect(pair.standby.openPaths().filter((path) => path.startsWith(to))).toEqual([]);
     disk.mend();
     await browse(to);
     expect(compareTrees(pair.source, to)).toEqual([]);

@@ -40,7 +40,7 @@ import { startInRole } from './group-start.ts';
 import { GroupStateKeeper } from './group-state-keeper.ts';
 import { GroupSuccession } from './group-succession.ts';
 import { GroupTroubles, type Trouble } from './group-troubles.ts';
-import { HaltWatch } from './halt-watch.ts';
+import { HALT_INTERVAL_MS, HaltWatch } from './halt-watch.ts';
 import { coveredTrouble } from './mount-watch.ts';
 import type { GroupView, NodeView } from './node-protocol.ts';
 import type { DirectoryUser } from './open-files.ts';
@@ -53,8 +53,6 @@ import { StatusPoller } from './status-poller.ts';
 const BOOT_PATIENCE_MS = 10_000;
 const CALL_TIMEOUT_MS = 5000;
 const MOUNT_TIMEOUT_MS = 60_000;
-/** Between looks at directories that are not what they were. */
-const HALT_INTERVAL_MS = 2000;
 
 type Phase = GroupView['process'];
 

@@ -4,6 +4,9 @@ import type { GroupState } from './group-state.ts';
 import type { GroupTroubles } from './group-troubles.ts';
 import type { DirectoryGuard } from './safety-identity.ts';
 
+/** Between looks at directories that are not what they were. */
+export const HALT_INTERVAL_MS = 2000;
+
 export interface HaltWatchOptions {
   readonly group: string;
   readonly guard: DirectoryGuard;

@@ -1,7 +1,15 @@
 // A real standby process over a directory, for tests: started from a specification as the service
 // does, killed and started again at will.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import type { LinkIdentity } from '../../src/mirror/link/tls.ts';
@@ -66,6 +74,18 @@ export class StandbyProcess {
 
   get isRunning(): boolean {
     return this.#child !== undefined && this.#child.exitCode === null && !this.#child.killed;
+  }
+
+  /** What it has open, by path; what is closed meanwhile is left out. */
+  openPaths(): string[] {
+    const directory = `/proc/${this.#child?.pid ?? 0}/fd`;
+    return readdirSync(directory).flatMap((fd) => {
+      try {
+        return [readlinkSync(join(directory, fd))];
+      } catch {
+        return [];
+      }
+    });
   }
 
   /** SIGKILL; resolves when the process is gone. */

@@ -13,8 +13,9 @@ export class HeldAddress {
   readonly #socket: PacketSocket;
   readonly #announcer: Announcer;
   readonly #watch = new ConflictWatch();
-
   readonly #mayHold: () => boolean;
+  /** How many neighbours were told so far. */
+  #toldCount = 0;
 
   /** `mayHold`: nothing is announced while it says no. Errors: SOCKET_REFUSED. */
   constructor(placed: PlacedAddress, timing: AnnouncementTiming, mayHold: () => boolean) {
@@ -35,8 +36,8 @@ export class HeldAddress {
   }
 
   /**
-   * Announces the address to each of `neighbours` on its network alone, to `most` of them, but for the one that claims it. Returns
-   * how many.
+   * Announces the address to each of `neighbours` on its network alone, but for the one that claims it; to `most` of them, the next
+   * time to the next ones. Returns how many.
    */
   defendAmong(neighbours: readonly Neighbour[], exceptMac: string, most: number): number {
     if (!this.#mayHold()) return 0;
@@ -44,11 +45,13 @@ export class HeldAddress {
     const macs = new Map<string, Uint8Array>();
     for (const { index, ip, mac } of neighbours) {
       const isHere = index === link.index && ip.includes(':') === (family === 6);
-      if (isHere && macs.size < most) macs.set(formatMac(mac), mac);
+      if (isHere) macs.set(formatMac(mac), mac);
     }
     macs.delete(exceptMac);
-    for (const mac of macs.values()) announce(this.placed, this.#socket, mac);
-    return macs.size;
+    const told = nextInTurn([...macs.values()], this.#toldCount, most);
+    for (const mac of told) announce(this.placed, this.#socket, mac);
+    this.#toldCount += told.length;
+    return told.length;
   }
 
   /** Looks at what others said about the address since the last call. */
@@ -74,4 +77,10 @@ export class HeldAddress {
     this.#announcer.stop();
     this.#socket.close();
   }
+}
+
+/** `most` of `all`, of which `doneCount` have had their turn, over and over. */
+export function nextInTurn<T>(all: readonly T[], doneCount: number, most: number): T[] {
+  const first = doneCount % Math.max(1, all.length);
+  return [...all.slice(first), ...all.slice(0, first)].slice(0, most);
 }

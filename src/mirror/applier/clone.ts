@@ -42,25 +42,29 @@ const DEPTH_MAX = 4096;
 export function cloneCopies(options: CloneOptions): void {
   const { directories, clones, target } = options;
   checkRoom(options);
-  const made = directories.map(({ fd }, index) => {
-    const path = clones[index] ?? '';
-    const to = sys.openat(AT.FDCWD, cpath(path), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
-    if (to < 0) throw failed(`open ${path}`, to);
-    return { fd: to, label: path, inodes: new Cloner(target).clone(fd, to) };
-  });
-  const identify = (index: number, ino: number): number =>
-    // Numbers that mean nothing to the log must not be taken for its own.
-    made[index]?.inodes.get(ino) ?? -ino - 10;
-  rollBack({ ...options, directories: made, identify });
-  for (const { fd, label } of made) {
-    const volume = new Volume({ index: 0, label, fd, openMax: 1 });
-    volume.removeOrphans();
-    volume.removeTree(fd, cstring(SHELF), 0);
-    volume.tidyOrphans();
-    volume.close();
-    removeMarker(fd);
-    makeDurable(fd);
-    sys.close(fd);
+  const opened = new Descriptors();
+  try {
+    const made = directories.map(({ fd }, index) => {
+      const path = clones[index] ?? '';
+      const to = sys.openat(AT.FDCWD, cpath(path), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
+      opened.keep(to, `open ${path}`);
+      return { fd: to, label: path, inodes: new Cloner(target).clone(fd, to) };
+    });
+    const identify = (index: number, ino: number): number =>
+      // Numbers that mean nothing to the log must not be taken for its own.
+      made[index]?.inodes.get(ino) ?? -ino - 10;
+    rollBack({ ...options, directories: made, identify });
+    for (const { fd, label } of made) {
+      const volume = new Volume({ index: 0, label, fd, openMax: 1 });
+      volume.removeOrphans();
+      volume.removeTree(fd, cstring(SHELF), 0);
+      volume.tidyOrphans();
+      volume.close();
+      removeMarker(fd);
+      makeDurable(fd);
+    }
+  } finally {
+    opened.closeAll();
   }
 }
 
@@ -127,6 +131,26 @@ function copyPiece(from: number, to: number, at: number, length: number): number
   return read <= 0 ? read : sys.pwrite(to, pieceAddress, read, at);
 }
 
+/** Descriptors that are to be closed, whatever happens. */
+class Descriptors {
+  readonly #open = new Set<number>();
+
+  /** `fd`: as a system call returned it. Errors: CLONE_FAILED when it is an error. */
+  keep(fd: number, what: string): void {
+    if (fd < 0) throw failed(what, fd);
+    this.#open.add(fd);
+  }
+
+  close(fd: number): void {
+    this.#open.delete(fd);
+    sys.close(fd);
+  }
+
+  closeAll(): void {
+    for (const fd of this.#open) this.close(fd);
+  }
+}
+
 class Cloner {
   readonly #target: number;
   readonly #stat = new Stat();
@@ -135,6 +159,7 @@ class Cloner {
   readonly #inodes = new Map<number, number>();
   /** Clones of files with several names: path below the root by inode of the original. */
   readonly #linked = new Map<number, string>();
+  readonly #opened = new Descriptors();
   #rootFd = -1;
 
   /** Objects that were removed before `target` are left out. */
@@ -144,7 +169,11 @@ class Cloner {
 
   clone(from: number, to: number): ReadonlyMap<number, number> {
     this.#rootFd = to;
-    this.#entries(from, to, '', 0);
+    try {
+      this.#entries(from, to, '', 0);
+    } finally {
+      this.#opened.closeAll();
+    }
     this.#must(this.#stat.fd(from), 'read the copy');
     this.#attributes(from, to);
     this.#note(to);
@@ -190,48 +219,47 @@ class Cloner {
       );
     }
     const source = openHandleBeneath(from, name);
-    this.#must(source, `open ${path}`);
+    this.#opened.keep(source, `open ${path}`);
     const clone = openHandleBeneath(to, name);
-    this.#must(clone, `open the clone of ${path}`);
+    this.#opened.keep(clone, `open the clone of ${path}`);
     this.#attributes(source, clone);
     this.#note(clone);
-    sys.close(source);
-    sys.close(clone);
+    this.#opened.close(source);
+    this.#opened.close(clone);
   }
 
   #link(first: string, to: number, name: Buffer, path: string): void {
     const parent = openHandleBeneath(this.#rootFd, parentOf(first));
-    this.#must(parent, `open the clone of ${first}`);
-    const result = sys.linkat(parent, cstring(nameOf(first)), to, name, 0);
-    sys.close(parent);
-    this.#must(result, `link ${path}`);
+    this.#opened.keep(parent, `open the clone of ${first}`);
+    this.#must(sys.linkat(parent, cstring(nameOf(first)), to, name, 0), `link ${path}`);
+    this.#opened.close(parent);
   }
 
   #directory(from: number, to: number, path: string, depth: number): void {
     const name = nameOf(path);
     const source = openDirectory(from, name);
-    this.#must(source, `open ${path}`);
+    this.#opened.keep(source, `open ${path}`);
     this.#must(sys.mkdirat(to, cstring(name), 0o700), `make ${path}`);
     const clone = openDirectory(to, name);
-    this.#must(clone, `open the clone of ${path}`);
+    this.#opened.keep(clone, `open the clone of ${path}`);
     this.#entries(source, clone, path, depth + 1);
     this.#must(this.#stat.fd(source), `read ${path}`);
     this.#attributes(source, clone);
     this.#note(clone);
-    sys.close(source);
-    sys.close(clone);
+    this.#opened.close(source);
+    this.#opened.close(clone);
   }
 
   #file(from: number, to: number, name: Buffer, path: string): void {
     const { size } = this.#stat;
     const source = sys.openat(from, name, O.RDONLY | O.NOFOLLOW | O.NOATIME | O.CLOEXEC, 0);
-    this.#must(source, `open ${path}`);
+    this.#opened.keep(source, `open ${path}`);
     const flags = O.RDWR | O.CREAT | O.EXCL | O.NOFOLLOW | O.CLOEXEC;
     const clone = sys.openat(to, name, flags, 0o600);
-    this.#must(clone, `make ${path}`);
+    this.#opened.keep(clone, `make ${path}`);
     if (sys.ioctl(clone, FICLONE, source) < 0) this.#copy(source, clone, size, path);
-    sys.close(source);
-    sys.close(clone);
+    this.#opened.close(source);
+    this.#opened.close(clone);
   }
 
   /** Copies data, not holes. */

@@ -12,10 +12,8 @@ import type { CopyState, Position } from '../../cluster/machine/types.ts';
 import type { DataNotice } from '../data-notices.ts';
 import type { GroupRuntime } from '../group-runtime.ts';
 import type { GroupState } from '../group-state.ts';
+import { HALT_INTERVAL_MS } from '../halt-watch.ts';
 import { dataOf, type Demoted, ownData, type StandbyData } from './role-changes.ts';
-
-/** Between looks at directories that are not what they were. */
-const HALT_INTERVAL_MS = 2000;
 
 export type Promotable = Pick<EffectOf<'promote'>, 'base' | 'accepts'>;
 
