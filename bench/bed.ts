@@ -4,6 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { LabHost } from '../lab/host.ts';
 import { Lab } from '../lab/lab.ts';
 import { GiB } from '../src/core/units.ts';
+import { gatewayFailover, virtualAddress } from '../lab/managed.ts';
+import { interfaceOf } from '../lab/network.ts';
 import { pairNodes, understudy, waitForCopy } from '../lab/pair.ts';
 
 export const NATIVE = '/srv/native';
@@ -40,8 +42,24 @@ export class Bed {
 
   /** Protects the directory and waits until the copy is complete. */
   async protect(mode: Mode): Promise<void> {
-    const options = ['--name', GROUP, '--dir', PROTECTED, '--mode', mode, '--allow-empty-match'];
-    await understudy(this.a, ['group', 'create', ...options, '--seed'], { timeoutMs: 60_000 });
+    await this.#create({ replication: { mode } });
+  }
+
+  /** The same, in a group whose nodes decide themselves who serves, with a virtual address. */
+  async protectManaged(mode: Mode): Promise<void> {
+    const ip = `${virtualAddress(this.lab)}/24`;
+    await this.#create({
+      replication: { mode },
+      addresses: [{ ip, interface: interfaceOf('lan') }],
+      failover: gatewayFailover(this.lab),
+    });
+  }
+
+  async #create(rest: Readonly<Record<string, unknown>>): Promise<void> {
+    const paths = [{ dir: PROTECTED }];
+    const input = JSON.stringify({ name: GROUP, paths, seed: true, ...rest });
+    const options = { input, timeoutMs: 60_000, acceptWarnings: true };
+    await understudy(this.a, ['group', 'create', '--file', '-', '--allow-empty-match'], options);
     await waitForCopy(this.a, GROUP, COPY_TIMEOUT_MS);
     await sleep(500);
   }
