@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { checkTimings } from './machine/config-check.ts';
 import { defaultTimings, fastTimings } from './machine/timings.ts';
 import {
   addressesInputSchema,
@@ -74,6 +75,14 @@ describe('failover', () => {
       deadAfterMs: 3000,
       leaseMs: 2000,
     });
+    // Few heartbeats: the gateway's word counts later.
+    const slow = failover(
+      '{ timings: { heartbeatInterval: 250ms, deadAfter: 3s, aloneAfter: 4s, lease: 2s } }',
+    );
+    expect(slow.timings).toMatchObject({ heartbeatIntervalMs: 250, gatewayStableMs: 500 });
+    for (const arbiter of ['gateway', 'etcd', 'none'] as const) {
+      checkTimings({ group: 'shop', timings: slow.timings, arbiter });
+    }
     expect(failover('{ addressProbe: off }').addressProbe).toBeUndefined();
     expect(failover('{ addressProbe: { probes: 1, interval: 50 ms } }').addressProbe).toEqual({
       probes: 1,

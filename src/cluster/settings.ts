@@ -210,7 +210,10 @@ function resolveTimings(input: FailoverInput): Timings {
   const changes = set.flatMap(([key, text]) =>
     text === undefined ? [] : [[TIMINGS[key], parseDurationMs(text)] as const],
   );
-  return { ...base, ...Object.fromEntries(changes) };
+  const timings: Timings = { ...base, ...Object.fromEntries(changes) };
+  // Whoever reaches the gateway for so long is surely heard.
+  const gatewayStableMs = Math.max(timings.gatewayStableMs, timings.heartbeatIntervalMs * 2);
+  return { ...timings, gatewayStableMs };
 }
 
 /**

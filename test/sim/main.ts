@@ -1,6 +1,7 @@
 // npm run sim -- [--schedules N] [--first SEED] [--jobs N] [--seconds N] [--stop] [--json]   many
 // npm run sim -- --seed N [--trace] [--events]                         one, exactly as it was
-// --bug NAME puts a mistake in on purpose. --stop ends with the first violation.
+// --bug NAME puts a mistake in on purpose. --timings permitted draws any that a group may have.
+// --stop ends with the first violation.
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { Command, InvalidArgumentError, Option } from 'commander';
@@ -25,6 +26,7 @@ interface Options {
   readonly trace: boolean;
   readonly events: boolean;
   readonly bug?: string;
+  readonly timings: 'usual' | 'permitted';
   readonly stop: boolean;
   readonly json: boolean;
 }
@@ -47,17 +49,24 @@ const values = new Command('sim')
   .option('--trace', 'with --seed: what happened and why', false)
   .option('--events', 'with --seed: the same, and every event of both machines', false)
   .addOption(new Option('--bug <name>', 'a mistake put in on purpose').choices(Object.keys(BUGS)))
+  .addOption(
+    new Option('--timings <kind>', 'what is drawn: usual ones, or any that a group may have')
+      .choices(['usual', 'permitted'])
+      .default('usual'),
+  )
   .option('--stop', 'end with the first violation', false)
   .option('--json', 'print results as one JSON object', false)
   .parse()
   .opts<Options>();
 
+const permitted = values.timings === 'permitted';
 const bugs = (): Bugs => (values.bug === undefined ? noBugs : (BUGS[values.bug] ?? noBugs));
 
 function one(seed: number): void {
   const result = runSchedule({
     seed,
     bugs: bugs(),
+    permitted,
     traceEvents: values.events,
     ...(values.trace || values.events ? { traceTo: (line: string) => console.log(line) } : {}),
   });
@@ -79,7 +88,8 @@ async function many(): Promise<void> {
     const from = first + job * share;
     const count = Math.min(share, first + schedules - from);
     const stopAtFirst = values.stop;
-    await runWorker({ first: from, count, bugs: bugs(), secondsMax, stopAtFirst }, totals);
+    const data = { first: from, count, bugs: bugs(), permitted, secondsMax, stopAtFirst };
+    await runWorker(data, totals);
   });
   await Promise.all(work);
   clearInterval(progress);

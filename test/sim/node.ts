@@ -73,6 +73,8 @@ export class SimNode {
   #sequence = 0;
   #waiting: (() => void)[] = [];
   #timer = 0;
+  /** When this life of the timers was asked for a tick, local time; infinite: not at all. */
+  #wakeAtMs = Number.POSITIVE_INFINITY;
   #channelFreeMs = 0;
   #toldPosition = -1;
   #toldCopy: CopyState = 'up-to-date';
@@ -343,9 +345,8 @@ export class SimNode {
     }
     if (before.role !== result.state.role) this.world.noteRole(this, before, result.state);
     for (const effect of result.effects) carryOut(this, effect);
-    if (result.state.wakeAtMs < before.wakeAtMs || result.state.wakeAtMs > before.wakeAtMs) {
-      this.#wakeAt(result.state.wakeAtMs);
-    }
+    const { wakeAtMs } = result.state;
+    if (wakeAtMs < this.#wakeAtMs || wakeAtMs > this.#wakeAtMs) this.#wakeAt(wakeAtMs);
   }
 
   /**
@@ -385,6 +386,7 @@ export class SimNode {
 
   #tick(): void {
     this.#timer += 1;
+    this.#wakeAtMs = Number.POSITIVE_INFINITY;
     this.#tickLoop(this.#timer);
   }
 
@@ -398,6 +400,7 @@ export class SimNode {
   }
 
   #wakeAt(localMs: number): void {
+    this.#wakeAtMs = localMs;
     if (!Number.isFinite(localMs)) return;
     const timer = this.#timer;
     // A tick of the loop comes anyway soon; only what is due before is worth an event.

@@ -496,11 +496,14 @@ function otherLost(random: Random, standby: NodeIndex, arbiter: string): Fault {
   return arbiter === 'gateway' ? gatewayOut() : etcdCut(random.pick([0, 1, 'all'] as const));
 }
 
+const NAP_MS_MIN = 50;
+
 /** A sleep of the standby so short that its copy counts as complete all the same. */
 function shortNap(world: World, standby: NodeIndex, afterMs: number): void {
   const { timings } = world.nodes[standby].config;
   const longest = gatewayLullMs(timings) - timings.gatewayIntervalMs * 1.5;
-  const ms = 50 + world.random.below(longest - 50);
+  if (longest <= NAP_MS_MIN) return;
+  const ms = NAP_MS_MIN + world.random.below(longest - NAP_MS_MIN);
   const sleep = freeze(standby, world.random.chance(0.5) ? 'freezes' : 'stalls');
   world.hasNap = true;
   world.queue.after(afterMs, () => {

@@ -1,5 +1,6 @@
 // One schedule from its seed: draws a configuration, clocks and faults, runs them, checks the end.
 import { AssertionFailure } from '../../src/core/assert.ts';
+import { checkTimings } from '../../src/cluster/machine/config-check.ts';
 import { defaultTimings, fastTimings, type Timings } from '../../src/cluster/machine/timings.ts';
 import type { ArbiterKind, FencingPolicy, MachineConfig } from '../../src/cluster/machine/types.ts';
 import { Random } from '../support/random.ts';
@@ -11,6 +12,8 @@ import { type Bugs, noBugs, Violation, World } from './world.ts';
 export interface RunOptions {
   readonly seed: number;
   readonly bugs?: Bugs;
+  /** Timings are any that a group may have, and that are short enough for a schedule. */
+  readonly permitted?: boolean;
   readonly traceTo?: (line: string) => void;
   /** Trace every event of the machines too. */
   readonly traceEvents?: boolean;
@@ -75,14 +78,14 @@ interface Draw {
   readonly mode: 'sync' | 'async';
 }
 
-function drawSetup(random: Random): Draw {
+function drawSetup(random: Random, permitted: boolean): Draw {
   const kind = random.below(100);
   const arbiter: ArbiterKind = kind < 45 ? 'etcd' : kind < 80 ? 'gateway' : 'none';
   const isFenced = arbiter === 'none' ? random.chance(0.7) : random.chance(0.2);
   const strict = arbiter === 'none' || random.chance(0.5);
   const fencing: FencingPolicy = !isFenced ? 'off' : strict ? 'required' : 'best-effort';
   const mode = random.chance(0.88) ? 'sync' : 'async';
-  const timings = drawTimings(random);
+  const timings = permitted ? drawPermitted(random, arbiter) : drawTimings(random);
   const preferred = random.chance(0.4) ? simNodeId(random.chance(0.5) ? 0 : 1) : null;
   const hasAddress = random.chance(0.8);
   const failback = preferred !== null && random.chance(0.4);
@@ -122,6 +125,31 @@ function drawTimings(random: Random): Timings {
   };
 }
 
+/** Whatever {@link checkTimings} lets pass, as far as it is short enough for a schedule. */
+function drawPermitted(random: Random, arbiter: ArbiterKind): Timings {
+  const between = (least: number, most: number): number => least + random.below(most - least + 1);
+  for (;;) {
+    const drawn = {
+      heartbeatIntervalMs: between(10, 300),
+      deadAfterMs: between(100, 1800),
+      leaseMs: between(100, 1500),
+      marginMs: between(20, 120),
+      gatewayIntervalMs: between(10, 300),
+      gatewayStableMs: between(20, 800),
+      arbiterTimeoutMs: between(50, 400),
+      arbiterUrgentIntervalMs: between(20, 400),
+      arbiterCalmIntervalMs: between(100, 2500),
+      aloneAfterMs: between(100, 2500),
+    };
+    try {
+      checkTimings({ group: 'shop', timings: { ...defaultTimings, ...drawn }, arbiter });
+      return { ...SIM_TIMINGS, ...drawn };
+    } catch {
+      // Others are drawn.
+    }
+  }
+}
+
 function drawClock(random: Random): { rate: number; offsetMs: number } {
   return { rate: 1 + (random.below(8001) - 4000) / 1e6, offsetMs: 1000 + random.below(100_000) };
 }
@@ -130,7 +158,7 @@ function drawClock(random: Random): { rate: number; offsetMs: number } {
 export function runSchedule(options: RunOptions): RunResult {
   const { seed, bugs = noBugs, traceTo, traceEvents = false } = options;
   const random = new Random(seed);
-  const setup = drawSetup(random);
+  const setup = drawSetup(random, options.permitted === true);
   const clocks = [drawClock(random), drawClock(random)] as const;
   const world = new World({
     random,

@@ -8,7 +8,8 @@ import type { SimSummary } from './main.ts';
 import { EventQueue } from './queue.ts';
 import { runSchedule } from './run.ts';
 
-const SCHEDULES = 4000;
+const SCHEDULES = 10_000;
+const PERMITTED_SCHEDULES = 3000;
 const FIRST_SEED = 1_000_000;
 const root = resolve(import.meta.dirname, '../..');
 
@@ -49,6 +50,13 @@ test(`${SCHEDULES} schedules without a violation`, { timeout: 240_000 }, async (
   // From power-off of a healthy primary to the other one mounted.
   expect(totals.takeoverMedianMs).toBeLessThan(1400);
   expect(totals.takeoverMaxMs).toBeLessThan(2500);
+});
+
+test('no timings that a group may have make a schedule fail', { timeout: 240_000 }, async () => {
+  const count = String(PERMITTED_SCHEDULES);
+  const totals = await simulate('--timings', 'permitted', '--schedules', count);
+  expect(totals.failures).toEqual([]);
+  expect(totals.schedules).toBe(PERMITTED_SCHEDULES);
 });
 
 describe('mistakes put in on purpose are found within 10,000 schedules', () => {

@@ -46,9 +46,9 @@ test.each([
 
 test.each([
   [
-    'dead after fewer than three heartbeats',
-    { deadAfterMs: 299 },
-    'Set deadAfter to at least 300 ms',
+    'dead after fewer than three heartbeats and the delay of one',
+    { deadAfterMs: 363 },
+    'Set deadAfter to at least 364 ms',
   ],
   ['a lease of fewer than four heartbeats', { leaseMs: 399 }, 'Set lease to at least 400 ms'],
   ['alone before dead', { aloneAfterMs: 900 }, 'Set aloneAfter to at least 1000 ms'],

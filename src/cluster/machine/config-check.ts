@@ -34,13 +34,18 @@ const LIMITS: Readonly<Partial<Record<keyof Timings, readonly [number, number]>>
  * ones that can. Errors: TIMINGS_IMPOSSIBLE, FAILOVER_IMPOSSIBLE.
  */
 export function checkConfig(config: MachineConfig): readonly string[] {
+  checkTimings(config);
+  checkChoices(config);
+  return advice(config);
+}
+
+/** Errors: TIMINGS_IMPOSSIBLE. */
+export function checkTimings(config: Pick<MachineConfig, 'group' | 'timings' | 'arbiter'>): void {
   const { group, timings } = config;
   checkLimits(group, timings);
   for (const [holds, sentence] of relations(config)) {
     if (!holds) throw new UnderstudyError('TIMINGS_IMPOSSIBLE', `group "${group}": ${sentence}`);
   }
-  checkChoices(config);
-  return advice(config);
 }
 
 function checkLimits(group: string, timings: Timings): void {
@@ -55,11 +60,14 @@ function checkLimits(group: string, timings: Timings): void {
 }
 
 /** What must hold between timings, and what to say when it does not. */
-function relations({ timings: t, arbiter }: MachineConfig): [boolean, string][] {
+function relations({
+  timings: t,
+  arbiter,
+}: Pick<MachineConfig, 'timings' | 'arbiter'>): [boolean, string][] {
   const always: [boolean, string][] = [
     [
-      t.deadAfterMs >= t.heartbeatIntervalMs * 3,
-      `a node counts as dead after ${t.deadAfterMs} ms, and heartbeats come every ${t.heartbeatIntervalMs} ms: one lost heartbeat would look like a dead node. Set deadAfter to at least ${t.heartbeatIntervalMs * 3} ms`,
+      t.deadAfterMs >= leastDeadAfterMs(t),
+      `a node counts as dead after ${t.deadAfterMs} ms, heartbeats come every ${t.heartbeatIntervalMs} ms and may take ${t.marginMs} ms: one lost heartbeat would look like a dead node. Set deadAfter to at least ${leastDeadAfterMs(t)} ms`,
     ],
     [
       t.leaseMs >= t.heartbeatIntervalMs * 4,
@@ -87,6 +95,11 @@ function relations({ timings: t, arbiter }: MachineConfig): [boolean, string][] 
       `etcd would be asked every ${t.arbiterUrgentIntervalMs} ms to renew a lease of ${t.leaseMs} ms. Set lease to at least ${t.arbiterUrgentIntervalMs * 3} ms`,
     ],
   ];
+}
+
+/** What a heartbeat says counts while it is younger than this, less its delay: two may be lost. */
+function leastDeadAfterMs({ heartbeatIntervalMs, marginMs }: Timings): number {
+  return Math.ceil((heartbeatIntervalMs * 3 + marginMs) / (1 - DRIFT));
 }
 
 function gatewayRelations(t: Timings): [boolean, string][] {

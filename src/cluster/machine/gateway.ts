@@ -10,9 +10,13 @@ import type { Health } from './types.ts';
 export function probeGateway(d: Draft): void {
   const { s, now } = d;
   if (s.config.arbiter !== 'gateway') return;
-  if (now - s.gateway.probedMs < s.config.timings.gatewayIntervalMs * 0.9) return;
-  s.gateway = { ...s.gateway, probedMs: now };
-  d.do({ kind: 'probeGateway', sentAtMs: now });
+  const { gatewayIntervalMs } = s.config.timings;
+  if (now - s.gateway.probedMs >= gatewayIntervalMs * 0.9) {
+    s.gateway = { ...s.gateway, probedMs: now };
+    d.do({ kind: 'probeGateway', sentAtMs: now });
+  }
+  // Heartbeats may be fewer.
+  s.wakeAtMs = Math.min(s.wakeAtMs, s.gateway.probedMs + gatewayIntervalMs);
 }
 
 export function onGateway(d: Draft, sentAtMs: number, reachable: boolean): void {
