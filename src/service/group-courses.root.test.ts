@@ -262,6 +262,44 @@ describe('a change of role', () => {
     expect(await a.eventCodes()).not.toContain('SPLIT_BRAIN');
   }, 60_000);
 
+  test('is no split brain while the new primary starts the application, and the old one waits for that', async () => {
+    const up = join(nodes.top, 'up');
+    const start = `if [ -e ${up}.second ]; then until [ -e ${up} ]; do sleep 0.05; done; fi; touch ${up}.second`;
+    await create({ agents: [{ use: 'command', start, stop: 'true' }] });
+    const moved = a.call('switchover', { group: 'shop' });
+    await until('it starts the application', async () => {
+      const { state, phase, isChanging } = runtimeOf(b);
+      return state.role === 'primary' && phase === 'running' && isChanging;
+    });
+    await b.service.link.poll();
+    writeFileSync(up, '');
+    await moved;
+    expect(await b.eventCodes()).not.toContain('SPLIT_BRAIN');
+    expect(await roles()).toEqual(['standby', 'primary']);
+  });
+
+  test('is no split brain where the old primary said before it that it is one', async () => {
+    await create();
+    const { service } = a;
+    const view = service.view.bind(service);
+    let answer: (() => void) | undefined;
+    vi.spyOn(service, 'view').mockImplementationOnce(async () => {
+      const before = await view();
+      // (A process of another group does not answer.)
+      await new Promise<void>((resolve) => {
+        answer = resolve;
+      });
+      return before;
+    });
+    const asked = b.service.link.poll();
+    await until('it is asked', async () => answer !== undefined);
+    await a.call('switchover', { group: 'shop' });
+    answer?.();
+    await asked;
+    expect(await b.eventCodes()).not.toContain('SPLIT_BRAIN');
+    expect(runtimeOf(b).state.role).toBe('primary');
+  });
+
   test('by force, whose answer of the old primary is lost: while that serves, nobody else does', async () => {
     await create();
     const client = b.service.link.client();

@@ -672,13 +672,14 @@ export class GroupRuntime {
     });
   }
 
-  /** The peer was asked: draw the conclusions for this group. */
-  onPeerView(view: NodeView | undefined): void {
+  /** The peer was asked at `askedMs` (performance.now()): draw the conclusions for this group. */
+  onPeerView(view: NodeView | undefined, askedMs: number): void {
     if (view === undefined) return;
     const other = view.groups.find(({ name }) => name === this.name);
     this.#bandwidth.adopt(other);
     this.#settings.look(view, other);
-    if (this.isManaged) return;
+    // What the other node was before this one changed its role is no contradiction to what this one is now.
+    if (this.isManaged || askedMs < this.roleSinceMs) return;
     this.#peer.conclude(view, other);
   }
 

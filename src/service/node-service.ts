@@ -76,8 +76,8 @@ export class NodeService {
       identity: this.identity,
       peers: this.peers,
       onEvent,
-      onView: (view) => {
-        for (const runtime of this.groups.values()) runtime.onPeerView(view);
+      onView: (view, askedMs) => {
+        for (const runtime of this.groups.values()) runtime.onPeerView(view, askedMs);
       },
     });
     this.failover = new NodeFailover({

@@ -17,8 +17,11 @@ export interface PeerLinkOptions {
   readonly identity: Identity;
   readonly peers: PeerStore;
   readonly onEvent: (event: ControlEvent) => void;
-  /** Called after every poll; `undefined` when the node did not answer. */
-  readonly onView: (view: NodeView | undefined) => void;
+  /**
+   * Called after a poll, unless a later one was answered before; `undefined` when the node did not answer. `askedMs`:
+   * `performance.now()` of the question, since when this node may have changed.
+   */
+  readonly onView: (view: NodeView | undefined, askedMs: number) => void;
 }
 
 /** What is known of the peer without asking it. */
@@ -103,7 +106,8 @@ export class PeerLink {
     if (peer === undefined) return undefined;
     this.#asked += 1;
     const turn = this.#asked;
-    this.#askedMs = performance.now();
+    const askedMs = performance.now();
+    this.#askedMs = askedMs;
     let view: NodeView | undefined;
     let fault: string | null = null;
     try {
@@ -119,8 +123,8 @@ export class PeerLink {
     if (turn > this.#heard) {
       this.#heard = turn;
       this.#keep(peer, view, fault);
+      this.#options.onView(view, askedMs);
     }
-    this.#options.onView(view);
     return view;
   }
 

@@ -102,6 +102,20 @@ test.each<[string, GroupState, GroupView['process'], GroupView | undefined, obje
     peer('primary', 2),
     { kind: 'split-brain', newer: 'this' },
   ],
+  [
+    'handed over to us, and waits for the end of that',
+    primary(3),
+    'running',
+    { ...peer('primary', 2), process: 'stopped', changing: true },
+    { kind: 'fine' },
+  ],
+  [
+    'handed over to us, and has not heard the end of that',
+    primary(3),
+    'running',
+    { ...peer('primary', 2), process: 'waiting' },
+    { kind: 'fine' },
+  ],
   ['down and replaced', primary(3), 'failed', peer('primary', 4), { kind: 'decide' }],
   ['down, the other is older', primary(3), 'failed', peer('primary', 2), { kind: 'fine' }],
   [

@@ -65,7 +65,13 @@ export function concludeFromPeer(
     return other.epoch > state.epoch ? { kind: 'epoch', epoch: other.epoch } : { kind: 'fine' };
   }
   if (phase === 'running') {
+    if (hasHandedOver(other)) return { kind: 'fine' };
     return { kind: 'split-brain', newer: other.epoch > state.epoch ? 'other' : 'this' };
   }
   return other.epoch > state.epoch ? { kind: 'decide' } : { kind: 'fine' };
+}
+
+/** A primary that is one by name until it hears how the promotion of the other node has ended. */
+function hasHandedOver({ process, changing }: GroupView): boolean {
+  return process === 'waiting' || (process === 'stopped' && changing);
 }
