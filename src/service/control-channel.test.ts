@@ -93,6 +93,35 @@ test('a newcomer gets the kept events first, then new ones, in order', async () 
   client.close();
 });
 
+test('what is said behind an answer is heard behind it, also by whoever waits through others', async () => {
+  const lines = ['{"id":1,"result":"first"}', '{"notice":"second"}', '{"id":2,"result":"third"}'];
+  const speaker = createServer((socket) => {
+    socket.once('data', () => {
+      const notices = Array.from({ length: 3 }, (_, index) => `{"notice":"last ${index}"}`);
+      socket.end(`${[...lines, ...notices].join('\n')}\n`);
+    });
+  });
+  const spoken = join(directory, 'speaker.sock');
+  await new Promise<void>((resolve) => {
+    speaker.listen(spoken, resolve);
+  });
+  const client = await ControlClient.connect(spoken);
+  const heard: unknown[] = [];
+  client.onNotice((notice) => heard.push(notice));
+  const ended = new Promise<void>((resolve) => {
+    client.onClose(resolve);
+  });
+  const ask = async (): Promise<unknown> => client.call('any');
+  const askThrough = async (): Promise<unknown> => (await ask()) as string;
+  const listen = async (): Promise<void> => {
+    heard.push(await askThrough());
+  };
+  await Promise.all([listen(), listen()]);
+  await ended;
+  expect(heard).toEqual(['first', 'second', 'third', 'last 0', 'last 1', 'last 2']);
+  speaker.close();
+});
+
 test('only root may connect', () => {
   expect(statSync(path).mode & 0o777).toBe(0o600);
 });

@@ -13,6 +13,7 @@ import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { z } from 'zod';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
+import { InTurn } from '../core/in-turn.ts';
 import { LineSplitter } from '../core/line-splitter.ts';
 
 export const LINE_BYTES_MAX = 1024 * 1024;
@@ -246,7 +247,13 @@ interface PendingCall {
   readonly timer: NodeJS.Timeout;
 }
 
-/** The calling end. One connection; calls may overlap. */
+/** Behind the last line. */
+const END = Symbol('end');
+
+/**
+ * The calling end. One connection; calls may overlap. What the server says is heard in its order: whoever calls has gone on with the
+ * answer before what was said behind it is heard, so that a state that was asked for is never taken for newer than a notice.
+ */
 export class ControlClient {
   readonly #path: string;
   readonly #socket: Socket;
@@ -254,6 +261,9 @@ export class ControlClient {
   readonly #eventListeners: ((event: ControlEvent) => void)[] = [];
   readonly #closeListeners: (() => void)[] = [];
   #onNotice: ((notice: unknown) => void) | undefined;
+  readonly #heard = new InTurn<string | typeof END>((line) => this.#hear(line));
+  /** This end has closed the connection. */
+  #isDeaf = false;
   /** Events that came before anyone listened. */
   #early: ControlEvent[] = [];
   #nextId = 1;
@@ -261,12 +271,12 @@ export class ControlClient {
   private constructor(path: string, socket: Socket) {
     this.#path = path;
     this.#socket = socket;
-    const splitter = new LineSplitter(LINE_BYTES_MAX, (line) => this.#receive(line));
+    const splitter = new LineSplitter(LINE_BYTES_MAX, (line) => this.#heard.push(line));
     socket.on('data', (chunk: Buffer) => {
       if (!splitter.push(chunk)) socket.destroy();
     });
     socket.on('error', () => socket.destroy());
-    socket.on('close', () => this.#closed());
+    socket.on('close', () => this.#heard.push(END));
   }
 
   /** Connects. Errors: CONTROL_UNREACHABLE when nobody answers within `timeoutMs`. */
@@ -336,35 +346,49 @@ export class ControlClient {
     else this.#closeListeners.push(listener);
   }
 
+  /** What has come by now is heard before this returns. */
+  hearOut(): void {
+    this.#heard.flush();
+  }
+
   close(): void {
+    this.#isDeaf = true;
     this.#socket.destroy();
   }
 
   /** The other side ends: what it has said before is still read, for `timeoutMs` at most. */
   closeAfter(timeoutMs: number): void {
-    const timer = setTimeout(() => this.#socket.destroy(), timeoutMs).unref();
+    const timer = setTimeout(() => this.close(), timeoutMs).unref();
     this.onClose(() => clearTimeout(timer));
   }
 
-  #receive(line: string): void {
+  /** True when it was an answer that somebody waits for. */
+  #hear(line: string | typeof END): boolean {
+    if (line === END) this.#closed();
+    else if (!this.#isDeaf) return this.#receive(line);
+    return false;
+  }
+
+  #receive(line: string): boolean {
     const parsed = answerSchema.safeParse(parseJson(line));
     if (!parsed.success) {
-      this.#socket.destroy();
-      return;
+      this.close();
+      return false;
     }
     const { id, result, error, event, notice } = parsed.data;
     if (event !== undefined) this.#tell(event);
     if (notice !== undefined) this.#onNotice?.(notice);
     const call = id === undefined ? undefined : this.#pending.get(id);
-    if (id === undefined || call === undefined) return;
+    if (id === undefined || call === undefined) return false;
     this.#pending.delete(id);
     clearTimeout(call.timer);
     if (error === undefined) {
       call.resolve(result);
-      return;
+      return true;
     }
     const { code, message, details } = error;
     call.reject(new UnderstudyError(code, message, details === undefined ? {} : { details }));
+    return true;
   }
 
   #tell(event: ControlEvent): void {

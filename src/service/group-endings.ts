@@ -109,10 +109,9 @@ export class GroupEndings {
     process.letGo();
     try {
       await succession().giveUp();
-      if (process.isAlive) {
-        process.kill();
-        await process.waitForEnd(KILL_TIMEOUT_MS);
-      }
+      if (process.isAlive) process.kill();
+      // Also of one that has ended already: from then on nothing is heard of it.
+      await process.waitForEnd(KILL_TIMEOUT_MS);
     } finally {
       this.#isExpected = false;
     }

@@ -375,6 +375,8 @@ export class GroupProcess {
     if (present.exit !== undefined) return;
     present.exit = { how, logTail: tailOf(this.#options.paths.log) };
     if (present !== this.#present) return;
+    // What it said last counts: nobody may be to go on with its mounts.
+    this.#client?.hearOut();
     // Its last answer, how far its stream goes, may have come in this moment.
     this.#client?.onNotice(() => undefined);
     this.#client?.closeAfter(LAST_ANSWER_MS);

@@ -365,6 +365,8 @@ export class GroupFailover implements RuntimeOwner {
   async #tellStatus(): Promise<void> {
     try {
       const status = await this.runtime.process.status();
+      // Said by a process that has ended, read when another one had its place.
+      if (status['role'] !== this.runtime.state.role) return;
       if (status['role'] === 'primary') {
         const sequence = Number(status['sequence']);
         const epoch = Number(status['epoch']);

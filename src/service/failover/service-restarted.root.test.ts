@@ -50,6 +50,12 @@ afterEach(async () => {
 
 const view = ({ service }: TestNode) => service.failover.of(service.group('shop')).view;
 
+/** Nothing that arrives is heard meanwhile. */
+function beBusy(ms: number): void {
+  const untilMs = performance.now() + ms;
+  while (performance.now() < untilMs);
+}
+
 async function create(
   failover: Record<string, unknown> = {},
   agents: readonly Record<string, unknown>[] = [],
@@ -240,4 +246,35 @@ test('what was carried out is not begun again by an answer that is older than it
   await sleep(500);
   expect(readFileSync(log, 'utf8')).toBe('started\n');
   expect(view(a)).toMatchObject({ role: 'primary', application: 'running' });
+}, 60_000);
+
+test('what a process says of its copy behind its status counts, however busy the service is', async () => {
+  const { b } = nodes;
+  await create();
+  const isComplete = async (): Promise<boolean> => view(b)?.copy === 'up-to-date';
+  await until('the copy is complete', isComplete, PATIENCE_MS);
+  const failover = b.service.failover.of(b.service.group('shop'));
+  b.behave({ copy: 'catching-up', copyBehindStatus: 'up-to-date' });
+  failover.onRunning();
+  beBusy(300);
+  await sleep(300);
+  expect(view(b)).toMatchObject({ role: 'standby', copy: 'up-to-date' });
+}, 60_000);
+
+test('what a primary said before it ended says nothing of the standby that follows it: its data stays its own', async () => {
+  const { a } = nodes;
+  await create();
+  const runtime = a.service.group('shop');
+  const failover = a.service.failover.of(runtime);
+  await until('it serves', async () => view(a)?.role === 'primary', PATIENCE_MS);
+  a.behave({ copyBehindStatus: 'up-to-date' });
+  failover.onRunning();
+  beBusy(300);
+  a.behave({ copy: 'empty' });
+  runtime.process.kill();
+  beBusy(300);
+  failover.onEffect({ kind: 'demote', op: 1, drain: false, stays: false, timeoutMs: 1000 });
+  await until('it follows', async () => runtime.state.role === 'standby', PATIENCE_MS);
+  await sleep(300);
+  expect(runtime.state).toMatchObject({ role: 'standby', own: { epoch: 2 } });
 }, 60_000);
