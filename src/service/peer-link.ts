@@ -30,7 +30,7 @@ export interface PeerKnowledge {
   readonly view: NodeView | undefined;
   /** Why it did not; null when it did, or was not asked yet. */
   readonly fault: string | null;
-  /** Since its last answer; null: there was none. */
+  /** Since it was asked what it answered last; null: it never did. */
   readonly ageMs: number | null;
 }
 
@@ -40,8 +40,8 @@ interface Answer {
   readonly peer: Peer;
   readonly view: NodeView | undefined;
   readonly fault: string | null;
-  /** `performance.now()` of the last time that it answered. */
-  readonly answeredMs: number | null;
+  /** `performance.now()` of the last question that it answered: what it said may have been so then, and no longer when it was heard. */
+  readonly asOfMs: number | null;
 }
 
 export class PeerLink {
@@ -65,8 +65,8 @@ export class PeerLink {
     const { peer } = this.#options.peers;
     const answer = this.#answer;
     if (answer === undefined || answer.peer !== peer) return NOTHING_KNOWN;
-    const { view, fault, answeredMs } = answer;
-    const ageMs = answeredMs === null ? null : Math.round(performance.now() - answeredMs);
+    const { view, fault, asOfMs } = answer;
+    const ageMs = asOfMs === null ? null : Math.round(performance.now() - asOfMs);
     return { view, fault, ageMs };
   }
 
@@ -122,16 +122,16 @@ export class PeerLink {
     }
     if (turn > this.#heard) {
       this.#heard = turn;
-      this.#keep(peer, view, fault);
+      this.#keep({ peer, view, fault }, askedMs);
       this.#options.onView(view, askedMs);
     }
     return view;
   }
 
-  #keep(peer: Peer, view: NodeView | undefined, fault: string | null): void {
-    const before = this.#answer?.peer === peer ? this.#answer.answeredMs : null;
-    const answeredMs = view === undefined ? before : performance.now();
-    this.#answer = { peer, view, fault, answeredMs };
+  #keep(answer: Omit<Answer, 'asOfMs'>, askedMs: number): void {
+    const { peer, view } = answer;
+    const before = this.#answer?.peer === peer ? this.#answer.asOfMs : null;
+    this.#answer = { ...answer, asOfMs: view === undefined ? before : askedMs };
     this.#note(peer, view !== undefined);
   }
 

@@ -65,13 +65,16 @@ export function concludeFromPeer(
     return other.epoch > state.epoch ? { kind: 'epoch', epoch: other.epoch } : { kind: 'fine' };
   }
   if (phase === 'running') {
-    if (hasHandedOver(other)) return { kind: 'fine' };
+    if (isIdlePrimary(other)) return { kind: 'fine' };
     return { kind: 'split-brain', newer: other.epoch > state.epoch ? 'other' : 'this' };
   }
   return other.epoch > state.epoch ? { kind: 'decide' } : { kind: 'fine' };
 }
 
-/** A primary that is one by name until it hears how the promotion of the other node has ended. */
-function hasHandedOver({ process, changing }: GroupView): boolean {
+/** A primary that is one by name only: it has handed over, and waits to hear how that has ended, or asks the other node first. */
+export function isIdlePrimary({
+  process,
+  changing,
+}: Pick<GroupView, 'process' | 'changing'>): boolean {
   return process === 'waiting' || (process === 'stopped' && changing);
 }

@@ -120,6 +120,14 @@ test.each<[string, Partial<GroupStatus>]>([
   expect(codes(change)).toEqual([code]);
 });
 
+test.each<[string, object, string[]]>([
+  ['that waits for the promotion there', { process: 'stopped', changing: true }, []],
+  ['that has not heard how it ended', { process: 'waiting' }, ['error PRIMARY_WAITS']],
+])('a primary by name, %s, is no split brain', (_, change, told) => {
+  expect(codes({ remote: view('primary', change) })).toEqual(told);
+  expect(codes({ local: view('primary', change), remote: view('primary') })).toEqual(told);
+});
+
 test('a group that two nodes tell of is told once, from its primary, with the ids of both', () => {
   const here = node('one', 'two', [group()]);
   const there = node('two', 'one', [

@@ -1,5 +1,7 @@
 // What is wrong with a group, as codes with parameters, and how bad that is. Pure: the web application makes sentences of the
 // codes in its own languages.
+import type { GroupView } from '../../service/node-protocol.ts';
+import { isIdlePrimary } from '../../service/role-decision.ts';
 import type { GroupStatus } from '../../service/status.ts';
 
 export const LEVELS = ['ok', 'info', 'warning', 'error'] as const;
@@ -51,7 +53,7 @@ export function problem(
 
 function roleProblems({ primary, standby, local, remote }: JudgedGroup): Problem[] {
   const found: Problem[] = [];
-  if (local.role === 'primary' && remote?.role === 'primary') {
+  if (serves(local) && serves(remote)) {
     found.push(problem('error', 'SPLIT_BRAIN'));
   }
   if (primary === null) found.push(problem('error', 'NO_PRIMARY'));
@@ -64,6 +66,9 @@ function roleProblems({ primary, standby, local, remote }: JudgedGroup): Problem
   }
   return found;
 }
+
+const serves = (view: GroupView | null): boolean =>
+  view?.role === 'primary' && !isIdlePrimary(view);
 
 function copyProblems({
   copy,
