@@ -90,8 +90,10 @@ export class Fleet {
     throw new UnderstudyError('NODE_UNREACHABLE', 'no node of this console answers at present');
   }
 
-  /** Tells every change. Returns how to stop that. */
+  /** Tells every change of the {@link overview} of this moment. Returns how to stop that. */
   listen(listener: (message: FleetMessage) => void): () => void {
+    // What was told last, and to others, is no longer so: going back to it is a change.
+    this.#tellChanges(false);
     this.#listeners.add(listener);
     this.#wake();
     return () => {
@@ -123,40 +125,46 @@ export class Fleet {
   #tellSoon(): void {
     this.#pending ??= setTimeout(() => {
       this.#pending = undefined;
-      if (this.#listeners.size > 0) this.#tellChanges();
+      if (this.#listeners.size > 0) this.#tellChanges(true);
     }, 100);
   }
 
-  #tellChanges(): void {
+  /** `mayWait`: a group that was told of a moment ago. */
+  #tellChanges(mayWait: boolean): void {
     const { nodes, groups, counts } = this.overview();
     const seen = new Set<string>();
     for (const node of nodes) {
       const { ageMs: _age, seenAt: _seen, ...lasting } = node;
-      seen.add(`node ${node.id}`);
-      this.#tellIfChanged(
-        `node ${node.id}`,
-        { name: 'node', data: node },
-        JSON.stringify(lasting),
-        '',
-      );
+      const key = `node ${node.id}`;
+      seen.add(key);
+      this.#tellIfChanged(key, { name: 'node', data: node }, { text: JSON.stringify(lasting) });
     }
     for (const group of groups) {
       const { ageMs: _age, ...lasting } = group;
       const mark = `${group.level} ${group.primary ?? ''} ${group.epoch} ${group.copy}`;
-      seen.add(`group ${group.groupId}`);
       const key = `group ${group.groupId}`;
-      this.#tellIfChanged(key, { name: 'group', data: group }, JSON.stringify(lasting), mark);
+      seen.add(key);
+      const change = { text: JSON.stringify(lasting), mark, mayWait };
+      this.#tellIfChanged(key, { name: 'group', data: group }, change);
     }
     this.#tellRemoved(seen);
-    this.#tellIfChanged('counts', { name: 'counts', data: counts }, JSON.stringify(counts), '');
+    this.#tellIfChanged(
+      'counts',
+      { name: 'counts', data: counts },
+      { text: JSON.stringify(counts) },
+    );
   }
 
-  #tellIfChanged(key: string, message: FleetMessage, text: string, mark: string): void {
+  #tellIfChanged(
+    key: string,
+    message: FleetMessage,
+    { text, mark = '', mayWait = false }: { text: string; mark?: string; mayWait?: boolean },
+  ): void {
     const before = this.#told.get(key);
     if (before?.text === text) return;
     const now = performance.now();
     const isSoon = before !== undefined && now - before.atMs < GROUP_EVERY_MS;
-    if (isSoon && before.mark === mark && message.name === 'group') {
+    if (mayWait && isSoon && before.mark === mark) {
       this.#tellSoon();
       return;
     }
