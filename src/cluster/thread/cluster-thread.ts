@@ -53,12 +53,18 @@ export type ToWorker =
     }
   | { readonly kind: 'close' };
 
+/** A machine, of which a group may have another one by now. */
+export interface MachineRef {
+  readonly groupId: string;
+  readonly life: number;
+}
+
 export type FromWorker =
   | NetworkEvent
   | { readonly kind: 'ready'; readonly urgency: Urgency; readonly lockedMappings: number }
   | { readonly kind: 'added'; readonly groupId: string; readonly fault: string | null }
-  | { readonly kind: 'effect'; readonly groupId: string; readonly effect: OuterEffect }
-  | { readonly kind: 'view'; readonly groupId: string; readonly view: MachineView }
+  | ({ readonly kind: 'effect'; readonly effect: OuterEffect } & MachineRef)
+  | ({ readonly kind: 'view'; readonly view: MachineView } & MachineRef)
   | { readonly kind: 'commanded'; readonly id: number; readonly refusal: Refusal | null };
 
 export interface ClusterHandlers {
@@ -77,6 +83,8 @@ export class ClusterThread {
   readonly #handlers: ClusterHandlers;
   readonly #commands = new Map<number, (refusal: Refusal | null) => void>();
   readonly #additions = new Map<string, (fault: string | null) => void>();
+  /** Of the machine that each group has, or is about to have. */
+  readonly #lives = new Map<string, number>();
   #nextCommand = 1;
   #closing = false;
 
@@ -110,7 +118,8 @@ export class ClusterThread {
 
   /** Starts the machine of a group. Errors: GROUP_MACHINE_FAILED. */
   async addGroup(setup: GroupSetup): Promise<void> {
-    const { groupId, config } = setup;
+    const { groupId, config, boot } = setup;
+    this.#lives.set(groupId, boot.life);
     const added = new Promise<string | null>((resolve) => {
       this.#additions.set(groupId, resolve);
     });
@@ -124,10 +133,11 @@ export class ClusterThread {
   }
 
   /**
-   * Stops the machine. Lease and addresses stay as they are; with `giveUp` the group is no longer
-   * managed: the addresses are released, and its process may write without a lease.
+   * Stops the machine, of which nothing is heard any more. Lease and addresses stay as they are; with `giveUp` the group is
+   * no longer managed: the addresses are released, and its process may write without a lease.
    */
   removeGroup(groupId: string, { giveUp = false }: { giveUp?: boolean } = {}): void {
+    this.#lives.delete(groupId);
     this.#post({ kind: 'remove', groupId, giveUp });
   }
 
@@ -156,10 +166,10 @@ export class ClusterThread {
   #receive(message: FromWorker): void {
     switch (message.kind) {
       case 'effect':
-        this.#handlers.onEffect(message.groupId, message.effect);
+        if (this.#isPresent(message)) this.#handlers.onEffect(message.groupId, message.effect);
         return;
       case 'view':
-        this.#handlers.onView(message.groupId, message.view);
+        if (this.#isPresent(message)) this.#handlers.onView(message.groupId, message.view);
         return;
       case 'network':
         this.#handlers.onNetwork(message);
@@ -175,6 +185,11 @@ export class ClusterThread {
       case 'ready':
         return;
     }
+  }
+
+  /** Versions of memos, for one, begin anew with each machine: what a former one wanted kept would pass for newer. */
+  #isPresent({ groupId, life }: MachineRef): boolean {
+    return this.#lives.get(groupId) === life;
   }
 
   #fail(error: Error): void {

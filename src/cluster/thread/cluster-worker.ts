@@ -55,6 +55,7 @@ function onTransport(event: TransportEvent): void {
 
 function addGroup(setup: GroupSetup): void {
   const { groupId, slot, config, boot } = setup;
+  const { life } = boot;
   let host: MachineHost | undefined;
   let shown = '';
   const effects = new GroupEffects(setup, {
@@ -64,9 +65,9 @@ function addGroup(setup: GroupSetup): void {
     identity: options,
     watchdogAt,
     deliver: (event) => host?.deliver(event),
-    toOuter: (effect) => post({ kind: 'effect', groupId, effect }),
+    toOuter: (effect) => post({ kind: 'effect', groupId, life, effect }),
   });
-  transport.addGroup({ groupId, life: boot.life, slot });
+  transport.addGroup({ groupId, life, slot });
   host = new MachineHost(config, boot, {
     clock,
     perform: (effect, nowMs) => effects.perform(effect, nowMs),
@@ -76,7 +77,7 @@ function addGroup(setup: GroupSetup): void {
       const text = JSON.stringify(view);
       if (text === shown) return;
       shown = text;
-      post({ kind: 'view', groupId, view });
+      post({ kind: 'view', groupId, life, view });
     },
   });
   groups.set(groupId, { host, effects });
