@@ -13,6 +13,8 @@ export interface StatusPollerOptions {
 export class StatusPoller {
   readonly #options: StatusPollerOptions;
   #timer: NodeJS.Timeout | undefined;
+  /** Counts processes: one that was asked may be another one when it answers. */
+  #turn = 0;
   #last: { readonly value: ProcessStatus; readonly atMs: number } | undefined;
 
   constructor(options: StatusPollerOptions) {
@@ -29,24 +31,33 @@ export class StatusPoller {
 
   /** What was known is no longer true: the process has changed. */
   forget(): void {
+    this.#turn += 1;
     this.#last = undefined;
   }
 
   /** The status of this moment; null when the process does not answer. */
   async now(): Promise<ProcessStatus | null> {
-    const last = this.#last;
-    if (last === undefined || performance.now() - last.atMs > FRESH_MS) await this.#poll();
+    const turn = this.#turn;
+    if (!this.#isFresh) await this.#poll();
+    // What was asked has nothing to say any more.
+    if (turn !== this.#turn && !this.#isFresh) await this.#poll();
     return this.#last?.value ?? null;
   }
 
+  get #isFresh(): boolean {
+    return this.#last !== undefined && performance.now() - this.#last.atMs <= FRESH_MS;
+  }
+
   async #poll(): Promise<void> {
+    const turn = this.#turn;
     try {
       const value = await this.#options.ask();
+      if (turn !== this.#turn) return;
       this.#last = value === undefined ? undefined : { value, atMs: performance.now() };
       if (value !== undefined) this.#options.onStatus(value);
     } catch {
       // Silence is shown as a missing status; an end is noticed through the lock.
-      this.#last = undefined;
+      if (turn === this.#turn) this.#last = undefined;
     }
   }
 }
