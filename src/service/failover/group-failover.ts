@@ -306,6 +306,8 @@ export class GroupFailover implements RuntimeOwner {
       `group "${runtime.name}" was taken over by the other node: this node becomes its standby, and what it wrote last and did not send is replaced`,
     );
     await this.#endOrphans();
+    // It has ended; what it said before may not be read yet.
+    await runtime.killProcess({ keepMounts: true });
     await runtime.becomeStandby(epoch, null, ownData(runtime.state));
   }
 

@@ -261,20 +261,39 @@ test('what a process says of its copy behind its status counts, however busy the
   expect(view(b)).toMatchObject({ role: 'standby', copy: 'up-to-date' });
 }, 60_000);
 
-test('what a primary said before it ended says nothing of the standby that follows it: its data stays its own', async () => {
-  const { a } = nodes;
-  await create();
-  const runtime = a.service.group('shop');
-  const failover = a.service.failover.of(runtime);
-  await until('it serves', async () => view(a)?.role === 'primary', PATIENCE_MS);
-  a.behave({ copyBehindStatus: 'up-to-date' });
-  failover.onRunning();
-  beBusy(300);
-  a.behave({ copy: 'empty' });
-  runtime.process.kill();
-  beBusy(300);
-  failover.onEffect({ kind: 'demote', op: 1, drain: false, stays: false, timeoutMs: 1000 });
-  await until('it follows', async () => runtime.state.role === 'standby', PATIENCE_MS);
-  await sleep(300);
-  expect(runtime.state).toMatchObject({ role: 'standby', own: { epoch: 2 } });
-}, 60_000);
+test.each<[string, (failover: GroupFailover) => void]>([
+  [
+    'has to cease',
+    (failover) => {
+      const op = { op: 1, drain: false, stays: false, timeoutMs: 1000 };
+      failover.onEffect({ kind: 'demote', ...op });
+    },
+  ],
+  [
+    'finds the other one serving',
+    (failover) => {
+      const before = present(failover.view, 'a view');
+      failover.onView({ ...before, role: 'standby', peerRole: 'primary' });
+    },
+  ],
+])(
+  'what a primary said before it ended says nothing of the standby that follows it, when its node %s: its data stays its own',
+  async (_, follow) => {
+    const { a } = nodes;
+    await create();
+    const runtime = a.service.group('shop');
+    const failover = a.service.failover.of(runtime);
+    await until('it serves', async () => view(a)?.role === 'primary', PATIENCE_MS);
+    a.behave({ copyBehindStatus: 'up-to-date' });
+    failover.onRunning();
+    beBusy(300);
+    a.behave({ copy: 'empty' });
+    runtime.process.kill();
+    beBusy(300);
+    follow(failover);
+    await until('it follows', async () => runtime.state.role === 'standby', PATIENCE_MS);
+    await sleep(300);
+    expect(runtime.state).toMatchObject({ role: 'standby', own: { epoch: 2 } });
+  },
+  60_000,
+);
