@@ -7,7 +7,8 @@
 //   server → client   {"notice":…}                                             at any time, for the program
 //
 // Rules: a line is at most LINE_BYTES_MAX long, longer ones end the connection; the socket file has
-// mode 0600, so only root speaks; a client that does not read is cut off instead of buffered for.
+// mode 0600, so only root speaks; a client that does not read is cut off instead of buffered for;
+// what the server says is heard in its order, also by whoever waits for an answer.
 import { once } from 'node:events';
 import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';

@@ -302,6 +302,29 @@ describe('a change of role', () => {
     expect(await b.eventCodes()).not.toContain('SPLIT_BRAIN');
   });
 
+  test('that the old primary has not heard the end of is not ended by giving way to it: nobody would serve', async () => {
+    await create();
+    const client = a.service.link.client();
+    const call = client.call.bind(client);
+    let hear: (() => void) | undefined;
+    vi.spyOn(client, 'call').mockImplementation(async (what) => {
+      const answer = await call(what);
+      if (what.path.endsWith('/promote')) {
+        await new Promise<void>((resolve) => {
+          hear = resolve;
+        });
+      }
+      return answer;
+    });
+    const moved = a.call('switchover', { group: 'shop' });
+    await until('it is promoted', async () => hear !== undefined);
+    const yielded = b.call('yield', { group: 'shop', force: true });
+    await expect(yielded).rejects.toMatchObject({ code: 'YIELD_NO_PRIMARY' });
+    hear?.();
+    await moved;
+    expect(await roles()).toEqual(['standby', 'primary']);
+  });
+
   test('by force, whose answer of the old primary is lost: while that serves, nobody else does', async () => {
     await create();
     const client = b.service.link.client();

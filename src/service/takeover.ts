@@ -8,6 +8,7 @@ import type { GroupRuntime } from './group-runtime.ts';
 import { type GroupView, type Outcome, outcomeSchema } from './node-protocol.ts';
 import type { NodeService } from './node-service.ts';
 import { finish, takeRole, UP_TO_DATE_COPY } from './promotion.ts';
+import { isIdlePrimary } from './role-decision.ts';
 
 const YIELD_TIMEOUT_MS = 180_000;
 /** A takeover is usually about a node that is dead: not much of the outage may go into asking it. */
@@ -207,7 +208,8 @@ export async function yieldByHand(
       throw new UnderstudyError('NOT_PRIMARY', `this node is not a primary of group "${name}"`);
     }
     const other = await service.link.askAbout(name);
-    if (typeof other !== 'object' || other.role !== 'primary') {
+    // One that has handed over to this node is about to be its standby.
+    if (typeof other !== 'object' || other.role !== 'primary' || isIdlePrimary(other)) {
       throw new UnderstudyError(
         'YIELD_NO_PRIMARY',
         `"${peer}" is not a primary of group "${name}" that answers: run "understudy switchover ${name}" instead`,
