@@ -69,6 +69,7 @@ function supervise(
       return null;
     },
     onReport: (state, why) => reports.push(why === '' ? state : `${state}: ${why}`),
+    onAllStarted: () => undefined,
     emit: (_level, code, message) => events.push(`${code} ${message}`),
     ...change,
   });

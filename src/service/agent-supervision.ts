@@ -7,6 +7,7 @@ import type { CallContext } from '../agents/agent-pool.ts';
 import type { Outcome } from '../agents/invoke.ts';
 import { initialState, step, wakeAtMs } from '../agents/supervisor/step.ts';
 import type {
+  AgentState,
   Failure,
   Seen,
   SeenState,
@@ -45,6 +46,8 @@ export interface SupervisionOptions {
   killAll(timeoutMs: number): Promise<string | null>;
   /** For the machine of a managed group. */
   onReport(state: 'ok' | 'failed', why: string): void;
+  /** All of them run, after some were started. */
+  onAllStarted(): void;
   emit(
     level: ControlEvent['level'],
     code: string,
@@ -150,9 +153,14 @@ export class AgentSupervision {
     return this.#request('stop', signal);
   }
 
-  /** They were started before: from now on they are watched. May be called as often as you like. */
-  adopt(): void {
+  /**
+   * They were started before: from now on they are watched. May be called as often as you like. `trouble`: why they are started
+   * again, unless they are watched already.
+   */
+  adopt(trouble: string | null = null): void {
+    const { wish, pending } = this.#state;
     this.#tell({ kind: 'adopt' });
+    if (trouble !== null && wish === 'idle' && pending === null) this.trouble(trouble);
   }
 
   /** Maintenance: nothing is restarted. */
@@ -258,6 +266,7 @@ export class AgentSupervision {
     if (this.#closed) return;
     const { state, effects } = step(this.#state, event, performance.now());
     this.#state = state;
+    if (event.kind === 'ended' && isAllUp(state)) this.#options.onAllStarted();
     for (const effect of effects) this.#perform(effect);
     clearTimeout(this.#timer);
     const dueMs = wakeAtMs(this.#state);
@@ -388,6 +397,12 @@ export class AgentSupervision {
     this.#troubles.set(sentence, now);
     this.#options.emit('warning', 'AGENT_PROCESS_LOST', `${sentence}; it is started again`);
   }
+}
+
+const isUp = ({ phase, wantsRestart }: AgentState): boolean => phase === 'running' && !wantsRestart;
+
+function isAllUp({ wish, agents }: SupervisorState): boolean {
+  return wish === 'running' && Object.values(agents).every(isUp);
 }
 
 function isBad(outcome: Outcome): boolean {

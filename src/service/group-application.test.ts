@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { AgentCatalog } from '../agents/catalog.ts';
 import { GroupApplication, type GroupApplicationOptions } from './group-application.ts';
+import { type GroupState, initialState } from './group-state.ts';
 
 const PATIENCE_MS = 10_000;
 
@@ -13,10 +14,12 @@ let top = '';
 let application: GroupApplication;
 let agents: object[] = [];
 let noted: boolean[] = [];
+let state: GroupState;
 
 beforeEach(() => {
   top = mkdtempSync(join(tmpdir(), 'understudy-application-'));
   noted = [];
+  state = initialState('primary', 1);
 });
 afterEach(() => {
   application.agents.close();
@@ -46,8 +49,11 @@ function run(parameters: Record<string, string>): void {
       paths: { logs: top, agentsRun: join(top, 'run') },
     },
     definition: () => ({ name: 'shop', agents, directories: [], addresses: [], failover: {} }),
-    state: () => ({ role: 'primary', agentsStarted: false }),
-    noteState: ({ agentsStarted }: { agentsStarted: boolean }) => noted.push(agentsStarted),
+    state: () => state,
+    noteState: (change: Partial<GroupState>) => {
+      state = { ...state, ...change };
+      if (change.agentsStarted !== undefined) noted.push(change.agentsStarted);
+    },
     process: { isAlive: true },
     isRunning: () => true,
     isClosed: () => false,
@@ -94,6 +100,26 @@ test('agents that are replaced while they stop: the new ones are stopped', async
   await stopped;
   expect(readFileSync(file('stopped'), 'utf8')).toBe('new\n');
   expect(noted).toEqual([false]);
+});
+
+test('what is left over mounts of before is stopped before it is started', async () => {
+  const commands = { start: `echo start >> ${file('log')}`, stop: `echo stop >> ${file('log')}` };
+  run(commands);
+  expect(await application.start()).toEqual([]);
+  expect(await application.start()).toEqual([]);
+  application.agents.close();
+  state = { ...state, generation: 2 };
+  run(commands);
+  expect(application.mayRun).toBe(true);
+  expect(await application.start()).toEqual([]);
+  expect(readFileSync(file('log'), 'utf8')).toBe('start\nstart\nstop\nstart\n');
+  expect(state).toMatchObject({ agentsStarted: true, agentsBegun: { generation: 2 } });
+});
+
+test('nothing is left by another start of the machine', () => {
+  state = { ...state, generation: 2, agentsBegun: { boot: 'another', generation: 1 } };
+  run({});
+  expect(application.mayRun).toBe(false);
 });
 
 test('what was given up is not begun again by the agents that come next', async () => {

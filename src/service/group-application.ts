@@ -2,6 +2,7 @@
 // when its agents change, and ended with everything else that uses the directories.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../core/errors.ts';
+import { bootId } from '../linux/boot-id.ts';
 import { killAgents } from './agent-killer.ts';
 import { AgentSupervision } from './agent-supervision.ts';
 import type { ControlEvent } from './control-channel.ts';
@@ -13,6 +14,7 @@ import type { GroupState } from './group-state.ts';
 const MOUNT_POLL_MS = 20;
 /** A commit that waits so long waits for a standby that does not answer. */
 const COMMIT_WAIT_MS = 200;
+const BROKEN_OFF = 'a start or stop of it was broken off';
 
 export interface GroupApplicationOptions {
   readonly context: RuntimeContext;
@@ -63,8 +65,24 @@ export class GroupApplication {
       isExcused: async () => this.#commitsWait(),
       killAll: async (timeoutMs) => this.killAll(timeoutMs),
       onReport,
+      onAllStarted: () => this.#noteStarted(),
       emit: (level, code, message) => emit(level, code, message),
     });
+  }
+
+  /** Something of it runs here, or may do so, whichever service began it. */
+  get mayRun(): boolean {
+    return this.#begun !== null || this.#agents.mayRun;
+  }
+
+  get #begun(): GroupState['agentsBegun'] {
+    const { agentsBegun } = this.#options.state();
+    return agentsBegun?.boot === bootId() ? agentsBegun : null;
+  }
+
+  /** What is left of an earlier life uses mounts that are gone, and may keep the next one from being started. */
+  get #isLeft(): boolean {
+    return this.#begun !== null && this.#begun.generation !== this.#options.state().generation;
   }
 
   async #whenMounted(signal: AbortSignal): Promise<boolean> {
@@ -96,6 +114,13 @@ export class GroupApplication {
     return role === 'primary' && agentsStarted;
   }
 
+  /** It runs, as its machine knows it: it is watched from now on. May be called as often as you like. */
+  watch(): void {
+    const isBrokenOff = this.#begun !== null && !this.#options.state().agentsStarted;
+    this.#agents.adopt(isBrokenOff ? BROKEN_OFF : null);
+    if (this.#agents.mayRun) this.#noteBegun();
+  }
+
   /** A process was found that an earlier service had started: what belongs to it is watched, or started. */
   async adopt(): Promise<void> {
     if (this.#isToRun) this.#agents.adopt();
@@ -105,6 +130,7 @@ export class GroupApplication {
   /** Stops the agents. Errors: AGENT_FAILED, AGENT_ABORTED. */
   async stop(signal?: AbortSignal): Promise<void> {
     const agents = this.#agents;
+    if (this.#options.state().agentsStarted) this.#options.noteState({ agentsStarted: false });
     try {
       await agents.stop(signal);
     } catch (thrown) {
@@ -112,19 +138,21 @@ export class GroupApplication {
       await this.stop(signal);
       return;
     }
-    this.note(false);
+    this.noteStopped();
   }
 
-  /** Starts the agents; returns what failed, which is also an event and shown in the status. */
+  /** Starts the agents, after what is left of an earlier life has been stopped; returns what failed, which is also an event and shown in the status. */
   async start(signal?: AbortSignal): Promise<string[]> {
     const { isClosed, setTrouble, emit } = this.#options;
     // The next service finds that they are not started.
     if (isClosed()) return ['the service ends: the next one starts the agents'];
     const agents = this.#agents;
     try {
+      if (this.#isLeft) await this.stop(signal);
+      this.#noteBegun();
       await agents.start(signal);
       setTrouble(null);
-      this.note(true);
+      this.#noteStarted();
       return [];
     } catch (thrown) {
       if (this.#isReplaced(agents, signal)) return this.start(signal);
@@ -140,9 +168,22 @@ export class GroupApplication {
     return agents !== this.#agents && signal?.aborted !== true;
   }
 
-  /** Whether it is to be watched, by the next service too. */
-  note(agentsStarted: boolean): void {
-    this.#options.noteState({ agentsStarted });
+  /** For the next service, too: it has to be stopped before anything else. */
+  #noteBegun(): void {
+    if (this.#begun !== null) return;
+    const { generation } = this.#options.state();
+    this.#options.noteState({ agentsBegun: { boot: bootId(), generation } });
+  }
+
+  #noteStarted(): void {
+    const { agentsStarted, generation } = this.#options.state();
+    if (agentsStarted && this.#begun?.generation === generation) return;
+    this.#options.noteState({ agentsStarted: true, agentsBegun: { boot: bootId(), generation } });
+  }
+
+  /** Nothing of it runs any more. */
+  noteStopped(): void {
+    this.#options.noteState({ agentsStarted: false, agentsBegun: null });
   }
 
   /** Its files are gone with the mount, and it may be started again later. False: it does not stop, which is an event. */

@@ -32,8 +32,16 @@ export const groupStateSchema = z.strictObject({
    * start again on its own before it has asked.
    */
   handedOverTo: epochSchema.nullable(),
-  /** The agents were started since this node became primary. */
+  /** All agents were started over the present mounts, and no stop of them was begun. */
   agentsStarted: z.boolean(),
+  /**
+   * Agents were begun to be started in this boot (linux/boot-id.ts), over the mounts of this generation, and not all of them were
+   * stopped since: what of them runs may use mounts that are gone.
+   */
+  agentsBegun: z
+    .strictObject({ boot: z.string().max(64), generation: z.int().min(1) })
+    .nullable()
+    .default(null),
   /**
    * Managed groups: the data here is what this node wrote as primary with this epoch, up to about this
    * sequence, and nobody else has written to it since. Null: it follows another primary.
@@ -65,6 +73,7 @@ export function initialState(role: GroupState['role'], epoch: number): GroupStat
     lastSequence: 0,
     handedOverTo: null,
     agentsStarted: false,
+    agentsBegun: null,
     own: null,
     completeAt: null,
     journals: null,

@@ -3,6 +3,7 @@
 import { messageOf } from '../../core/errors.ts';
 import type { EffectOf } from '../../cluster/machine/effect-types.ts';
 import type { MachineEvent } from '../../cluster/machine/event-types.ts';
+import type { OuterEffect } from '../../cluster/thread/group-effects.ts';
 import type { GroupRuntime } from '../group-runtime.ts';
 
 export type ApplicationOrder = EffectOf<'startApplication' | 'stopApplication' | 'escalateStop'>;
@@ -13,8 +14,7 @@ export class ApplicationOrders {
   /** Gives up the start or stop that is under way. */
   #underWay = new AbortController();
   #queue: Promise<unknown> = Promise.resolve();
-  /** It was being started or stopped for a machine that is gone: what of it runs is not known. */
-  #isUnsettled = false;
+  #isStopping = false;
   #stopped = false;
 
   constructor(runtime: GroupRuntime, tell: (event: MachineEvent) => void) {
@@ -22,24 +22,25 @@ export class ApplicationOrders {
     this.#tell = tell;
   }
 
-  /** Something of it runs here, or may do so. */
-  get mayRun(): boolean {
-    return this.#isUnsettled || this.#runtime.agents.mayRun;
+  /** It is being stopped, or was: whoever watched it would start it again. Until its machine has it started, or is to leave it. */
+  get isStopping(): boolean {
+    return this.#isStopping;
   }
 
   /** The machine that gave the orders is gone. */
   orphan(): void {
-    this.#isUnsettled = this.mayRun;
+    this.#isStopping = false;
     this.giveUp();
-  }
-
-  /** Stops what an earlier machine left, and no machine will. */
-  async stopOrphans(): Promise<void> {
-    if (await this.#runtime.application.stopOrphans()) this.#isUnsettled = false;
   }
 
   giveUp(): void {
     this.#underWay.abort();
+  }
+
+  /** What the machine wants of it, before anything else that the machine says. */
+  foresee({ kind }: OuterEffect): void {
+    if (kind === 'startApplication') this.#isStopping = false;
+    if (kind === 'stopApplication' || kind === 'escalateStop') this.#isStopping = true;
   }
 
   /** The service ends: the machine gives what failed because of that to the next one. */
@@ -48,6 +49,7 @@ export class ApplicationOrders {
   }
 
   async carryOut(order: ApplicationOrder): Promise<void> {
+    this.foresee(order);
     this.giveUp();
     const control = new AbortController();
     this.#underWay = control;
@@ -59,7 +61,7 @@ export class ApplicationOrders {
   async #perform({ kind, op, timeoutMs }: ApplicationOrder, given: AbortSignal): Promise<void> {
     const signal = AbortSignal.any([given, AbortSignal.timeout(timeoutMs)]);
     if (kind === 'startApplication') {
-      const faults = await this.#startAgents(signal);
+      const faults = await this.#runtime.application.start(signal);
       if (this.#stopped && faults.length > 0) return;
       if (faults.length === 0) this.#tell({ kind: 'applicationStarted', op });
       else this.#tell({ kind: 'applicationStartFailed', op, message: faults.join('; ') });
@@ -68,20 +70,10 @@ export class ApplicationOrders {
     const fault =
       kind === 'stopApplication' ? await this.#stopAgents(signal) : await this.#kill(timeoutMs);
     if (this.#stopped && fault !== null) return;
-    if (fault === null) {
-      this.#isUnsettled = false;
-      this.#tell({ kind: 'applicationStopped', op });
-    } else this.#tell({ kind: 'applicationStopFailed', op, message: fault });
-  }
-
-  /** What is left of an earlier life uses a mount that is gone, and may keep the next one from being started: it is stopped first. */
-  async #startAgents(signal: AbortSignal): Promise<string[]> {
-    if (this.#isUnsettled) {
-      const fault = await this.#stopAgents(signal);
-      if (fault !== null) return [fault];
-      this.#isUnsettled = false;
-    }
-    return this.#runtime.application.start(signal);
+    // There is no other means: where it may go on, it is left as it is.
+    if (fault !== null && kind === 'escalateStop') this.#isStopping = false;
+    if (fault === null) this.#tell({ kind: 'applicationStopped', op });
+    else this.#tell({ kind: 'applicationStopFailed', op, message: fault });
   }
 
   async #stopAgents(signal: AbortSignal): Promise<string | null> {
@@ -99,7 +91,7 @@ export class ApplicationOrders {
     if (left !== null) return left;
     // Others may watch by now: see `replaceAgents`.
     runtime.agents.allKilled();
-    runtime.application.note(false);
+    runtime.application.noteStopped();
     return null;
   }
 }

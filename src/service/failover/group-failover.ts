@@ -50,6 +50,12 @@ export interface GroupFailoverOptions {
   readonly settings: GroupSettings;
 }
 
+/** An effect that is being carried out. */
+interface Running {
+  readonly kind: OuterEffect['kind'];
+  readonly course: Promise<void>;
+}
+
 export class GroupFailover implements RuntimeOwner {
   readonly settings: GroupSettings;
   readonly runtime: GroupRuntime;
@@ -61,7 +67,7 @@ export class GroupFailover implements RuntimeOwner {
   #view: MachineView | null = null;
   #viewsSeen = 0;
   /** Effects that are being carried out, so that none is begun twice. */
-  readonly #running = new Map<number, Promise<void>>();
+  readonly #running = new Map<number, Running>();
   /** Effects that were carried out, oldest first: what a machine waits for may have been asked before, and be answered after that. */
   readonly #done = new Set<number>();
   readonly #application: ApplicationOrders;
@@ -141,6 +147,9 @@ export class GroupFailover implements RuntimeOwner {
       await this.#settle();
     }
     const found = standing ?? (await this.#add());
+    for (const effect of found.effects) {
+      if (!this.#isBegun(effect)) this.#application.foresee(effect);
+    }
     if (found.view !== null) this.onView(found.view);
     if (this.#disk === 'failed')
       this.#tell({ kind: 'health', part: 'disk', state: 'failed', why: 'it failed before' });
@@ -163,7 +172,8 @@ export class GroupFailover implements RuntimeOwner {
    */
   async #settle(): Promise<void> {
     this.#application.orphan();
-    await within(Promise.all(this.#running.values()), SETTLE_TIMEOUT_MS);
+    const courses = Array.from(this.#running.values(), ({ course }) => course);
+    await within(Promise.all(courses), SETTLE_TIMEOUT_MS);
   }
 
   /** Begins nothing any more; machine, lease and addresses stay. */
@@ -187,7 +197,7 @@ export class GroupFailover implements RuntimeOwner {
     const isServing = state.role === 'primary' && (process.isAlive || this.runtime.isSucceeding);
     const { copy, position } = this.data.withoutProcess();
     // What may run has to be stopped like what does.
-    const runsApplication = state.agentsStarted || this.#application.mayRun;
+    const runsApplication = state.agentsStarted || this.runtime.application.mayRun;
     return {
       groupId: this.#groupId,
       config,
@@ -212,7 +222,7 @@ export class GroupFailover implements RuntimeOwner {
     if (view.role === 'primary') this.#readiness.forget();
     this.runtime.agents.pause(view.paused);
     const isServing = view.role === 'primary' && view.application === 'running';
-    if (isServing) this.runtime.agents.adopt();
+    if (isServing && !this.#application.isStopping) this.runtime.application.watch();
     this.#adjust();
   }
 
@@ -233,7 +243,7 @@ export class GroupFailover implements RuntimeOwner {
   #adjust(): void {
     const { view } = this;
     const runtime = this.runtime;
-    if (view === null || this.#stopped || this.#running.size > 0 || this.#restarting) return;
+    if (view === null || this.#stopped || this.#isAtWork || this.#restarting) return;
     if (view.role === 'standby' && this.#isLeftOver) {
       void this.#restart(async () => this.#undoPromotion());
       return;
@@ -244,6 +254,11 @@ export class GroupFailover implements RuntimeOwner {
       void this.#restart(async () => this.#follow());
     if (view.role === 'primary' && runtime.state.role === 'primary')
       void this.#restart(async () => this.#serveAgain());
+  }
+
+  /** An application that is being started is none of it: it may wait for the very filter that is to be started again. */
+  get #isAtWork(): boolean {
+    return Array.from(this.#running.values()).some(({ kind }) => kind !== 'startApplication');
   }
 
   /**
@@ -265,11 +280,12 @@ export class GroupFailover implements RuntimeOwner {
 
   /** An application whose machine ended with the cluster process while the filter was away: nobody else stops it. */
   async #endOrphans(): Promise<void> {
-    if (!this.#application.mayRun) return;
+    const { application } = this.runtime;
+    if (!application.mayRun) return;
     this.#application.giveUp();
     // Before: what it waits for would never come.
     await this.runtime.killProcess({ keepMounts: true });
-    await this.#application.stopOrphans();
+    await application.stopOrphans();
   }
 
   async #restart(work: () => Promise<void>): Promise<void> {
@@ -319,10 +335,9 @@ export class GroupFailover implements RuntimeOwner {
     // Whoever opens something meanwhile gets an error: underneath, nothing would be recorded.
     await runtime.killProcess({ keepMounts: true });
     await runtime.startPrimaryProcess(this.#nextRequest());
-    if (this.#view.application === 'running') {
-      const why = 'its files were gone for a moment, since the process of the filter had ended';
-      this.runtime.agents.trouble(why);
-    }
+    // Also for what was being started meanwhile.
+    const why = 'its files were gone for a moment, since the process of the filter had ended';
+    runtime.agents.trouble(why);
   }
 
   /**
@@ -391,7 +406,7 @@ export class GroupFailover implements RuntimeOwner {
       return;
     }
     const { op } = effect;
-    if (this.#stopped || this.#running.has(op) || this.#done.has(op)) return;
+    if (this.#stopped || this.#isBegun(effect)) return;
     const course = this.#carryOut(effect)
       .then(() => this.#noteDone(op))
       .catch((thrown: unknown) => {
@@ -402,7 +417,11 @@ export class GroupFailover implements RuntimeOwner {
         this.#running.delete(op);
         this.#adjust();
       });
-    this.#running.set(op, course);
+    this.#running.set(op, { kind: effect.kind, course });
+  }
+
+  #isBegun(effect: OuterEffect): boolean {
+    return 'op' in effect && (this.#running.has(effect.op) || this.#done.has(effect.op));
   }
 
   #noteDone(op: number): void {
