@@ -1,14 +1,11 @@
 // The standby becomes primary: it applies what is left of its journal, and its process is replaced.
 import { UnderstudyError } from '../core/errors.ts';
-import { COPY_STATES } from '../mirror/link/frame.ts';
 import type { GroupRuntime } from './group-runtime.ts';
 import { type Position, positionSchema } from './group-spec.ts';
 import type { Outcome, PromoteRequest } from './node-protocol.ts';
 
 const FINISH_TIMEOUT_MS = 3_600_000;
 export const UP_TO_DATE_COPY: readonly string[] = ['up-to-date'];
-/** Also one that was never complete, or of which nothing is known. */
-export const ANY_COPY: readonly string[] = COPY_STATES;
 
 /** The standby's side of a switchover. Errors: STALE_EPOCH, POSITION_MISMATCH, and of the process. */
 export async function promote(runtime: GroupRuntime, request: PromoteRequest): Promise<Outcome> {

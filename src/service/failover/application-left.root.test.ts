@@ -4,6 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { livingProcess } from '../../agents/sdk/process-table.ts';
 import { present } from '../../core/assert.ts';
 import { clusterPid, endManaged } from '../fixtures/cluster-processes.ts';
 import {
@@ -73,6 +74,9 @@ test('what is being started when service and cluster process end is stopped by a
   expect(said()).toEqual(['start', 'stop']);
 }, 120_000);
 
+const follows = (node: TestNode): boolean =>
+  runtimeOf(node).state.role === 'standby' && runtimeOf(node).phase === 'running';
+
 async function endAll(node: TestNode): Promise<void> {
   const pids = [clusterPid(node), present(runtimeOf(node).process.pid, 'a process')];
   await node.stop();
@@ -88,10 +92,24 @@ test('an application that outlives all processes of its node is stopped by a nod
   await b.call('takeover', { group: 'shop', ...FORCED });
   await until('it runs on b', async () => runs(b), PATIENCE_MS);
   await startAgain(a);
-  const follows = async (): Promise<boolean> =>
-    runtimeOf(a).state.role === 'standby' && runtimeOf(a).phase === 'running';
-  await until('a follows', follows, PATIENCE_MS);
+  await until('a follows', async () => follows(a), PATIENCE_MS);
   expect(said()).toEqual(['start', 'start', 'stop']);
+}, 120_000);
+
+test('an application that outlives all processes of its node and does not stop is ended by force', async () => {
+  const { a, b, dirA } = nodes;
+  const [once, pidFile] = [join(nodes.top, 'once'), join(nodes.top, 'pid')];
+  const first = `touch ${once}; cd ${dirA}; sleep 600 & echo $! > ${pidFile}`;
+  const start = `if [ ! -e ${once} ]; then ${first}; fi`;
+  await create({ arbiter: 'none' }, { start, stop: 'exit 1' });
+  await until('it runs', async () => runs(a), PATIENCE_MS);
+  await until('b is complete', async () => view(b)?.fresh === true, PATIENCE_MS);
+  await endAll(a);
+  await b.call('takeover', { group: 'shop', ...FORCED });
+  await startAgain(a);
+  await until('a follows', async () => follows(a), PATIENCE_MS);
+  expect(livingProcess(Number(readFileSync(pidFile, 'utf8')))).toBeUndefined();
+  expect(await a.eventCodes()).toContain('STOP_ESCALATED');
 }, 120_000);
 
 test('an application that outlives all processes of its node is stopped before it is started there', async () => {

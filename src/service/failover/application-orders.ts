@@ -68,7 +68,7 @@ export class ApplicationOrders {
       return;
     }
     const fault =
-      kind === 'stopApplication' ? await this.#stopAgents(signal) : await this.#kill(timeoutMs);
+      kind === 'stopApplication' ? await this.#stopAgents(signal) : await this.kill(timeoutMs);
     if (this.#stopped && fault !== null) return;
     // There is no other means: where it may go on, it is left as it is.
     if (fault !== null && kind === 'escalateStop') this.#isStopping = false;
@@ -85,7 +85,8 @@ export class ApplicationOrders {
     }
   }
 
-  async #kill(timeoutMs: number): Promise<string | null> {
+  /** Ends it by force. Returns what could not be ended, as a sentence. */
+  async kill(timeoutMs: number): Promise<string | null> {
     const runtime = this.#runtime;
     const left = await runtime.application.killAll(timeoutMs);
     if (left !== null) return left;

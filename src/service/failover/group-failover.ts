@@ -40,6 +40,7 @@ const VIEW_POLL_MS = 20;
 const RESTART_PAUSE_MS = 500;
 /** A handover may take as long as it may drain; a node without a machine is no help to the other one. */
 const SETTLE_TIMEOUT_MS = 90_000;
+const KILL_TIMEOUT_MS = 10_000;
 const SAID_KEPT = 50;
 /** More than a machine ever waits for at once. */
 const DONE_KEPT = 100;
@@ -280,12 +281,16 @@ export class GroupFailover implements RuntimeOwner {
 
   /** An application whose machine ended with the cluster process while the filter was away: nobody else stops it. */
   async #endOrphans(): Promise<void> {
-    const { application } = this.runtime;
+    const { application, name } = this.runtime;
     if (!application.mayRun) return;
     this.#application.giveUp();
     // Before: what it waits for would never come.
     await this.runtime.killProcess({ keepMounts: true });
-    await application.stopOrphans();
+    if (await application.stopOrphans()) return;
+    const sentence = `the application of group "${name}" did not stop: everything that uses the group's directories is ended by force`;
+    this.runtime.emit('error', 'STOP_ESCALATED', sentence);
+    const left = await this.#application.kill(KILL_TIMEOUT_MS);
+    if (left !== null) this.runtime.emit('error', 'AGENT_FAILED', left);
   }
 
   async #restart(work: () => Promise<void>): Promise<void> {

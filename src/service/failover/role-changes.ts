@@ -6,7 +6,7 @@ import type { DataNotice } from '../data-notices.ts';
 import type { GroupRuntime } from '../group-runtime.ts';
 import { positionSchema } from '../group-spec.ts';
 import { firstSequenceAfter, type GroupState } from '../group-state.ts';
-import { ANY_COPY, finish } from '../promotion.ts';
+import { finish } from '../promotion.ts';
 
 /** The copy that a standby has. */
 export interface StandbyData {
@@ -48,7 +48,8 @@ export async function promote(runtime: GroupRuntime, promotion: Promotion): Prom
   }
   let reached: GroupState['position'] = null;
   if (before.role === 'standby') {
-    reached = await finish(runtime, before.own === null ? accepts : ANY_COPY);
+    // What this node wrote itself is `empty` for a process that has received nothing over it: any other knows better.
+    reached = await finish(runtime, before.own === null ? accepts : [...accepts, 'empty']);
     if (base !== null && reached?.sequence !== base.sequence) {
       throw new UnderstudyError(
         'POSITION_MISMATCH',
