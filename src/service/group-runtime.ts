@@ -704,8 +704,9 @@ export class GroupRuntime {
 
   async #startInRole(patienceMs: number): Promise<void> {
     if (this.isManaged && this.state.role === 'primary') {
-      // Its machine has to agree with the other one first.
+      // Its machine has to agree with the other one first. One that is primary already believes in a process that has ended.
       this.#phase = 'waiting';
+      this.#owner?.onLost();
       return;
     }
     this.#phase = 'starting';

@@ -134,3 +134,28 @@ test('the application runs again that was being stopped for a switchover', async
   await until('it runs again', isServed, PATIENCE_MS);
   await told;
 }, 120_000);
+
+test('another one is started at once, also while a group has something to end for the one before', async () => {
+  const { a, b } = nodes;
+  await create({ failover: { arbiter: 'none' } });
+  const runtime = a.service.group('shop');
+  const failover = a.service.failover.of(runtime);
+  await until('b is complete', async () => failover.view?.alone === 'together', PATIENCE_MS);
+  a.behave({ handoverDelayMs: 25_000 });
+  b.behave({ fail: { finish: 'DIRECTORY_BUSY' } });
+  const told = expect(a.call('switchover', { group: 'shop' })).rejects.toMatchObject({
+    code: 'COMMAND_UNFINISHED',
+  });
+  await until('it is handed over', async () => runtime.isChanging, PATIENCE_MS);
+  const pids = [clusterPid(a)];
+  const isAnother = async (): Promise<boolean> => !pids.includes(clusterPid(a));
+  process.kill(clusterPid(a), 'SIGKILL');
+  await until('the next one is there', isAnother, PATIENCE_MS);
+  await until('it answers', async () => a.service.failover.clusterStatus().catch(() => null));
+  pids.push(clusterPid(a));
+  process.kill(clusterPid(a), 'SIGKILL');
+  await until('the one after that is there', isAnother, 10_000);
+  await until('a machine is there', async () => failover.view?.booting === false, 60_000);
+  await until('nothing is left', async () => !runtime.isChanging, PATIENCE_MS);
+  await told;
+}, 120_000);

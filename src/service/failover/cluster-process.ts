@@ -127,8 +127,7 @@ export class ClusterProcess {
         client.onEvent(this.#options.onEvent);
         for (const { groupId, event } of this.#undelivered.splice(0)) this.deliver(groupId, event);
         onTrouble(null);
-        await this.#options.onConnected();
-        onFirst();
+        if (await this.#joined(ended)) onFirst();
         await ended;
       } catch (thrown) {
         // Of a connection that could be made and not be used.
@@ -137,6 +136,14 @@ export class ClusterProcess {
         await sleep(AGAIN_MS);
       }
     }
+  }
+
+  /** False: the connection ended before; a group that still has something to end is not waited for. Errors: those of joining. */
+  async #joined(ended: Promise<void>): Promise<boolean> {
+    const joined = this.#options.onConnected().then(() => true);
+    // Of a connection that is gone by then, it is of no interest.
+    joined.catch(() => undefined);
+    return Promise.race([joined, ended.then(() => false)]);
   }
 
   async #connect(): Promise<ControlClient> {

@@ -14,6 +14,7 @@ import {
   type TestNode,
   until,
 } from '../fixtures/two-nodes.ts';
+import type { GroupRuntime } from '../group-runtime.ts';
 import type { GroupStanding } from './cluster-protocol.ts';
 import { ClusterProcess } from './cluster-process.ts';
 import { GroupFailover } from './group-failover.ts';
@@ -297,3 +298,19 @@ test.each<[string, (failover: GroupFailover) => void]>([
   },
   60_000,
 );
+
+test('a process that does not answer the next service, and ends, is started again', async () => {
+  const { a } = nodes;
+  await create();
+  const runtime = (): GroupRuntime => a.service.group('shop');
+  const pid = present(runtime().process.pid, 'a process');
+  await a.stop();
+  process.kill(pid, 'SIGSTOP');
+  await a.start();
+  await isRole(a, 'primary');
+  await sleep(500);
+  process.kill(pid, 'SIGKILL');
+  await until('another one runs', async () => runtime().phase === 'running', PATIENCE_MS);
+  expect(runtime().process.pid).not.toBe(pid);
+  expect(view(a)?.role).toBe('primary');
+}, 120_000);
