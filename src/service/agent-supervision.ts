@@ -155,12 +155,14 @@ export class AgentSupervision {
 
   /**
    * They were started before: from now on they are watched. May be called as often as you like. `trouble`: why they are started
-   * again, unless they are watched already.
+   * again, unless that is under way; in maintenance after it.
    */
   adopt(trouble: string | null = null): void {
-    const { wish, pending } = this.#state;
+    const { wish, pending, isPaused } = this.#state;
+    const isNew = wish === 'idle' && pending === null;
     this.#tell({ kind: 'adopt' });
-    if (trouble !== null && wish === 'idle' && pending === null) this.trouble(trouble);
+    const isDue = isNew || (!isPaused && isAllUp(this.#state));
+    if (trouble !== null && isDue) this.trouble(trouble);
   }
 
   /** Maintenance: nothing is restarted. */

@@ -153,6 +153,23 @@ test('an application without a probe runs in the end whose start was broken off'
   expect(said()).toEqual(['stop', 'start']);
 }, 120_000);
 
+test('an application whose start was broken off in maintenance runs after that', async () => {
+  const { a } = nodes;
+  const once = join(nodes.top, 'once');
+  const start = `if [ ! -e ${once} ]; then touch ${once}; sleep 60; fi; echo start >> ${log}`;
+  await create({ arbiter: 'none' }, { start });
+  await until('it is being started', async () => existsSync(once), PATIENCE_MS);
+  await simpleCommand(a.service, runtimeOf(a), 'pause');
+  process.kill(clusterPid(a), 'SIGKILL');
+  const isTold = async (): Promise<boolean> => (await a.eventCodes()).includes('AGENT_FAILED');
+  await until('it is told', isTold, PATIENCE_MS);
+  await sleep(500);
+  expect(said()).toEqual([]);
+  await simpleCommand(a.service, runtimeOf(a), 'resume');
+  await until('it was started', async () => said().includes('start'), PATIENCE_MS);
+  expect(said()).toEqual(['stop', 'start']);
+}, 120_000);
+
 test('an application that is ended by force for a switchover is not started again where it was', async () => {
   const { a, b } = nodes;
   const { service } = a;

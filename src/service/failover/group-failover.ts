@@ -223,7 +223,8 @@ export class GroupFailover implements RuntimeOwner {
     if (view.role === 'primary') this.#readiness.forget();
     this.runtime.agents.pause(view.paused);
     const isServing = view.role === 'primary' && view.application === 'running';
-    if (isServing && !this.#application.isStopping) this.runtime.application.watch();
+    const isMoved = this.#application.isStopping || this.#restarting;
+    if (isServing && !isMoved) this.runtime.application.watch();
     this.#adjust();
   }
 
