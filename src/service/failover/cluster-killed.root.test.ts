@@ -2,13 +2,21 @@
 // Group processes are the stand-in.
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { clusterPid, endManaged } from '../fixtures/cluster-processes.ts';
-import { type PairWithDirectory, pairWithDirectory, until } from '../fixtures/two-nodes.ts';
+import {
+  type PairWithDirectory,
+  pairWithDirectory,
+  type TestNode,
+  until,
+} from '../fixtures/two-nodes.ts';
 import { groupPaths } from '../service-paths.ts';
 import { simpleCommand } from './managed-commands.ts';
 
 const PATIENCE_MS = 30_000;
+/** Longer than a lease of the profile `fast`. */
+const LEASE_OVER_MS = 2000;
 
 let nodes: PairWithDirectory;
 
@@ -21,6 +29,14 @@ async function create(rest: Record<string, unknown>): Promise<void> {
   const { a, dirA: dir, dirB: standbyDir } = nodes;
   const input = { name: 'shop', paths: [{ dir, standbyDir }], ...rest };
   await a.call('group-create', { input, origin: 'test' });
+}
+
+/** The next one is there too late to go on with the lease. */
+async function killWithoutLease(node: TestNode): Promise<void> {
+  const pid = clusterPid(node);
+  process.kill(pid, 'SIGSTOP');
+  await sleep(LEASE_OVER_MS);
+  process.kill(pid, 'SIGKILL');
 }
 
 test.each([
@@ -70,7 +86,6 @@ test('what is being started is given up by a node that ceases, though its machin
   const log = join(nodes.top, 'application.log');
   const start = `echo begun >> ${log}; sleep 60; echo started >> ${log}`;
   const agents = [{ use: 'command', name: 'db', start, stop: 'true', probe: 'true' }];
-  // The lease ends before the next machine is there.
   const gateway = { arbiter: 'gateway', gateway: '127.0.0.1', gatewayMethod: 'ping' };
   await create({ agents, failover: { ...gateway, profile: 'fast' } });
   await until('it is being started', async () => existsSync(log), PATIENCE_MS);
@@ -78,7 +93,7 @@ test('what is being started is given up by a node that ceases, though its machin
   const runtime = a.service.group('shop');
   await simpleCommand(a.service, runtime, 'pause');
   expect(a.service.failover.of(runtime).view?.application).toBe('starting');
-  process.kill(clusterPid(a), 'SIGKILL');
+  await killWithoutLease(a);
   await until('it has ceased', async () => runtime.state.role === 'standby', PATIENCE_MS);
   expect(runtime.agents.view[0]?.phase).toBe('stopped');
   expect(readFileSync(log, 'utf8')).toBe('begun\n');
@@ -97,7 +112,7 @@ test('what is still to be stopped of it is stopped before it is started again: i
   const failover = a.service.failover.of(runtime);
   await until('it is being started', async () => existsSync(log), PATIENCE_MS);
   await simpleCommand(a.service, runtime, 'pause');
-  process.kill(clusterPid(a), 'SIGKILL');
+  await killWithoutLease(a);
   await until('it is being stopped', async () => existsSync(hung), PATIENCE_MS);
   process.kill(clusterPid(a), 'SIGKILL');
   await until('it is a standby', async () => failover.view?.role === 'standby', PATIENCE_MS);
