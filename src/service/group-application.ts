@@ -1,7 +1,7 @@
 // The application of one group on this node, as the group's runtime has it: started, stopped, watched by others from now on
 // when its agents change, and ended with everything else that uses the directories.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { messageOf } from '../core/errors.ts';
+import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { bootId } from '../linux/boot-id.ts';
 import { killAgents } from './agent-killer.ts';
 import { AgentSupervision } from './agent-supervision.ts';
@@ -14,6 +14,7 @@ import type { GroupState } from './group-state.ts';
 const MOUNT_POLL_MS = 20;
 /** A commit that waits so long waits for a standby that does not answer. */
 const COMMIT_WAIT_MS = 200;
+const KILL_TIMEOUT_MS = 10_000;
 const BROKEN_OFF = 'a start or stop of it was broken off';
 
 export interface GroupApplicationOptions {
@@ -116,9 +117,11 @@ export class GroupApplication {
 
   /** It runs, as its machine knows it: it is watched from now on. May be called as often as you like. */
   watch(): void {
-    const isBrokenOff = this.#begun !== null && !this.#options.state().agentsStarted;
+    const begun = this.#begun;
+    const isBrokenOff = begun !== null && !this.#options.state().agentsStarted;
     this.#agents.adopt(isBrokenOff ? BROKEN_OFF : null);
-    if (this.#agents.mayRun) this.#noteBegun();
+    // Begun by a version that kept no note of that.
+    if (begun === null && this.#agents.mayRun) this.#noteStarted();
   }
 
   /** A process was found that an earlier service had started: what belongs to it is watched, or started. */
@@ -138,7 +141,7 @@ export class GroupApplication {
       await this.stop(signal);
       return;
     }
-    this.noteStopped();
+    this.#noteStopped();
   }
 
   /** Starts the agents, after what is left of an earlier life has been stopped; returns what failed, which is also an event and shown in the status. */
@@ -148,7 +151,7 @@ export class GroupApplication {
     if (isClosed()) return ['the service ends: the next one starts the agents'];
     const agents = this.#agents;
     try {
-      if (this.#isLeft) await this.stop(signal);
+      if (this.#isLeft) await this.end(signal);
       this.#noteBegun();
       await agents.start(signal);
       setTrouble(null);
@@ -176,25 +179,49 @@ export class GroupApplication {
   }
 
   #noteStarted(): void {
-    const { agentsStarted, generation } = this.#options.state();
+    const { state, isRunning } = this.#options;
+    const { agentsStarted, generation } = state();
+    // Over mounts whose successors are being made.
+    if (!isRunning()) return;
     if (agentsStarted && this.#begun?.generation === generation) return;
     this.#options.noteState({ agentsStarted: true, agentsBegun: { boot: bootId(), generation } });
   }
 
   /** Nothing of it runs any more. */
-  noteStopped(): void {
+  #noteStopped(): void {
     this.#options.noteState({ agentsStarted: false, agentsBegun: null });
   }
 
-  /** Its files are gone with the mount, and it may be started again later. False: it does not stop, which is an event. */
-  async stopOrphans(): Promise<boolean> {
+  /** Its files are gone with the mount, and it may be started again later. What does not stop is an event. */
+  async stopOrphans(): Promise<void> {
     try {
       await this.stop();
-      return true;
     } catch (thrown) {
       this.#options.emit('warning', 'AGENT_FAILED', messageOf(thrown));
-      return false;
     }
+  }
+
+  /** Stops it; by force what does not stop, which is an event. Errors: AGENT_ABORTED, AGENT_FAILED for what cannot be ended. */
+  async end(signal?: AbortSignal): Promise<void> {
+    try {
+      await this.stop(signal);
+    } catch (thrown) {
+      if (signal?.aborted === true) throw thrown;
+      const what = `everything that uses the directories of group "${this.#options.definition().name}" is ended by force`;
+      this.#options.emit('error', 'STOP_ESCALATED', `${messageOf(thrown)}: ${what}`);
+      const left = await this.kill(KILL_TIMEOUT_MS);
+      if (left !== null) throw new UnderstudyError('AGENT_FAILED', left);
+    }
+  }
+
+  /** Ends it by force. Returns what could not be ended, as a sentence. */
+  async kill(timeoutMs: number): Promise<string | null> {
+    const left = await this.killAll(timeoutMs);
+    if (left !== null) return left;
+    // Others may watch by now: see `replaceAgents`.
+    this.#agents.allKilled();
+    this.#noteStopped();
+    return null;
   }
 
   /**

@@ -488,16 +488,23 @@ describe('a creation', () => {
   });
 });
 
-test('an application that outlives its service and its process is stopped before it is started again', async () => {
-  const log = join(nodes.top, 'application.log');
-  const commands = { start: `echo start >> ${log}`, stop: `echo stop >> ${log}` };
-  await create({ agents: [{ use: 'command', name: 'db', ...commands }] });
-  await untilRunning(a);
-  const { pid } = runtimeOf(a).process;
-  await a.stop();
-  process.kill(pid ?? 0, 'SIGKILL');
-  await a.start();
-  await untilRunning(a);
-  await until('nothing moves', async () => !runtimeOf(a).isChanging);
-  expect(readFileSync(log, 'utf8')).toBe('start\nstop\nstart\n');
-}, 60_000);
+test.each([
+  ['is stopped', ''],
+  ['is ended by force, if it does not stop,', '; exit 1'],
+])(
+  'an application that outlives its service and its process %s before it is started again',
+  async (_, end) => {
+    const log = join(nodes.top, 'application.log');
+    const commands = { start: `echo start >> ${log}`, stop: `echo stop >> ${log}${end}` };
+    await create({ agents: [{ use: 'command', name: 'db', ...commands }] });
+    await untilRunning(a);
+    const { pid } = runtimeOf(a).process;
+    await a.stop();
+    process.kill(pid ?? 0, 'SIGKILL');
+    await a.start();
+    await untilRunning(a);
+    await until('nothing moves', async () => !runtimeOf(a).isChanging);
+    expect(readFileSync(log, 'utf8')).toBe('start\nstop\nstart\n');
+  },
+  60_000,
+);

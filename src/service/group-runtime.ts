@@ -710,9 +710,6 @@ export class GroupRuntime {
       return;
     }
     this.#phase = 'starting';
-    // It may have outlived the service that had started it, together with the process.
-    if (this.state.role === 'primary' && this.application.mayRun)
-      await this.application.stopOrphans();
     await startInRole(this, this.#peer, patienceMs);
   }
 

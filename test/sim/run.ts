@@ -1,6 +1,6 @@
 // One schedule from its seed: draws a configuration, clocks and faults, runs them, checks the end.
 import { AssertionFailure } from '../../src/core/assert.ts';
-import { checkTimings } from '../../src/cluster/machine/config-check.ts';
+import { checkNewTimings, checkTimings } from '../../src/cluster/machine/config-check.ts';
 import { defaultTimings, fastTimings, type Timings } from '../../src/cluster/machine/timings.ts';
 import type { ArbiterKind, FencingPolicy, MachineConfig } from '../../src/cluster/machine/types.ts';
 import { Random } from '../support/random.ts';
@@ -125,7 +125,7 @@ function drawTimings(random: Random): Timings {
   };
 }
 
-/** Whatever {@link checkTimings} lets pass, as far as it is short enough for a schedule. */
+/** Whatever a new group may have, as far as it is short enough for a schedule. */
 function drawPermitted(random: Random, arbiter: ArbiterKind): Timings {
   const between = (least: number, most: number): number => least + random.below(most - least + 1);
   for (;;) {
@@ -142,7 +142,9 @@ function drawPermitted(random: Random, arbiter: ArbiterKind): Timings {
       aloneAfterMs: between(100, 2500),
     };
     try {
-      checkTimings({ group: 'shop', timings: { ...defaultTimings, ...drawn }, arbiter });
+      const config = { group: 'shop', timings: { ...defaultTimings, ...drawn }, arbiter };
+      checkTimings(config);
+      checkNewTimings(config);
       return { ...SIM_TIMINGS, ...drawn };
     } catch {
       // Others are drawn.

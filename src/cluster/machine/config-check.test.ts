@@ -1,6 +1,6 @@
 // Impossible settings are refused with the reason and the way out.
 import { expect, test } from 'vitest';
-import { checkConfig } from './config-check.ts';
+import { checkConfig, checkNewTimings } from './config-check.ts';
 import { configOf } from './fixtures/subject.ts';
 import {
   defaultTimings,
@@ -46,8 +46,8 @@ test.each([
 
 test.each([
   [
-    'dead after fewer than three heartbeats and the delay of one',
-    { deadAfterMs: 363 },
+    'dead after fewer than three heartbeats',
+    { deadAfterMs: 299 },
     'Set deadAfter to at least 364 ms',
   ],
   ['a lease of fewer than four heartbeats', { leaseMs: 399 }, 'Set lease to at least 400 ms'],
@@ -82,4 +82,11 @@ test('what works and has a price is said', () => {
     /too late to prove/,
   );
   expect(checkConfig(configOf({ arbiter: 'etcd' }))).toEqual([]);
+});
+
+test('a new group leaves room for the delay of a heartbeat; one of an earlier version runs without', () => {
+  const config = withTimings({ deadAfterMs: 363 }, { arbiter: 'etcd' });
+  checkConfig(config);
+  expect(() => checkNewTimings(config)).toThrow('Set deadAfter to at least 364 ms');
+  checkNewTimings(withTimings({ deadAfterMs: 364 }));
 });

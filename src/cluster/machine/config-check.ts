@@ -39,6 +39,17 @@ export function checkConfig(config: MachineConfig): readonly string[] {
   return advice(config);
 }
 
+/**
+ * What no new group is to have, and groups of earlier versions may: they run as they did. Errors: TIMINGS_IMPOSSIBLE.
+ */
+export function checkNewTimings({
+  group,
+  timings,
+}: Pick<MachineConfig, 'group' | 'timings'>): void {
+  if (timings.deadAfterMs >= leastDeadAfterMs(timings)) return;
+  throw new UnderstudyError('TIMINGS_IMPOSSIBLE', `group "${group}": ${hasty(timings)}`);
+}
+
 /** Errors: TIMINGS_IMPOSSIBLE. */
 export function checkTimings(config: Pick<MachineConfig, 'group' | 'timings' | 'arbiter'>): void {
   const { group, timings } = config;
@@ -65,10 +76,7 @@ function relations({
   arbiter,
 }: Pick<MachineConfig, 'timings' | 'arbiter'>): [boolean, string][] {
   const always: [boolean, string][] = [
-    [
-      t.deadAfterMs >= leastDeadAfterMs(t),
-      `a node counts as dead after ${t.deadAfterMs} ms, heartbeats come every ${t.heartbeatIntervalMs} ms and may take ${t.marginMs} ms: one lost heartbeat would look like a dead node. Set deadAfter to at least ${leastDeadAfterMs(t)} ms`,
-    ],
+    [t.deadAfterMs >= t.heartbeatIntervalMs * 3, hasty(t)],
     [
       t.leaseMs >= t.heartbeatIntervalMs * 4,
       `a lease of ${t.leaseMs} ms is renewed by heartbeats every ${t.heartbeatIntervalMs} ms: a short delay would stop the application. Set lease to at least ${t.heartbeatIntervalMs * 4} ms`,
@@ -100,6 +108,10 @@ function relations({
 /** What a heartbeat says counts while it is younger than this, less its delay: two may be lost. */
 function leastDeadAfterMs({ heartbeatIntervalMs, marginMs }: Timings): number {
   return Math.ceil((heartbeatIntervalMs * 3 + marginMs) / (1 - DRIFT));
+}
+
+function hasty(t: Timings): string {
+  return `a node counts as dead after ${t.deadAfterMs} ms, heartbeats come every ${t.heartbeatIntervalMs} ms and may take ${t.marginMs} ms: one lost heartbeat would look like a dead node. Set deadAfter to at least ${leastDeadAfterMs(t)} ms`;
 }
 
 function gatewayRelations(t: Timings): [boolean, string][] {

@@ -3,7 +3,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { livingProcess } from '../../agents/sdk/process-table.ts';
 import { present } from '../../core/assert.ts';
 import { clusterPid, endManaged } from '../fixtures/cluster-processes.ts';
@@ -13,6 +13,8 @@ import {
   type TestNode,
   until,
 } from '../fixtures/two-nodes.ts';
+import { GroupApplication } from '../group-application.ts';
+import { groupPaths } from '../service-paths.ts';
 import { simpleCommand } from './managed-commands.ts';
 
 const PATIENCE_MS = 30_000;
@@ -33,7 +35,10 @@ beforeEach(async () => {
   nodes = await pairWithDirectory();
   log = join(nodes.top, 'application.log');
 });
-afterEach(async () => endManaged(nodes));
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await endManaged(nodes);
+});
 
 const runtimeOf = ({ service }: TestNode) => service.group('shop');
 const view = ({ service }: TestNode) => service.failover.of(service.group('shop')).view;
@@ -217,4 +222,44 @@ test('a filter that ends while the application is being started is there again f
   await until('it runs', async () => runs(a), PATIENCE_MS);
   expect(said().filter((one) => one === 'start')).toHaveLength(2);
   expect(said().slice(-2)).toEqual(['stop', 'start']);
+}, 120_000);
+
+test('an application that cannot be ended, and is left to its node for that, is brought into order there', async () => {
+  const { a } = nodes;
+  const timings = { applicationStopTimeout: '1s' };
+  await create({ arbiter: 'none', timings }, { stop: 'sleep 60', stopTimeout: '60s' });
+  const failover = a.service.failover.of(runtimeOf(a));
+  await until('it runs', async () => runs(a), PATIENCE_MS);
+  await until('b is complete', async () => view(nodes.b)?.fresh === true, PATIENCE_MS);
+  // A process that waits for a disk that does not answer.
+  vi.spyOn(GroupApplication.prototype, 'killAll').mockImplementation(async (timeoutMs) => {
+    await sleep(timeoutMs + 300);
+    return 'these processes cannot be killed: 1';
+  });
+  const failing = { isDone: () => false, failures: ['HANDOVER_FAILED'], timeoutMs: PATIENCE_MS };
+  await expect(failover.command({ kind: 'switchover' }, failing)).rejects.toMatchObject({
+    code: 'HANDOVER_FAILED',
+  });
+  const isRestarted = async (): Promise<boolean> =>
+    (await a.eventCodes()).includes('AGENT_RESTARTED');
+  await until('it is started again', isRestarted, PATIENCE_MS);
+  expect(view(a)?.role).toBe('primary');
+}, 120_000);
+
+test('an application that runs is not started again by a version that keeps more of it than the one before', async () => {
+  const { a } = nodes;
+  await create({ arbiter: 'none' });
+  await until('it runs', async () => runs(a), PATIENCE_MS);
+  const pid = present(runtimeOf(a).process.pid, 'a process');
+  await a.stop();
+  const { state } = groupPaths(a.paths, 'shop');
+  const kept = JSON.parse(readFileSync(state, 'utf8')) as Record<string, unknown>;
+  // As a filter that was started anew left it.
+  writeFileSync(state, JSON.stringify({ ...kept, agentsStarted: false, agentsBegun: null }));
+  await startAgain(a);
+  const failover = a.service.failover.of(runtimeOf(a));
+  for (let looks = 0; looks < 3; looks += 1) failover.onView(present(failover.view, 'a view'));
+  await sleep(500);
+  expect(runtimeOf(a).process.pid).toBe(pid);
+  expect(said()).toEqual(['start']);
 }, 120_000);

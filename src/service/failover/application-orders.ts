@@ -68,7 +68,9 @@ export class ApplicationOrders {
       return;
     }
     const fault =
-      kind === 'stopApplication' ? await this.#stopAgents(signal) : await this.kill(timeoutMs);
+      kind === 'stopApplication'
+        ? await this.#stopAgents(signal)
+        : await this.#runtime.application.kill(timeoutMs);
     if (this.#stopped && fault !== null) return;
     // There is no other means: where it may go on, it is left as it is.
     if (fault !== null && kind === 'escalateStop') this.#isStopping = false;
@@ -83,16 +85,5 @@ export class ApplicationOrders {
     } catch (thrown) {
       return messageOf(thrown);
     }
-  }
-
-  /** Ends it by force. Returns what could not be ended, as a sentence. */
-  async kill(timeoutMs: number): Promise<string | null> {
-    const runtime = this.#runtime;
-    const left = await runtime.application.killAll(timeoutMs);
-    if (left !== null) return left;
-    // Others may watch by now: see `replaceAgents`.
-    runtime.agents.allKilled();
-    runtime.application.noteStopped();
-    return null;
   }
 }

@@ -128,6 +128,7 @@ export class ClusterProcess {
         for (const { groupId, event } of this.#undelivered.splice(0)) this.deliver(groupId, event);
         onTrouble(null);
         if (await this.#joined(ended)) onFirst();
+        else await sleep(AGAIN_MS);
         await ended;
       } catch (thrown) {
         // Of a connection that could be made and not be used.

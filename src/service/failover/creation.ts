@@ -8,6 +8,7 @@ import { statementOf } from '../../cluster/arbiter/arbiter.ts';
 import { GatewayProbe } from '../../cluster/arbiter/gateway-probe.ts';
 import { VirtualAddresses } from '../../cluster/address/virtual-addresses.ts';
 import { Fencer } from '../../cluster/fencing/fencer.ts';
+import { checkNewTimings } from '../../cluster/machine/config-check.ts';
 import type { ArbiterSettings } from '../../cluster/settings.ts';
 import type { GroupDefinition } from '../group-definition.ts';
 import type { GroupRuntime } from '../group-runtime.ts';
@@ -29,6 +30,7 @@ export async function checkFailover(
 ): Promise<string[]> {
   if (definition.failover === null) return [];
   const settings = atField('failover', () => service.failover.settingsOf(definition));
+  atField('failover.timings', () => checkNewTimings(settings.config));
   await atFieldLater('addresses', async () => checkAddresses(settings));
   const fromArbiter = await atFieldLater('failover.arbiter', async () =>
     checkArbiter(settings, service.config.name, definition.groupId),

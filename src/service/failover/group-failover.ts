@@ -40,7 +40,6 @@ const VIEW_POLL_MS = 20;
 const RESTART_PAUSE_MS = 500;
 /** A handover may take as long as it may drain; a node without a machine is no help to the other one. */
 const SETTLE_TIMEOUT_MS = 90_000;
-const KILL_TIMEOUT_MS = 10_000;
 const SAID_KEPT = 50;
 /** More than a machine ever waits for at once. */
 const DONE_KEPT = 100;
@@ -145,7 +144,7 @@ export class GroupFailover implements RuntimeOwner {
   async join(standing: GroupStanding | undefined): Promise<void> {
     if (standing === undefined) {
       this.#machines += 1;
-      await this.#settle();
+      await this.#untilOver();
     }
     const found = standing ?? (await this.#add());
     for (const effect of found.effects) {
@@ -171,7 +170,7 @@ export class GroupFailover implements RuntimeOwner {
    * What is under way was for a machine that is gone, and its result is for nobody: a machine that began before its end would take
    * what was so then for what is.
    */
-  async #settle(): Promise<void> {
+  async #untilOver(): Promise<void> {
     this.#application.orphan();
     const courses = Array.from(this.#running.values(), ({ course }) => course);
     await within(Promise.all(courses), SETTLE_TIMEOUT_MS);
@@ -222,6 +221,13 @@ export class GroupFailover implements RuntimeOwner {
     if (view.role === 'demoting') this.#endFilter();
     if (view.role === 'primary') this.#readiness.forget();
     this.runtime.agents.pause(view.paused);
+    this.#settle();
+  }
+
+  /** What follows from the view as soon as nothing is in the way of it. */
+  #settle(): void {
+    const { view } = this;
+    if (view === null || this.#stopped) return;
     const isServing = view.role === 'primary' && view.application === 'running';
     const isMoved = this.#application.isStopping || this.#restarting;
     if (isServing && !isMoved) this.runtime.application.watch();
@@ -282,16 +288,16 @@ export class GroupFailover implements RuntimeOwner {
 
   /** An application whose machine ended with the cluster process while the filter was away: nobody else stops it. */
   async #endOrphans(): Promise<void> {
-    const { application, name } = this.runtime;
-    if (!application.mayRun) return;
+    const { runtime } = this;
+    if (!runtime.application.mayRun) return;
     this.#application.giveUp();
     // Before: what it waits for would never come.
-    await this.runtime.killProcess({ keepMounts: true });
-    if (await application.stopOrphans()) return;
-    const sentence = `the application of group "${name}" did not stop: everything that uses the group's directories is ended by force`;
-    this.runtime.emit('error', 'STOP_ESCALATED', sentence);
-    const left = await this.#application.kill(KILL_TIMEOUT_MS);
-    if (left !== null) this.runtime.emit('error', 'AGENT_FAILED', left);
+    await runtime.killProcess({ keepMounts: true });
+    try {
+      await runtime.application.end();
+    } catch (thrown) {
+      runtime.emit('error', 'AGENT_FAILED', messageOf(thrown));
+    }
   }
 
   async #restart(work: () => Promise<void>): Promise<void> {
@@ -309,7 +315,7 @@ export class GroupFailover implements RuntimeOwner {
     } finally {
       this.#restarting = false;
     }
-    this.#adjust();
+    this.#settle();
   }
 
   #tellDisk(state: Health, why: string): void {
@@ -421,7 +427,7 @@ export class GroupFailover implements RuntimeOwner {
       })
       .finally(() => {
         this.#running.delete(op);
-        this.#adjust();
+        this.#settle();
       });
     this.#running.set(op, { kind: effect.kind, course });
   }
