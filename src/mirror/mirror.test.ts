@@ -396,6 +396,51 @@ describe('link', () => {
     expect(rig.scansWanted).toEqual(['full']);
   });
 
+  it('tells of nothing as applied whose needs were lost on the way, before it has told of them again', async () => {
+    const shape = { ...plain, special: { 31: recordType.scanBegin } };
+    const standby = await withStandby({ shape });
+    const { relay, port } = await withRelay(standby.port);
+    const rig = startSender(port);
+    await load(rig, 30, { from: 1, ...shape });
+    await until(() => rig.scansWanted.length === 1, 'a scan is asked for');
+    await load(rig, 100, { from: 31, ...shape });
+    await until(() => rig.sender.acked?.appliedSequence === 130, 'the scan has begun');
+    relay.isMute = true;
+    const range = { directory: 0, path: 'file', offset: 0, length: 65_536, compare: false };
+    standby.receiver.needed([range]);
+    await load(rig, 10, { from: 131, ...shape });
+    await until(() => standby.follower.control.applied === 140, 'all is applied');
+    const told: string[] = [];
+    rig.onAck = ({ appliedSequence }) => told.push(`applied ${appliedSequence}`);
+    rig.needs.push = (...ranges) => told.push(...ranges.map(({ path }) => `need ${path}`));
+    relay.cut();
+    relay.isMute = false;
+    relay.mend();
+    await until(() => told.includes('applied 140'), 'it is told', 10_000);
+    expect(told.indexOf('need file')).toBeGreaterThanOrEqual(0);
+    expect(told.indexOf('applied 140')).toBeGreaterThan(told.indexOf('need file'));
+  });
+
+  it('begins a scan though the journal is full of what nobody applies', async () => {
+    const standby = await withStandby({
+      holds: BASE,
+      segmentBytes: 1 * MiB,
+      journalBytesMax: 4 * MiB,
+      idle: true,
+    });
+    const rig = startSender(standby.port, onBase, 1 * MiB);
+    await load(rig, 12_000);
+    await until(() => standby.events.includes('JOURNAL_FULL'), 'the journal is full');
+    rig.sender.close();
+    const shape = { ...plain, special: { 31: recordType.scanBegin } };
+    const other = startSender(standby.port, { streamId: 'cd'.repeat(16) });
+    await load(other, 30, { from: 1, ...shape });
+    await until(() => other.scansWanted.length === 1, 'a scan is asked for');
+    await load(other, 100, { from: 31, ...shape });
+    await until(() => standby.scans === 1, 'the scan has begun', 10_000);
+    await until(() => standby.journal.position.sequence === 130, 'its records come', 10_000);
+  });
+
   it('asks for no more at once than the primary takes, and for all in the end', async () => {
     const shape = { ...plain, special: { 31: recordType.scanBegin } };
     const standby = await withStandby({ shape });

@@ -125,6 +125,8 @@ export class Receiver implements LinkServerHandlers {
   #preparedScan: number | undefined;
   /** Last applied sequence whose needs are all with the primary. */
   #appliedConfirmed: number;
+  /** The same when the primary had last dealt with all of them. */
+  #appliedSettled: number;
   #divergedAt = Number.NEGATIVE_INFINITY;
   #noScanBefore = Number.NEGATIVE_INFINITY;
   #isFull = false;
@@ -149,6 +151,7 @@ export class Receiver implements LinkServerHandlers {
     this.#clock = clock;
     this.#logger = logger;
     this.#appliedConfirmed = parts.state.data.checkpoint.sequence;
+    this.#appliedSettled = this.#appliedConfirmed;
     const onDurable = (sequence: number): void => this.#durable(sequence);
     const onFatal = (error: unknown): void => handlers.onFatal(error);
     this.#commit = new GroupCommit(parts.journal, { onDurable, onFatal }, clock);
@@ -220,6 +223,7 @@ export class Receiver implements LinkServerHandlers {
   /** The copy was taken back: it, and the journal, are at `sequence` now. */
   movedTo(sequence: number): void {
     this.#appliedConfirmed = sequence;
+    this.#appliedSettled = sequence;
     this.#scanEnd = undefined;
     this.#scanIsOurs = false;
     this.#isCaughtUp = false;
@@ -237,10 +241,14 @@ export class Receiver implements LinkServerHandlers {
 
   /** The journal has freed something. */
   roomMade(): void {
-    if (!this.#isFull || this.#parts.journal.bytes >= this.#options.journalBytesMax) return;
+    if (this.#noteRoom() && !this.isBeginning) this.#session?.link.resume();
+  }
+
+  #noteRoom(): boolean {
+    if (!this.#isFull || this.#parts.journal.bytes >= this.#options.journalBytesMax) return false;
     this.#isFull = false;
     this.#handlers.onEvent('info', 'JOURNAL_HAS_ROOM', 'the journal has room again', {});
-    if (!this.isBeginning) this.#session?.link.resume();
+    return true;
   }
 
   /** The applier found ranges that differ. */
@@ -258,11 +266,16 @@ export class Receiver implements LinkServerHandlers {
     if (session?.phase === 'taking') this.#needs.send(session.link);
     if (!applier.hasAllNeeds || !this.#needs.isSent) return;
     this.#appliedConfirmed = applied;
+    this.#noteSettled();
     if (this.#scanEnd !== undefined && applier.control.moment >= this.#scanEnd) {
       this.#scanEnd = undefined;
       this.#handlers.onScanApplied();
     }
     this.#acknowledge();
+  }
+
+  #noteSettled(): void {
+    if (this.#needs.length === 0) this.#appliedSettled = this.#appliedConfirmed;
   }
 
   /** The applier cannot apply record `sequence`: the copy does not fit the stream. */
@@ -318,6 +331,8 @@ export class Receiver implements LinkServerHandlers {
     // Needs of this process that the primary has not confirmed go out again with the new link.
     const sameLife = hello.life === this.#life && !isScan;
     if (!sameLife || !this.#needs.rewind(hello.needsReceived)) this.#beginLife(isScan);
+    // Those that were lost with the old link come behind the welcome: a scan would end without them.
+    if (!this.#needs.isSent) this.#appliedConfirmed = this.#appliedSettled;
     const phase = isScan ? 'awaiting' : 'taking';
     const wish = isScan ? this.#scanWish(hello) : undefined;
     const trustedSinceMs = this.#trustedSince(hello, wish);
@@ -330,7 +345,8 @@ export class Receiver implements LinkServerHandlers {
       'primary came',
     );
     link.write(encodeMessage(frameType.welcome, welcome));
-    if (this.#isFull) link.pause();
+    // A scan begins with an empty journal.
+    if (this.#isFull && !isScan) link.pause();
     this.applied();
   }
 
@@ -567,8 +583,10 @@ export class Receiver implements LinkServerHandlers {
     } finally {
       this.#beginning = undefined;
     }
+    this.#noteRoom();
     this.#preparedScan = scan.position.sequence + 1;
     this.#appliedConfirmed = scan.position.sequence;
+    this.#appliedSettled = this.#appliedConfirmed;
     this.#scanIsOurs = true;
     this.#scanCount += 1;
     this.#scanEnd = undefined;
@@ -589,6 +607,7 @@ export class Receiver implements LinkServerHandlers {
     if (ping === undefined) return 'a malformed ping';
     if (session.phase !== 'taking') return undefined;
     if (!this.#needs.confirm(ping.needsReceived)) return 'a confirmation of needs never sent';
+    this.#noteSettled();
     // The link may have been too full for all of them before.
     if (!this.#needs.isSent) this.applied();
     if (ping.isBehind) {

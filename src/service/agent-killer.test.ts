@@ -39,7 +39,7 @@ async function untilUsers(count: number): Promise<void> {
   }
 }
 
-const options = { ignorePids: new Set<number>(), timeoutMs: 5000 };
+const options = { ignorePids: () => new Set<number>(), timeoutMs: 5000 };
 
 test('an open file, a working directory and a deleted file: all are killed and named', async () => {
   run(`exec sleep 60 < ${join(dir, 'db')}`);
@@ -71,7 +71,7 @@ test('a process that starts another as it goes is followed', async () => {
 test('the group process is spared; who stays is named', async () => {
   const own = run('exec sleep 60', dir);
   await untilUsers(1);
-  const spared = { ignorePids: new Set([own.pid ?? 0]), timeoutMs: 200 };
+  const spared = { ignorePids: () => new Set([own.pid ?? 0]), timeoutMs: 200 };
   expect(await killAgents([dir], spared)).toEqual({ killed: [], left: [] });
   expect(own.signalCode).toBeNull();
 });

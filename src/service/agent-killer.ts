@@ -6,8 +6,8 @@ import { type DirectoryUser, findDirectoryUsers } from './open-files.ts';
 const LOOK_INTERVAL_MS = 20;
 
 export interface KillOptions {
-  /** Processes of Understudy itself: the group's own process above all. */
-  readonly ignorePids: ReadonlySet<number>;
+  /** Processes of Understudy itself, as of that moment: the group's own process above all, which may have a successor meanwhile. */
+  readonly ignorePids: () => ReadonlySet<number>;
   /** How long to wait until nobody uses the directories any more. */
   readonly timeoutMs: number;
 }
@@ -29,10 +29,9 @@ export async function killAgents(
   { ignorePids, timeoutMs }: KillOptions,
 ): Promise<KillResult> {
   const deadline = performance.now() + timeoutMs;
-  const spared = new Set([...ignorePids, process.pid, 1]);
   const killed = new Map<number, DirectoryUser>();
   for (;;) {
-    const left = usersOf(directories, spared);
+    const left = usersOf(directories, new Set([...ignorePids(), process.pid, 1]));
     for (const user of left) {
       if (kill(user.pid)) killed.set(user.pid, user);
     }

@@ -25,6 +25,8 @@ export interface GroupApplicationOptions {
   readonly process: GroupProcess;
   /** The process of the group runs, in either role. */
   readonly isRunning: () => boolean;
+  /** It runs, or is being succeeded, which its mounts outlive. */
+  readonly areMountsThere: () => boolean;
   /** The service ends. */
   readonly isClosed: () => boolean;
   readonly isManaged: () => boolean;
@@ -179,10 +181,10 @@ export class GroupApplication {
   }
 
   #noteStarted(): void {
-    const { state, isRunning } = this.#options;
+    const { state, areMountsThere } = this.#options;
     const { agentsStarted, generation } = state();
-    // Over mounts whose successors are being made.
-    if (!isRunning()) return;
+    // Over mounts in whose place others are being made.
+    if (!areMountsThere()) return;
     if (agentsStarted && this.#begun?.generation === generation) return;
     this.#options.noteState({ agentsStarted: true, agentsBegun: { boot: bootId(), generation } });
   }
@@ -206,11 +208,22 @@ export class GroupApplication {
     try {
       await this.stop(signal);
     } catch (thrown) {
-      if (signal?.aborted === true) throw thrown;
+      const isAborted = thrown instanceof UnderstudyError && thrown.code === 'AGENT_ABORTED';
+      if (isAborted || signal?.aborted === true) throw thrown;
       const what = `everything that uses the directories of group "${this.#options.definition().name}" is ended by force`;
       this.#options.emit('error', 'STOP_ESCALATED', `${messageOf(thrown)}: ${what}`);
       const left = await this.kill(KILL_TIMEOUT_MS);
       if (left !== null) throw new UnderstudyError('AGENT_FAILED', left);
+    }
+  }
+
+  /** What is left on a node that does not serve is ended; what cannot be is an event. */
+  async endOrphans(): Promise<void> {
+    if (!this.mayRun) return;
+    try {
+      await this.end();
+    } catch (thrown) {
+      this.#options.emit('error', 'AGENT_FAILED', messageOf(thrown));
     }
   }
 
@@ -231,8 +244,8 @@ export class GroupApplication {
   async killAll(timeoutMs: number): Promise<string | null> {
     const { definition, process } = this.#options;
     const directories = definition().directories.map(({ dir }) => dir);
-    const { pid } = process;
-    const ignorePids = new Set([...this.#agents.pids, ...(pid === undefined ? [] : [pid])]);
+    const ignorePids = (): ReadonlySet<number> =>
+      new Set([...this.#agents.pids, ...(process.pid === undefined ? [] : [process.pid])]);
     const { left } = await killAgents(directories, { ignorePids, timeoutMs });
     if (left.length === 0) return null;
     return `these processes cannot be killed: ${left.map((one) => `${one.pid} ${one.command}`).join(', ')}`;

@@ -488,6 +488,22 @@ describe('a creation', () => {
   });
 });
 
+test('an application that outlives its service and its process is stopped by a node that finds the other one serving', async () => {
+  const log = join(nodes.top, 'application.log');
+  const commands = { start: `echo start >> ${log}`, stop: `echo stop >> ${log}` };
+  await create({ agents: [{ use: 'command', name: 'db', ...commands }] });
+  await untilRunning(a);
+  const { pid } = runtimeOf(a).process;
+  await a.stop();
+  process.kill(pid ?? 0, 'SIGKILL');
+  const given = { acceptStale: true, acceptIncomplete: false, acceptHalted: false };
+  await b.call('takeover', { group: 'shop', force: true, ...given });
+  await a.start();
+  await until('it follows', async () => runtimeOf(a).state.role === 'standby');
+  // The start of the other node, and the stop here.
+  expect(readFileSync(log, 'utf8')).toBe('start\nstart\nstop\n');
+}, 60_000);
+
 test.each([
   ['is stopped', ''],
   ['is ended by force, if it does not stop,', '; exit 1'],

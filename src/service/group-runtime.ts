@@ -280,6 +280,7 @@ export class GroupRuntime {
       noteState: (change) => this.noteState(change),
       process: this.process,
       isRunning: () => this.#phase === 'running',
+      areMountsThere: () => this.#phase === 'running' || this.isSucceeding,
       isClosed: () => this.#closed,
       isManaged: () => this.isManaged,
       setTrouble: (sentence) => this.setTrouble('agents', sentence),

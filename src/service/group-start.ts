@@ -21,6 +21,9 @@ export async function startInRole(
   const isPrimary = runtime.state.role === 'primary';
   const other = isPrimary ? await peer.askPatiently(patienceMs) : undefined;
   const decision = decideStart(runtime.state, other);
+  // It may have outlived the service and the process.
+  const stays = decision.kind === 'follow' || decision.kind === 'wait';
+  if (stays) await runtime.application.endOrphans();
   switch (decision.kind) {
     case 'standby':
       await runtime.startStandby();

@@ -252,7 +252,12 @@ function demote(node: SimNode, effect: EffectOf<'demote'>): void {
   }
   if (random.chance(0.03)) {
     inService(node, 10, () =>
-      node.answer({ kind: 'demoteFailed', op: effect.op, message: 'a directory is busy' }),
+      node.answer({
+        kind: 'demoteFailed',
+        op: effect.op,
+        isBusy: true,
+        message: 'a directory is busy',
+      }),
     );
     return;
   }

@@ -7,6 +7,8 @@ export class CuttingRelay {
   #isOpen = true;
   /** Bytes, both directions together, after which a new connection is cut; asked once for each. */
   budget: () => number = () => Number.POSITIVE_INFINITY;
+  /** What the target says is lost, and nobody is told. */
+  isMute = false;
   connections = 0;
   cuts = 0;
 
@@ -52,6 +54,7 @@ export class CuttingRelay {
       this.#sockets.add(from);
       from.setNoDelay(true);
       from.on('data', (chunk: Buffer) => {
+        if (this.isMute && from === far) return;
         const allowed = Math.min(chunk.length, left);
         left -= allowed;
         const flowing = to.write(chunk.subarray(0, allowed));

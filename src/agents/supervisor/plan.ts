@@ -36,9 +36,11 @@ function planRestarts(d: Draft): void {
 }
 
 function planStarts(d: Draft): void {
+  // In maintenance nothing is tried again that did not start.
+  const isLeft = d.s.isPaused && d.s.pending === null;
   for (const { name, after } of d.configs) {
     const { phase, wantsRestart } = d.agent(name);
-    const isDown = phase === 'stopped' || phase === 'unknown';
+    const isDown = phase === 'stopped' || (phase === 'unknown' && !isLeft);
     if (!isDown || wantsRestart) continue;
     if (after.every((one) => isServing(d, one))) move(d, name, 'start');
   }

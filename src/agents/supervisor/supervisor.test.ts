@@ -330,3 +330,17 @@ test('what was killed is not shown as its last probe saw it', () => {
   driver.tell({ kind: 'allKilled' });
   expect(driver.state.agents['db']).toMatchObject({ phase: 'stopped', seen: null });
 });
+
+test('in maintenance a start that fails is not tried again before that is over', () => {
+  const driver = running(new Driver([agentNamed('db')]));
+  driver.now = 1000;
+  driver.tell({ kind: 'tick' });
+  driver.end('probe db', seenAs('stopped', 'it is gone'));
+  driver.end('stop db');
+  expect(driver.underWay).toEqual(['start db']);
+  driver.tell({ kind: 'pause', on: true });
+  driver.end('start db', FAILED);
+  expect(driver.underWay).toEqual([]);
+  driver.tell({ kind: 'pause', on: false });
+  expect(driver.underWay).toEqual(['start db']);
+});

@@ -138,7 +138,7 @@ test('leave, and nobody can take over: everything is stopped in order all the sa
     .give(command({ kind: 'leave' }))
     .applicationStopped();
   const { op } = subject.last('demote');
-  subject.give({ kind: 'demoteFailed', op, message: 'the standby is gone' });
+  subject.give({ kind: 'demoteFailed', op, isBusy: false, message: 'the standby is gone' });
   expect(subject.last('demote').drain).toBe(false);
   subject.demoted().forget().pass(5000, together);
   expect(subject.role).toBe('standby');

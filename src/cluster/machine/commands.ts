@@ -57,7 +57,7 @@ function switchover(d: Draft): Refusal | null {
     const reason = `${group} cannot move to ${peer.name}: ${obstacle}. Wait until "understudy status" shows the copy up-to-date`;
     return { code: 'COPY_NOT_UP_TO_DATE', reason };
   }
-  startHandover(d, 'handover', 'asked for by an operator');
+  startHandover(d, { cause: 'handover', why: 'asked for by an operator', users: 'told' });
   return null;
 }
 

@@ -1,7 +1,7 @@
 // The way from primary to standby.
 //
 //   handover (lease kept)   application ──stopped──▶ unmount (drained) ──▶ standby, offers the group
-//                                └──cannot be stopped, directory busy──▶ primary as before
+//                                └──cannot be stopped, directory busy──▶ primary as before, after a pause
 //   otherwise (lease gone)  application ──stopped──▶ unmount ──▶ standby
 //                                └──hangs──▶ escalated ──hangs──▶ stuck: this machine ends itself
 import type { Draft } from './draft.ts';
@@ -36,23 +36,31 @@ export function startDemotion(
   else s.demotion = { ...stopping, cause, why };
 }
 
-/** Stops everything in order, lets the standby have all of it, and offers it the group. */
-export function startHandover(d: Draft, cause: 'handover' | 'leave', why: string): void {
+/** Stops everything in order, lets the standby have all of it, and offers it the group. `users`: see {@link Demotion}. */
+export function startHandover(
+  d: Draft,
+  { cause, why, users }: Pick<Demotion, 'why' | 'users'> & { cause: 'handover' | 'leave' },
+): void {
   const { s } = d;
   d.emit('info', 'HANDING_OVER', `${s.config.self.name} hands ${s.config.group} over: ${why}`);
-  stopApplication(d, cause, why);
+  stopApplication(d, cause, why, users);
 }
 
-function stopApplication(d: Draft, cause: Demotion['cause'], why: string): void {
+function stopApplication(
+  d: Draft,
+  cause: Demotion['cause'],
+  why: string,
+  users: Demotion['users'] = 'told',
+): void {
   const { s, now } = d;
   const { hasApplication, timings } = s.config;
   if (!hasApplication || s.service.application === 'stopped') {
-    unmount(d, cause, why);
+    unmount(d, cause, why, users);
     return;
   }
   const op = d.op();
   const timeoutMs = timings.applicationStopTimeoutMs;
-  s.demotion = { cause, why, stage: 'application', op, deadlineMs: now + timeoutMs };
+  s.demotion = { cause, why, users, stage: 'application', op, deadlineMs: now + timeoutMs };
   d.do({ kind: 'stopApplication', op, timeoutMs });
 }
 
@@ -64,13 +72,18 @@ function releaseAddress(d: Draft): void {
   d.do({ kind: 'releaseAddress', op: addressOp });
 }
 
-function unmount(d: Draft, cause: Demotion['cause'], why: string): void {
+function unmount(
+  d: Draft,
+  cause: Demotion['cause'],
+  why: string,
+  users: Demotion['users'] = 'told',
+): void {
   const { s, now } = d;
   const drain = isToMove(s, cause);
   releaseAddress(d);
   const op = d.op();
   const timeoutMs = s.config.timings.drainTimeoutMs;
-  s.demotion = { cause, why, stage: 'unmount', op, deadlineMs: now + timeoutMs * 1.5 };
+  s.demotion = { cause, why, users, stage: 'unmount', op, deadlineMs: now + timeoutMs * 1.5 };
   d.do({ kind: 'demote', op, drain, stays: isToStay(s, cause), timeoutMs });
 }
 
@@ -93,7 +106,7 @@ export function onStopResult(d: Draft, op: number, fault: string | null): boolea
   if (demotion.stage !== 'application' && demotion.stage !== 'escalated') return false;
   if (fault === null) {
     d.service({ application: 'stopped' });
-    unmount(d, demotion.cause, demotion.why);
+    unmount(d, demotion.cause, demotion.why, demotion.users);
   } else {
     stopHangs(d, demotion, fault);
   }
@@ -101,18 +114,10 @@ export function onStopResult(d: Draft, op: number, fault: string | null): boolea
 }
 
 function stopHangs(d: Draft, demotion: Demotion, fault: string): void {
-  const { s, now } = d;
-  const { timings, self, group } = s.config;
+  const { s } = d;
+  const { self, group } = s.config;
   if (demotion.stage === 'application') {
-    const timeoutMs = timings.escalateTimeoutMs;
-    const op = d.op();
-    s.demotion = { ...demotion, stage: 'escalated', op, deadlineMs: now + timeoutMs };
-    d.emit(
-      'error',
-      'STOP_ESCALATED',
-      `the application of ${group} did not stop (${fault}): it is ended by force`,
-    );
-    d.do({ kind: 'escalateStop', op, timeoutMs });
+    endByForce(d, demotion, `the application of ${group} did not stop (${fault}): it is`);
     return;
   }
   if (s.role === 'primary') {
@@ -125,14 +130,28 @@ function stopHangs(d: Draft, demotion: Demotion, fault: string): void {
   d.do({ kind: 'fenceSelf', why });
 }
 
-/** A handover that failed leaves the group in service here. */
+function endByForce(d: Draft, demotion: Demotion, what: string): void {
+  const { s, now } = d;
+  const timeoutMs = s.config.timings.escalateTimeoutMs;
+  const op = d.op();
+  s.demotion = { ...demotion, users: 'gone', stage: 'escalated', op, deadlineMs: now + timeoutMs };
+  d.emit('error', 'STOP_ESCALATED', `${what} ended by force`);
+  d.do({ kind: 'escalateStop', op, timeoutMs });
+}
+
+/** A handover that failed leaves the group in service here, and is tried again after a pause. */
 function keepServing(d: Draft, why: string): void {
   const { s } = d;
+  const users = s.demotion?.users ?? 'told';
   s.demotion = null;
   s.leaving = false;
   s.wellSinceMs = d.now;
   const { self, group } = s.config;
   d.emit('error', 'HANDOVER_FAILED', `${self.name} stays primary of ${group}: ${why}`);
+  // Where nobody asked for it, it would begin anew at once.
+  if (users !== 'told') holdOff(d);
+  // What was asked to stop may have done so in part, or may still be about to.
+  if (s.service.application === 'running') d.service({ application: 'stopped' });
   if (s.service.address !== 'held') takeAddress(d);
   startService(d);
 }
@@ -186,6 +205,8 @@ export function onDemoteFailed(
   const { demotion, role } = d.s;
   if (demotion?.stage !== 'unmount' || demotion.op !== event.op) return;
   if (role === 'primary' && d.s.leaving) startDemotion(d, 'aborted', event.message);
+  else if (role === 'primary' && event.isBusy && demotion.users === 'ended')
+    endByForce(d, demotion, `${event.message}: what uses the directories is`);
   else if (role === 'primary') keepServing(d, event.message);
   else unmount(d, demotion.cause, demotion.why);
 }

@@ -110,8 +110,13 @@ export type MachineEvent =
       readonly copy: CopyState;
       readonly position: Position;
     }
-  /** The demotion was refused and everything runs as before (for example: a directory is busy). */
-  | { readonly kind: 'demoteFailed'; readonly op: number; readonly message: string }
+  /** The demotion was refused and everything runs as before. `isBusy`: since somebody uses a directory. */
+  | {
+      readonly kind: 'demoteFailed';
+      readonly op: number;
+      readonly isBusy: boolean;
+      readonly message: string;
+    }
   | { readonly kind: 'addressTaken'; readonly op: number }
   | { readonly kind: 'addressFailed'; readonly op: number; readonly message: string }
   | { readonly kind: 'addressReleased'; readonly op: number }

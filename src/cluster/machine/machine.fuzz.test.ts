@@ -147,12 +147,16 @@ const event: fc.Arbitrary<Timed> = fc.oneof(
   ),
   fixed(
     fc.record({
-      kind: fc.constantFrom(
-        'promoteFailed' as const,
-        'demoteFailed' as const,
-        'addressFailed' as const,
-      ),
+      kind: fc.constantFrom('promoteFailed' as const, 'addressFailed' as const),
       op,
+      message: fc.constant(''),
+    }),
+  ),
+  fixed(
+    fc.record({
+      kind: fc.constant('demoteFailed' as const),
+      op,
+      isBusy: fc.boolean(),
       message: fc.constant(''),
     }),
   ),

@@ -43,6 +43,11 @@ export interface Demotion {
   readonly op: number;
   readonly deadlineMs: number;
   readonly why: string;
+  /**
+   * What is done when somebody uses the directories: an operator who asked for it is told; where this node cannot serve any more,
+   * they are ended by force, once.
+   */
+  readonly users: 'told' | 'ended' | 'gone';
 }
 
 export interface LeaseState {

@@ -292,12 +292,47 @@ describe('primary → standby (handed over, lease kept until unmounted)', () => 
     const subject = primary();
     subject.give({ kind: 'command', command: { kind: 'switchover' } }).applicationStopped();
     const { op } = subject.last('demote');
-    subject.forget().give({ kind: 'demoteFailed', op, message: '/srv/shop is busy' });
+    subject.forget().give({ kind: 'demoteFailed', op, isBusy: true, message: '/srv/shop is busy' });
     expect(subject.role).toBe('primary');
     expect(subject.codes()).toContain('HANDOVER_FAILED');
     subject.give({ kind: 'addressReleased', op: 0 });
     subject.addressTaken();
     expect(subject.kinds()).toContain('startApplication');
+  });
+
+  test('a directory is busy where it cannot serve any more: whoever uses it is ended, once, and after that it pauses', () => {
+    const subject = primary().pass(200, together);
+    subject.give({ kind: 'health', part: 'disk', state: 'failed', why: 'EIO' });
+    subject.applicationStopped();
+    const busy = (): void => {
+      const { op } = subject.last('demote');
+      subject
+        .forget()
+        .give({ kind: 'demoteFailed', op, isBusy: true, message: '/srv/shop is busy' });
+    };
+    busy();
+    expect(subject.codes()).toEqual(['STOP_ESCALATED']);
+    const { op } = subject.last('escalateStop');
+    subject.give({ kind: 'applicationStopped', op });
+    busy();
+    expect(subject.codes()).toContain('HANDOVER_FAILED');
+    subject.pass(1500, together);
+    expect(subject.codes()).not.toContain('HANDING_OVER');
+    expect(subject.kinds()).toContain('takeAddress');
+    subject.pass(1000, together);
+    expect(subject.codes()).toContain('HANDING_OVER');
+  });
+
+  test('the application cannot be ended: a new order says that it is to run', () => {
+    const subject = primary();
+    subject.give({ kind: 'command', command: { kind: 'switchover' } });
+    const stop = subject.last('stopApplication');
+    subject.give({ kind: 'applicationStopFailed', op: stop.op, message: 'it hangs' });
+    const { op } = subject.last('escalateStop');
+    subject.forget().give({ kind: 'applicationStopFailed', op, message: 'it hangs still' });
+    expect(subject.codes()).toContain('HANDOVER_FAILED');
+    expect(subject.kinds()).toContain('startApplication');
+    expect(subject.state.service.application).toBe('starting');
   });
 
   test('its application is being started: that it is given up is no failure, and it is started anew when nobody takes over', () => {

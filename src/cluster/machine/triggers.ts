@@ -40,8 +40,10 @@ export function decidePrimary(d: Draft): void {
     return;
   }
   if (s.demotion !== null) return;
-  if (s.leaving) startHandover(d, 'leave', `${s.config.self.name} is about to be shut down`);
-  else considerHandover(d);
+  if (s.leaving) {
+    const why = `${s.config.self.name} is about to be shut down`;
+    startHandover(d, { cause: 'leave', why, users: 'told' });
+  } else considerHandover(d);
 }
 
 /**
@@ -73,8 +75,10 @@ export function peerCanTake(s: MachineState, now: number): string | null {
 function considerHandover(d: Draft): void {
   const { s, now } = d;
   if (s.memo.paused.on || !s.config.automatic) return;
-  const cause = troubleHere(s, now) ?? failbackDue(d);
-  if (cause !== null && peerIsBetter(s, now)) startHandover(d, 'handover', cause);
+  const trouble = troubleHere(s, now);
+  const why = trouble ?? failbackDue(d);
+  if (why === null || !peerIsBetter(s, now)) return;
+  startHandover(d, { cause: 'handover', why, users: trouble === null ? 'told' : 'ended' });
 }
 
 function peerIsBetter(s: MachineState, now: number): boolean {

@@ -240,10 +240,10 @@ test('an application that cannot be ended, and is left to its node for that, is 
   await expect(failover.command({ kind: 'switchover' }, failing)).rejects.toMatchObject({
     code: 'HANDOVER_FAILED',
   });
-  const isRestarted = async (): Promise<boolean> =>
-    (await a.eventCodes()).includes('AGENT_RESTARTED');
-  await until('it is started again', isRestarted, PATIENCE_MS);
-  expect(view(a)?.role).toBe('primary');
+  await until('it is started again', async () => said().length > 1 && runs(a), PATIENCE_MS);
+  expect(said()).toEqual(['start', 'start']);
+  const isWatched = async (): Promise<boolean> => runtimeOf(a).agents.view[0]?.phase === 'running';
+  await until('it is watched', isWatched, PATIENCE_MS);
 }, 120_000);
 
 test('an application that runs is not started again by a version that keeps more of it than the one before', async () => {

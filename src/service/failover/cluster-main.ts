@@ -42,14 +42,23 @@ const PERSIST_AGAIN_MS = 1000;
 /** An arbiter that does not answer keeps nobody from shutting the machine down. */
 const CLOSE_TIMEOUT_MS = 2000;
 
+const APPLICATION_ORDERS: readonly OuterEffect['kind'][] = [
+  'startApplication',
+  'stopApplication',
+  'escalateStop',
+];
+
 /**
  * What is not to be begun any more when an effect comes: of what can be answered only once the newest counts, and what one
- * primary was allowed says nothing of the next one, whose wishes have the same numbers.
+ * primary was allowed says nothing of the next one, whose wishes have the same numbers; of an application the last order counts.
  */
 const ENDS: Readonly<Partial<Record<OuterEffect['kind'], readonly OuterEffect['kind'][]>>> = {
   allowAlone: ['allowAlone'],
   promote: ['allowAlone'],
   demote: ['demote', 'promote', 'allowAlone'],
+  startApplication: APPLICATION_ORDERS,
+  stopApplication: APPLICATION_ORDERS,
+  escalateStop: APPLICATION_ORDERS,
 };
 
 interface Group {

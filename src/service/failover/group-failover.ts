@@ -74,6 +74,8 @@ export class GroupFailover implements RuntimeOwner {
   /** Highest number of a wish about commits in the present epoch. */
   #lastRequest = 0;
   #restarting = false;
+  /** Why the application cannot be made to run here, as told last. */
+  #applicationFault: string | null = null;
   /** As told last; null: by another service, if at all. */
   #disk: Health | null = null;
   /** What the machine said lately. */
@@ -154,6 +156,7 @@ export class GroupFailover implements RuntimeOwner {
     if (this.#disk === 'failed')
       this.#tell({ kind: 'health', part: 'disk', state: 'failed', why: 'it failed before' });
     for (const effect of found.effects) this.onEffect(effect);
+    this.#tellApplicationAgain();
     this.#links.tellAgain();
     this.#readiness.tellAgain();
     if (this.runtime.phase === 'running') await this.#tellStatus();
@@ -293,11 +296,7 @@ export class GroupFailover implements RuntimeOwner {
     this.#application.giveUp();
     // Before: what it waits for would never come.
     await runtime.killProcess({ keepMounts: true });
-    try {
-      await runtime.application.end();
-    } catch (thrown) {
-      runtime.emit('error', 'AGENT_FAILED', messageOf(thrown));
-    }
+    await runtime.application.endOrphans();
   }
 
   async #restart(work: () => Promise<void>): Promise<void> {
@@ -388,7 +387,14 @@ export class GroupFailover implements RuntimeOwner {
   }
 
   onApplication(state: 'ok' | 'failed', why: string): void {
+    this.#applicationFault = state === 'ok' ? null : why;
     this.#tell({ kind: 'application', state, why });
+  }
+
+  /** It is told once, which may have been while no machine heard it. */
+  #tellApplicationAgain(): void {
+    const why = this.#applicationFault;
+    if (why !== null) this.#tell({ kind: 'application', state: 'failed', why });
   }
 
   async #tellStatus(): Promise<void> {
@@ -475,6 +481,7 @@ export class GroupFailover implements RuntimeOwner {
       case 'startApplication':
       case 'stopApplication':
       case 'escalateStop':
+        this.#applicationFault = null;
         return this.#application.carryOut(effect);
       case 'fence':
         return undefined;
@@ -540,7 +547,8 @@ export class GroupFailover implements RuntimeOwner {
         } catch (thrown) {
           if (isTold) throw thrown;
           if (runtime.process.isAlive) {
-            this.#tell({ kind: 'demoteFailed', op, message: messageOf(thrown) });
+            const isBusy = thrown instanceof UnderstudyError && thrown.code === 'DIRECTORY_BUSY';
+            this.#tell({ kind: 'demoteFailed', op, isBusy, message: messageOf(thrown) });
             return;
           }
         }
