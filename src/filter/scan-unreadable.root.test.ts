@@ -65,7 +65,21 @@ function damageInode(path: string): void {
   const device = execFileSync('findmnt', ['-no', 'SOURCE', '-T', path], { encoding: 'utf8' });
   const request = `set_inode_field /sub/${path.split('/').at(-1)} block[0] 0`;
   execFileSync('debugfs', ['-w', '-R', request, device.trim()], { stdio: 'pipe' });
+  for (let tries = 0; canBeRead(path); tries += 1) {
+    if (tries === 50) throw new Error(`the kernel keeps the inode of ${path}`);
+    execFileSync('sleep', ['0.1']);
+  }
+}
+
+/** As the disk has it, unless somebody holds what the kernel knows of it in this moment. */
+function canBeRead(path: string): boolean {
   writeFileSync('/proc/sys/vm/drop_caches', '3');
+  try {
+    readFileSync(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 test('one file whose inode is damaged: named, and its directory loses nothing', async () => {

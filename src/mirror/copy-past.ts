@@ -81,7 +81,7 @@ export class CopyPast {
 
   /** Nothing is applied meanwhile. What a crash cuts short is gone on with at the next start. */
   async #rewindTo(sequence: number): Promise<void> {
-    const { options, handlers, undo, receiver, journal, state, gate } = this.#parts;
+    const { handlers, undo, receiver } = this.#parts;
     try {
       await undo.goBack(sequence);
     } catch (error) {
@@ -90,6 +90,17 @@ export class CopyPast {
       else handlers.onFatal(error);
       throw error;
     }
+    try {
+      await this.#noteRewound(sequence);
+    } catch (error) {
+      // Only the note of the way back knows where the copy is: the next process goes on from that.
+      handlers.onFatal(error);
+      throw error;
+    }
+  }
+
+  async #noteRewound(sequence: number): Promise<void> {
+    const { options, handlers, undo, receiver, journal, state, gate } = this.#parts;
     const { streamId, epoch } = journal.position;
     const checkpoint = { streamId, epoch, sequence };
     const firstSegment = await journal.reset(checkpoint);
@@ -110,16 +121,18 @@ export class CopyPast {
 
   /** An operator took the copy back, and the process ended in the middle of it. */
   async #resumeRewind(sequence: number): Promise<void> {
-    const { options, receiver } = this.#parts;
+    const { options, receiver, undo } = this.#parts;
     receiver.hold(`the copy of ${options.group} is being taken back`);
     try {
-      await this.#rewindTo(sequence);
+      await undo.goBack(sequence);
     } catch (error) {
-      if (!(error instanceof UnderstudyError) || error.code === 'ROLLBACK_FAILED') throw error;
+      if (!isFinal(error)) throw error;
       // Part of it is taken back, and the rest cannot be any more.
       receiver.diverged(sequence, error.message);
+      receiver.hold(null);
       return;
     }
+    await this.#noteRewound(sequence);
     if (!this.#course.isClosed) this.#course.start(sequence, 'complete');
   }
 
@@ -160,7 +173,7 @@ export class CopyPast {
     try {
       await undo.goBack(staged.undo);
     } catch (error) {
-      if (!(error instanceof UnderstudyError) || error.code === 'ROLLBACK_FAILED') throw error;
+      if (!isFinal(error)) throw error;
       this.#stagingLost(error.message);
       receiver.hold(null);
       return;
@@ -214,4 +227,10 @@ export class CopyPast {
       paused: async (work) => course.paused(work),
     };
   }
+}
+
+/** An earlier state cannot be reached any more. What went wrong on the way to it, or writing it down, is tried again by the next process. */
+function isFinal(error: unknown): error is UnderstudyError {
+  const passing = ['ROLLBACK_FAILED', 'STATE_IO'];
+  return error instanceof UnderstudyError && !passing.includes(error.code);
 }

@@ -441,6 +441,31 @@ describe('link', () => {
     await until(() => standby.journal.position.sequence === 130, 'its records come', 10_000);
   });
 
+  it('completes no copy by the end of a scan that comes while the next one is being prepared', async () => {
+    const shape = { ...plain, special: { 31: recordType.scanBegin, 90: recordType.scanEnd } };
+    const standby = await withStandby({ shape });
+    const rig = startSender(standby.port);
+    await load(rig, 30, { from: 1, ...shape });
+    await until(() => rig.scansWanted.length === 1, 'a scan is asked for');
+    await load(rig, 58, { from: 31, ...shape });
+    await until(() => standby.follower.control.applied === 88, 'the scan goes on');
+    standby.sleep();
+    await load(rig, 12, { from: 89, ...shape });
+    await until(() => standby.journal.durableSequence === 100, 'its end is there');
+    rig.sender.close();
+    const next = startSender(standby.port, { streamId: 'cd'.repeat(16) });
+    standby.beforeScan = async () => {
+      standby.wake();
+      await until(() => standby.follower.control.applied === 100, 'the end is applied');
+    };
+    await load(next, 30, { from: 1, ...shape });
+    await until(() => next.scansWanted.length === 1, 'another scan is asked for');
+    await load(next, 100, { from: 31, ...shape });
+    await until(() => standby.follower.control.applied === 130, 'it has come to its end');
+    expect(standby.scans).toBe(2);
+    expect(standby.completed).toBe(1);
+  });
+
   it('asks for no more at once than the primary takes, and for all in the end', async () => {
     const shape = { ...plain, special: { 31: recordType.scanBegin } };
     const standby = await withStandby({ shape });

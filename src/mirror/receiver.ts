@@ -570,6 +570,9 @@ export class Receiver implements LinkServerHandlers {
     session.phase = 'beginning';
     session.link.pause();
     hold(session, frameType.records, body);
+    // The end of one before it, applied meanwhile, completes nothing.
+    this.#scanCount += 1;
+    this.#scanEnd = undefined;
     this.#beginning = this.#beginScan(session, scan);
   }
 
@@ -588,8 +591,6 @@ export class Receiver implements LinkServerHandlers {
     this.#appliedConfirmed = scan.position.sequence;
     this.#appliedSettled = this.#appliedConfirmed;
     this.#scanIsOurs = true;
-    this.#scanCount += 1;
-    this.#scanEnd = undefined;
     if (session !== this.#session) return;
     session.phase = 'taking';
     for (const frame of session.held.splice(0)) {

@@ -1,5 +1,7 @@
 // Earlier states of a copy, as the standby's process gives them: bookmarks, trees as of then, going back.
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import {
@@ -15,6 +17,7 @@ import { namespaceBlock, type RecordFields } from '../../test/support/recorder.t
 import { scanTree, sendNeeded } from '../../test/support/scan-tree.ts';
 import { StandbyPair } from '../../test/support/standby-pair.ts';
 import { compareTrees, snapshotTree } from '../../test/support/tree.ts';
+import { present } from '../core/assert.ts';
 import { recordFlag, recordType } from '../journal/record.ts';
 import { UNDO_HEADER_BYTES } from '../journal/undo-format.ts';
 
@@ -62,6 +65,34 @@ async function scan(pauseMs = 0): Promise<void> {
   recorder.duringScan = false;
   recorder.emit({ type: recordType.scanEnd });
   await pair.complete();
+}
+
+/** Puts a directory in the way as soon as the note says that the copy is being taken back. */
+const OBSTRUCT = `
+  const { mkdirSync, readFileSync } = require('node:fs');
+  const [note, obstacle] = process.argv.slice(1);
+  const until = performance.now() + 20000;
+  process.stdout.write('ready');
+  setImmediate(() => {
+    while (performance.now() < until) {
+      try {
+        if (JSON.parse(readFileSync(note, 'utf8')).goingBackTo === null) continue;
+        mkdirSync(obstacle);
+        return;
+      } catch {}
+    }
+  });
+`;
+
+function findBelow(top: string, name: string): string {
+  const found = readdirSync(top, { recursive: true, encoding: 'utf8' });
+  return join(
+    top,
+    present(
+      found.find((path) => path.endsWith(`/${name}`)),
+      name,
+    ),
+  );
 }
 
 const at = (name: string): object => ({ kind: 'name', name });
@@ -126,6 +157,25 @@ describe('earlier states', () => {
     expect(finished).toMatchObject({ isOld: true, copy: 'catching-up' });
     await pair.standby.exited();
     expect(compareTrees(tree, pair.copy, { holes: false })).toEqual([]);
+  });
+
+  it('are gone back to by the next process when that cannot be written down', async () => {
+    const tree = await mark('wanted');
+    work(100);
+    await pair.applied();
+    // What cannot be replaced, as on a full disk, from the moment on in which the copy is taken back.
+    const obstacle = join(pair.top, 'state', 'standby.json.new');
+    const note = findBelow(join(pair.top, 'state'), 'note.json');
+    const put = spawn(process.execPath, ['-e', OBSTRUCT, note, obstacle], { stdio: 'pipe' });
+    await once(put.stdout, 'data');
+    await expect(pair.standby.call('rewind', { wish: at('wanted') })).rejects.toThrow();
+    expect(existsSync(obstacle)).toBe(true);
+    await pair.standby.exited();
+    rmdirSync(obstacle);
+    await pair.standby.start();
+    await until(() => pair.standby.log.includes('COPY_REWOUND'), 'it is taken back', 30_000);
+    expect(compareTrees(tree, pair.copy, { holes: false })).toEqual([]);
+    expect((await pair.standby.call('status'))['link']).toBe('waiting');
   });
 
   it('are left again when nobody promotes them', async () => {

@@ -153,6 +153,22 @@ describe('a staged scan', () => {
     expect(compareTrees(pair.source, pair.copy, { holes: false })).toEqual([]);
   });
 
+  it('goes back also after a start whose disk does not take that down', async () => {
+    await anotherPrimary();
+    await scan();
+    await pair.standby.kill();
+    const obstacle = join(pair.top, 'state', 'undo', 'note.json.new');
+    mkdirSync(obstacle);
+    // It may end before it is seen to run.
+    await pair.standby.start().catch(() => undefined);
+    await pair.standby.exited();
+    rmdirSync(obstacle);
+    pair.endPrimary();
+    await pair.standby.start();
+    await until(() => pair.standby.log.includes('COPY_TAKEN_BACK'), 'it is taken back', 60_000);
+    copyIsAsBefore();
+  });
+
   it('stays within reach when the primary dies too, and scans anew', async () => {
     await anotherPrimary();
     await scan();

@@ -56,6 +56,7 @@ function run(parameters: Record<string, string>): void {
     },
     process: { isAlive: true },
     isRunning: () => true,
+    areMountsThere: () => true,
     isClosed: () => false,
     isManaged: () => true,
     setTrouble: () => undefined,

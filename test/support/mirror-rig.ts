@@ -116,6 +116,10 @@ export class StandbyRig {
   readonly receiver: Receiver;
   readonly server: LinkServer;
   readonly events: string[] = [];
+  /** Completions of scans. */
+  completed = 0;
+  /** Before the copy is prepared for a scan. */
+  beforeScan: () => Promise<void> = async () => undefined;
   fatal: unknown;
   follower: CheckingFollower;
   port = 0;
@@ -165,6 +169,7 @@ export class StandbyRig {
         isEmpty: () => true,
         onScanBegin: async ({ position }) => this.#beginScan(position),
         onScanApplied: () => {
+          this.completed += 1;
           this.state.update({ copy: 'complete' });
           this.receiver.applied();
         },
@@ -200,6 +205,11 @@ export class StandbyRig {
   /** Reads the journal from now on. */
   wake(): void {
     this.#isIdle = false;
+  }
+
+  /** Reads it no more for now. */
+  sleep(): void {
+    this.#isIdle = true;
   }
 
   async stop(): Promise<void> {
@@ -240,6 +250,7 @@ export class StandbyRig {
 
   async #beginScan(position: JournalPosition): Promise<void> {
     this.scans += 1;
+    await this.beforeScan();
     this.follower.stop();
     const firstSegment = await this.journal.reset(position);
     this.state.update({ copy: 'syncing', checkpoint: position, firstSegment });
