@@ -184,15 +184,9 @@ export class Filter {
     return { memory: fd, store, storeEnd, directories };
   }
 
-  /** A process before this one owes the standby a scan: its end is not in the stream, or it was not even begun. */
+  /** A scan was begun by a process before this one, and its end is not in the stream. */
   get owesScan(): boolean {
-    if (this.#options.takeOver === undefined) return false;
-    return this.state.words[word.scanning] === 1 || this.lacksScan;
-  }
-
-  /** The stream lacks something, and the scan that brings it was not begun yet. */
-  get lacksScan(): boolean {
-    return this.state.words[word.lacking] === 1;
+    return this.#options.takeOver !== undefined && this.state.words[word.scanning] === 1;
   }
 
   #mount(directory: FilterDirectory): CaptureDirectory {
