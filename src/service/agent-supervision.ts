@@ -5,9 +5,9 @@ import { AgentPool } from '../agents/agent-pool.ts';
 import type { AgentCatalog } from '../agents/catalog.ts';
 import type { CallContext } from '../agents/agent-pool.ts';
 import type { Outcome } from '../agents/invoke.ts';
+import { isServing } from '../agents/supervisor/plan.ts';
 import { initialState, step, wakeAtMs } from '../agents/supervisor/step.ts';
 import type {
-  AgentState,
   Failure,
   Seen,
   SeenState,
@@ -401,10 +401,8 @@ export class AgentSupervision {
   }
 }
 
-const isUp = ({ phase, wantsRestart }: AgentState): boolean => phase === 'running' && !wantsRestart;
-
 function isAllUp({ wish, agents }: SupervisorState): boolean {
-  return wish === 'running' && Object.values(agents).every(isUp);
+  return wish === 'running' && Object.values(agents).every(isServing);
 }
 
 function isBad(outcome: Outcome): boolean {

@@ -1,6 +1,6 @@
 // What is to be moved next: the same question after every event.
 import type { Draft } from './draft.ts';
-import type { Phase } from './types.ts';
+import type { AgentState, Phase } from './types.ts';
 
 /** Begins every start and stop that can begin now, and answers the request when all is as wanted. */
 export function plan(d: Draft): void {
@@ -42,13 +42,14 @@ function planStarts(d: Draft): void {
     const { phase, wantsRestart } = d.agent(name);
     const isDown = phase === 'stopped' || (phase === 'unknown' && !isLeft);
     if (!isDown || wantsRestart) continue;
-    if (after.every((one) => isServing(d, one))) move(d, name, 'start');
+    if (after.every((one) => isServing(d.agent(one)))) move(d, name, 'start');
   }
-  if (d.configs.every(({ name }) => isServing(d, name))) d.answer(null);
+  if (d.configs.every(({ name }) => isServing(d.agent(name)))) d.answer(null);
 }
 
-const isServing = (d: Draft, name: string): boolean =>
-  d.agent(name).phase === 'running' && !d.agent(name).wantsRestart;
+/** It runs, and is to go on as it is. */
+export const isServing = ({ phase, wantsRestart }: AgentState): boolean =>
+  phase === 'running' && !wantsRestart;
 
 const isUp = (phase: Phase): boolean => phase === 'running' || phase === 'unknown';
 
