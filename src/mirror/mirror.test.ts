@@ -93,6 +93,20 @@ function readySender(port: number, options: Partial<SenderOptions>, ringBytes?: 
 
 const onBase = { base: BASE, firstSequence: 101 };
 
+/** Nothing is applied, and the journal has no room for more. */
+async function withFullJournal() {
+  const standby = await withStandby({
+    holds: BASE,
+    segmentBytes: 1 * MiB,
+    journalBytesMax: 4 * MiB,
+    idle: true,
+  });
+  const rig = startSender(standby.port, onBase, 1 * MiB);
+  await load(rig, 12_000);
+  await until(() => standby.events.includes('JOURNAL_FULL'), 'the journal is full');
+  return { standby, rig };
+}
+
 function load(rig: SenderRig, count: number, more: Partial<ProduceOptions> = {}): Promise<void> {
   return produce({ ring: rig.ring, ...plain, from: 101, count, pauseMs: 0, ...more });
 }
@@ -285,15 +299,7 @@ describe('link', () => {
   });
 
   it('lets the primary wait while the journal is full, and goes on when it has room', async () => {
-    const standby = await withStandby({
-      holds: BASE,
-      segmentBytes: 1 * MiB,
-      journalBytesMax: 4 * MiB,
-      idle: true,
-    });
-    const rig = startSender(standby.port, onBase, 1 * MiB);
-    await load(rig, 12_000);
-    await until(() => standby.events.includes('JOURNAL_FULL'), 'the journal is full');
+    const { standby, rig } = await withFullJournal();
     expect(standby.journal.bytes).toBeLessThanOrEqual(6 * MiB);
     const received = standby.journal.position.sequence;
     expect(received).toBeLessThan(12_100);
@@ -422,15 +428,7 @@ describe('link', () => {
   });
 
   it('begins a scan though the journal is full of what nobody applies', async () => {
-    const standby = await withStandby({
-      holds: BASE,
-      segmentBytes: 1 * MiB,
-      journalBytesMax: 4 * MiB,
-      idle: true,
-    });
-    const rig = startSender(standby.port, onBase, 1 * MiB);
-    await load(rig, 12_000);
-    await until(() => standby.events.includes('JOURNAL_FULL'), 'the journal is full');
+    const { standby, rig } = await withFullJournal();
     rig.sender.close();
     const shape = { ...plain, special: { 31: recordType.scanBegin } };
     const other = startSender(standby.port, { streamId: 'cd'.repeat(16) });
