@@ -171,14 +171,23 @@ export class Filter {
     );
   }
 
-  /** By these another process can go on when this one dies; undefined where the kernel is too old. */
+  /** The kernel has told what it can, for every directory. */
+  get isAgreed(): boolean {
+    return this.#hasAgreed(mountInfo.initialised);
+  }
+
+  #hasAgreed(info: number): boolean {
+    const { words } = this.state;
+    return this.#directories.every(
+      (_, index) => ((words[mountBase(index) + mountWord.info] ?? 0) & info) !== 0,
+    );
+  }
+
+  /** By these another process can go on when this one dies; undefined before {@link isAgreed}, and where the kernel is too old. */
   get descriptors(): FilterDescriptors | undefined {
-    const { words, isUsable, fd } = this.state;
-    const isAgreed = this.#directories.every((_, index) => {
-      const info = words[mountBase(index) + mountWord.info] ?? 0;
-      return (info & mountInfo.initialised) !== 0 && (info & mountInfo.resend) !== 0;
-    });
-    if (!isUsable || !isAgreed || this.#directories.length === 0) return undefined;
+    const { isUsable, fd } = this.state;
+    const canResend = this.isAgreed && this.#hasAgreed(mountInfo.resend);
+    if (!isUsable || !canResend || this.#directories.length === 0) return undefined;
     const directories = this.#directories.map(({ rootFd, fuseFd }) => ({ rootFd, fuseFd }));
     const { store, storeEnd } = this.#sockets;
     return { memory: fd, store, storeEnd, directories };

@@ -6,6 +6,7 @@ import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { StandInBehaviour } from './fixtures/stand-in-process.ts';
 import { standInPrograms, until } from './fixtures/two-nodes.ts';
@@ -225,6 +226,31 @@ test('it ends when it is not wanted any more, or the service stops', async () =>
   one.release();
   await until('it ends', async () => stateOf(second) === 'gone');
   expect(one.preparedPid).toBeUndefined();
+});
+
+const SHORT_MS = 300;
+
+test.each(['refused', 'not agreed'] as const)(
+  'mounts that cannot be held at first are held later: %s',
+  async (mounts) => {
+    behave({ mounts });
+    const one = group();
+    await one.start(spec('primary'));
+    await sleep(SHORT_MS);
+    expect(one.held).toBeNull();
+    behave({ mounts: 'shared' });
+    await until('they are held', async () => one.held !== null);
+  },
+);
+
+test("mounts that are let go before they are held stay nobody's", async () => {
+  behave({ mounts: 'not agreed' });
+  const one = group();
+  await one.start(spec('primary'));
+  one.letGo();
+  behave({ mounts: 'shared' });
+  await sleep(SHORT_MS);
+  expect(one.held).toBeNull();
 });
 
 test('it ends when the service is killed', async () => {

@@ -9,6 +9,7 @@
 // lock back (let go) before it ends: then it uses nothing of the group any more, and counts as ended.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
 import { UnderstudyError } from '../core/errors.ts';
 import { within } from '../core/within.ts';
 import { errnoName } from '../linux/constants.ts';
@@ -18,7 +19,7 @@ import {
   type ControlParams,
   makeEvent,
 } from './control-channel.ts';
-import { FilterHolder, type HeldFilter, heldFilterSchema } from './filter-holder.ts';
+import { FilterHolder, filterDescriptorsSchema, type HeldFilter } from './filter-holder.ts';
 import { GroupChild } from './group-child.ts';
 import type { GroupProcessSpec } from './group-spec.ts';
 import { LockedProcess } from './locked-process.ts';
@@ -34,8 +35,16 @@ const LAST_ANSWER_MS = 3000;
 /** A process that has let go has nothing to do but to end. */
 const LET_GO_END_MS = 2000;
 const LOG_TAIL_LINES = 6;
-const HOLD_TRIES = 100;
+const HOLD_ANSWER_MS = 5000;
 const HOLD_RETRY_MS = 20;
+const HOLD_RETRY_MS_MAX = 5000;
+
+/** Answer of a primary to `descriptors`. */
+const descriptorsSchema = z.object({
+  held: filterDescriptorsSchema.nullable(),
+  /** It has none, and will have none. */
+  isFinal: z.boolean(),
+});
 
 /** Scripts of the two kinds of group process. */
 export interface GroupPrograms {
@@ -82,6 +91,8 @@ export class GroupProcess {
   /** The mounts of a primary, for a successor. */
   readonly #holder = new FilterHolder();
   #present: Present | undefined;
+  /** The process whose mounts are held, or are to be as soon as they can be. */
+  #holdFor: Present | undefined;
   /** Makes the watcher of an adopted process look at its lock now. */
   #nudge: (() => void) | undefined;
 
@@ -172,25 +183,44 @@ export class GroupProcess {
 
   /** Nobody shall go on with the mounts: they end with the process that serves them. */
   letGo(): void {
+    this.#holdFor = undefined;
     this.#holder.letGo();
   }
 
-  /** Takes hold of the mounts of a primary as soon as it can be succeeded. */
+  /**
+   * Takes hold of the mounts of a primary as soon as it can be succeeded. A process that is too busy to answer, and
+   * descriptors that this one lacks, are no reason to do without for good.
+   */
   async #hold(present: Present): Promise<void> {
-    for (let tries = 0; tries < HOLD_TRIES; tries += 1) {
-      if (present !== this.#present || present.exit !== undefined) return;
+    if (this.#holdFor === present) return;
+    this.#holdFor = present;
+    const isWanted = (): boolean => present === this.#holdFor && present.exit === undefined;
+    let isTold = false;
+    for (let pauseMs = HOLD_RETRY_MS; ; pauseMs = Math.min(2 * pauseMs, HOLD_RETRY_MS_MAX)) {
+      const { held, isFinal } = await this.#askForDescriptors();
       const { pid } = this;
-      const { held } = (await this.call('descriptors', { holder: process.pid }, 5000)) as {
-        held: unknown;
-      };
-      if (held !== null && pid !== undefined && present === this.#present) {
-        const result = this.#holder.take(heldFilterSchema.parse({ pid, held }));
+      if (!isWanted() || pid === undefined) return;
+      if (held !== null) {
+        const result = this.#holder.take({ pid, held });
         if (result === 0) return;
-        return this.#cannotHold(`the kernel does not let them be shared (${errnoName(result)})`);
+        if (!isTold) this.#cannotHold(`they cannot be shared now (${errnoName(result)})`);
+        isTold = true;
+      } else if (isFinal) {
+        return this.#cannotHold('the kernel is older than 6.9');
       }
-      await sleep(HOLD_RETRY_MS);
+      await sleep(pauseMs, undefined, { ref: false });
+      if (!isWanted()) return;
     }
-    this.#cannotHold('the kernel is older than 6.9');
+  }
+
+  /** `isFinal`: it stays so. A process that does not answer may do so later. */
+  async #askForDescriptors(): Promise<z.infer<typeof descriptorsSchema>> {
+    try {
+      const answer = await this.call('descriptors', { holder: process.pid }, HOLD_ANSWER_MS);
+      return descriptorsSchema.parse(answer);
+    } catch {
+      return { held: null, isFinal: false };
+    }
   }
 
   #cannotHold(why: string): void {
@@ -315,7 +345,7 @@ export class GroupProcess {
   release(): void {
     this.#prepared.dismiss();
     this.#preparedStandby.dismiss();
-    this.#holder.letGo();
+    this.letGo();
     this.#present = undefined;
     this.#client?.close();
     this.#client = undefined;
@@ -348,9 +378,7 @@ export class GroupProcess {
     isKept = false;
     client.onNotice(this.#options.onNotice);
     client.onClose(() => this.#nudge?.());
-    if (status['role'] === 'primary' && !this.#holder.isHolding) {
-      this.#hold(present).catch(() => undefined);
-    }
+    if (status['role'] === 'primary' && !this.#holder.isHolding) void this.#hold(present);
     return status;
   }
 

@@ -354,6 +354,11 @@ export class PrimaryGroup {
     return this.#filter.descriptors ?? null;
   }
 
+  /** False: whether there will be {@link descriptors} is to be asked again. */
+  get isAgreed(): boolean {
+    return this.#filter.isAgreed;
+  }
+
   /** The process that holds the mounts has the directories open, but is in nobody's way. */
   noteHolder(pid: number): void {
     this.#holder = pid;
