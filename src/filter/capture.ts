@@ -67,7 +67,7 @@ export class Capture {
     ring: RingProducer,
     epoch: number,
     firstSequence: number,
-    flags: Int32Array = new Int32Array(word.scanning + 1),
+    flags: Int32Array = new Int32Array(word.lacking + 1),
   ) {
     this.#flags = flags;
     this.#enabled = flags[word.enabled] === 1;
@@ -93,7 +93,14 @@ export class Capture {
   }
   set duringScan(duringScan: boolean) {
     this.#duringScan = duringScan;
-    if (duringScan) Atomics.store(this.#flags, word.scanning, 1);
+    if (!duringScan) return;
+    Atomics.store(this.#flags, word.scanning, 1);
+    Atomics.store(this.#flags, word.lacking, 0);
+  }
+
+  /** Something that has happened is not in the stream, whatever becomes of this process: a scan brings it. */
+  lack(): void {
+    Atomics.store(this.#flags, word.lacking, 1);
   }
 
   /** No scan is owed to the standby any more: its end is in the ring, or it was given up. */

@@ -80,8 +80,11 @@ describe('descriptors of the filter', () => {
     for (const fd of [from, to]) sys.close(fd);
     await mirror.hold(false);
     await mirror.quiesce();
-    expect((await mirror.counters()).scansNeeded).toBeGreaterThan(0);
+    const counters = await mirror.counters();
+    expect(counters.scansNeeded).toBeGreaterThan(0);
+    expect(counters.lacksScan).toBe(true);
     await mirror.scan({ mode: 'hash' });
+    expect((await mirror.counters()).lacksScan).toBe(false);
     expect(await mirror.differences()).toEqual([]);
   });
 });

@@ -193,9 +193,15 @@ export class Filter {
     return { memory: fd, store, storeEnd, directories };
   }
 
-  /** A scan was begun by a process before this one, and its end is not in the stream. */
+  /** A process before this one owes the standby a scan: its end is not in the stream, or it was not even begun. */
   get owesScan(): boolean {
-    return this.#options.takeOver !== undefined && this.state.words[word.scanning] === 1;
+    if (this.#options.takeOver === undefined) return false;
+    return this.state.words[word.scanning] === 1 || this.lacksScan;
+  }
+
+  /** The stream lacks something, and the scan that brings it was not begun yet. */
+  get lacksScan(): boolean {
+    return this.state.words[word.lacking] === 1;
   }
 
   #mount(directory: FilterDirectory): CaptureDirectory {

@@ -137,6 +137,7 @@ export class Mount {
   resume(request: Request): Noted | undefined {
     const noted = this.intent.resume(request, this.capture.sequence);
     if (noted?.recorded === true) this.capture.muted = true;
+    if (noted?.partial === true) this.capture.lack();
     return noted;
   }
 
@@ -180,6 +181,7 @@ export class Mount {
   missed(result: number): void {
     this.gate.noteFault(result);
     this.intent.needsScan = true;
+    this.capture.lack();
   }
 
   /** Closes what the mount holds. The connection itself is closed by whoever opened it. */

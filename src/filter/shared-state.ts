@@ -59,6 +59,8 @@ export const word = {
   /** Which of the two notes is valid: 0 none, 1, 2. */
   note: 10,
   noteBytes: 11,
+  /** The stream lacks something that only a scan brings, and that one was not begun yet. */
+  lacking: 12,
   mounts: 32,
 } as const;
 

@@ -445,11 +445,19 @@ export class PrimaryGroup {
         `the standby of group ${this.#spec.group} is ${copy ?? 'unknown'} (link ${this.#sender?.link.state ?? 'none'}): wait until "understudy status" shows it up-to-date`,
       );
     }
+    if (this.#filter.lacksScan) throw this.#lacking('COPY_NOT_UP_TO_DATE');
     await this.#requireFollowing(this.#sender);
     this.#coverBeneath();
     const sequence = await this.#unmount({ becomesStandby: true });
     await this.#sender.drain(sequence, 'applied', HANDOVER_DRAIN);
+    // What happened last, in the moments in which it was unmounted.
+    if (this.#filter.lacksScan) throw this.#lacking('DRAIN_TIMEOUT');
     return this.#close(sequence);
+  }
+
+  #lacking(code: string): UnderstudyError {
+    const sentence = `something on the primary of group ${this.#spec.group} could not be read when it was to be sent: its standby has it after the next scan`;
+    return new UnderstudyError(code, sentence);
   }
 
   /** A standby that is gone, and has not been missed yet, is found out while everything can stay as it is. */

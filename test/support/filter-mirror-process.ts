@@ -261,6 +261,7 @@ class MirrorProcess {
       spoilt: this.#guard?.spoiltCount ?? 0,
       alarms: [...this.#alarms],
       scansNeeded: this.#scansNeeded,
+      lacksScan: this.#filter.lacksScan,
       ...(busy === undefined ? {} : { busy }),
     };
   }

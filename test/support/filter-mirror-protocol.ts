@@ -84,6 +84,8 @@ export interface MirrorCounters {
   readonly alarms: readonly RewriteAlarm[];
   /** How often the filter said that the stream lacks something. */
   readonly scansNeeded: number;
+  /** Whoever comes after it would know that too. */
+  readonly lacksScan: boolean;
 }
 
 /** Process → test: an answer to the request of this number, or bad news. */
