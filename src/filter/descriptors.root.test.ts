@@ -84,6 +84,7 @@ describe('descriptors of the filter', () => {
     expect(counters.scansNeeded).toBeGreaterThan(0);
     expect(counters.lacksScan).toBe(true);
     await mirror.scan({ mode: 'hash' });
+    await mirror.quiesce();
     expect((await mirror.counters()).lacksScan).toBe(false);
     expect(await mirror.differences()).toEqual([]);
   });

@@ -190,12 +190,18 @@ export class Scanner {
   step(deadlineMs: number): boolean {
     let worked = false;
     while (!this.finished && this.fault === undefined && performance.now() < deadlineMs) {
-      if (this.#capture.ring.usedBytes > this.#capture.ring.capacity / 2) return worked;
+      if (this.#isRingFull) return worked;
       if (this.#pace.isAhead(this.#capture.ring.head)) return worked;
       if (!this.#advance()) return worked;
       worked = true;
     }
     return worked;
+  }
+
+  /** With the largest record, and what that may leave unused at the end of the ring, more than half would be used. */
+  get #isRingFull(): boolean {
+    const { usedBytes, capacity } = this.#capture.ring;
+    return usedBytes > 0 && usedBytes + 2 * PAYLOAD_BYTES_MAX > capacity / 2;
   }
 
   /** Gives up: the standby has gone or another scan starts. */

@@ -197,11 +197,10 @@ export class GroupProcess {
     const isWanted = (): boolean => present === this.#holdFor && present.exit === undefined;
     let isTold = false;
     for (let pauseMs = HOLD_RETRY_MS; ; pauseMs = Math.min(2 * pauseMs, HOLD_RETRY_MS_MAX)) {
-      const { held, isFinal } = await this.#askForDescriptors();
-      const { pid } = this;
-      if (!isWanted() || pid === undefined) return;
-      if (held !== null) {
-        const result = this.#holder.take({ pid, held });
+      const { of, isFinal } = await this.#askForDescriptors();
+      if (!isWanted()) return;
+      if (of !== null) {
+        const result = this.#holder.take(of);
         if (result === 0) return;
         if (!isTold) this.#cannotHold(`they cannot be shared now (${errnoName(result)})`);
         isTold = true;
@@ -214,12 +213,16 @@ export class GroupProcess {
   }
 
   /** `isFinal`: it stays so. A process that does not answer may do so later. */
-  async #askForDescriptors(): Promise<z.infer<typeof descriptorsSchema>> {
+  async #askForDescriptors(): Promise<{ of: HeldFilter | null; isFinal: boolean }> {
     try {
       const answer = await this.call('descriptors', { holder: process.pid }, HOLD_ANSWER_MS);
-      return descriptorsSchema.parse(answer);
+      const { held, isFinal } = descriptorsSchema.parse(answer);
+      const { pid } = this;
+      if (held === null || pid === undefined)
+        return { of: null, isFinal: isFinal && held === null };
+      return { of: { pid, held }, isFinal };
     } catch {
-      return { held: null, isFinal: false };
+      return { of: null, isFinal: false };
     }
   }
 

@@ -2,7 +2,7 @@
 // the machine's own description of what each does, and their answers travel back. Requests can be lost
 // on either way, and can arrive long after the asker has given up.
 import type { NodeId } from '../../src/core/ids.ts';
-import { applyRequest } from '../../src/cluster/machine/arbiter-record.ts';
+import { applyRequest, type RecordContent } from '../../src/cluster/machine/arbiter-record.ts';
 import type { ArbiterRequest } from '../../src/cluster/machine/effect-types.ts';
 import type { ArbiterRecord } from '../../src/cluster/machine/types.ts';
 import type { Random } from '../support/random.ts';
@@ -23,12 +23,21 @@ export class Etcd {
   /** No request hangs: where only one thing is to be out of order. */
   isPrompt = false;
   #revision = 0;
+  /** What it held, the oldest first. */
+  readonly #past: RecordContent[] = [];
   readonly #queue: EventQueue;
   readonly #random: Random;
 
   constructor(queue: EventQueue, random: Random) {
     this.#queue = queue;
     this.#random = random;
+  }
+
+  /** It is set up anew, or put back to what it was `steps` changes ago. */
+  forget(steps: number): void {
+    const past = this.#past.at(-1 - steps);
+    this.#revision += 1;
+    this.record = past === undefined ? null : { ...past, token: String(this.#revision) };
   }
 
   reaches(node: NodeIndex): boolean {
@@ -64,6 +73,7 @@ export class Etcd {
     if (outcome === 'conflict') return { result: 'conflict', record: this.record };
     if (outcome !== 'keep') {
       this.#revision += 1;
+      this.#past.push(outcome);
       this.record = { ...outcome, token: String(this.#revision) };
     }
     return { result: 'done', record: this.record };

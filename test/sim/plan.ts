@@ -213,6 +213,16 @@ function etcdCut(which: NodeIndex | 'all'): Fault {
   };
 }
 
+/** It has what it had some changes ago, or nothing. */
+function etcdForgets(random: Random): Fault {
+  const steps = random.pick([1, 3, 10, Number.POSITIVE_INFINITY]);
+  return {
+    name: `etcd is as it was ${steps} changes ago`,
+    begin: (world) => world.etcd.forget(steps),
+    end: () => undefined,
+  };
+}
+
 function etcdSlow(random: Random): Fault {
   const ms = 50 + random.below(900);
   return {
@@ -493,7 +503,8 @@ function otherLost(random: Random, standby: NodeIndex, arbiter: string): Fault {
   if (kind < 75) return clusterCrash(standby);
   if (kind < 80) return serviceCrash(standby);
   if (arbiter === 'none') return powerCut(standby);
-  return arbiter === 'gateway' ? gatewayOut() : etcdCut(random.pick([0, 1, 'all'] as const));
+  if (arbiter === 'gateway') return gatewayOut();
+  return random.chance(0.3) ? etcdForgets(random) : etcdCut(random.pick([0, 1, 'all'] as const));
 }
 
 const NAP_MS_MIN = 50;
@@ -513,10 +524,19 @@ function shortNap(world: World, standby: NodeIndex, afterMs: number): void {
   });
 }
 
+/** So long before the primary is lost that it has noticed. */
+const FORGETS_BEFORE_MS = 3000;
+
 /** One fault in good times, and for good, as the accident table has them. */
 export function planSingle(world: World, lost: 'primary' | 'other', at: number): void {
   const { random, queue } = world;
   world.promoteFails = 0;
+  if (lost === 'primary' && world.nodes[0].config.arbiter === 'etcd' && random.chance(0.1)) {
+    queue.at(at - FORGETS_BEFORE_MS, () => {
+      world.etcd.isPrompt = true;
+      etcdForgets(random).begin(world);
+    });
+  }
   queue.at(at, () => {
     const primary = world.nodes.find((node) => node.machine?.role === 'primary');
     if (primary === undefined) return;

@@ -146,6 +146,7 @@ function keepServing(d: Draft, why: string): void {
   s.demotion = null;
   s.leaving = false;
   s.wellSinceMs = d.now;
+  s.handoversFailed += 1;
   const { self, group } = s.config;
   d.emit('error', 'HANDOVER_FAILED', `${self.name} stays primary of ${group}: ${why}`);
   // Where nobody asked for it, it would begin anew at once.

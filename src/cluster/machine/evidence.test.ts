@@ -1,7 +1,7 @@
 // The two proofs that a takeover needs, for each kind of arbiter.
 import { describe, expect, test } from 'vitest';
 import { mayTakeOver } from './evidence.ts';
-import { beatOf, DATA, primaryBeat, recordOf, standby, Subject } from './fixtures/subject.ts';
+import { beatOf, DATA, primaryBeat, recordOf, SELF, standby, Subject } from './fixtures/subject.ts';
 import { leaseWaitMs } from './timings.ts';
 import type { ArbiterRecord, MachineConfig } from './types.ts';
 
@@ -161,6 +161,17 @@ describe('etcd', () => {
     expect(verdictAfter(booted, 1500, answering(recordOf()))).toBe('yes');
     expect(booted.state.booting).toBe(true);
   });
+
+  test.each([
+    ['from before', DATA.epoch - 1, 'ARBITER_EMPTY'],
+    ['of today', DATA.epoch, 'yes'],
+  ])(
+    'etcd was put back to an earlier state, in which this node held the group: a record %s',
+    (_, epoch, code) => {
+      const record = recordOf({ holder: SELF, epoch });
+      expect(verdictAfter(standby(config), 1500, answering(record))).toBe(code);
+    },
+  );
 
   test('what the record says last counts: the vote is not asked for over "alone"', () => {
     const subject = standby(config).pass(1200, answering(recordOf({ token: '9' })));

@@ -1,7 +1,16 @@
 // The loser stops before the winner may start: the arithmetic, and what does not count.
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { beatOf, DATA, primary, primaryBeat, SELF, standby, Subject } from './fixtures/subject.ts';
+import {
+  beatOf,
+  DATA,
+  primary,
+  primaryBeat,
+  recordOf,
+  SELF,
+  standby,
+  Subject,
+} from './fixtures/subject.ts';
 import {
   defaultTimings,
   DRIFT,
@@ -157,3 +166,34 @@ test('etcd: a slow write that was given up counts from when it was sent, once it
   // … and another is sent at once.
   expect(subject.state.vote.ask?.sentAtMs).toBe(subject.now);
 });
+
+test.each([
+  ['is gone', null],
+  ['is of before', recordOf({ epoch: DATA.epoch - 1, alone: true, token: '8' })],
+])(
+  'etcd was set up anew or put back, and the record %s: the primary writes it again',
+  (_, record) => {
+    const subject = primary({ arbiter: 'etcd' });
+    const { epoch } = subject.state;
+    const together = (each: Subject): void => {
+      each.hearGrant(beatOf({ epoch }));
+      if (each.asked?.op !== each.state.vote.ask?.op) return;
+      // What it expects is not there.
+      if (each.asked?.request.kind === 'renew') each.answer('conflict', record);
+      if (each.asked?.request.kind === 'read') each.answer('done', record);
+    };
+    subject.forget().pass(10_000, together);
+    const { request } = subject.last('askArbiter');
+    expect(request).toEqual({ kind: 'acquire', epoch, token: record?.token ?? null, alone: false });
+    expect(subject.codes()).not.toContain('ARBITER_RECORD_LOST');
+    subject.answer('done', recordOf({ holder: SELF, epoch, token: '9' }));
+    expect(subject.codes()).toContain('ARBITER_RECORD_LOST');
+    // The other one dies: the lease of etcd is enough.
+    subject.pass(5000, (each) => {
+      const asked = each.state.vote.ask;
+      if (asked !== null)
+        each.answer('done', recordOf({ holder: SELF, epoch, token: String(each.now) }));
+    });
+    expect(subject.role).toBe('primary');
+  },
+);

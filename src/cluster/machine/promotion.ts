@@ -303,6 +303,7 @@ export function onPromoted(d: Draft, event: Extract<MachineEvent, { kind: 'promo
   s.promotion = null;
   s.offer = null;
   s.wellSinceMs = d.now;
+  s.handoversFailed = 0;
   // From now on the application itself tells.
   s.health = { ...s.health, readiness: 'ok' };
   beginAlone(d);

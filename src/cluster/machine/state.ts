@@ -198,6 +198,8 @@ export interface MachineState {
   readonly holdOffMs: number;
   /** Since when all is well and the primary could go back to the preferred node. */
   readonly wellSinceMs: number;
+  /** Handovers that came to nothing since this node serves: each interrupted the application. */
+  readonly handoversFailed: number;
   /** Why it does not take over, as told last: told again only when it changes. */
   readonly waiting: string;
   readonly lastBeatMs: number;
@@ -301,6 +303,7 @@ export function initialState(config: MachineConfig, boot: Boot, nowMs: number): 
     holdOffUntilMs: NEVER,
     holdOffMs: config.timings.holdOffMs,
     wellSinceMs: nowMs,
+    handoversFailed: 0,
     waiting: '',
     lastBeatMs: NEVER,
     lastStepMs: nowMs,
@@ -352,6 +355,11 @@ export function isSamePosition(a: Position, b: Position): boolean {
 /** Data that was lost or overwritten says nothing about what was acknowledged once. */
 export function isIntact(copy: CopyState): boolean {
   return copy === 'up-to-date' || copy === 'catching-up' || copy === 'halted';
+}
+
+/** Somebody served after what the record says: etcd was put back to an earlier state. */
+export function isOutdated({ epoch }: MachineState, record: ArbiterRecord): boolean {
+  return record.epoch < epoch;
 }
 
 /**

@@ -388,6 +388,26 @@ describe('primary → standby (handed over, lease kept until unmounted)', () => 
     subject.pass(1500, together);
     expect(subject.reason).toMatch(/beta is the preferred node/);
   });
+
+  test('failback that is refused interrupts the application rarely: each next one comes later', () => {
+    const timings = { ...primary().state.config.timings, failbackAfterMs: 5000 };
+    const subject = primary({ preferred: PEER, failback: true, timings });
+    const pausesMs = [1, 2, 3].map(() => {
+      const since = subject.now;
+      subject.forget();
+      while (!subject.kinds().includes('stopApplication')) subject.pass(100, together);
+      const afterMs = subject.now - since;
+      subject.applicationStopped();
+      const { op } = subject.last('demote');
+      subject.give({ kind: 'demoteFailed', op, isBusy: true, message: '/srv/shop is busy' });
+      subject.give({ kind: 'addressReleased', op: 0 });
+      subject.addressTaken();
+      const start = subject.last('startApplication');
+      subject.give({ kind: 'applicationStarted', op: start.op });
+      return Math.round(afterMs / 5000);
+    });
+    expect(pausesMs).toEqual([1, 2, 4]);
+  });
 });
 
 describe('primary → demoting', () => {

@@ -9,6 +9,8 @@ import { considerTakeover, startPromotion } from './promotion.ts';
 import { isGone, isSamePosition, type MachineState, ONLY_UP_TO_DATE } from './state.ts';
 import { isVotedOut } from './vote.ts';
 
+const FAILBACK_MS_MAX = 86_400_000;
+
 /** What time alone has ended: a lease that ran out is over before anything else is looked at. */
 export function enforceLease(d: Draft): void {
   const { s, now } = d;
@@ -107,13 +109,20 @@ function networkLost(s: MachineState, now: number): boolean {
 /** Goes back to the preferred node when all has been well for long enough. */
 function failbackDue(d: Draft): string | null {
   const { s, now } = d;
-  const { failback, preferred, peer, timings, hasApplication } = s.config;
+  const { failback, preferred, peer, hasApplication } = s.config;
   const isWell =
     s.alone.state === 'together' && (!hasApplication || s.service.application === 'running');
   if (!isWell || !peerIsBetter(s, now)) s.wellSinceMs = now;
   if (!failback || preferred !== peer.id) return null;
-  if (now - s.wellSinceMs < timings.failbackAfterMs) return null;
-  return `${peer.name} is the preferred node and has been well for ${seconds(timings.failbackAfterMs)}`;
+  const afterMs = failbackAfterMs(s);
+  if (now - s.wellSinceMs < afterMs) return null;
+  return `${peer.name} is the preferred node and has been well for ${seconds(afterMs)}`;
+}
+
+/** Each one that comes to nothing (a shell stands in the directory) interrupts the application: they become rare. */
+function failbackAfterMs({ config, handoversFailed }: MachineState): number {
+  const { failbackAfterMs: usualMs } = config.timings;
+  return Math.max(usualMs, Math.min(usualMs * 2 ** handoversFailed, FAILBACK_MS_MAX));
 }
 
 /** The standby's decisions. */

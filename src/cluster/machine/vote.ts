@@ -7,7 +7,7 @@ import type { MachineEvent } from './event-types.ts';
 import type { Draft } from './draft.ts';
 import { cannotWrite } from './evidence.ts';
 import { keepsRecord, ownEpoch } from './lease.ts';
-import { type ArbiterAsk, isSelf, type MachineState, type VoteState } from './state.ts';
+import { type ArbiterAsk, isOutdated, isSelf, type MachineState, type VoteState } from './state.ts';
 import { leaseEndMs, suspectAfterMs } from './timings.ts';
 import type { ArbiterRecord } from './types.ts';
 
@@ -67,19 +67,30 @@ function askForVote(d: Draft): void {
 
 function renew(d: Draft): void {
   const { s } = d;
-  const { vote } = s;
-  if (!vote.known || vote.record === null) {
+  const { known, record, retry, aloneMs } = s.vote;
+  if (!known) {
     if (isDue(d)) ask(d, { kind: 'read' });
     return;
   }
+  const isHeld = record !== null && holdsRecord(s, record);
   const alone = s.alone.state !== 'together';
-  const isUnwritten = s.alone.state === 'recording' && vote.aloneMs < s.alone.sinceMs;
-  const changes = s.role === 'primary' && (isUnwritten || vote.record.alone !== alone);
-  if (!changes && !vote.retry && !isDue(d)) return;
-  if (!holdsRecord(s, vote.record)) return;
+  const isUnwritten = s.alone.state === 'recording' && aloneMs < s.alone.sinceMs;
+  const changes = s.role === 'primary' && isHeld && (isUnwritten || record.alone !== alone);
+  if (!changes && !retry && !isDue(d)) return;
   const epoch = ownEpoch(s);
-  const flag = s.role === 'primary' ? alone : vote.record.alone;
-  ask(d, { kind: 'renew', epoch, token: vote.record.token, alone: flag });
+  if (isHeld) {
+    const flag = s.role === 'primary' ? alone : record.alone;
+    ask(d, { kind: 'renew', epoch, token: record.token, alone: flag });
+  } else if (s.role === 'primary' && isLost(s, record)) {
+    ask(d, { kind: 'acquire', epoch, token: record?.token ?? null, alone });
+  } else {
+    ask(d, { kind: 'read' });
+  }
+}
+
+/** etcd was set up anew, or put back to an earlier state: whoever would take over later could not know what it may. */
+function isLost(s: MachineState, record: ArbiterRecord | null): boolean {
+  return record === null || isOutdated(s, record);
 }
 
 function readOrRelease(d: Draft): void {
@@ -137,13 +148,30 @@ export function onArbiter(d: Draft, event: Extract<MachineEvent, { kind: 'arbite
     record,
     known: true,
     reachable: true,
-    // A write of its own that was given up has happened after all: nothing is confirmed yet.
-    retry: event.result === 'conflict' && record !== null && holdsRecord(s, record),
+    retry: isToBeWritten(s, event),
     observedMs: isSame ? s.vote.observedMs : d.now,
   });
   if (record !== null) learnEpoch(d, record);
-  if (event.result === 'done') countLease(d, asked);
+  if (event.result === 'done') {
+    countLease(d, asked);
+    if (asked.kind === 'acquire' && s.role === 'primary') tellWrittenAgain(d);
+  }
   if (!isSame) countUnanswered(d);
+}
+
+/** A write of its own that was given up has happened after all, and confirms nothing yet; or the record is lost. */
+function isToBeWritten(
+  s: MachineState,
+  { result, record }: Pick<Extract<MachineEvent, { kind: 'arbiter' }>, 'result' | 'record'>,
+): boolean {
+  if (record !== null && holdsRecord(s, record)) return result === 'conflict';
+  return s.role === 'primary' && isLost(s, record);
+}
+
+function tellWrittenAgain(d: Draft): void {
+  const { group, self } = d.s.config;
+  const what = `etcd had no record of ${group}, or one of before`;
+  d.emit('warning', 'ARBITER_RECORD_LOST', `${what}: ${self.name} has written it again`);
 }
 
 function giveUp(d: Draft, asked: ArbiterAsk): void {
