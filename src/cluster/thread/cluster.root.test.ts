@@ -237,6 +237,14 @@ test('another thread for a primary that serves: an address that cannot be had at
   expect(await eventually(() => reaches(VIP), 3000)).toBe(true);
 });
 
+test('another thread for a primary whose lease has no end puts back what is taken off the interface', async () => {
+  arbiter = { kind: 'none' };
+  const a = await startNode('a', 2, true);
+  await until(a, { role: 'primary', address: 'held' });
+  network.host('a').exec('ip', 'addr', 'del', `${VIP}/24`, 'dev', 'eth0');
+  expect(await eventually(() => holds('a'), 3500)).toBe(true);
+});
+
 test('etcd as arbiter: power off, return as standby, and a pair that goes on without etcd', async () => {
   const gateway = network.host('gateway');
   const etcd = await EtcdCluster.start(1, {

@@ -71,11 +71,13 @@ export class GroupEffects {
     if (watchdogPath !== null) this.#watchdog = parts.watchdogAt(watchdogPath);
     // The last that may fail: it is there for as long as this process.
     this.#leaseCells = leaseFile === null ? undefined : mapSharedCells(leaseFile, { create: true });
-    // Nothing serves here, so nothing may, whatever a machine before this one had allowed.
-    if (setup.boot.running === null) this.#setLease(0);
+    const { running } = setup.boot;
+    // Where nothing serves, nothing may, whatever a machine before this one had allowed. What serves keeps its lease: the machine
+    // tells of none that stays as it is.
+    this.#setLease(running?.leaseUntilMs ?? 0);
     // Of a cluster process that died, it counts on: this node serves, and must not be reset for that.
-    if (setup.boot.running !== null) this.#armWatchdog();
-    if (setup.boot.running?.hasAddress === true) void this.#takeAddress(ADOPTED_ADDRESS_OP);
+    if (running !== null) this.#armWatchdog();
+    if (running?.hasAddress === true) void this.#takeAddress(ADOPTED_ADDRESS_OP);
   }
 
   /** Carries `effect` out, or passes it on. */
