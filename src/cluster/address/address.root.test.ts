@@ -228,6 +228,13 @@ test('a release overtakes a taking that is still asking', async () => {
   expect(has('a', VIP) || has('a', VIP6)).toBe(false);
 });
 
+test('what is still asking when it is abandoned does not put the addresses up any more', async () => {
+  const a = await node('a');
+  const taken = await a.call<TakeResult>('takeAndAbandon');
+  expect(taken).toMatchObject({ taken: false, code: 'ADDRESS_TAKE_CANCELLED' });
+  expect(has('a', VIP) || has('a', VIP6)).toBe(false);
+});
+
 test('an interface without a cable takes no address', async () => {
   const a = await node('a');
   network.plug('a', 1, false);
@@ -294,6 +301,22 @@ test('a hook is called for taking and releasing, in this order even when they ov
   const a = await node('a', { ...both, addresses });
   expect(await a.call('takeAndRelease')).toMatchObject({ taken: false });
   expect(readFileSync(log, 'utf8')).toBe(`shop take ${VIP} 24 eth0\nshop release ${VIP} 24 eth0\n`);
+});
+
+test('a hook is called for an address that a killed process left, and for none that is not there', async () => {
+  const log = join(directory, 'log');
+  const hook = join(directory, 'hook');
+  writeFileSync(log, '');
+  writeFileSync(hook, `#!/bin/sh\necho "$1" >> ${log}\n`);
+  chmodSync(hook, 0o755);
+  const addresses = [{ ip: VIP, prefix: 24, interface: 'eth0', hook }];
+  const a = await node('a', { ...both, addresses });
+  expect(await a.call('releaseLeft')).toEqual([]);
+  expect(readFileSync(log, 'utf8')).toBe('');
+  host('a').exec('ip', 'addr', 'add', `${VIP}/24`, 'dev', 'eth0');
+  expect(await a.call('releaseLeft')).toEqual([]);
+  expect(has('a', VIP)).toBe(false);
+  expect(readFileSync(log, 'utf8')).toBe('release\n');
 });
 
 test('a hook that fails or hangs gives the addresses up again', async () => {

@@ -23,16 +23,31 @@ export function removeAddresses(addresses: readonly VirtualAddress[]): string[] 
   return faults;
 }
 
+/** Whether any of them is on its interface. Texts of addresses must be canonical. */
+export function isAnyPresent(addresses: readonly VirtualAddress[]): boolean {
+  const present = listAddresses();
+  const links = listLinks();
+  return addresses.some((address) => onItsInterface(address, present, links).length > 0);
+}
+
 function removeFromInterface(
   address: VirtualAddress,
   present: readonly InterfaceAddress[],
   links: readonly Link[],
 ): void {
-  const link = links.find(({ name }) => name === address.interface);
-  // Only from the interface it belongs to: the same address elsewhere was not put there by us.
-  for (const { index, ip, prefix } of present) {
-    if (index === link?.index && ip === address.ip) removeAddress({ index, ip, prefix });
+  for (const { index, ip, prefix } of onItsInterface(address, present, links)) {
+    removeAddress({ index, ip, prefix });
   }
+}
+
+/** Only on the interface it belongs to: the same address elsewhere was not put there by us. */
+function onItsInterface(
+  address: VirtualAddress,
+  present: readonly InterfaceAddress[],
+  links: readonly Link[],
+): InterfaceAddress[] {
+  const link = links.find(({ name }) => name === address.interface);
+  return present.filter(({ index, ip }) => index === link?.index && ip === address.ip);
 }
 
 /**

@@ -19,7 +19,7 @@ import {
 } from './duplicate-probe.ts';
 import { HeldAddress } from './held-address.ts';
 import { runHook } from './hook.ts';
-import { removeAddresses } from './removal.ts';
+import { isAnyPresent, removeAddresses } from './removal.ts';
 import {
   currentNetwork,
   placeAddress,
@@ -139,6 +139,8 @@ export class VirtualAddresses {
       }
       return { taken: true, tookMs: this.#parts.clock.monotonicMs() - startMs };
     } catch (thrown) {
+      // By now they may be another's.
+      if (taking.signal.aborted) return cancelled(this.#options.group);
       this.#removeAll();
       const code = thrown instanceof UnderstudyError ? thrown.code : 'ADDRESS_NOT_SET';
       return refused(code, messageOf(thrown), []);
@@ -158,6 +160,18 @@ export class VirtualAddresses {
     return fault === undefined ? faults : [...faults, fault];
   }
 
+  /**
+   * Gives up what a process before this one left on the interfaces. Where nothing is, no hook is called: it might take from
+   * another node what that one has.
+   */
+  async releaseLeft(): Promise<readonly string[]> {
+    try {
+      return isAnyPresent(this.#addresses) ? await this.release() : [];
+    } catch (thrown) {
+      return [messageOf(thrown)];
+    }
+  }
+
   /** Announces what is held once more: another node had it for a moment. */
   announce(): void {
     for (const held of this.#held) held.announce();
@@ -165,6 +179,7 @@ export class VirtualAddresses {
 
   /** Stops watching and announcing; the addresses stay where they are, for another process to go on. */
   abandon(): void {
+    this.#taking?.abort();
     clearInterval(this.#timer);
     this.#timer = undefined;
     for (const held of this.#held) held.close();

@@ -245,6 +245,13 @@ test('another thread for a primary whose lease has no end puts back what is take
   expect(await eventually(() => holds('a'), 3500)).toBe(true);
 });
 
+test('an address that a killed process left is given up by a node that starts as standby', async () => {
+  network.host('b').exec('ip', 'addr', 'add', `${VIP}/24`, 'dev', 'eth0');
+  const b = await startNode('b');
+  await until(b, { role: 'standby', address: 'released' });
+  expect(holds('b')).toBe(false);
+});
+
 test('etcd as arbiter: power off, return as standby, and a pair that goes on without etcd', async () => {
   const gateway = network.host('gateway');
   const etcd = await EtcdCluster.start(1, {

@@ -78,6 +78,7 @@ export class GroupEffects {
     // Of a cluster process that died, it counts on: this node serves, and must not be reset for that.
     if (running !== null) this.#armWatchdog();
     if (running?.hasAddress === true) void this.#takeAddress(ADOPTED_ADDRESS_OP);
+    if (running === null) void this.#releaseLeftAddresses();
   }
 
   /** Carries `effect` out, or passes it on. */
@@ -200,8 +201,17 @@ export class GroupEffects {
     // Before anything is waited for, the addresses are off the interfaces.
     const released = this.#addresses?.release();
     this.#parts.responder.cease(this.#setup.groupId);
-    for (const fault of (await released) ?? []) this.#emit('error', 'ADDRESS_NOT_RELEASED', fault);
+    this.#tellNotReleased(await released);
     this.#parts.deliver({ kind: 'addressReleased', op });
+  }
+
+  /** What held them was killed: the kernel goes on answering for them, beside the node that serves. */
+  async #releaseLeftAddresses(): Promise<void> {
+    this.#tellNotReleased(await this.#addresses?.releaseLeft());
+  }
+
+  #tellNotReleased(faults: readonly string[] = []): void {
+    for (const fault of faults) this.#emit('error', 'ADDRESS_NOT_RELEASED', fault);
   }
 
   #onAddressEvent(event: AddressEvent): void {
