@@ -18,7 +18,7 @@ import {
   type ProbeTiming,
 } from './duplicate-probe.ts';
 import { HeldAddress } from './held-address.ts';
-import { runHook } from './hook.ts';
+import { HookTurns, runHook } from './hook.ts';
 import { isAnyPresent, removeAddresses } from './removal.ts';
 import {
   currentNetwork,
@@ -76,14 +76,16 @@ export interface AddressParts {
    * right must not claim them from the one that has them since. Default: always.
    */
   readonly mayHold?: () => boolean;
+  /** Of the group, where another machine of it may have hooks that still run. */
+  readonly hooks?: HookTurns;
 }
 
 export class VirtualAddresses {
   readonly #options: AddressOptions;
   readonly #parts: AddressParts;
   readonly #addresses: readonly VirtualAddress[];
+  readonly #hooks: HookTurns;
   #held: HeldAddress[] = [];
-  #hooks: Promise<string | undefined> = Promise.resolve(undefined);
   #ownMacs: ReadonlySet<string> = new Set();
   #taking: AbortController | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -94,6 +96,7 @@ export class VirtualAddresses {
     // The kernel lists addresses in their canonical form.
     this.#addresses = options.addresses.map((one) => ({ ...one, ip: canonical(one.ip) }));
     this.#parts = parts;
+    this.#hooks = parts.hooks ?? new HookTurns();
   }
 
   get held(): boolean {
@@ -243,13 +246,11 @@ export class VirtualAddresses {
   /** One after the other: a release must not be overtaken by the taking before it. */
   async #runHooks(action: 'take' | 'release'): Promise<string | undefined> {
     const { group, hookTimeoutMs = HOOK_TIMEOUT_MS_DEFAULT } = this.#options;
-    const runs = this.#hooks.then(async () => {
+    return this.#hooks.run(async () => {
       const context = { group, timeoutMs: hookTimeoutMs };
       const all = this.#addresses.map(async (address) => runHook(action, address, context));
       return (await Promise.all(all)).find((fault) => fault !== undefined);
     });
-    this.#hooks = runs;
-    return runs;
   }
 
   get #mayHold(): boolean {

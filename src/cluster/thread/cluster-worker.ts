@@ -5,6 +5,7 @@ import { present, unreachable } from '../../core/assert.ts';
 import { messageOf } from '../../core/errors.ts';
 import { bootClock } from '../../linux/boottime.ts';
 import { tellRunning } from '../../linux/threads.ts';
+import { HookTurns } from '../address/hook.ts';
 import { NodeWatchdog } from '../fencing/node-watchdog.ts';
 import { Watchdog } from '../fencing/watchdog.ts';
 import { HeartbeatBoard } from '../heartbeat/board.ts';
@@ -32,6 +33,14 @@ const responder = new ServingResponder(options, { clock });
 const groups = new Map<string, Group>();
 /** By the path of the device. */
 const watchdogs = new Map<string, NodeWatchdog>();
+/** By group; they outlive its machines. */
+const hooks = new Map<string, HookTurns>();
+
+function hooksOf(groupId: string): HookTurns {
+  const known = hooks.get(groupId) ?? new HookTurns();
+  hooks.set(groupId, known);
+  return known;
+}
 
 function watchdogAt(path: string): NodeWatchdog {
   const known = watchdogs.get(path) ?? new NodeWatchdog(new Watchdog({ path }));
@@ -64,6 +73,7 @@ function addGroup(setup: GroupSetup): void {
     responder,
     identity: options,
     watchdogAt,
+    hooks: hooksOf(groupId),
     deliver: (event) => host?.deliver(event),
     toOuter: (effect) => post({ kind: 'effect', groupId, life, effect }),
   });
@@ -88,8 +98,7 @@ async function removeGroup(groupId: string, giveUp = false): Promise<void> {
   groups.delete(groupId);
   group?.host.stop();
   transport.removeGroup(groupId);
-  if (giveUp) await group?.effects.giveUp();
-  await group?.effects.close();
+  await group?.effects.close({ giveUp });
 }
 
 async function close(): Promise<void> {

@@ -2,7 +2,7 @@
 // namespace of its own; a client and a gateway. What is measured here is everything but the mirror
 // and the application.
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -24,11 +24,13 @@ let network: TestNetwork;
 let directory = '';
 let timings: Timings = defaultTimings;
 let arbiter: ArbiterSettings = { kind: 'none' };
+let hook: string | undefined;
 
 beforeEach(() => {
   network = new TestNetwork(['a', 'b', 'gateway', 'client'], 2);
   directory = mkdtempSync('/dev/shm/cluster-');
   timings = defaultTimings;
+  hook = undefined;
   arbiter = { kind: 'gateway', ip: network.host('gateway').ip(), method: 'any' };
 });
 afterEach(async () => {
@@ -69,7 +71,12 @@ function paths(name: Name): HeartbeatPath[] {
 
 async function startNode(name: Name, life = 1, isServing = false): Promise<RemoteProgram> {
   const program = network.host(name).program(PROGRAM);
-  const options: NodeOptions = {
+  await program.call('start', nodeOptions(name, life, isServing));
+  return program;
+}
+
+function nodeOptions(name: Name, life: number, isServing: boolean): NodeOptions {
+  return {
     config: config(name),
     life,
     isCreator: name === 'a',
@@ -79,7 +86,7 @@ async function startNode(name: Name, life = 1, isServing = false): Promise<Remot
     arbiter,
     addresses: {
       group: 'shop',
-      addresses: [{ ip: VIP, prefix: 24, interface: 'eth0' }],
+      addresses: [{ ip: VIP, prefix: 24, interface: 'eth0', hook }],
       onConflict: 'defend',
       probe: { probes: 3, intervalMs: 50 },
     },
@@ -87,8 +94,6 @@ async function startNode(name: Name, life = 1, isServing = false): Promise<Remot
     watchdogPath: isServing ? join(directory, 'watchdog') : null,
     isServing,
   };
-  await program.call('start', options);
-  return program;
 }
 
 async function until(program: RemoteProgram, wanted: Partial<MachineView>): Promise<void> {
@@ -250,6 +255,23 @@ test('an address that a killed process left is given up by a node that starts as
   const b = await startNode('b');
   await until(b, { role: 'standby', address: 'released' });
   expect(holds('b')).toBe(false);
+});
+
+test('a machine that takes the place of another one is not disturbed by the slow hook of that', async () => {
+  arbiter = { kind: 'none' };
+  hook = join(directory, 'hook');
+  const log = join(directory, 'hook.log');
+  const script = `#!/bin/sh\n[ "$1" = take ] || sleep 1.5\necho "$1" >> ${log}\n`;
+  writeFileSync(hook, script, { mode: 0o755 });
+  const a = await startNode('a', 2, true);
+  await until(a, { role: 'primary', address: 'held' });
+  await a.call('replaceGroup', nodeOptions('a', 3, true));
+  await sleep(2500);
+  await until(a, { role: 'primary', address: 'held' });
+  expect(holds('a')).toBe(true);
+  // Whoever asks whether it serves is answered.
+  expect(network.host('a').exec('ss', '-lun')).toContain(`${VIP}:${HEARTBEAT_PORT}`);
+  expect(readFileSync(log, 'utf8')).toBe('take\nrelease\ntake\n');
 });
 
 test('etcd as arbiter: power off, return as standby, and a pair that goes on without etcd', async () => {

@@ -6,6 +6,7 @@ import { silentLogger } from '../../core/logger.ts';
 import { UnderstudyError } from '../../core/errors.ts';
 import { LEASE_CELL } from '../../linux/lease-cell.ts';
 import { mapSharedCells } from '../../linux/shared-cells.ts';
+import type { HookTurns } from '../address/hook.ts';
 import { type AddressEvent, VirtualAddresses } from '../address/virtual-addresses.ts';
 import type { RecordArbiter } from '../arbiter/arbiter.ts';
 import { GatewayProbe } from '../arbiter/gateway-probe.ts';
@@ -42,6 +43,8 @@ export interface GroupParts {
   readonly identity: ServingIdentity;
   /** The device at this path, which groups share. */
   readonly watchdogAt: (path: string) => NodeWatchdog;
+  /** Of this group, from the machine before this one to the next. */
+  readonly hooks: HookTurns;
   readonly deliver: (event: MachineEvent) => void;
   readonly toOuter: (effect: OuterEffect) => void;
 }
@@ -60,11 +63,11 @@ export class GroupEffects {
     this.#parts = parts;
     const { leaseFile, addresses, arbiter, watchdogPath } = setup;
     if (addresses !== null) {
-      const { clock } = parts;
+      const { clock, hooks } = parts;
       const onEvent = (event: AddressEvent): void => this.#onAddressEvent(event);
       const logger = silentLogger;
       const mayHold = (): boolean => this.#holdsLease;
-      this.#addresses = new VirtualAddresses(addresses, { clock, logger, onEvent, mayHold });
+      this.#addresses = new VirtualAddresses(addresses, { clock, logger, onEvent, mayHold, hooks });
     }
     if (arbiter.kind === 'gateway') this.#gateway = new GatewayProbe(arbiter.ip, arbiter.method);
     if (arbiter.kind === 'etcd') this.#arbiter = openEtcd(setup);
@@ -124,20 +127,21 @@ export class GroupEffects {
     this.#watchdog?.feed(this.#setup.groupId, nowMs, leaseUntilMs);
   }
 
-  /** The group is no longer managed: nobody needs a lease, and the addresses are released. */
-  async giveUp(): Promise<void> {
+  /**
+   * Closes what belongs to this thread. Lease and addresses stay as they are, but for a group that is given up: nobody needs a
+   * lease there, and the addresses are released. What another machine of the group may have at once is let go before this
+   * returns its promise.
+   */
+  async close({ giveUp }: { giveUp: boolean }): Promise<void> {
+    const { groupId } = this.#setup;
+    this.#parts.responder.cease(groupId);
     // Nobody feeds it any more for this group, and the others share it.
-    this.#watchdog?.disarm(this.#setup.groupId);
-    this.#setLease(Number.POSITIVE_INFINITY);
-    await this.#addresses?.release();
-  }
-
-  /** Closes what belongs to this thread; lease and addresses stay as they are. */
-  async close(): Promise<void> {
-    this.#parts.responder.cease(this.#setup.groupId);
+    this.#watchdog?.disarm(groupId);
+    if (giveUp) this.#setLease(Number.POSITIVE_INFINITY);
+    const released = giveUp ? this.#addresses?.release() : undefined;
     this.#addresses?.abandon();
     this.#gateway?.close();
-    this.#watchdog?.disarm(this.#setup.groupId);
+    await released;
     await (await this.#arbiter)?.close();
   }
 
