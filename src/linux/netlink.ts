@@ -30,6 +30,7 @@ const NDA = { DST: 1, LLADDR: 2 } as const;
 const NUD_KNOWN = 0x02 | 0x04 | 0x08 | 0x10 | 0x80;
 const IFA_F_NODAD = 2;
 const IFA_F_DADFAILED = 8;
+const IFA_F_DEPRECATED = 0x20;
 const IFA_F_TENTATIVE = 0x40;
 const IFF_UP = 1;
 const IFF_LOOPBACK = 8;
@@ -58,6 +59,8 @@ export interface InterfaceAddress {
   /** IPv6 only: not usable yet, or found to be used by another machine. */
   readonly tentative: boolean;
   readonly duplicate: boolean;
+  /** IPv6 only: not to be the source of anything new. */
+  readonly deprecated: boolean;
 }
 
 /** All interfaces of this network namespace. */
@@ -98,6 +101,7 @@ export function listAddresses(): InterfaceAddress[] {
       prefix: message.readUInt8(1),
       tentative: (flags & IFA_F_TENTATIVE) !== 0,
       duplicate: (flags & IFA_F_DADFAILED) !== 0,
+      deprecated: (flags & IFA_F_DEPRECATED) !== 0,
     });
   }
   return found;

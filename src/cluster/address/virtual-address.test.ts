@@ -22,6 +22,7 @@ const address = (index: number, ip: string, prefix: number) => ({
   prefix,
   tentative: false,
   duplicate: false,
+  deprecated: false,
 });
 const network: NetworkView = {
   links: [

@@ -44,6 +44,7 @@ export class GatewayProbe {
   readonly #ip: string;
   readonly #bytes: Uint8Array;
   readonly #method: GatewayMethod;
+  readonly #isVirtual: (ip: string) => boolean;
   readonly #echo: EchoSocket;
   readonly #identifier = randomBytes(2).readUInt16BE(0);
   #sequence = 0;
@@ -52,8 +53,15 @@ export class GatewayProbe {
   #placedAtMs = -Infinity;
   #closed = false;
 
-  /** `ping`: only an echo counts, for networks in which switches answer ARP for others. */
-  constructor(ip: string, method: GatewayMethod = 'any') {
+  /**
+   * `ping`: only an echo counts, for networks in which switches answer ARP for others. `isVirtual`: an address that may be
+   * on another node in the next moment.
+   */
+  constructor(
+    ip: string,
+    method: GatewayMethod = 'any',
+    isVirtual: (ip: string) => boolean = () => false,
+  ) {
     const bytes = parseAddress(ip);
     if (bytes === undefined) {
       throw new UnderstudyError(
@@ -64,6 +72,7 @@ export class GatewayProbe {
     this.#ip = ip;
     this.#bytes = bytes;
     this.#method = method;
+    this.#isVirtual = isVirtual;
     this.#echo = new EchoSocket(bytes.length === 4 ? 4 : 6);
   }
 
@@ -149,17 +158,22 @@ export class GatewayProbe {
     return Buffer.compare(neighbour.target, this.#bytes) === 0;
   }
 
-  /** Finds the interface on whose network the gateway is, now and then anew. */
+  /**
+   * Finds the interface on whose network the gateway is, now and then anew. A question says where its sender is, and whoever is
+   * asked believes it: from a virtual address that has moved meanwhile, it would fetch that back. Without another one, only
+   * the echo is left.
+   */
   #place(): void {
     if (performance.now() - this.#placedAtMs < PLACE_MS) return;
     this.#placedAtMs = performance.now();
     this.#neighbourhood?.socket.close();
     this.#neighbourhood = undefined;
     const links = listLinks();
-    for (const { ip, prefix, index, tentative } of listAddresses()) {
+    for (const { ip, prefix, index, tentative, deprecated } of listAddresses()) {
+      if (tentative || deprecated || this.#isVirtual(ip)) continue;
       const ownIp = parseAddress(ip);
       const link = links.find((one) => one.index === index);
-      if (ownIp === undefined || link === undefined || tentative) continue;
+      if (ownIp === undefined || link === undefined) continue;
       if (link.mac.length !== 6 || link.loopback || !sameNetwork(ownIp, this.#bytes, prefix))
         continue;
       if (Buffer.compare(ownIp, this.#bytes) === 0) return;

@@ -87,6 +87,39 @@ test('an address that nobody has, and one of our own, are not reachable', async 
   });
 });
 
+test.each([
+  ['IPv6, next to one of its own', ''],
+  ['IPv4, alone in that network', '10.2.0.100'],
+])('a virtual address is no sender of questions: %s', async (_, alone) => {
+  const [a, gateway] = [network.host('a'), network.host('gateway')];
+  // Whoever is asked notes where the asker is; an echo that is answered would make it look that up.
+  gateway.exec(
+    'nft',
+    'table inet quiet { chain input { type filter hook input priority 0; icmp type echo-request drop; icmpv6 type echo-request drop; }; }',
+  );
+  const virtual = alone || 'fd00:1::100';
+  const asked = alone === '' ? gateway.ip6() : gateway.ip(2);
+  if (alone === '') {
+    a.exec('ip', 'addr', 'add', `${virtual}/64`, 'dev', 'eth0', 'preferred_lft', '0', 'nodad');
+  } else {
+    a.exec('ip', 'addr', 'del', `${a.ip(2)}/24`, 'dev', 'eth1');
+    a.exec('ip', 'addr', 'add', `${virtual}/24`, 'dev', 'eth1');
+    a.exec('ip', 'link', 'set', 'eth1', 'up');
+    // Else the kernel asks, from the address that it sends the echo from.
+    a.exec('ip', 'neigh', 'add', asked, 'lladdr', gateway.mac(2), 'dev', 'eth1');
+  }
+  try {
+    await program.call('create', asked, 'any', [virtual]);
+    const answer = await program.call<GatewayAnswer>('probe', 300);
+    expect(answer.by).toBe(alone === '' ? 'neighbour' : 'nothing');
+    expect(gateway.exec('ip', 'neigh', 'show', virtual)).not.toContain('lladdr');
+  } finally {
+    const [prefix, card] = alone === '' ? [64, 'eth0'] : [24, 'eth1'];
+    a.exec('ip', 'addr', 'del', `${virtual}/${prefix}`, 'dev', card);
+    a.exec('ip', 'link', 'set', 'eth1', 'down');
+  }
+});
+
 test('questions that overlap are all answered, and none by the answer to a former one', async () => {
   const gateway = network.host('gateway').ip();
   await program.call('create', gateway, 'any');

@@ -42,6 +42,9 @@ function hooksOf(groupId: string): HookTurns {
   return known;
 }
 
+/** By group, for as long as they may be held here: also without a machine. */
+const virtualIps = new Map<string, readonly string[]>();
+
 function watchdogAt(path: string): NodeWatchdog {
   const known = watchdogs.get(path) ?? new NodeWatchdog(new Watchdog({ path }));
   watchdogs.set(path, known);
@@ -65,6 +68,7 @@ function onTransport(event: TransportEvent): void {
 function addGroup(setup: GroupSetup): void {
   const { groupId, slot, config, boot } = setup;
   const { life } = boot;
+  virtualIps.set(groupId, setup.addresses?.addresses.map(({ ip }) => ip) ?? []);
   let host: MachineHost | undefined;
   let shown = '';
   const effects = new GroupEffects(setup, {
@@ -74,6 +78,7 @@ function addGroup(setup: GroupSetup): void {
     identity: options,
     watchdogAt,
     hooks: hooksOf(groupId),
+    isVirtual: (ip) => Array.from(virtualIps.values()).flat().includes(ip),
     deliver: (event) => host?.deliver(event),
     toOuter: (effect) => post({ kind: 'effect', groupId, life, effect }),
   });
@@ -98,6 +103,7 @@ async function removeGroup(groupId: string, giveUp = false): Promise<void> {
   groups.delete(groupId);
   group?.host.stop();
   transport.removeGroup(groupId);
+  if (giveUp) virtualIps.delete(groupId);
   await group?.effects.close({ giveUp });
 }
 

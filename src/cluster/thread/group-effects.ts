@@ -45,6 +45,8 @@ export interface GroupParts {
   readonly watchdogAt: (path: string) => NodeWatchdog;
   /** Of this group, from the machine before this one to the next. */
   readonly hooks: HookTurns;
+  /** Whether it is a virtual address of any group. */
+  readonly isVirtual: (ip: string) => boolean;
   readonly deliver: (event: MachineEvent) => void;
   readonly toOuter: (effect: OuterEffect) => void;
 }
@@ -69,7 +71,8 @@ export class GroupEffects {
       const mayHold = (): boolean => this.#holdsLease;
       this.#addresses = new VirtualAddresses(addresses, { clock, logger, onEvent, mayHold, hooks });
     }
-    if (arbiter.kind === 'gateway') this.#gateway = new GatewayProbe(arbiter.ip, arbiter.method);
+    if (arbiter.kind === 'gateway')
+      this.#gateway = new GatewayProbe(arbiter.ip, arbiter.method, parts.isVirtual);
     if (arbiter.kind === 'etcd') this.#arbiter = openEtcd(setup);
     if (watchdogPath !== null) this.#watchdog = parts.watchdogAt(watchdogPath);
     // The last that may fail: it is there for as long as this process.
