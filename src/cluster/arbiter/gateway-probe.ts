@@ -158,16 +158,25 @@ export class GatewayProbe {
     return Buffer.compare(neighbour.target, this.#bytes) === 0;
   }
 
-  /**
-   * Finds the interface on whose network the gateway is, now and then anew. A question says where its sender is, and whoever is
-   * asked believes it: from a virtual address that has moved meanwhile, it would fetch that back. Without another one, only
-   * the echo is left.
-   */
+  /** Finds the gateway's network anew, now and then. Where the kernel refuses to show it, what was found last is kept. */
   #place(): void {
     if (performance.now() - this.#placedAtMs < PLACE_MS) return;
-    this.#placedAtMs = performance.now();
-    this.#neighbourhood?.socket.close();
-    this.#neighbourhood = undefined;
+    try {
+      const found = this.#findNeighbourhood();
+      this.#neighbourhood?.socket.close();
+      this.#neighbourhood = found;
+      this.#placedAtMs = performance.now();
+    } catch (thrown) {
+      // No descriptor or memory for it, or the interface went away meanwhile: the next question tries again.
+      if (!(thrown instanceof UnderstudyError)) throw thrown;
+    }
+  }
+
+  /**
+   * The interface on whose network the gateway is. A question says where its sender is, and whoever is asked believes it: from a
+   * virtual address that has moved meanwhile, it would fetch that back. Without another one, only the echo is left.
+   */
+  #findNeighbourhood(): Neighbourhood | undefined {
     const links = listLinks();
     for (const { ip, prefix, index, tentative, deprecated } of listAddresses()) {
       if (tentative || deprecated || this.#isVirtual(ip)) continue;
@@ -176,10 +185,10 @@ export class GatewayProbe {
       if (ownIp === undefined || link === undefined) continue;
       if (link.mac.length !== 6 || link.loopback || !sameNetwork(ownIp, this.#bytes, prefix))
         continue;
-      if (Buffer.compare(ownIp, this.#bytes) === 0) return;
+      if (Buffer.compare(ownIp, this.#bytes) === 0) return undefined;
       const socket = new PacketSocket(link, ownIp.length === 4 ? 'arp' : 'neighbour');
-      this.#neighbourhood = { link, ownIp, socket };
-      return;
+      return { link, ownIp, socket };
     }
+    return undefined;
   }
 }

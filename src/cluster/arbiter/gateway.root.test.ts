@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { type RemoteProgram, TestNetwork } from '../fixtures/test-network.ts';
+import { type RemoteProgram, run, TestNetwork } from '../fixtures/test-network.ts';
 import type { GatewayAnswer } from './gateway-probe.ts';
 
 const PROGRAM = join(import.meta.dirname, 'fixtures/gateway-program.ts');
@@ -118,6 +118,16 @@ test.each([
     a.exec('ip', 'addr', 'del', `${virtual}/${prefix}`, 'dev', card);
     a.exec('ip', 'link', 'set', 'eth1', 'down');
   }
+});
+
+test('a node that cannot look at its interfaces asks by ping alone', async () => {
+  const poor = network.host('a').program(PROGRAM);
+  await poor.call('create', network.host('gateway').ip(), 'any');
+  // No descriptors are left.
+  run(['prlimit', '--pid', String(poor.child.pid), '--nofile=3:']);
+  expect(await poor.call('probe', 300)).toMatchObject({ reachable: true, by: 'ping' });
+  network.plug('a', 1, false);
+  expect(await poor.call('probe', 50)).toMatchObject({ reachable: false });
 });
 
 test('questions that overlap are all answered, and none by the answer to a former one', async () => {

@@ -3,12 +3,12 @@
 // the watchdog. All others go to the thread that started this one.
 import type { Clock } from '../../core/clock.ts';
 import { silentLogger } from '../../core/logger.ts';
-import { UnderstudyError } from '../../core/errors.ts';
+import { messageOf, UnderstudyError } from '../../core/errors.ts';
 import { LEASE_CELL } from '../../linux/lease-cell.ts';
 import { mapSharedCells } from '../../linux/shared-cells.ts';
 import type { HookTurns } from '../address/hook.ts';
 import { type AddressEvent, VirtualAddresses } from '../address/virtual-addresses.ts';
-import type { RecordArbiter } from '../arbiter/arbiter.ts';
+import type { ArbiterAnswer, RecordArbiter } from '../arbiter/arbiter.ts';
 import { GatewayProbe } from '../arbiter/gateway-probe.ts';
 import type { NodeWatchdog } from '../fencing/node-watchdog.ts';
 import {
@@ -17,7 +17,7 @@ import {
   type ServingResponder,
 } from '../heartbeat/serving-probe.ts';
 import type { HeartbeatTransport } from '../heartbeat/transport.ts';
-import type { Effect, EffectOf } from '../machine/effect-types.ts';
+import type { ArbiterRequest, Effect, EffectOf } from '../machine/effect-types.ts';
 import type { MachineEvent } from '../machine/event-types.ts';
 import { ADOPTED_ADDRESS_OP } from '../machine/state.ts';
 import type { GroupSetup } from './cluster-thread.ts';
@@ -58,7 +58,7 @@ export class GroupEffects {
   readonly #addresses: VirtualAddresses | undefined;
   readonly #gateway: GatewayProbe | undefined;
   readonly #watchdog: NodeWatchdog | undefined;
-  readonly #arbiter: Promise<RecordArbiter> | undefined;
+  #arbiter: Promise<RecordArbiter> | undefined;
 
   constructor(setup: GroupSetup, parts: GroupParts) {
     this.#setup = setup;
@@ -73,7 +73,6 @@ export class GroupEffects {
     }
     if (arbiter.kind === 'gateway')
       this.#gateway = new GatewayProbe(arbiter.ip, arbiter.method, parts.isVirtual);
-    if (arbiter.kind === 'etcd') this.#arbiter = openEtcd(setup);
     if (watchdogPath !== null) this.#watchdog = parts.watchdogAt(watchdogPath);
     // The last that may fail: it is there for as long as this process.
     this.#leaseCells = leaseFile === null ? undefined : mapSharedCells(leaseFile, { create: true });
@@ -145,7 +144,7 @@ export class GroupEffects {
     this.#addresses?.abandon();
     this.#gateway?.close();
     await released;
-    await (await this.#arbiter)?.close();
+    await this.#arbiter?.then(async (arbiter) => arbiter.close()).catch(() => undefined);
   }
 
   get #holdsLease(): boolean {
@@ -185,10 +184,19 @@ export class GroupEffects {
   }
 
   async #askArbiter({ op, request, timeoutMs }: EffectOf<'askArbiter'>): Promise<void> {
-    const arbiter = await this.#arbiter;
-    const answer = await arbiter?.ask(request, timeoutMs);
-    const { result, record } = answer ?? { result: 'unreachable' as const, record: null };
-    this.#parts.deliver({ kind: 'arbiter', op, result, record });
+    const answer = await this.#ask(request, timeoutMs);
+    this.#parts.deliver({ kind: 'arbiter', op, result: answer.result, record: answer.record });
+  }
+
+  async #ask(request: ArbiterRequest, timeoutMs: number): Promise<ArbiterAnswer> {
+    const opening = (this.#arbiter ??= openEtcd(this.#setup));
+    try {
+      return await (await opening).ask(request, timeoutMs);
+    } catch (thrown) {
+      // Its code cannot be loaded now (no descriptors left, a disk that fails): the next question tries again.
+      if (this.#arbiter === opening) this.#arbiter = undefined;
+      return { result: 'unreachable', record: null, why: messageOf(thrown) };
+    }
   }
 
   async #takeAddress(op: number, force = false): Promise<void> {
