@@ -51,6 +51,9 @@ const FINAL_CODES: readonly number[] = [
   UNAUTHENTICATED,
 ];
 
+/** Of INVALID_ARGUMENT, those that a new token helps against (etcd: api/v3rpc/rpctypes/error.go). */
+const TOKEN_FAULTS = ['revision of auth store is old', 'user name is empty'];
+
 interface Endpoint {
   readonly url: string;
   readonly pool: Pool;
@@ -76,8 +79,7 @@ export class EtcdClient {
     try {
       return await this.#callAny(path, body, deadline);
     } catch (error) {
-      const stale = error instanceof EtcdRefusal && error.grpcCode === UNAUTHENTICATED;
-      if (!stale || this.#token === undefined) throw error;
+      if (!isTokenRefused(error) || this.#token === undefined) throw error;
       this.#token = undefined;
       return await this.#callAny(path, body, deadline);
     }
@@ -191,6 +193,16 @@ export class EtcdClient {
       },
     });
   }
+}
+
+/** Tokens that are signed (JWT) hold for the users as they were: after any change there, etcd refuses them. */
+function isTokenRefused(error: unknown): boolean {
+  if (!(error instanceof EtcdRefusal)) return false;
+  if (error.grpcCode === UNAUTHENTICATED) return true;
+  return (
+    error.grpcCode === INVALID_ARGUMENT &&
+    TOKEN_FAULTS.some((fault) => error.message.includes(fault))
+  );
 }
 
 function readTls(tls: EtcdTls | undefined): { ca?: string; cert?: string; key?: string } {

@@ -53,6 +53,21 @@ function tokenOf({ record }: ArbiterAnswer): string {
   return record.token;
 }
 
+/** From now on etcd wants to know who asks. Returns the file with the password of "root". */
+async function demandPasswords(): Promise<string> {
+  const client = new EtcdClient({ endpoints: cluster.endpoints });
+  const call = async (path: string, body: unknown): Promise<unknown> =>
+    client.call(path, body, TIMEOUT_MS);
+  await call('/v3/auth/user/add', { name: 'root', password: 'geheim' });
+  await call('/v3/auth/role/add', { name: 'root' });
+  await call('/v3/auth/user/grant', { user: 'root', role: 'root' });
+  await call('/v3/auth/enable', {});
+  await client.close();
+  const passwordFile = join(cluster.directory, 'password');
+  writeFileSync(passwordFile, 'geheim\n');
+  return passwordFile;
+}
+
 describe('one member', () => {
   beforeAll(async () => {
     cluster = await EtcdCluster.start(1);
@@ -194,16 +209,7 @@ describe('one member', () => {
   });
 
   test('users and passwords', async () => {
-    const client = new EtcdClient({ endpoints: cluster.endpoints });
-    const call = async (path: string, body: unknown): Promise<unknown> =>
-      client.call(path, body, TIMEOUT_MS);
-    await call('/v3/auth/user/add', { name: 'root', password: 'geheim' });
-    await call('/v3/auth/role/add', { name: 'root' });
-    await call('/v3/auth/user/grant', { user: 'root', role: 'root' });
-    await call('/v3/auth/enable', {});
-    await client.close();
-    const passwordFile = join(cluster.directory, 'password');
-    writeFileSync(passwordFile, 'geheim\n');
+    const passwordFile = await demandPasswords();
     const [a] = pair({ username: 'root', passwordFile });
     await done(a, acquire(1, null));
     writeFileSync(passwordFile, 'wrong\n');
@@ -215,6 +221,24 @@ describe('one member', () => {
     const [nobody] = pair();
     expect((await nobody.ask({ kind: 'read' }, TIMEOUT_MS)).result).toBe('unreachable');
   });
+});
+
+test('tokens that are signed: a change of users makes a new one necessary', async () => {
+  cluster = await EtcdCluster.start(1, { signedTokens: true });
+  try {
+    const passwordFile = await demandPasswords();
+    const [a] = pair({ username: 'root', passwordFile });
+    const first = await done(a, acquire(1, null));
+    const { endpoints } = cluster;
+    const operator = new EtcdClient({ endpoints, username: 'root', passwordFile });
+    const user = { name: 'backup', password: 'auch geheim' };
+    await operator.call('/v3/auth/user/add', user, TIMEOUT_MS);
+    await operator.close();
+    await done(a, { kind: 'renew', epoch: 1, token: tokenOf(first), alone: false });
+  } finally {
+    for (const arbiter of open.splice(0)) await arbiter.close();
+    await cluster.stop();
+  }
 });
 
 describe('three members with TLS', () => {
