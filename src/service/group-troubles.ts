@@ -8,6 +8,7 @@ export type Trouble =
   | 'handover'
   | 'peer'
   | 'failover'
+  | 'arbiter'
   | 'halt'
   /** They differ between the nodes. */
   | 'settings'

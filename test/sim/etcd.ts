@@ -12,6 +12,7 @@ import type { EventQueue } from './queue.ts';
 export interface EtcdAnswer {
   readonly result: 'done' | 'conflict' | 'unreachable';
   readonly record: ArbiterRecord | null;
+  readonly why: string;
 }
 
 export class Etcd {
@@ -57,7 +58,9 @@ export class Etcd {
       isOpen = false;
       answer(given);
     };
-    this.#queue.after(timeoutMs, () => close({ result: 'unreachable', record: null }));
+    this.#queue.after(timeoutMs, () =>
+      close({ result: 'unreachable', record: null, why: 'no answer in time' }),
+    );
     if (!this.reaches(from.node)) return;
     this.#queue.after(this.#delay(), () => {
       if (!this.reaches(from.node)) return;
@@ -70,13 +73,13 @@ export class Etcd {
 
   #apply(request: ArbiterRequest, self: NodeId): EtcdAnswer {
     const outcome = applyRequest(this.record, request, self);
-    if (outcome === 'conflict') return { result: 'conflict', record: this.record };
+    if (outcome === 'conflict') return { result: 'conflict', record: this.record, why: '' };
     if (outcome !== 'keep') {
       this.#revision += 1;
       this.#past.push(outcome);
       this.record = { ...outcome, token: String(this.#revision) };
     }
-    return { result: 'done', record: this.record };
+    return { result: 'done', record: this.record, why: '' };
   }
 
   #delay(): number {

@@ -80,7 +80,7 @@ export class EtcdArbiter implements RecordArbiter {
       return { result, record, why: '' };
     } catch (error) {
       this.#known = undefined;
-      return { result: 'unreachable', record: null, why: `etcd: ${messageOf(error)}` };
+      return { result: 'unreachable', record: null, why: messageOf(error) };
     }
   }
 

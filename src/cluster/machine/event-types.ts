@@ -63,6 +63,8 @@ export type MachineEvent =
        */
       readonly result: 'done' | 'conflict' | 'unreachable';
       readonly record: ArbiterRecord | null;
+      /** For `unreachable`: a sentence. */
+      readonly why: string;
     }
   /** The arbiter's record has changed, says a watch: worth a look, and nothing more. */
   | { readonly kind: 'arbiterChanged' }

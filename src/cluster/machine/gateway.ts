@@ -1,6 +1,7 @@
 // The arbiter `gateway`: a node that reaches it may serve. It relies on one thing: two nodes that both
 // reach the gateway reach each other. A cable, card, host or switch that fails obeys that; a filter
 // rule between the two nodes does not, and against that stands the question to the virtual address.
+import { noteArbiterAnswer, noteArbiterSilence } from './arbiter-silence.ts';
 import type { Draft } from './draft.ts';
 import type { MachineState } from './state.ts';
 import { audibleRunMs, gatewayGapMs, gatewayLullMs, suspectAfterMs } from './timings.ts';
@@ -21,7 +22,12 @@ export function probeGateway(d: Draft): void {
 
 export function onGateway(d: Draft, sentAtMs: number, reachable: boolean): void {
   const { gateway, config } = d.s;
-  if (!reachable || sentAtMs <= gateway.lastOkMs || sentAtMs > d.now) return;
+  if (sentAtMs <= gateway.lastOkMs || sentAtMs > d.now) return;
+  if (!reachable) {
+    noteArbiterSilence(d, sentAtMs, '');
+    return;
+  }
+  noteArbiterAnswer(d);
   const { timings } = config;
   const gapMs = sentAtMs - gateway.lastOkMs;
   const goesOn = gapMs <= gatewayGapMs(timings);

@@ -100,6 +100,7 @@ const event: fc.Arbitrary<Timed> = fc.oneof(
       op,
       result: fc.constantFrom('done', 'conflict', 'unreachable'),
       record,
+      why: fc.constant(''),
     }),
   ),
   fixed(

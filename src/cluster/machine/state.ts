@@ -97,7 +97,6 @@ export interface VoteState {
   /** When the present token was seen first; the lease behind it ends a lease later at most. */
   readonly observedMs: number;
   readonly known: boolean;
-  readonly reachable: boolean;
   readonly ask: ArbiterAsk | null;
   /** When the newest write that says "alone", and was done, was sent. */
   readonly aloneMs: number;
@@ -106,6 +105,13 @@ export interface VoteState {
   readonly unansweredMs: number | null;
   /** The last write met another token of this node's own: to be written again at once. */
   readonly retry: boolean;
+}
+
+/** Of either arbiter. `sinceMs`: when the first question was sent that has had no answer since; null: it answers. */
+export interface ArbiterSilence {
+  readonly sinceMs: number | null;
+  /** The sentence that people were told; empty: they were not. */
+  readonly told: string;
 }
 
 /** Reachability of the gateway, without gaps since `runSinceMs`. */
@@ -182,6 +188,7 @@ export interface MachineState {
   readonly peer: PeerState;
   readonly vote: VoteState;
   readonly gateway: GatewayState;
+  readonly arbiterSilence: ArbiterSilence;
   readonly addressProbe: AddressProbeState;
   readonly service: ServiceState;
   readonly health: HealthState;
@@ -257,7 +264,6 @@ export function initialState(config: MachineConfig, boot: Boot, nowMs: number): 
       record: null,
       observedMs: NEVER,
       known: false,
-      reachable: false,
       ask: null,
       aloneMs: NEVER,
       askedMs: NEVER,
@@ -265,6 +271,7 @@ export function initialState(config: MachineConfig, boot: Boot, nowMs: number): 
       retry: false,
     },
     gateway: { runSinceMs: NEVER, audibleSinceMs: NEVER, lastOkMs: NEVER, probedMs: NEVER },
+    arbiterSilence: { sinceMs: null, told: '' },
     addressProbe: { probedMs: NEVER, freeMs: NEVER, answersMs: NEVER },
     service: {
       // Whoever carries effects out takes them again by itself: they may have to be put back.

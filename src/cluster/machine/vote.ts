@@ -2,6 +2,7 @@
 //
 // A write whose answer does not come may have happened, or may still happen. Every write names the token
 // that it expects, so a late one does no harm, and one that happened shows in the next answer.
+import { noteArbiterAnswer, noteArbiterSilence } from './arbiter-silence.ts';
 import type { ArbiterRequest } from './effect-types.ts';
 import type { MachineEvent } from './event-types.ts';
 import type { Draft } from './draft.ts';
@@ -29,7 +30,7 @@ export function keepVote(d: Draft): void {
   if (s.config.arbiter !== 'etcd') return;
   if (s.vote.ask !== null) {
     if (now - s.vote.ask.sentAtMs < s.config.timings.arbiterTimeoutMs * 2) return;
-    giveUp(d, s.vote.ask);
+    giveUp(d, s.vote.ask, 'no answer in time');
   }
   if (s.role === 'promoting' && s.promotion?.stage === 'vote') askForVote(d);
   else if (keepsRecord(s)) renew(d);
@@ -138,16 +139,16 @@ export function onArbiter(d: Draft, event: Extract<MachineEvent, { kind: 'arbite
   const asked = s.vote.ask;
   if (asked === null || asked.op !== event.op) return;
   if (event.result === 'unreachable') {
-    giveUp(d, asked);
+    giveUp(d, asked, event.why);
     return;
   }
+  noteArbiterAnswer(d);
   const { record } = event;
   const isSame = s.vote.record?.token === record?.token;
   setVote(d, {
     ask: null,
     record,
     known: true,
-    reachable: true,
     retry: isToBeWritten(s, event),
     observedMs: isSame ? s.vote.observedMs : d.now,
   });
@@ -174,11 +175,12 @@ function tellWrittenAgain(d: Draft): void {
   d.emit('warning', 'ARBITER_RECORD_LOST', `${what}: ${self.name} has written it again`);
 }
 
-function giveUp(d: Draft, asked: ArbiterAsk): void {
+function giveUp(d: Draft, asked: ArbiterAsk, why: string): void {
   const { unansweredMs } = d.s.vote;
   const isWrite = asked.kind !== 'read' && asked.kind !== 'release';
   const oldest = isWrite && unansweredMs === null ? asked.sentAtMs : unansweredMs;
-  setVote(d, { ask: null, reachable: false, unansweredMs: oldest });
+  setVote(d, { ask: null, unansweredMs: oldest });
+  noteArbiterSilence(d, asked.sentAtMs, why);
 }
 
 /**

@@ -184,8 +184,7 @@ export class GroupEffects {
   }
 
   async #askArbiter({ op, request, timeoutMs }: EffectOf<'askArbiter'>): Promise<void> {
-    const answer = await this.#ask(request, timeoutMs);
-    this.#parts.deliver({ kind: 'arbiter', op, result: answer.result, record: answer.record });
+    this.#parts.deliver({ kind: 'arbiter', op, ...(await this.#ask(request, timeoutMs)) });
   }
 
   async #ask(request: ArbiterRequest, timeoutMs: number): Promise<ArbiterAnswer> {

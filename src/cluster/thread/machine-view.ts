@@ -29,6 +29,8 @@ export interface MachineView {
   /** Sentences for the operator. */
   readonly reason: string;
   readonly waiting: string;
+  /** Since when and why the arbiter does not answer; empty: it does. */
+  readonly arbiterTrouble: string;
 }
 
 export function machineView(s: MachineState): MachineView {
@@ -52,6 +54,7 @@ export function machineView(s: MachineState): MachineView {
     health: { disk, network, application: applicationHealth(s) },
     reason: s.reason,
     waiting: s.waiting,
+    arbiterTrouble: s.arbiterSilence.told,
   };
 }
 

@@ -19,6 +19,7 @@ const GOOD_NEWS = new Set([
   'SWITCHED_OVER',
   'TOGETHER',
   'COPY_COMPLETE',
+  'ARBITER_ANSWERS',
 ]);
 const LEVELS = ['info', 'warning', 'error'];
 

@@ -224,6 +224,8 @@ export class GroupFailover implements RuntimeOwner {
     if (view.role === 'demoting') this.#endFilter();
     if (view.role === 'primary') this.#readiness.forget();
     this.runtime.agents.pause(view.paused);
+    // (The cluster process may be of an earlier version, and not say.)
+    this.runtime.setTrouble('arbiter', view.arbiterTrouble || null);
     this.#settle();
   }
 
