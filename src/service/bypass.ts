@@ -6,6 +6,7 @@ import {
   isWithin,
   type MountEntry,
   mountsOn,
+  parseMountTable,
   readMountTable,
 } from '../linux/mount-table.ts';
 import { descriptorsOf, type DirectoryUser, findUsers, isDeleted, read } from './open-files.ts';
@@ -23,10 +24,13 @@ export function findBypassers(directory: string, ignorePids: ReadonlySet<number>
 }
 
 function writtenPast(pid: number, directory: string, filter: MountEntry): string | undefined {
+  let clones: ReadonlySet<number> | undefined;
   for (const [descriptor, target] of descriptorsOf(pid)) {
     if (!isOf(target, directory)) continue;
-    const info = read(`/proc/${pid}/fdinfo/${descriptor}`, 'utf8');
-    if (info !== undefined && isPast(info, filter)) return `${target} (open file)`;
+    const mount = writtenMount(read(`/proc/${pid}/fdinfo/${descriptor}`, 'utf8'));
+    if (mount === undefined || mount === filter.id) continue;
+    clones ??= clonesOf(filter, pid);
+    if (!clones.has(mount)) return `${target} (open file)`;
   }
   const mapped = read(`/proc/${pid}/maps`, 'utf8')
     ?.split('\n')
@@ -34,11 +38,20 @@ function writtenPast(pid: number, directory: string, filter: MountEntry): string
   return mapped === undefined ? undefined : `${pathOf(mapped)} (mapped file)`;
 }
 
-/** proc_pid_fdinfo(5): `flags:` in octal, `mnt_id:` as in the mount table. */
-function isPast(fdinfo: string, filter: MountEntry): boolean {
+/**
+ * Of a file that may be written, the mount that it was opened on. proc_pid_fdinfo(5): `flags:` in octal, `mnt_id:` as in the
+ * mount table.
+ */
+function writtenMount(fdinfo = ''): number | undefined {
   const flags = Number.parseInt(/^flags:\s*([0-7]+)/m.exec(fdinfo)?.[1] ?? '0', 8);
-  const mount = Number(/^mnt_id:\s*(\d+)/m.exec(fdinfo)?.[1] ?? filter.id);
-  return (flags & O_ACCMODE) !== 0 && mount !== filter.id;
+  const mount = /^mnt_id:\s*(\d+)/m.exec(fdinfo)?.[1];
+  return (flags & O_ACCMODE) === 0 || mount === undefined ? undefined : Number(mount);
+}
+
+/** The filter's mount as a process has it that lives in a mount namespace of its own: under other numbers. */
+function clonesOf(filter: MountEntry, pid: number): ReadonlySet<number> {
+  const table = parseMountTable(read(`/proc/${pid}/mountinfo`, 'utf8') ?? '');
+  return new Set(table.filter(({ device }) => device === filter.device).map(({ id }) => id));
 }
 
 /** proc_pid_maps(5): `from-to rw-s offset major:minor inode path`, the device in hexadecimal. */
