@@ -51,7 +51,13 @@ export class GroupChild {
     { lockPath, specPath }: { readonly lockPath: string; readonly specPath: string },
   ): GroupChild {
     const args = [PREPARED_ARGUMENT, '--spec', specPath];
-    return new GroupChild({ ...options, lock: openLock(lockPath) }, args);
+    const lock = openLock(lockPath);
+    try {
+      return new GroupChild({ ...options, lock }, args);
+    } catch (thrown) {
+      lock.release();
+      throw thrown;
+    }
   }
 
   get pid(): number | undefined {
@@ -92,6 +98,13 @@ export class GroupChild {
 
   kill(): void {
     if (!this.#hasEnded) this.#child.kill('SIGKILL');
+  }
+
+  /** Ends it at once, and gives its lock back. */
+  async end(): Promise<void> {
+    this.kill();
+    await this.ended;
+    this.closeLock();
   }
 
   /** Ends a prepared process that is not wanted any more. */

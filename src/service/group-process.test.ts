@@ -2,7 +2,15 @@
 // between. The programs are stand-ins, which hang, die and linger when a test says so.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -12,6 +20,7 @@ import type { StandInBehaviour } from './fixtures/stand-in-process.ts';
 import { standInPrograms, until } from './fixtures/two-nodes.ts';
 import { GroupProcess, type ProcessExit } from './group-process.ts';
 import { type GroupProcessSpec, parseSpec } from './group-spec.ts';
+import { descriptorsOf } from './open-files.ts';
 import { isLocked, openLock } from './process-lock.ts';
 import { type GroupPaths, groupPaths, servicePaths } from './service-paths.ts';
 
@@ -38,11 +47,11 @@ afterEach(async () => {
   rmSync(top, { recursive: true, force: true });
 });
 
-function group(): GroupProcess {
+function group(programs = standInPrograms): GroupProcess {
   const made = new GroupProcess({
     group: 'shop',
     paths,
-    programs: standInPrograms,
+    programs,
     onEvent: () => undefined,
     onNotice: () => undefined,
     onExit: (exit) => exits.push(exit),
@@ -89,6 +98,11 @@ function stateOf(pid: number): string {
   } catch {
     return 'gone';
   }
+}
+
+/** How many descriptors of the group's lock this process has. */
+function locksOpen(): number {
+  return [...descriptorsOf(process.pid)].filter(([, target]) => target === paths.lock).length;
 }
 
 /** Prepares, and waits until the prepared process has loaded everything. */
@@ -181,6 +195,29 @@ test('a prepared process that cannot be started now is tried again, and nobody i
   renameSync(away, top);
   await until('one waits', async () => one.isPrepared);
 });
+
+test('attempts to prepare one that fail keep no descriptor', () => {
+  const impossible = '/no\0program';
+  const one = group({ primary: impossible, standby: impossible });
+  for (let tries = 0; tries < 5; tries += 1) {
+    one.prepare();
+    one.unprepare();
+  }
+  expect(locksOpen()).toBe(0);
+});
+
+test.each(['prepared', 'fresh'])(
+  'a %s process that cannot be noted is ended: nobody could end it later',
+  async (kind) => {
+    // It can be locked, and keeps nothing.
+    symlinkSync('/dev/null', paths.lock);
+    const one = group();
+    const pid = kind === 'prepared' ? await prepared(one) : undefined;
+    await expect(one.start(spec('primary'))).rejects.toThrow('ftruncate');
+    expect(one.isAlive).toBe(false);
+    if (pid !== undefined) expect(stateOf(pid)).toBe('gone');
+  },
+);
 
 test('a prepared process that is stuck is given up for a fresh one', async () => {
   const one = group();

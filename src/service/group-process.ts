@@ -162,7 +162,7 @@ export class GroupProcess {
     // Read once, in the next moment: there is no need for it to survive a power cut.
     writeFileSync(paths.spec, `${JSON.stringify(spec, null, 2)}\n`, { mode: 0o600 });
     const waiting = spec.role === 'primary' ? this.#prepared : this.#preparedStandby;
-    const child = (await this.#beginPrepared(waiting)) ?? this.#spawn(spec.role);
+    const child = (await this.#beginPrepared(waiting)) ?? (await this.#spawn(spec.role));
     child.closeLock();
     const present: Present = { child, ended: Promise.resolve(), exit: undefined };
     present.ended = child.ended.then((how) => this.#finished(present, how));
@@ -236,30 +236,37 @@ export class GroupProcess {
   async #beginPrepared(waiting: PreparedProcess): Promise<GroupChild | undefined> {
     if (this.isAlive) throw this.#isRunning();
     const child = waiting.take();
-    if (child?.pid === undefined) return undefined;
-    if (!child.lock.take()) {
-      child.dismiss();
-      throw this.#isRunning();
+    if (child === undefined) return undefined;
+    try {
+      if (child.pid !== undefined && (await this.#begin(child, child.pid))) return child;
+    } catch (thrown) {
+      await child.end();
+      throw thrown;
     }
-    child.lock.note(child.pid);
-    if (await child.begin(this.#options.paths.spec)) return child;
-    child.kill();
-    await child.ended;
-    child.closeLock();
+    await child.end();
     return undefined;
   }
 
-  #spawn(role: GroupProcessSpec['role']): GroupChild {
+  async #begin(child: GroupChild, pid: number): Promise<boolean> {
+    if (!child.lock.take()) throw this.#isRunning();
+    child.lock.note(pid);
+    return child.begin(this.#options.paths.spec);
+  }
+
+  async #spawn(role: GroupProcessSpec['role']): Promise<GroupChild> {
     const { paths, programs } = this.#options;
     const lock = openLock(paths.lock);
+    let child: GroupChild | undefined;
     try {
       if (!lock.take()) throw this.#isRunning();
       const program = programs[role];
-      const child = GroupChild.begun({ program, logPath: paths.log, lock }, paths.spec);
+      child = GroupChild.begun({ program, logPath: paths.log, lock }, paths.spec);
       if (child.pid !== undefined) lock.note(child.pid);
       return child;
     } catch (thrown) {
-      lock.release();
+      if (child === undefined) lock.release();
+      // Nobody could end one of which it is not known which it is.
+      else await child.end();
       throw thrown;
     }
   }
