@@ -399,6 +399,16 @@ test('a deletion that ends the process and gets no further leaves a group that s
   await a.call('group-delete', { group: 'shop' });
 });
 
+test('a standby whose process dies while it is to be replaced has another one', async () => {
+  await create();
+  const runtime = runtimeOf(b);
+  const { pid } = runtime.process;
+  b.behave({ die: ['shutdown'] });
+  await expect(runtime.renew()).rejects.toMatchObject({ code: 'CONTROL_CLOSED' });
+  expect(runtime.phase).toBe('running');
+  expect(runtime.process.pid).not.toBe(pid);
+});
+
 test('what is kept aside is not taken out into itself', async () => {
   await create();
   const { salvages } = runtimeOf(a);

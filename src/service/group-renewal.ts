@@ -93,7 +93,9 @@ export class GroupRenewal {
     try {
       await callLast('shutdown', { keepCover: true }, SHUTDOWN_TIMEOUT_MS);
     } catch (thrown) {
-      process.unprepareStandby();
+      // What it died of is no reason to be without a copy.
+      if (process.isAlive) process.unprepareStandby();
+      else await startStandby();
       throw thrown;
     }
     await startStandby();
