@@ -4,7 +4,7 @@ import { FilterMirror } from '../../test/support/filter-mirror.ts';
 import { shell, shellError, startShell } from '../../test/support/shell.ts';
 import { AT, errno, FALLOC, O, SEEK } from '../linux/constants.ts';
 import { cstring, sys } from '../linux/libc.ts';
-import { Stat } from '../linux/stat.ts';
+import { FILE_END_MAX, Stat } from '../linux/stat.ts';
 
 let mirror: FilterMirror;
 beforeAll(async () => {
@@ -149,23 +149,50 @@ describe('limits', () => {
     expect(await mirror.differences()).toEqual([]);
   });
 
-  it('a file larger than 2^53 bytes stays out of reach and harms nothing', async () => {
-    const wide = (2n ** 54n) as unknown as number;
+  it('whatever would end nearer to 2^53 than the records can say is refused', async () => {
+    const far = await FilterMirror.start({ kind: 'xfs' });
+    try {
+      const path = cstring(`${far.a}/far`);
+      const fd = sys.openat(AT.FDCWD, path, O.RDWR | O.CREAT | O.CLOEXEC, 0o644);
+      expect(sys.pwrite(fd, Buffer.alloc(8192), 8192, 2 ** 53 - 4096)).toBe(-errno.EFBIG);
+      expect(sys.fchmod(fd, 0o600)).toBe(0);
+      expect(sys.ftruncate(fd, Number.MAX_SAFE_INTEGER)).toBe(-errno.EFBIG);
+      expect(sys.fallocate(fd, FALLOC.KEEP_SIZE, FILE_END_MAX - 4096, 8192)).toBe(-errno.EFBIG);
+      expect(sizeOf(fd)).toBe(0);
+      expect(sys.ftruncate(fd, FILE_END_MAX)).toBe(0);
+      expect(sys.pwrite(fd, Buffer.alloc(8192, 1), 8192, FILE_END_MAX - 8192)).toBe(8192);
+      expect(sys.pwrite(fd, Buffer.alloc(2), 2, FILE_END_MAX - 1)).toBe(-errno.EFBIG);
+      expect(sys.fsync(fd)).toBe(0);
+      sys.close(fd);
+      expect(await far.differences()).toEqual([]);
+      await far.scan({ mode: 'hash' });
+      expect(await far.differences()).toEqual([]);
+    } finally {
+      await far.stop();
+    }
+  });
+
+  it('of a file that was longer before only so much is in the copy, and it can be removed', async () => {
+    const wide = (2n ** 54n + 1n) as unknown as number;
     const big = await FilterMirror.start({
       kind: 'xfs',
       prepare: (a) => {
         const fd = sys.openat(AT.FDCWD, cstring(`${a}/huge`), O.RDWR | O.CREAT, 0o644);
+        expect(sys.pwrite(fd, Buffer.from('begin'), 5, 0)).toBe(5);
         expect(sys.ftruncate(fd, wide)).toBe(0);
         sys.close(fd);
       },
     });
     try {
-      const path = cstring(`${big.a}/huge`);
-      expect(sys.openat(AT.FDCWD, path, O.RDONLY, 0)).toBe(-errno.EOVERFLOW);
-      shell('echo fine > other', { cwd: big.a });
       await big.scan({ mode: 'full' });
+      shell('chmod 600 huge; mv huge huger; echo fine > other', { cwd: big.a });
+      expect(shell('stat -c "%s %a" huger', { cwd: big.a })).toBe('18014398509481985 600\n');
       await big.quiesce();
-      expect(shell('ls', { cwd: big.b })).toBe('other\n');
+      const copy = shell('head -c 5 huger; stat -c "%s %a" huger', { cwd: big.b });
+      expect(copy).toBe(`begin${FILE_END_MAX} 600\n`);
+      expect(await big.verify()).toEqual([]);
+      shell('rm huger', { cwd: big.a });
+      expect(await big.differences()).toEqual([]);
     } finally {
       await big.stop();
     }

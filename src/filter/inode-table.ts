@@ -113,9 +113,9 @@ export class InodeTable {
     return this.#admit(fd, EMPTY_NAME, AT.EMPTY_PATH);
   }
 
-  /** Objects that cannot be served: on another file system, or larger than numbers here can say. */
+  /** Objects that cannot be served: on another file system, or with a number beyond what numbers here can say. */
   #refusal(): number {
-    if (this.stat.exceeds53Bits) return -errno.EOVERFLOW;
+    if (this.stat.inoExceeds53Bits) return -errno.EOVERFLOW;
     return this.#device() === this.#rootDevice ? 0 : -errno.EXDEV;
   }
 

@@ -1,15 +1,21 @@
 // struct statx, which has one layout on every architecture (uapi/linux/stat.h).
 import { assert } from '../core/assert.ts';
+import { MiB } from '../core/units.ts';
 import { AT } from './constants.ts';
 import { addressOf, EMPTY_NAME, type Pointer, sys } from './libc.ts';
 
 const STATX_BYTES = 256;
 /** STATX_BASIC_STATS | STATX_BTIME is not needed: basic only. */
 const STATX_BASIC_STATS = 0x7ff;
+/**
+ * Files are written and mirrored up to here: what a record says of a range, its payload behind it included, is a number
+ * of 53 bits then.
+ */
+export const FILE_END_MAX = 2 ** 53 - 2 * MiB;
 
 /**
  * A reusable statx result. Fields are read from the buffer on demand, so a call allocates nothing.
- * Times are seconds and nanoseconds; sizes are bytes and fit 53 bits (asserted).
+ * Times are seconds and nanoseconds, sizes are bytes.
  */
 export class Stat {
   readonly #bytes = new Uint8Array(new ArrayBuffer(STATX_BYTES));
@@ -32,10 +38,9 @@ export class Stat {
     return sys.statx(fd, EMPTY_NAME, AT.EMPTY_PATH, STATX_BASIC_STATS, this.address);
   }
 
-  /** Size, blocks or inode number are beyond what a number can say: those fields must not be read. */
-  get exceeds53Bits(): boolean {
-    const high = (at: number): number => this.view.getUint32(at + 4, true);
-    return (high(32) | high(40) | high(48)) >>> 0 >= 0x20_0000;
+  /** The inode number is beyond what a number can say: `ino` must not be read. */
+  get inoExceeds53Bits(): boolean {
+    return this.view.getUint32(36, true) >= 0x20_0000;
   }
   get nlink(): number {
     return this.view.getUint32(16, true);
@@ -50,13 +55,15 @@ export class Stat {
     return this.view.getUint16(28, true);
   }
   get ino(): number {
-    return this.#u53(32);
+    assert(!this.inoExceeds53Bits, 'an inode number fits 53 bits');
+    return this.#u64(32);
   }
+  /** At most FILE_END_MAX, which a file that was not written through the filter may exceed. */
   get size(): number {
-    return this.#u53(40);
+    return Math.min(this.#u64(40), FILE_END_MAX);
   }
   get blocks(): number {
-    return this.#u53(48);
+    return this.#u64(48);
   }
   get blksize(): number {
     return this.view.getUint32(4, true);
@@ -96,10 +103,9 @@ export class Stat {
     return this.view.getUint32(140, true);
   }
 
-  #u53(at: number): number {
-    const high = this.view.getUint32(at + 4, true);
-    assert(high < 0x20_0000, 'a 64-bit file attribute fits 53 bits');
-    return high * 0x1_0000_0000 + this.view.getUint32(at, true);
+  /** Exact below 2^53. */
+  #u64(at: number): number {
+    return this.view.getUint32(at + 4, true) * 0x1_0000_0000 + this.view.getUint32(at, true);
   }
 
   #i53(at: number): number {

@@ -2,6 +2,7 @@
 import { attrMask, recordType } from '../../journal/record.ts';
 import { AT, errno, O, S, UTIME } from '../../linux/constants.ts';
 import { EMPTY_NAME, pin, sys } from '../../linux/libc.ts';
+import { FILE_END_MAX } from '../../linux/stat.ts';
 import type { Request } from '../channel.ts';
 import { attrOut, fattr, getattrIn, GETATTR_FH, setattrIn } from '../fuse-protocol.ts';
 import type { Node } from '../node.ts';
@@ -52,7 +53,7 @@ function apply(mount: Mount, request: Request, node: Node, valid: number): numbe
 
 function truncate(mount: Mount, request: Request, node: Node, valid: number): number {
   const size = request.u64(setattrIn.size);
-  if (size === Infinity) return -errno.EFBIG;
+  if (size > FILE_END_MAX) return -errno.EFBIG;
   const handle =
     (valid & fattr.FH) === 0 ? undefined : mount.handles.get(request.u64(setattrIn.fh));
   const fd = handle?.fd ?? mount.inodes.open(node, O.WRONLY | O.CLOEXEC);

@@ -2,6 +2,7 @@
 import { recordType, writeU53 } from '../../journal/record.ts';
 import { errno, O, RWF, SEEK } from '../../linux/constants.ts';
 import { pin, sys } from '../../linux/libc.ts';
+import { FILE_END_MAX } from '../../linux/stat.ts';
 import type { Request } from '../channel.ts';
 import {
   copyFileRangeIn,
@@ -82,8 +83,8 @@ export function write(mount: Mount, request: Request): void {
   const handle = handleOf(mount, request, request.u64(writeIn.fh));
   if (handle === undefined) return;
   const offset = request.u64(writeIn.offset);
-  if (offset === Infinity) return mount.channel.result(request, -errno.EFBIG);
   const size = request.u32(writeIn.size);
+  if (offset + size > FILE_END_MAX) return mount.channel.result(request, -errno.EFBIG);
   const killsPrivileges = (request.u32(writeIn.writeFlags) & WRITE_KILL_SUIDGID) !== 0;
   const written = sys.pwrite(handle.fd, request.address(WRITE_IN_BYTES), size, offset);
   mount.capture.changed.touch(mount.index, handle.node.nodeid, offset, offset + size);
@@ -163,8 +164,7 @@ export function fallocate(mount: Mount, request: Request): void {
   if (handle === undefined) return;
   const offset = request.u64(fallocateIn.offset);
   const length = request.u64(fallocateIn.length);
-  if (offset + length >= Number.MAX_SAFE_INTEGER)
-    return mount.channel.result(request, -errno.EFBIG);
+  if (offset + length > FILE_END_MAX) return mount.channel.result(request, -errno.EFBIG);
   const mode = request.u32(fallocateIn.mode);
   const result = sys.fallocate(handle.fd, mode, offset, length);
   mount.capture.changed.touch(mount.index, handle.node.nodeid, offset, offset + length);
@@ -207,8 +207,10 @@ export function copyFileRange(mount: Mount, request: Request): void {
   if (to === undefined) return;
   const offIn = request.u64(copyFileRangeIn.offIn);
   const offOut = request.u64(copyFileRangeIn.offOut);
-  if (offIn === Infinity || offOut === Infinity) return mount.channel.result(request, -errno.EFBIG);
-  const length = Math.min(request.u64(copyFileRangeIn.len), COPY_BYTES_MAX);
+  if (offIn === Infinity || offOut >= FILE_END_MAX)
+    return mount.channel.result(request, -errno.EFBIG);
+  const room = Math.min(COPY_BYTES_MAX, FILE_END_MAX - offOut);
+  const length = Math.min(request.u64(copyFileRangeIn.len), room);
   writeU53(copyView, 0, offIn);
   writeU53(copyView, 8, offOut);
   const copied = sys.copyFileRange(from.fd, copyAddress, to.fd, copyAddress + 8, length, 0);

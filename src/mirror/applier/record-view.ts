@@ -2,8 +2,8 @@
 //
 // The checksums were checked by whoever read the record from the journal; here the rest is checked:
 // a hostile primary can seal anything.
-import { MiB } from '../../core/units.ts';
 import { addressOf } from '../../linux/libc.ts';
+import { FILE_END_MAX } from '../../linux/stat.ts';
 import {
   ATTR_BYTES,
   HASH_BLOCK_BYTES,
@@ -14,6 +14,7 @@ import {
   attrField,
   field,
   padded,
+  PAYLOAD_BYTES_MAX,
   readI53,
   readU53,
   recordFlag,
@@ -36,8 +37,8 @@ const PAYLOAD_BYTES_MIN: ReadonlyMap<number, number> = new Map([
   [recordType.verifyObject, NAMESPACE_BYTES],
 ]);
 const NSEC = 1_000_000_000;
-/** Largest end of a file range; ext4 and XFS end far below. */
-const RANGE_END_MAX = Number.MAX_SAFE_INTEGER - MiB;
+/** Largest end of a range; behind the size of a file a record may have a payload that is no range. */
+const RANGE_END_MAX = FILE_END_MAX + PAYLOAD_BYTES_MAX;
 
 export class RecordView {
   bytes: Buffer = Buffer.alloc(0);
