@@ -28,6 +28,13 @@ export const UNSERVED: ReadonlySet<number> = new Set([
   -errno.ENAMETOOLONG,
 ]);
 
+/**
+ * open_by_handle_at(2) says ESTALE also of what the disk could not read. Whatever is removed is removed through the filter, which
+ * takes its names away.
+ */
+const isThere = (node: Node): boolean =>
+  !node.deleted && (node.isRoot || node.parent !== undefined);
+
 export class ReadFaults {
   /** The first one. */
   first: ReadFault | undefined;
@@ -35,6 +42,10 @@ export class ReadFaults {
   /** Takes the result of a system call: negative errno for a failure. Returns whether it succeeded. */
   passes(mount: Mount, node: Node, result: number, name = ''): boolean {
     if (result >= 0) return true;
+    if (result === -errno.ESTALE && isThere(node)) {
+      mount.gate.noteFault(-errno.EIO);
+      return this.passes(mount, node, -errno.EIO, name);
+    }
     if (GONE.has(result)) return false;
     const above = mount.inodes.pathOf(node) ?? '';
     const path = name === '' ? above : above === '' ? name : `${above}/${name}`;
