@@ -230,6 +230,21 @@ describe('limits', () => {
     });
   });
 
+  it('a range that was to be zeroed and finds no space is on both sides what became of it', async () => {
+    const full = await FilterMirror.start({ kind: 'xfs', bytes: 320 * MiB });
+    try {
+      shell('head -c 1000000 /dev/urandom > log; fallocate -l 200M filler', { cwd: full.a });
+      const path = cstring(`${full.a}/log`);
+      const fd = sys.openat(AT.FDCWD, path, O.WRONLY | O.CLOEXEC, 0);
+      expect(sys.fallocate(fd, FALLOC.ZERO_RANGE, 4096, 500 * MiB)).toBe(-errno.ENOSPC);
+      sys.close(fd);
+      expect(shell('tail -c 100000 log | tr -d "\\0"', { cwd: full.underneath })).toBe('');
+      expect(await full.differences()).toEqual([]);
+    } finally {
+      await full.stop();
+    }
+  });
+
   it('a copy within the kernel that finds no space leaves the same times on both sides', async () => {
     await withMirror(16 * MiB, async (small) => {
       shell('head -c 1000000 /dev/urandom > from; : > to', { cwd: small.a });

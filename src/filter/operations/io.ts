@@ -1,6 +1,6 @@
 // READ, WRITE, FSYNC, FALLOCATE, LSEEK, COPY_FILE_RANGE: contents of files.
 import { recordType, writeU53 } from '../../journal/record.ts';
-import { errno, O, RWF, SEEK } from '../../linux/constants.ts';
+import { errno, FALLOC, O, RWF, SEEK } from '../../linux/constants.ts';
 import { pin, sys } from '../../linux/libc.ts';
 import { FILE_END_MAX } from '../../linux/stat.ts';
 import type { Request } from '../channel.ts';
@@ -20,7 +20,7 @@ import type { Handle } from '../handle-table.ts';
 import type { Mount } from '../mount.ts';
 import type { Node } from '../node.ts';
 import { killPrivileges, recordTruncate } from './attributes.ts';
-import { captureRange } from './subtree.ts';
+import { captureRange, forEachDataExtent } from './subtree.ts';
 
 /** One COPY_FILE_RANGE request copies at most this much; the caller goes on with the rest. */
 const COPY_BYTES_MAX = 16 * 1024 * 1024;
@@ -181,9 +181,53 @@ export function fallocate(mount: Mount, request: Request): void {
     draft.mtimeSec = mount.stat.mtimeSec;
     draft.mtimeNsec = mount.stat.mtimeNsec;
     mount.capture.publishBare();
-  } else if (result < 0) recordFailure(mount, handle);
+  } else if (result < 0) {
+    recordFailure(mount, handle);
+    if (mayHaveZeroed(mode, result) && mount.records(handle.node))
+      recordRange(mount, handle.node, offset, offset + length);
+  }
   if (result >= 0) killForOthers(mount, request, handle.node);
   mount.channel.result(request, result);
+}
+
+/** XFS takes the whole range away first, and looks for space then. */
+const mayHaveZeroed = (mode: number, result: number): boolean =>
+  (mode & (FALLOC.PUNCH_HOLE | FALLOC.ZERO_RANGE)) !== 0 && !REFUSED.has(result);
+
+/** Answers of fallocate(2) before anything is changed. */
+const REFUSED: ReadonlySet<number> = new Set([
+  -errno.EOPNOTSUPP,
+  -errno.EINVAL,
+  -errno.EBADF,
+  -errno.EPERM,
+]);
+
+/** Records what a range of a file is now: its data as writes, holes where it has none. */
+function recordRange(mount: Mount, node: Node, from: number, end: number): void {
+  const path = mount.inodes.pathOf(node) ?? '';
+  const fd = mount.inodes.open(node, O.RDONLY | O.CLOEXEC);
+  if (fd < 0) return mount.missed(fd);
+  let at = from;
+  const dataMax = Math.min(end, mount.stat.size);
+  const result = forEachDataExtent(fd, { from, to: dataMax }, (dataFrom, dataEnd) => {
+    recordHole(mount, path, at, dataFrom);
+    captureRange(mount, path, fd, { from: dataFrom, to: dataEnd });
+    at = dataEnd;
+  });
+  if (result < 0) mount.missed(result);
+  else recordHole(mount, path, at, end);
+  sys.close(fd);
+}
+
+function recordHole(mount: Mount, path: string, from: number, end: number): void {
+  if (from >= end) return;
+  const draft = mount.capture.draft(recordType.fallocate, mount.index, path);
+  draft.aux = FALLOC.PUNCH_HOLE | FALLOC.KEEP_SIZE;
+  draft.offset = from;
+  draft.length = end - from;
+  draft.mtimeSec = mount.stat.mtimeSec;
+  draft.mtimeNsec = mount.stat.mtimeNsec;
+  mount.capture.publishBare();
 }
 
 export function lseek(mount: Mount, request: Request): void {
