@@ -180,6 +180,27 @@ describe('extended attributes and times', () => {
     await expectEqual();
   });
 
+  it('names that no call could list are refused', async () => {
+    const xfs = await FilterMirror.start({ kind: 'xfs' });
+    try {
+      shell('touch x', { cwd: xfs.a });
+      const path = cstring(`${xfs.a}/x`);
+      const set = (n: number): number => {
+        const name = `user.${'n'.repeat(240)}${String(n).padStart(4, '0')}`;
+        return sys.setxattr(path, cstring(name), Buffer.from('v'), 1, 0);
+      };
+      const results = Array.from({ length: 300 }, (_, n) => set(n));
+      expect(results.indexOf(-errno.ENOSPC)).toBe(Math.floor(65_536 / 250));
+      expect(new Set(results)).toEqual(new Set([0, -errno.ENOSPC]));
+      expect(set(7)).toBe(0);
+      await xfs.scan({ mode: 'hash' });
+      expect(await xfs.differences()).toEqual([]);
+      expect((await xfs.counters()).fault).toBeUndefined();
+    } finally {
+      await xfs.stop();
+    }
+  });
+
   it('times to the nanosecond, before 1970 and far ahead', async () => {
     const script = `touch -d '1969-12-31 23:59:58.123456789 UTC' old; touch -d '2400-01-01 00:00:00.000000001 UTC' new; touch -a -d @5 access; touch -m -d @6.5 modified; touch link; ln -sf x l; touch -h -d @7.25 l`;
     same('times', script, 'stat -c "%n %y" old new modified l; stat -c "%n %x" access');

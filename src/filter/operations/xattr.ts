@@ -62,6 +62,7 @@ export function setxattr(mount: Mount, request: Request): void {
   const size = request.u32(setxattrIn.size);
   const valueAt = setxattrIn.bytes + name.length + 1;
   const nameAddress = request.address(setxattrIn.bytes);
+  if (hasNoRoom(mount, fd, nameAddress, name)) return mount.channel.result(request, -errno.ENOSPC);
   const asked = request.u32(setxattrIn.flags);
   const flags = asked === 0 ? 0 : beginXattr(mount, request, fd, nameAddress, asked);
   if (flags < 0) return mount.channel.result(request, flags);
@@ -82,6 +83,13 @@ export function setxattr(mount: Mount, request: Request): void {
     if (name === ACL_ACCESS) recordMode(mount, node);
   }
   mount.channel.result(request, 0);
+}
+
+/** Whether a new name would make the list of names longer than any call returns, so that nobody could mirror it any more. */
+function hasNoRoom(mount: Mount, fd: number, nameAddress: number, name: string): boolean {
+  const listed = sys.listxattr(mount.procPath(fd), 0, 0);
+  if (listed !== -errno.E2BIG && listed + name.length + 1 <= XATTR_BYTES_MAX) return false;
+  return sys.getxattr(mount.procPath(fd), nameAddress, 0, 0) === -errno.ENODATA;
 }
 
 /**
