@@ -13,7 +13,7 @@ import type { CaptureCommand, CaptureDirectory, CaptureReport } from './capture-
 import { CommitReleaser } from './commit-releaser.ts';
 import { FilterThreads } from './filter-threads.ts';
 import { createLeaseSource, Lease, type LeaseSource } from './lease.ts';
-import { type MountFindings, OwnMounts } from './own-mounts.ts';
+import { type MountFindings, type Obstruction, OwnMounts } from './own-mounts.ts';
 import type { ReadFault } from './read-faults.ts';
 import type { NeededRange } from './scan-contents.ts';
 import type { ScanPlan, ScanProgress } from './scanner.ts';
@@ -353,14 +353,19 @@ export class Filter {
     return this.#own.lost;
   }
 
+  /** See {@link OwnMounts.obstructions}. */
+  get obstructions(): readonly Obstruction[] {
+    return this.#own.obstructions;
+  }
+
   /** What others did to the mounts; undefined while no mount of this machine has changed since the last look. */
   lookAtMounts(): MountFindings | undefined {
     return this.#own.look();
   }
 
   /**
-   * Unmounts every directory; the first one in use stops it and is returned, those before it are
-   * back under the filter only after a restart. The capture thread ends when all are unmounted.
+   * Unmounts every directory; the first one in use stops it and is returned. Mostly it is found before any is unmounted;
+   * those that are not {@link mounted} any more are back under the filter only after a restart. The capture thread ends when all are unmounted.
    */
   unmount(): { readonly busy: string } | undefined {
     // Unmounting writes pages of mappings: without a lease, this thread would wait for that for ever.

@@ -1,7 +1,7 @@
 // The filter's mounts over the directories of a group: which there are, whether they are still where they were put, and
 // their end. Whoever is root may take one away (`umount -l` does so also while files are open) or mount something over
 // it: what applications open from then on is not the filter's, and nothing of it would be recorded.
-import { errno, MNT } from '../linux/constants.ts';
+import { AT, errno, MNT } from '../linux/constants.ts';
 import { abortConnection, isConnected } from '../linux/fuse-connection.ts';
 import { cpath, sys } from '../linux/libc.ts';
 import { type MountEntry, mountsOn, readMountTable } from '../linux/mount-table.ts';
@@ -15,6 +15,13 @@ export interface MountFindings {
   readonly gone: readonly string[];
   /** Something is mounted over them. */
   readonly covered: readonly string[];
+}
+
+/** What others have mounted on a mount of a filter. */
+export interface Obstruction {
+  readonly directory: string;
+  /** Mount points: the directory itself, or below it. */
+  readonly mountPoints: readonly string[];
 }
 
 export class OwnMounts {
@@ -78,9 +85,24 @@ export class OwnMounts {
     return 'gone';
   }
 
+  /** The kernel does not unmount what carries another mount; what lies beneath ours is in nobody's way. */
+  get obstructions(): readonly Obstruction[] {
+    const table = readMountTable();
+    return this.mounted.flatMap((directory) => {
+      if (this.#placeOf(directory, table) === 'gone') return [];
+      const own = this.#entries.get(directory);
+      const mountPoints = table
+        .filter(({ parent }) => parent === own?.id)
+        .map(({ mountPoint }) => mountPoint);
+      return mountPoints.length === 0 ? [] : [{ directory, mountPoints }];
+    });
+  }
+
   /** Takes them away one by one; returns the first one that is in use, which stops it. */
   unmount(): string | undefined {
     const table = readMountTable();
+    const busy = this.#firstBusy(table);
+    if (busy !== undefined) return busy;
     for (const dir of this.#mounted) {
       const place = this.#placeOf(dir, table);
       // What lies there instead, or over it, is not the filter's to be taken away.
@@ -89,6 +111,22 @@ export class OwnMounts {
       this.#mounted.delete(dir);
     }
     return undefined;
+  }
+
+  /**
+   * Before the first of several is given back: what is in use without anybody who has it open (an NFS export, a loop
+   * device, a swap file) only the kernel knows. It answers by a mark, with which the next such question would unmount;
+   * whoever looks at the directory takes it away.
+   */
+  #firstBusy(table: readonly MountEntry[]): string | undefined {
+    if (this.#mounted.size < 2) return undefined;
+    return this.mounted.find((directory) => {
+      const place = this.#placeOf(directory, table);
+      if (place !== 'in place') return place === 'covered';
+      const result = this.#unmountOne(directory, MNT.EXPIRE);
+      sys.readlinkat(AT.FDCWD, cpath(directory), new Uint8Array(1), 1);
+      return result === -errno.EBUSY;
+    });
   }
 
   /** Out of sight at once; files that are open stay usable until closed. */

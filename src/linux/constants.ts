@@ -76,7 +76,7 @@ export const MS = {
   REC: 16384,
   PRIVATE: 1 << 18,
 } as const;
-export const MNT = { FORCE: 1, DETACH: 2 } as const;
+export const MNT = { FORCE: 1, DETACH: 2, EXPIRE: 4 } as const;
 
 /** Positive errno values; system calls here return them negated. */
 export const errno = {

@@ -86,6 +86,11 @@ function lostSentence(dirs: readonly string[]): string {
   return `somebody took away the filter's ${what} on ${dirs.join(', ')}: what applications have written there since went past the filter. The group mounts ${it} anew and compares both copies; files that were still open through the former ${what} give errors now: restart who had them open`;
 }
 
+/** Of directories that were unmounted to end the group, which could not come to its end then; `why` is a sentence. */
+export function givenBackSentence(dirs: readonly string[], why: string): string {
+  return `${dirs.join(', ')} had been unmounted already when this came up: ${why}. What applications have written there since went past the filter: the group mounts all of its directories anew and compares both copies. Then try again`;
+}
+
 /** For people. */
 export function coveredSentence(dir: string): string {
   return `somebody mounted another file system over ${dir}: what applications open there now is not protected, and the copy does not get it. Unmount it, or mount it elsewhere`;

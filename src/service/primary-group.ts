@@ -21,7 +21,7 @@ import { type ControlEvent, makeEvent } from './control-channel.ts';
 import type { Bandwidth } from './bandwidth.ts';
 import type { GroupProcessSpec } from './group-spec.ts';
 import { MarkKeeper, type Point } from './mark-keeper.ts';
-import { coveredSentence, MountWatch } from './mount-watch.ts';
+import { coveredSentence, givenBackSentence, MountWatch } from './mount-watch.ts';
 import { type CommitWish, PrimaryCommits } from './primary-commits.ts';
 import { type LimitStatus, PrimaryLimit } from './primary-limit.ts';
 import { PrimaryScans } from './primary-scans.ts';
@@ -447,7 +447,6 @@ export class PrimaryGroup {
     }
     if (this.#filter.lacksScan) throw this.#lacking('COPY_NOT_UP_TO_DATE');
     await this.#requireFollowing(this.#sender);
-    this.#coverBeneath();
     const sequence = await this.#unmount({ becomesStandby: true });
     await this.#sender.drain(sequence, 'applied', HANDOVER_DRAIN);
     // What happened last, in the moments in which it was unmounted.
@@ -484,9 +483,13 @@ export class PrimaryGroup {
     this.#filter.detach();
   }
 
-  /** `becomesStandby`: nobody is to write the directories any more. */
+  /**
+   * `becomesStandby`: nobody is to write the directories any more. Errors: DIRECTORY_BUSY (all are as before), MOUNT_LOST,
+   * UNMOUNT_FAILED.
+   */
   async #unmount({ becomesStandby = false } = {}): Promise<number> {
     const { directories } = this.#spec;
+    this.#refuseWhenObstructed();
     // The kernel knows at once who is in the way, and looking through /proc takes long. Only among
     // several directories the first must not be given back when another is in use.
     if (directories.length > 1) {
@@ -494,17 +497,47 @@ export class PrimaryGroup {
         for (const { dir } of directories) this.#refuseWhenBusy(dir);
       });
     }
+    if (becomesStandby) this.#coverBeneath();
+    try {
+      await this.#unmountAll(becomesStandby);
+    } catch (thrown) {
+      throw this.#whatIsLost(thrown);
+    }
+    return this.#mounts.untilEnded(this.#end);
+  }
+
+  async #unmountAll(becomesStandby: boolean): Promise<void> {
     // The answers to commits must not be missing while the kernel waits for them to unmount.
     const left = await unmountPatiently({
       unmount: () => {
         const inUse = this.#filter.unmount();
-        if (inUse === undefined && becomesStandby) this.#cover();
+        if (becomesStandby) this.#cover();
         return inUse;
       },
       refuseWhenOpen: (dir) => this.#refuseWhenBusy(dir),
     });
-    if (left !== undefined) throw this.#whyBusy(left);
-    return this.#mounts.untilEnded(this.#end);
+    if (left === undefined) return;
+    this.#refuseWhenObstructed();
+    throw busy(this.#spec.group, left, []);
+  }
+
+  /** Directories that were unmounted before another one was found to be in use are nobody's to record any more. */
+  #whatIsLost(cause: unknown): unknown {
+    const dirs = this.#spec.directories.map(({ dir }) => dir);
+    const given = dirs.filter((dir) => !this.#filter.mounted.includes(dir));
+    if (given.length === 0) return cause;
+    const sentence = givenBackSentence(given, messageOf(cause));
+    return new UnderstudyError('MOUNT_LOST', sentence, { cause });
+  }
+
+  /** Nobody has a mount open, so that it is not among what {@link findDirectoryUsers} finds. */
+  #refuseWhenObstructed(): void {
+    const sentences = this.#filter.obstructions.map(({ directory, mountPoints }) =>
+      mountPoints.includes(directory)
+        ? coveredSentence(directory)
+        : `other file systems are mounted below ${directory} of group ${this.#spec.group} (${mountPoints.slice(0, 5).join(', ')}): unmount them first`,
+    );
+    if (sentences.length > 0) throw new UnderstudyError('DIRECTORY_BUSY', sentences.join('; '));
   }
 
   /** Where the kernel can do it, there is no moment in which nothing is on the directories. */
@@ -520,21 +553,18 @@ export class PrimaryGroup {
     });
   }
 
+  /** Those that are unmounted. */
   #cover(): void {
+    const { mounted } = this.#filter;
+    const dirs = this.#spec.directories.map(({ dir }) => dir);
     try {
       coverAgain(
-        this.#spec.directories.map(({ dir }) => dir),
+        dirs.filter((dir) => !mounted.includes(dir)),
         readMountTable(),
       );
     } catch (thrown) {
       this.#dependencies.logger.warn({ message: messageOf(thrown) }, 'not covered yet');
     }
-  }
-
-  /** Nobody has anything of it open. */
-  #whyBusy(dir: string): UnderstudyError {
-    if (!this.#mounts.covered.includes(dir)) return busy(this.#spec.group, dir, []);
-    return new UnderstudyError('DIRECTORY_BUSY', coveredSentence(dir));
   }
 
   #refuseWhenBusy(dir: string): void {
@@ -555,7 +585,8 @@ export class PrimaryGroup {
 }
 
 function busy(group: string, dir: string, processes: readonly string[]): UnderstudyError {
-  const who = processes.length === 0 ? 'a process' : processes.slice(0, 5).join(', ');
+  const unseen = 'something that is no process (an NFS export, a loop device or a swap file in it)';
+  const who = processes.length === 0 ? unseen : processes.slice(0, 5).join(', ');
   return new UnderstudyError(
     'DIRECTORY_BUSY',
     `${dir} of group ${group} is in use by ${who}: stop it first`,
