@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { EVERYTHING, type PatternTexts } from '../../src/core/patterns.ts';
 import { sys } from '../../src/linux/libc.ts';
 import { Applier } from '../../src/mirror/applier/applier.ts';
 import type { Need } from '../../src/mirror/applier/context.ts';
@@ -15,6 +16,8 @@ import { type CompareOptions, compareTrees } from './tree.ts';
 export interface ApplierRigOptions {
   /** Directory of the copy; by default one next to the source. */
   readonly copy?: string;
+  /** What of it is mirrored; by default everything. */
+  readonly patterns?: PatternTexts;
 }
 
 export class ApplierRig {
@@ -26,6 +29,7 @@ export class ApplierRig {
   records: Buffer[] = [];
   needs: Need[] = [];
   applier: Applier;
+  readonly #patterns: PatternTexts;
   #copyFd: number;
   /** Records behind the checkpoint that were (perhaps) applied. */
   #behind: Buffer[] = [];
@@ -35,6 +39,7 @@ export class ApplierRig {
     this.top = fs.mkdtempSync(join(tmpdir(), 'applier-'));
     this.source = join(this.top, 'source');
     this.copy = options.copy ?? join(this.top, 'copy');
+    this.#patterns = options.patterns ?? EVERYTHING;
     fs.mkdirSync(this.source, { mode: 0o755 });
     fs.mkdirSync(this.copy, { recursive: true, mode: 0o755 });
     this.recorder = new Recorder(this.source, (record) => this.records.push(record));
@@ -45,7 +50,7 @@ export class ApplierRig {
   }
 
   #newApplier(): Applier {
-    const directories = [{ fd: this.#copyFd, label: this.copy }];
+    const directories = [{ fd: this.#copyFd, label: this.copy, patterns: this.#patterns }];
     return new Applier({ directories, onNeed: (need) => this.needs.push(need) });
   }
 

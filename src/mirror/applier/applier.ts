@@ -76,24 +76,21 @@ export class Applier {
   /** Sets the umask of the process to 0: modes come from the records alone. */
   constructor({ directories, onNeed, trustedSinceMs, onVerify }: ApplierOptions) {
     sys.umask(0);
-    const patterns = directories.map(
-      ({ patterns: { include, exclude } = EVERYTHING }) => new Patterns(include, exclude),
-    );
-    this.#verification = new Verification(patterns, (notice) => onVerify?.(notice));
+    this.#verification = new Verification((notice) => onVerify?.(notice));
     this.#trustedSinceMs = trustedSinceMs ?? ((): number => Number.NaN);
     const share = Math.floor(OPEN_MAX / 2 / Math.max(1, directories.length));
     const openMax = Math.max(OPEN_MIN_PER_DIRECTORY, share);
     const record = this.#record;
-    this.volumes = directories.map(({ fd, label }, index) => {
-      return new Volume({ index, fd, label, openMax });
+    this.#contexts = directories.map(({ fd, label, patterns: texts = EVERYTHING }, index) => {
+      const volume = new Volume({ index, fd, label, openMax });
+      const patterns = new Patterns(texts.include, texts.exclude);
+      return { volume, patterns, record, scan: new ScanState(), trust: new Trust(), onNeed };
     });
-    this.#contexts = this.volumes.map((volume) => {
-      return { volume, record, scan: new ScanState(), trust: new Trust(), onNeed };
-    });
+    this.volumes = this.#contexts.map(({ volume }) => volume);
   }
 
-  /** Volume and course of the scan per protected directory. */
-  get contexts(): readonly Pick<ApplyContext, 'volume' | 'scan'>[] {
+  /** Volume, course of the scan and patterns per protected directory. */
+  get contexts(): readonly Pick<ApplyContext, 'volume' | 'scan' | 'patterns'>[] {
     return this.#contexts;
   }
 

@@ -1,4 +1,5 @@
 // What the functions that apply one kind of record get to work with.
+import type { Patterns } from '../../core/patterns.ts';
 import type { RecordView } from './record-view.ts';
 import type { ScanState } from './scan-state.ts';
 import type { Trust } from './trust.ts';
@@ -20,6 +21,8 @@ export interface ApplyContext {
   readonly record: RecordView;
   readonly scan: ScanState;
   readonly trust: Trust;
+  /** What of the directory is mirrored. */
+  readonly patterns: Patterns;
   readonly onNeed: (need: Need) => void;
 }
 

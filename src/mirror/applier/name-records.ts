@@ -19,10 +19,11 @@ import { type ApplyContext, SKIPPED, mark } from './context.ts';
 import { isMissing } from './fault.ts';
 import { isCreation } from './name-changes.ts';
 import { OpenObject } from './open-objects.ts';
+import { removeDirectory } from './own-entries.ts';
 import { parentOf } from './paths.ts';
 import type { RecordView } from './record-view.ts';
 import { rename } from './rename-record.ts';
-import { type Place, removeDirectory } from './volume.ts';
+import type { Place } from './volume.ts';
 
 const PERMISSIONS = 0o777;
 
@@ -182,8 +183,7 @@ function rmdir(context: ApplyContext): number {
   if (result < 0) return result;
   scan.removed(record.path);
   if (record.duringScan) return volume.clear(place, record.path);
-  volume.open.forgetTree(record.path);
-  return removeDirectory(volume, place);
+  return removeDirectory(context, place, record.path);
 }
 
 /** Where the object of a record and the parents of its paths are; undefined: gone since. */

@@ -13,6 +13,7 @@ import {
   writeI53,
   writeU53,
 } from '../../journal/record.ts';
+import type { Patterns } from '../../core/patterns.ts';
 import type { UndoLog } from '../../journal/undo-log.ts';
 import { FALLOC, RENAME, S, SEEK, errno } from '../../linux/constants.ts';
 import { DT, readDirectory, readXattrs } from '../../linux/dirents.ts';
@@ -22,6 +23,7 @@ import { isOwnXattr } from './attributes.ts';
 import { procPath } from './beneath.ts';
 import { isMissing } from './fault.ts';
 import { NameOverlay } from './name-overlay.ts';
+import type { ApplyContext } from './context.ts';
 import type { RecordView } from './record-view.ts';
 import type { ScanState } from './scan-state.ts';
 import { SHELF_NAME } from './shelf.ts';
@@ -75,6 +77,7 @@ export class PreImages {
   readonly #log: UndoLog;
   readonly #volume: Volume;
   readonly #scan: ScanState;
+  readonly #patterns: Patterns;
   readonly #overlay = new NameOverlay();
   /** By the record's path, as long as no name changes; null: nothing was there before the run. */
   readonly #byPath = new Map<string, Saved | null>();
@@ -88,10 +91,15 @@ export class PreImages {
   readonly #foreign = new Set<number>();
 
   /** `ownSinceMs`: contents of objects with an older ctime are not saved; NaN: all are. */
-  constructor(log: UndoLog, volume: Volume, scan: ScanState, ownSinceMs = Number.NaN) {
+  constructor(
+    log: UndoLog,
+    { volume, scan, patterns }: Pick<ApplyContext, 'volume' | 'scan' | 'patterns'>,
+    ownSinceMs = Number.NaN,
+  ) {
     this.#log = log;
     this.#volume = volume;
     this.#scan = scan;
+    this.#patterns = patterns;
     this.#ownSinceMs = ownSinceMs;
   }
 
@@ -180,6 +188,8 @@ export class PreImages {
       record.type === recordType.scanLink;
     let result = this.#saveName(path);
     if (isTwo && result === 0) result = this.#saveName(path2);
+    if (result === 0 && record.type === recordType.rmdir) result = this.#saveOwnBelow(path);
+    if (result === 0 && record.type === recordType.rename) result = this.#saveOwnBelow(path2);
     if (result < 0) return result;
     this.#byPath.clear();
     const overlay = this.#overlay;
@@ -213,6 +223,14 @@ export class PreImages {
     // It may be taken away as a whole, see `Volume.takeAway`.
     const isTree = this.#isScan && typeof there !== 'number' && there.isDirectory;
     return isTree ? this.#saveShared(there.origin) : 0;
+  }
+
+  /** What is this node's own goes with a directory that is removed: see own-entries.ts. */
+  #saveOwnBelow(path: string): number {
+    if (this.#patterns.everything) return 0;
+    const there = this.#object(path);
+    if (typeof there === 'number') return isMissing(there) ? 0 : there;
+    return there?.isDirectory === true ? this.#saveShared(there.origin) : 0;
   }
 
   /** Names below a directory that lead to files with several: these do not go with the directory. */

@@ -3,7 +3,8 @@ import { RENAME, S, errno } from '../../linux/constants.ts';
 import { sys } from '../../linux/libc.ts';
 import { type ApplyContext, SKIPPED, mark } from './context.ts';
 import { isMissing } from './fault.ts';
-import { type Place, removeDirectory, type Volume } from './volume.ts';
+import { removeDirectory } from './own-entries.ts';
+import type { Place, Volume } from './volume.ts';
 
 /** One end of a rename: its place and what is there. */
 export interface End {
@@ -54,11 +55,12 @@ function beforeRename(context: ApplyContext, from: End, to: End): number {
   return result < 0 ? result : mark(context, from.ino, to.ino);
 }
 
-function moveNames({ volume, record, scan }: ApplyContext, from: End, to: End): number {
+function moveNames(context: ApplyContext, from: End, to: End): number {
+  const { volume, record, scan } = context;
   const { parent, name } = from.place;
   const flags = record.aux & (RENAME.NOREPLACE | RENAME.EXCHANGE);
   if (flags === 0 && to.ino !== 0) {
-    const kept = keepReplaced(volume, from, to);
+    const kept = makeWay(context, from, to);
     if (kept < 0) return kept;
   }
   const result = sys.renameat2(parent.fd, name, to.place.parent.fd, to.place.name, flags);
@@ -76,13 +78,15 @@ function moveNames({ volume, record, scan }: ApplyContext, from: End, to: End): 
   return 0;
 }
 
-/** What is replaced goes aside first where it is kept; rename(2) itself would remove it for good. */
-function keepReplaced(volume: Volume, from: End, to: End): number {
-  if (!volume.keepsRemoved || from.isDirectory !== to.isDirectory) return 0;
-  if (!to.isDirectory) return volume.takeAway(to.place);
-  const removed = removeDirectory(volume, to.place);
-  if (removed === 0) volume.open.forgetTree(to.path);
-  return removed;
+/**
+ * What is replaced goes aside first where it is kept: rename(2) itself would remove it for good, and replaces no
+ * directory in which this node has something of its own.
+ */
+function makeWay(context: ApplyContext, from: End, to: End): number {
+  const { volume } = context;
+  if (from.isDirectory !== to.isDirectory) return 0;
+  if (to.isDirectory) return removeDirectory(context, to.place, to.path);
+  return volume.keepsRemoved ? volume.takeAway(to.place) : 0;
 }
 
 /**

@@ -270,8 +270,8 @@ export class UndoKeeper {
   }
 
   #switchOn(log: UndoLog): void {
-    this.#images = this.#applier.contexts.map(({ volume, scan }) => {
-      return new PreImages(log, volume, scan, this.#settings.ownSinceMs);
+    this.#images = this.#applier.contexts.map((context) => {
+      return new PreImages(log, context, this.#settings.ownSinceMs);
     });
     this.#shelves.keep((negative) => {
       this.#suspend(`a removed file cannot be kept (${errnoName(negative)})`);

@@ -12,15 +12,15 @@ import {
   recordType,
   verifyMask,
 } from '../../journal/record.ts';
-import type { Patterns } from '../../core/patterns.ts';
 import { errno, S, SEEK } from '../../linux/constants.ts';
-import { type DirectoryEntry, DT, readDirectory, readXattrs } from '../../linux/dirents.ts';
+import { readDirectory, readXattrs } from '../../linux/dirents.ts';
 import { EMPTY_NAME, sys } from '../../linux/libc.ts';
 import { packDevice, Stat } from '../../linux/stat.ts';
 import { hasSameTime, isOwnXattr } from './attributes.ts';
 import { openFileBeneath, openHandleBeneath, procPath } from './beneath.ts';
 import { hasHash, isZero, readBlock, ZEROS } from './blocks.ts';
 import type { ApplyContext } from './context.ts';
+import { isMirrored } from './own-entries.ts';
 import type { RecordView } from './record-view.ts';
 
 /** What is not equal. */
@@ -64,14 +64,11 @@ export const isVerifyRecord = (type: number): boolean =>
 
 export class Verification {
   readonly #onNotice: (notice: VerifyNotice) => void;
-  /** What is mirrored, by directory. */
-  readonly #patterns: readonly Patterns[];
   #isRunning = false;
   /** Names of a directory that comes in several parts. */
   readonly #names = new Set<string>();
 
-  constructor(patterns: readonly Patterns[], onNotice: (notice: VerifyNotice) => void) {
-    this.#patterns = patterns;
+  constructor(onNotice: (notice: VerifyNotice) => void) {
     this.#onNotice = onNotice;
   }
 
@@ -115,30 +112,23 @@ export class Verification {
     }
     if ((record.aux & 1) === 0) return;
     const directory = volume.directory(path);
-    const entries =
-      typeof directory === 'number' || sys.lseek(directory.fd, 0, SEEK.SET) < 0
-        ? -errno.ENOENT
-        : readDirectory(directory.fd);
-    // A directory that is not here was told of as an object.
-    for (const { name, type } of typeof entries === 'number' ? [] : entries) {
-      const isOurs = path === '' && name === ORPHAN_DIRECTORY;
-      if (isOurs || this.#names.has(name)) continue;
-      const whole = path === '' ? name : `${path}/${name}`;
-      if (this.#isMirrored(volume.index, whole, type))
-        this.#tell(context, 'surplus', { path: whole });
-    }
+    // One that is not here was told of as an object.
+    if (typeof directory !== 'number' && sys.lseek(directory.fd, 0, SEEK.SET) === 0)
+      this.#tellSurplus(context, directory.fd);
     this.#names.clear();
   }
 
-  /** What is not may be here all the same: this node wrote it while it was the primary. */
-  #isMirrored(directory: number, path: string, type: DirectoryEntry['type']): boolean {
-    const patterns = this.#patterns[directory];
-    if (patterns === undefined) return true;
-    const asDirectory = type === DT.DIR || type === DT.UNKNOWN;
-    return (
-      (asDirectory && patterns.matches(path, true)) ||
-      (type !== DT.DIR && patterns.matches(path, false))
-    );
+  #tellSurplus(context: ApplyContext, fd: number): void {
+    const { path } = context.record;
+    const entries = readDirectory(fd);
+    for (const entry of typeof entries === 'number' ? [] : entries) {
+      const { name } = entry;
+      const isOurs = path === '' && name === ORPHAN_DIRECTORY;
+      if (isOurs || this.#names.has(name)) continue;
+      // What is not may be here all the same: this node wrote it while it was the primary.
+      if (!isMirrored(context.patterns, { fd, path }, entry)) continue;
+      this.#tell(context, 'surplus', { path: path === '' ? name : `${path}/${name}` });
+    }
   }
 
   #compareObject(context: ApplyContext): void {

@@ -2,7 +2,7 @@
 import { assert } from '../../core/assert.ts';
 import { NO_TIME, ORPHAN_DIRECTORY } from '../../journal/record.ts';
 import { AT, errnoName, S, errno } from '../../linux/constants.ts';
-import { DirectoryReader, openDirectory, readDirectory } from '../../linux/dirents.ts';
+import { openDirectory, readDirectory } from '../../linux/dirents.ts';
 import { cstring, sys } from '../../linux/libc.ts';
 import { Stat } from '../../linux/stat.ts';
 import { openDirectoryBeneath, openFileBeneath, openHandleBeneath } from './beneath.ts';
@@ -53,6 +53,8 @@ export class Volume {
   #orphanDirectoryExists: boolean | undefined;
   #tidyWanted = true;
   #shelf: Shelf | undefined;
+  /** Bytes of the files that are being moved to the shelf. */
+  #asideBytes = 0;
   #onShelfLost: (negative: number) => void = () => undefined;
   /** Bytes of the files that were moved to the shelf since the start. */
   shelvedBytes = 0;
@@ -242,11 +244,11 @@ export class Volume {
     if (!isDirectory && this.stat2.nlink > 1) {
       return sys.unlinkat(place.parent.fd, place.name, flags);
     }
-    const { blocks } = this.stat2;
+    this.#asideBytes = isDirectory ? 0 : this.stat2.blocks * SECTOR_BYTES;
     const apart = isDirectory ? this.#unlinkShared(place.parent.fd, place.name, 0) : 0;
     if (apart < 0) return apart;
     const result = this.#shelve(this.#shelf, place);
-    if (result === 0 && !isDirectory) this.shelvedBytes += blocks * SECTOR_BYTES;
+    if (result === 0) this.shelvedBytes += this.#asideBytes;
     if (result === 0 || isMissing(result)) return result;
     // A full disk, for one. What is to go must go, even if it cannot come back.
     this.#shelf = undefined;
@@ -256,7 +258,7 @@ export class Volume {
 
   /**
    * Takes the names of files that have others out of a directory that goes aside: the file stays in the
-   * copy, and one name of it aside would count as a link.
+   * copy, and one name of it aside would count as a link. Counts what goes.
    */
   #unlinkShared(parentFd: number, name: Buffer, depth: number): number {
     if (depth >= TREE_DEPTH_MAX) return -errno.ELOOP;
@@ -272,6 +274,7 @@ export class Volume {
       if ((this.stat2.mode & S.IFMT) === S.IFDIR)
         failure = this.#unlinkShared(fd, below, depth + 1);
       else if (this.stat2.nlink > 1) failure = sys.unlinkat(fd, below, 0);
+      else this.#asideBytes += this.stat2.blocks * SECTOR_BYTES;
     }
     sys.close(fd);
     return failure;
@@ -383,17 +386,3 @@ export class Volume {
 
 const lostText = (label: string, negative: number): string =>
   `the file system of ${label} could not write everything to its disk (${errnoName(negative)}): check that disk`;
-
-/** Removes a directory, only an empty one, also where it is moved aside instead. */
-export function removeDirectory(volume: Volume, place: Place): number {
-  const fd = openDirectory(
-    place.parent.fd,
-    place.name.toString('latin1', 0, place.name.length - 1),
-  );
-  if (fd < 0) return fd;
-  const reader = new DirectoryReader(fd);
-  const entry = reader.next();
-  reader.close();
-  if (typeof entry === 'number') return entry;
-  return entry === undefined ? volume.takeAway(place, AT.REMOVEDIR) : -errno.ENOTEMPTY;
-}

@@ -1,0 +1,87 @@
+// A node that was the primary before has what the patterns leave out: the primary of now knows nothing of it,
+// and whatever it does to the directories around, the copy follows.
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { UndoRig } from '../../../test/support/undo-rig.ts';
+
+const patterns = { include: ['**'], exclude: ['*.tmp', '**/*.tmp', '**/cache'] };
+
+let rig: UndoRig;
+beforeEach(() => {
+  rig = new UndoRig({ patterns });
+});
+afterEach(() => rig.close());
+
+/** Directory `d`, and in it what is not mirrored, some of it with two names. */
+function growOwn(): void {
+  const { recorder, copy } = rig;
+  recorder.mkdir('d');
+  rig.applyAll();
+  fs.writeFileSync(join(copy, 'd/x.tmp'), 'own');
+  fs.mkdirSync(join(copy, 'd/cache/deep'), { recursive: true });
+  fs.writeFileSync(join(copy, 'd/cache/deep/page'), 'cached');
+  fs.linkSync(join(copy, 'd/x.tmp'), join(copy, 'd/cache/other'));
+}
+
+function expectOwn(): void {
+  const at = (name: string): string => join(rig.copy, 'd', name);
+  expect(fs.readFileSync(at('x.tmp'), 'utf8')).toBe('own');
+  expect(fs.readFileSync(at('cache/deep/page'), 'utf8')).toBe('cached');
+  expect(fs.statSync(at('cache/other')).ino).toBe(fs.statSync(at('x.tmp')).ino);
+}
+
+describe('a directory with files of this node', () => {
+  it.each(['with', 'without'])('is removed like on the primary, %s undo', (undo) => {
+    growOwn();
+    if (undo === 'without') rig.closeKeeper();
+    else rig.startKeeper(rig.applier.sequence);
+    const { sequence } = rig.applier;
+    rig.recorder.rmdir('d');
+    rig.recorder.mkdir('d');
+    if (undo === 'without') rig.applyAll();
+    else rig.applyKept();
+    expect(rig.differences()).toEqual([]);
+    if (undo === 'without') return;
+    rig.goBack(sequence);
+    expectOwn();
+  });
+
+  it.each(['with', 'without'])('is replaced by another one, %s undo', (undo) => {
+    growOwn();
+    rig.recorder.mkdir('e');
+    rig.recorder.create('e/new');
+    rig.applyAll();
+    if (undo === 'without') rig.closeKeeper();
+    else rig.startKeeper(rig.applier.sequence);
+    const { sequence } = rig.applier;
+    rig.recorder.rename('e', 'd');
+    if (undo === 'without') rig.applyAll();
+    else rig.applyKept();
+    expect(rig.differences()).toEqual([]);
+    if (undo === 'without') return;
+    rig.goBack(sequence);
+    expectOwn();
+    expect(fs.existsSync(join(rig.copy, 'e/new'))).toBe(true);
+  });
+
+  it('is moved and removed at once, and comes back with all of its names', () => {
+    growOwn();
+    const { sequence } = rig.applier;
+    rig.startKeeper(sequence);
+    rig.recorder.rename('d', 'moved');
+    rig.recorder.rmdir('moved');
+    rig.applyKept();
+    expect(rig.differences()).toEqual([]);
+    rig.goBack(sequence);
+    expectOwn();
+  });
+
+  it('stays as long as anything in it is mirrored, which the primary knows nothing of', () => {
+    growOwn();
+    fs.writeFileSync(join(rig.copy, 'd/precious'), 'data');
+    rig.recorder.rmdir('d');
+    expect(() => rig.applyAll()).toThrow(/diverged.*ENOTEMPTY/);
+    expectOwn();
+  });
+});
