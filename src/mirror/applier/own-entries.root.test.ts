@@ -3,7 +3,10 @@
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Recorder } from '../../../test/support/recorder.ts';
+import { scanTree } from '../../../test/support/scan-tree.ts';
 import { UndoRig } from '../../../test/support/undo-rig.ts';
+import { recordType } from '../../journal/record.ts';
 
 const patterns = { include: ['**'], exclude: ['*.tmp', '**/*.tmp', '**/cache'] };
 
@@ -17,7 +20,7 @@ afterEach(() => rig.close());
 function growOwn(): void {
   const { recorder, copy } = rig;
   recorder.mkdir('d');
-  rig.applyAll();
+  rig.moment();
   fs.writeFileSync(join(copy, 'd/x.tmp'), 'own');
   fs.mkdirSync(join(copy, 'd/cache/deep'), { recursive: true });
   fs.writeFileSync(join(copy, 'd/cache/deep/page'), 'cached');
@@ -30,6 +33,53 @@ function expectOwn(): void {
   expect(fs.readFileSync(at('cache/deep/page'), 'utf8')).toBe('cached');
   expect(fs.statSync(at('cache/other')).ino).toBe(fs.statSync(at('x.tmp')).ino);
 }
+
+/** Applies a scan of the source, from the state of now. */
+function scan(): void {
+  const { recorder } = rig;
+  rig.closeKeeper();
+  rig.startKeeper(rig.applier.sequence, { begin: 'staged' });
+  recorder.emit({ type: recordType.scanBegin });
+  recorder.duringScan = true;
+  scanTree(recorder, 'full');
+  recorder.emit({ type: recordType.scanEnd });
+  recorder.duringScan = false;
+  rig.applyKept();
+}
+
+describe('a scan', () => {
+  it('removes what only this node has, but not what the patterns leave out', () => {
+    growOwn();
+    const { recorder, copy } = rig;
+    const { sequence } = recorder;
+    for (const name of ['top', 'd/one', 'd/other.tmp.gz'])
+      fs.writeFileSync(join(copy, name), 'surplus');
+    fs.writeFileSync(join(copy, 'top.tmp'), 'own');
+    scan();
+    expect(fs.readdirSync(copy).toSorted()).toEqual(['.understudy', 'd', 'top.tmp']);
+    expect(fs.readdirSync(join(copy, 'd')).toSorted()).toEqual(['cache', 'x.tmp']);
+    expectOwn();
+    rig.goBack(sequence);
+    expect(fs.readFileSync(join(copy, 'd/one'), 'utf8')).toBe('surplus');
+    expectOwn();
+  });
+
+  it('removes a mirrored directory that only this node has with all that is in it', () => {
+    growOwn();
+    const { recorder } = rig;
+    const { sequence } = recorder;
+    const silent = new Recorder(rig.source, () => undefined);
+    silent.rmdir('d');
+    silent.close();
+    scan();
+    // The next one of that name is not in the way of what is left of it.
+    recorder.mkdir('d');
+    rig.applyKept();
+    expect(fs.readdirSync(join(rig.copy, 'd'))).toEqual([]);
+    rig.goBack(sequence);
+    expectOwn();
+  });
+});
 
 describe('a directory with files of this node', () => {
   it.each(['with', 'without'])('is removed like on the primary, %s undo', (undo) => {

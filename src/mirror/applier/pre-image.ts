@@ -26,6 +26,7 @@ import { NameOverlay } from './name-overlay.ts';
 import type { ApplyContext } from './context.ts';
 import type { RecordView } from './record-view.ts';
 import type { ScanState } from './scan-state.ts';
+import { isMirrored } from './own-entries.ts';
 import { SHELF_NAME } from './shelf.ts';
 import type { Volume } from './volume.ts';
 import { nameOf, parentOf } from './paths.ts';
@@ -458,7 +459,7 @@ export class PreImages {
     return isMissing(result) || result === 0 ? kept : result;
   }
 
-  /** `scanDirEnd`: names that the scan has not seen go. */
+  /** `scanDirEnd`: mirrored names that the scan has not seen go. */
   #saveSurplus(path: string): number {
     const directory = this.#object(path);
     if (typeof directory === 'number') return directory;
@@ -470,8 +471,10 @@ export class PreImages {
     const entries = readDirectory(open.fd);
     if (typeof entries === 'number') return entries;
     const seen = this.#scan.seenIn(directory.origin);
-    for (const { name } of entries) {
+    for (const entry of entries) {
+      const { name } = entry;
       if (seen?.has(name) === true || (path === '' && name === ORPHAN_DIRECTORY)) continue;
+      if (!isMirrored(this.#patterns, { fd: open.fd, path }, entry)) continue;
       const result = this.#saveName(path === '' ? name : `${path}/${name}`);
       if (result < 0) return result;
     }

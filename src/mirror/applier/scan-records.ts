@@ -14,6 +14,7 @@ import { applyObjectTimes, applyOwnerAndMode, applyXattrs, hasSameTime } from '.
 import { type ApplyContext, mark } from './context.ts';
 import { separate } from './hard-links.ts';
 import { makeObject } from './name-records.ts';
+import { isMirrored } from './own-entries.ts';
 import type { Place } from './volume.ts';
 
 const target = Buffer.alloc(4096);
@@ -177,29 +178,33 @@ export function placeLink(context: ApplyContext): number {
   return 0;
 }
 
-/** `scanDirEnd`, the names: those that were not seen since `scanDirBegin` go. */
+/** `scanDirEnd`, the names: those that were not seen since `scanDirBegin` go, unless they are not mirrored. */
 export function pruneDirectory(context: ApplyContext): number {
-  const { volume, record, scan, trust } = context;
-  trust.leaveDirectory(record.path);
-  const seen = scan.seenIn(record.path);
+  const { volume, record, scan, trust, patterns } = context;
+  const { path } = record;
+  trust.leaveDirectory(path);
+  const seen = scan.seenIn(path);
   if (seen === undefined) return -errno.EINVAL;
-  const directory = volume.directory(record.path);
+  const directory = volume.directory(path);
   if (typeof directory === 'number') return directory;
   const rewound = sys.lseek(directory.fd, 0, SEEK.SET);
   const entries = rewound < 0 ? rewound : readDirectory(directory.fd);
   if (typeof entries === 'number') return entries;
-  const surplus = entries.filter(
-    ({ name }) => !seen.has(name) && !(record.path === '' && name === ORPHAN_DIRECTORY),
-  );
+  const surplus = entries.filter((entry) => {
+    const isOurs = path === '' && entry.name === ORPHAN_DIRECTORY;
+    return (
+      !seen.has(entry.name) && !isOurs && isMirrored(patterns, { fd: directory.fd, path }, entry)
+    );
+  });
   let result = surplus.length === 0 ? 0 : mark(context, 0, 0);
   for (const { name } of surplus) {
     if (result < 0) return result;
-    const path = record.path === '' ? name : `${record.path}/${name}`;
-    const place = { parent: directory, parentPath: record.path, name: cstring(name) };
-    scan.removed(path);
-    result = volume.clear(place, path);
+    const gone = path === '' ? name : `${path}/${name}`;
+    const place = { parent: directory, parentPath: path, name: cstring(name) };
+    scan.removed(gone);
+    result = volume.clear(place, gone);
   }
-  if (result === 0) scan.end(record.path);
+  if (result === 0) scan.end(path);
   return result;
 }
 
