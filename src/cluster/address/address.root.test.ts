@@ -65,6 +65,9 @@ const has = (name: string, ip: string): boolean =>
 const reaches = (name: string, ip: string): boolean =>
   host(name).try('ping', '-c', '1', '-W', '1', ip);
 
+const told = (program: RemoteProgram, kind: AddressEvent['kind']): string[] =>
+  (program.events as AddressEvent[]).filter((one) => one.kind === kind).map((one) => one.message);
+
 const conflicts = (program: RemoteProgram): AddressEvent[] =>
   (program.events as AddressEvent[]).filter(({ kind }) => kind === 'conflict');
 
@@ -250,6 +253,60 @@ test('an address that somebody removes by hand is put back', async () => {
   expect(await eventually(() => has('a', VIP), 4000)).toBe(true);
   const told = (): boolean => (a.events as AddressEvent[]).some(({ kind }) => kind === 'restored');
   expect(await eventually(told)).toBe(true);
+});
+
+test('an interface that is made anew under its name: the address moves to it, and keeps no other one waiting', async () => {
+  // Stands for VLANs and bonds: `netplan apply` makes them anew.
+  const [bridge, ip] = ['br1.7', '10.7.0.50'];
+  const makeBridge = (mac: string): void => {
+    host('a').exec('ip', 'link', 'add', bridge, 'address', mac, 'type', 'bridge');
+    host('a').exec('ip', 'link', 'set', 'eth1', 'master', bridge);
+    host('a').exec('ip', 'addr', 'add', '10.7.0.1/24', 'dev', bridge);
+    host('a').exec('ip', 'link', 'set', bridge, 'up');
+  };
+  // Without a packet from the client: the announcement alone has moved it.
+  const isAt = async (mac: string): Promise<boolean> =>
+    eventually(() => cached('client', ip) === mac, 3500);
+  host('client').exec('ip', 'addr', 'add', '10.7.0.3/24', 'dev', 'eth1');
+  makeBridge('02:00:00:00:07:01');
+  const addresses = [{ ip, prefix: 24, interface: bridge }, ...both.addresses];
+  const a = await node('a', { ...both, addresses });
+  await a.call('take');
+  expect(reaches('client', ip)).toBe(true);
+  host('a').exec('ip', 'link', 'del', bridge);
+  host('a').exec('ip', 'addr', 'del', `${VIP}/24`, 'dev', 'eth0');
+  expect(await eventually(() => has('a', VIP), 3500)).toBe(true);
+  await sleep(2500);
+  expect(told(a, 'fault')).toEqual([expect.stringContaining(`no interface "${bridge}"`)]);
+  makeBridge('02:00:00:00:07:02');
+  expect(await isAt('02:00:00:00:07:02')).toBe(true);
+  const isMended = (): boolean => told(a, 'restored').some((message) => message.includes(ip));
+  expect(await eventually(isMended, 1000)).toBe(true);
+  // As a bond does that goes over to its other card.
+  host('a').exec('ip', 'link', 'set', bridge, 'address', '02:00:00:00:07:03');
+  expect(await isAt('02:00:00:00:07:03')).toBe(true);
+  expect(told(a, 'fault')).toHaveLength(1);
+  host('a').exec('ip', 'link', 'del', bridge);
+  host('client').exec('ip', 'addr', 'del', '10.7.0.3/24', 'dev', 'eth1');
+});
+
+test("an IPv4 address is not put back before the node's own, unless that does not come", async () => {
+  const a = await node('a');
+  await a.call('take');
+  host('a').exec('ip', '-4', 'addr', 'flush', 'dev', 'eth0');
+  const isToldOf = (count: number) => (): boolean => told(a, 'fault').length === count;
+  expect(await eventually(isToldOf(1), 3500)).toBe(true);
+  expect(has('a', VIP)).toBe(false);
+  host('a').exec('ip', 'addr', 'add', `${host('a').ip()}/24`, 'dev', 'eth0');
+  expect(await eventually(() => has('a', VIP), 3500)).toBe(true);
+  const route = host('a').exec('ip', 'route', 'get', host('client').ip());
+  expect(route).toContain(`src ${host('a').ip()}`);
+  host('a').exec('ip', '-4', 'addr', 'flush', 'dev', 'eth0');
+  expect(await eventually(isToldOf(2), 3500)).toBe(true);
+  await a.call('advance', 30_000);
+  expect(await eventually(() => has('a', VIP), 3500)).toBe(true);
+  await a.call('release');
+  host('a').exec('ip', 'addr', 'add', `${host('a').ip()}/24`, 'dev', 'eth0');
 });
 
 test('other addresses of the network survive when the first one of it is given up', async () => {

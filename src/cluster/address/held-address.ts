@@ -1,12 +1,12 @@
-// One address that this node holds: announced, watched, defended, and put back when somebody takes it
-// off the interface.
+// One address that this node holds: announced, watched and defended on the interface as it was when the
+// address was put there.
 import { formatMac } from '../../linux/ip-address.ts';
-import { addAddress, type listAddresses, type Neighbour } from '../../linux/netlink.ts';
+import type { Neighbour } from '../../linux/netlink.ts';
 import { PacketSocket } from '../wire/packet-socket.ts';
 import { type AnnouncementTiming, announce, Announcer } from './announcer.ts';
 import { type ConflictStep, ConflictWatch } from './conflict-watch.ts';
 import { claimant } from './duplicate-probe.ts';
-import type { PlacedAddress } from './virtual-address.ts';
+import type { NetworkView, PlacedAddress } from './virtual-address.ts';
 
 export class HeldAddress {
   readonly placed: PlacedAddress;
@@ -64,13 +64,20 @@ export class HeldAddress {
     return this.#watch.look(claims, nowMs);
   }
 
-  /** Puts the address back if it is not on its interface any more; true when it had to. */
-  restore(addresses: ReturnType<typeof listAddresses>): boolean {
+  /** Whether the interface is the same as ever, with the same hardware address. */
+  isOnSameLink({ links }: NetworkView): boolean {
     const { address, link } = this.placed;
-    if (addresses.some((one) => one.index === link.index && one.ip === address.ip)) return false;
-    addAddress({ index: link.index, ip: address.ip, prefix: address.prefix });
-    this.announce();
-    return true;
+    const now = links.find(({ name }) => name === address.interface);
+    return now?.index === link.index && formatMac(now.mac) === formatMac(link.mac);
+  }
+
+  /** Whether the address is still there as well. */
+  isInPlace(network: NetworkView): boolean {
+    const { address, link } = this.placed;
+    const isThere = network.addresses.some(
+      (one) => one.index === link.index && one.ip === address.ip,
+    );
+    return isThere && this.isOnSameLink(network);
   }
 
   close(): void {

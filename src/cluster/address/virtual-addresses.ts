@@ -22,6 +22,7 @@ import { HookTurns, runHook } from './hook.ts';
 import { isAnyPresent, removeAddresses } from './removal.ts';
 import {
   currentNetwork,
+  type NetworkView,
   placeAddress,
   type PlacedAddress,
   type VirtualAddress,
@@ -32,6 +33,8 @@ const LOOK_MS = 250;
 /** So many machines are told alone at one time: heartbeats go out from this thread. */
 const TOLD_AT_ONCE_MAX = 256;
 const RESTORE_MS = 2000;
+/** A network that is set up anew asks a DHCP server for the node's own address. */
+const OWN_ADDRESS_MS = 30_000;
 
 export interface AddressOptions {
   readonly group: string;
@@ -90,6 +93,8 @@ export class VirtualAddresses {
   #taking: AbortController | undefined;
   #timer: NodeJS.Timeout | undefined;
   #restoredAtMs = 0;
+  /** What goes wrong while they are held, by what was attempted. */
+  readonly #faults = new Map<string, { readonly message: string; readonly sinceMs: number }>();
 
   constructor(options: AddressOptions, parts: AddressParts) {
     this.#options = options;
@@ -183,15 +188,12 @@ export class VirtualAddresses {
   /** Stops watching and announcing; the addresses stay where they are, for another process to go on. */
   abandon(): void {
     this.#taking?.abort();
-    clearInterval(this.#timer);
-    this.#timer = undefined;
-    for (const held of this.#held) held.close();
-    this.#held = [];
+    this.#unwatch();
   }
 
   #place(): PlacedAddress[] {
     const network = currentNetwork();
-    this.#ownMacs = new Set(network.links.map(({ mac }) => formatMac(mac)));
+    this.#ownMacs = macsOf(network);
     const placed = this.#addresses.map((address) => placeAddress(address, network));
     const cut = placed.find(({ link }) => !link.up || !link.carrier);
     if (cut === undefined) return placed;
@@ -221,26 +223,33 @@ export class VirtualAddresses {
   }
 
   #put(placed: readonly PlacedAddress[]): void {
-    const timing = this.#options.announce ?? ANNOUNCEMENT_TIMING_DEFAULT;
-    for (const one of placed) {
-      const { ip, prefix } = one.address;
-      addAddress({ index: one.link.index, ip, prefix });
-      const held = new HeldAddress(one, timing, () => this.#mayHold);
-      this.#held.push(held);
-      held.announce();
-    }
+    for (const one of placed) this.#held.push(this.#putUp(one));
     this.#restoredAtMs = this.#parts.clock.monotonicMs();
     this.#timer = setInterval(() => this.#look(), LOOK_MS);
   }
 
+  #putUp(placed: PlacedAddress): HeldAddress {
+    const { ip, prefix } = placed.address;
+    addAddress({ index: placed.link.index, ip, prefix });
+    const timing = this.#options.announce ?? ANNOUNCEMENT_TIMING_DEFAULT;
+    const held = new HeldAddress(placed, timing, () => this.#mayHold);
+    held.announce();
+    return held;
+  }
+
   #removeAll(): string[] {
-    clearInterval(this.#timer);
-    this.#timer = undefined;
     const faults = removeAddresses(this.#addresses);
-    for (const held of this.#held) held.close();
-    this.#held = [];
+    this.#unwatch();
     for (const fault of faults) this.#parts.logger.error({ fault }, 'address not given up');
     return faults;
+  }
+
+  #unwatch(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    for (const held of this.#held) held.close();
+    this.#held = [];
+    this.#faults.clear();
   }
 
   /** One after the other: a release must not be overtaken by the taking before it. */
@@ -261,20 +270,33 @@ export class VirtualAddresses {
     // What arrived meanwhile is looked at again should the right come back.
     if (!this.#mayHold) return;
     const nowMs = this.#parts.clock.monotonicMs();
+    this.#attempt('watch', nowMs, () => this.#watch(nowMs));
+    if (this.#timer === undefined || nowMs - this.#restoredAtMs < RESTORE_MS) return;
+    this.#restoredAtMs = nowMs;
+    this.#attempt('restore', nowMs, () => this.#restore(nowMs));
+  }
+
+  /** What fails is told once, until it has succeeded or fails otherwise. */
+  #attempt(what: string, nowMs: number, action: () => void): void {
     try {
-      const claimedAgain: ClaimedAgain[] = [];
-      for (const held of this.#held) {
-        const mac = this.#judge(held, nowMs);
-        if (this.#timer === undefined) return;
-        if (mac !== undefined) claimedAgain.push({ held, mac });
-      }
-      if (claimedAgain.length > 0) tellNeighbours(claimedAgain);
-      if (nowMs - this.#restoredAtMs < RESTORE_MS) return;
-      this.#restoredAtMs = nowMs;
-      this.#restore();
+      action();
+      this.#faults.delete(what);
     } catch (thrown) {
-      this.#parts.onEvent({ kind: 'fault', message: messageOf(thrown) });
+      const message = messageOf(thrown);
+      if (this.#faults.get(what)?.message === message) return;
+      this.#faults.set(what, { message, sinceMs: nowMs });
+      this.#parts.onEvent({ kind: 'fault', message });
     }
+  }
+
+  #watch(nowMs: number): void {
+    const claimedAgain: ClaimedAgain[] = [];
+    for (const held of this.#held) {
+      const mac = this.#judge(held, nowMs);
+      if (this.#timer === undefined) return;
+      if (mac !== undefined) claimedAgain.push({ held, mac });
+    }
+    if (claimedAgain.length > 0) tellNeighbours(claimedAgain);
   }
 
   /** Returns who claimed the address again, when only neighbours are to be told of that. */
@@ -300,14 +322,41 @@ export class VirtualAddresses {
     return undefined;
   }
 
-  #restore(): void {
-    const addresses = listAddresses();
-    for (const held of this.#held) {
-      if (!held.restore(addresses)) continue;
-      const { ip } = held.placed.address;
-      const message = `${ip} had been taken off "${held.placed.link.name}" by somebody; it was put back`;
-      this.#parts.onEvent({ kind: 'restored', ip, message });
+  /** Each by itself: one that cannot be put back keeps no other one from it. */
+  #restore(nowMs: number): void {
+    const network = currentNetwork();
+    this.#ownMacs = macsOf(network);
+    for (const [index, held] of this.#held.entries()) {
+      this.#attempt(held.placed.address.ip, nowMs, () => {
+        this.#held[index] = this.#restored(held, network, nowMs);
+      });
     }
+  }
+
+  #restored(held: HeldAddress, network: NetworkView, nowMs: number): HeldAddress {
+    const { ip, interface: name } = held.placed.address;
+    const isInPlace = held.isInPlace(network);
+    if (isInPlace && !this.#faults.has(ip)) return held;
+    const again = isInPlace ? held : this.#putUp(this.#placeAgain(held, network, nowMs));
+    if (isInPlace) held.announce();
+    else held.close();
+    const message = held.isOnSameLink(network)
+      ? `${ip} had been taken off "${name}" by somebody; it was put back`
+      : `"${name}" is another interface than before, or has another hardware address: ${ip} was put on it and announced`;
+    this.#parts.onEvent({ kind: 'restored', ip, message });
+    return again;
+  }
+
+  /**
+   * An IPv4 address that is back before the node's own one of that network would be the source of the node's own connections; IPv6
+   * addresses never are.
+   */
+  #placeAgain(held: HeldAddress, network: NetworkView, nowMs: number): PlacedAddress {
+    const { address, family } = held.placed;
+    const sinceMs = this.#faults.get(address.ip)?.sinceMs ?? nowMs;
+    const isUrgent = family === 6 || nowMs - sinceMs >= OWN_ADDRESS_MS;
+    const placed = placeAddress(isUrgent ? { ...address, force: true } : address, network);
+    return { ...placed, address };
   }
 }
 
@@ -321,6 +370,10 @@ function tellNeighbours(claimedAgain: readonly ClaimedAgain[]): void {
   const neighbours = listNeighbours();
   let left = TOLD_AT_ONCE_MAX;
   for (const { held, mac } of claimedAgain) left -= held.defendAmong(neighbours, mac, left);
+}
+
+function macsOf({ links }: NetworkView): ReadonlySet<string> {
+  return new Set(links.map(({ mac }) => formatMac(mac)));
 }
 
 function canonical(ip: string): string {

@@ -235,6 +235,10 @@ export class GroupEffects {
       this.#parts.deliver({ kind: 'addressConflict', why: event.message, released });
       return;
     }
+    if (event.kind === 'fault') {
+      this.#emit('error', 'ADDRESS_NOT_SET', event.message);
+      return;
+    }
     const level = event.kind === 'conflictOver' ? 'info' : 'warning';
     this.#emit(level, 'ADDRESS_MENDED', event.message);
   }
