@@ -12,6 +12,7 @@ import {
 import { release } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { AgentCatalog } from '../agents/catalog.ts';
+import { isNowayout, NOWAYOUT_REMEDY } from '../cluster/fencing/watchdog.ts';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import { formatBytes, GiB } from '../core/units.ts';
 import { tryUrgency } from '../linux/scheduling.ts';
@@ -124,6 +125,10 @@ function checkLastLook(): Finding {
 
 function checkWatchdog(): Finding {
   const device = '/dev/watchdog';
+  if (isNowayout(device)) {
+    const found = `${device} cannot be stopped (nowayout), and is not used`;
+    return bad('warning', 'watchdog', found, NOWAYOUT_REMEDY);
+  }
   if (existsSync(device)) return ok('watchdog', device);
   const remedy =
     'load the driver of the board\'s watchdog, or "modprobe softdog": a server that hangs is then reset before the other one takes over';

@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import {
   closeSync,
   constants,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readSync,
@@ -14,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { NodeWatchdog } from './node-watchdog.ts';
-import { Watchdog, watchdogTimeoutSeconds } from './watchdog.ts';
+import { isNowayout, nowayoutFile, Watchdog, watchdogTimeoutSeconds } from './watchdog.ts';
 
 const GETSUPPORT = 0x8028_5700;
 const SETTIMEOUT = 0xc004_5706;
@@ -93,10 +94,35 @@ test('arming again feeds', () => {
   watchdog.disarm();
 });
 
-test('a driver that cannot be stopped says so', () => {
+test('a device that cannot be stopped any more (nowayout) is never started', () => {
+  const watchdog = new Watchdog({ path, ioctl: driver(), isNowayout: () => true });
+  const shared = new NodeWatchdog(watchdog);
+  expect(shared.arm('shop', 750)).toMatchObject({
+    kind: 'nowayout',
+    why: expect.stringContaining('nowayout=0'),
+  });
+  expect(shared.feed('shop', 0, 1000)).toBe(false);
+  shared.disarm('shop');
+  expect(told()).toBe('');
+  // The kernel lets whoever asks know before the device is opened.
+  const sysfs = join(directory, 'sys');
+  mkdirSync(join(sysfs, 'dev/char/1:3'), { recursive: true });
+  mkdirSync(join(sysfs, 'class/watchdog/watchdog0'), { recursive: true });
+  const says = (file: string, text: string): void => writeFileSync(join(sysfs, file), text);
+  expect(isNowayout('/dev/null', sysfs)).toBe(false);
+  says('dev/char/1:3/nowayout', '1\n');
+  expect(isNowayout('/dev/null', sysfs)).toBe(true);
+  says('dev/char/1:3/nowayout', '0\n');
+  expect(isNowayout('/dev/null', sysfs)).toBe(false);
+  expect(isNowayout(join(directory, 'none'), sysfs)).toBe(false);
+  // "/dev/watchdog" itself is another name of the first one.
+  expect(nowayoutFile(10, 130, sysfs)).toBe(join(sysfs, 'class/watchdog/watchdog0/nowayout'));
+});
+
+test('a driver without the magic word stops whenever it is closed', () => {
   const watchdog = new Watchdog({ path, ioctl: driver({ magic: false }) });
   watchdog.arm(750);
-  expect(watchdog.disarm()).toEqual({ kind: 'unstoppable', timeoutMs: 1000 });
+  expect(watchdog.disarm()).toEqual({ kind: 'off' });
 });
 
 test('a fixed timeout is taken when it is long enough, and refused when it is too short', () => {

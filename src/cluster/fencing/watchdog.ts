@@ -6,7 +6,10 @@
 //   fed      x  x  x  x  x  x
 //   reset                    └─ at most `timeout` later
 //
-// The timeout is never shorter than the lease: a node that may serve is never reset.
+// The timeout is never shorter than the lease: a node that may serve is never reset. Nor is one that has ceased: a device that
+// cannot be stopped any more, once it was opened (nowayout), is not opened.
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { UnderstudyError } from '../../core/errors.ts';
 import { errnoName, O, AT, errno } from '../../linux/constants.ts';
 import { cstring, sys } from '../../linux/libc.ts';
@@ -17,7 +20,6 @@ const WDIOC_SETTIMEOUT = 0xc004_5706;
 const WDIOC_GETTIMEOUT = 0x8004_5707;
 const INFO_BYTES = 40;
 const IDENTITY_AT = 8;
-const WDIOF_MAGICCLOSE = 0x0100;
 const TIMEOUT_SECONDS_MAX = 60;
 const KEEP_ALIVE = Uint8Array.of(0);
 /** "I end on purpose": without it, closing the device does not stop it. */
@@ -29,30 +31,61 @@ export type WatchdogState =
   | { readonly kind: 'absent'; readonly why: string }
   | { readonly kind: 'off' }
   | { readonly kind: 'armed'; readonly identity: string; readonly timeoutMs: number }
-  /** Its driver cannot be stopped (nowayout): the machine is reset unless the service arms it again. */
-  | { readonly kind: 'unstoppable'; readonly timeoutMs: number };
+  /** There is one, and it is not used. */
+  | { readonly kind: 'nowayout'; readonly why: string };
 
 /** Smallest whole number of seconds that is not shorter than the lease. */
 export function watchdogTimeoutSeconds(leaseMs: number): number {
   return Math.max(1, Math.ceil(leaseMs / 1000));
 }
 
+/** linux/miscdevice.h: `/dev/watchdog` is another name of the first device. */
+const MISC_MAJOR = 10;
+const WATCHDOG_MINOR = 130;
+
+/** Where the kernel says whether the device of these numbers can be stopped (Documentation/ABI/testing/sysfs-class-watchdog). */
+export function nowayoutFile(major: number, minor: number, sysfs = '/sys'): string {
+  const isFirst = major === MISC_MAJOR && minor === WATCHDOG_MINOR;
+  return join(
+    sysfs,
+    isFirst ? 'class/watchdog/watchdog0' : `dev/char/${major}:${minor}`,
+    'nowayout',
+  );
+}
+
+/** Whether nothing stops the device once it was opened. False where the kernel does not say. */
+export function isNowayout(path: string, sysfs = '/sys'): boolean {
+  try {
+    const { rdev } = statSync(path);
+    // gnu_dev_major(3), for numbers that a device file can have.
+    const [major, minor] = [(rdev >>> 8) & 0xfff, (rdev & 0xff) | ((rdev >>> 12) & 0xf_ff00)];
+    return readFileSync(nowayoutFile(major, minor, sysfs), 'utf8').trim() === '1';
+  } catch {
+    return false;
+  }
+}
+
+export const NOWAYOUT_REMEDY =
+  'load its driver with "nowayout=0" (an "options" line in /etc/modprobe.d, or DRIVER.nowayout=0 on the kernel\'s command line)';
+
 export interface WatchdogOptions {
   readonly path?: string;
   /** ioctl(2); tests put another one in the place of the device's driver. */
   readonly ioctl?: (fd: number, request: number, argument: Uint8Array) => number;
+  readonly isNowayout?: (path: string) => boolean;
 }
 
 export class Watchdog {
   readonly #path: string;
   readonly #ioctl: NonNullable<WatchdogOptions['ioctl']>;
+  readonly #isNowayout: (path: string) => boolean;
   #fd: number | undefined;
   #state: WatchdogState = { kind: 'off' };
-  #magicClose = false;
 
   constructor(options: WatchdogOptions = {}) {
     this.#path = options.path ?? WATCHDOG_PATH;
     this.#ioctl = options.ioctl ?? ((fd, request, argument) => sys.ioctl(fd, request, argument));
+    this.#isNowayout = options.isNowayout ?? isNowayout;
   }
 
   get state(): WatchdogState {
@@ -61,7 +94,7 @@ export class Watchdog {
 
   /**
    * Starts the device for a lease of `leaseMs`; from now on it has to be fed. Returns `absent` where
-   * there is none. Errors: WATCHDOG_BUSY, WATCHDOG_UNUSABLE.
+   * there is none, and `nowayout` where nothing would stop it again. Errors: WATCHDOG_BUSY, WATCHDOG_UNUSABLE.
    */
   arm(leaseMs: number): WatchdogState {
     const seconds = watchdogTimeoutSeconds(leaseMs);
@@ -71,6 +104,7 @@ export class Watchdog {
       this.#write(KEEP_ALIVE);
       return this.#state;
     }
+    if (this.#isNowayout(this.#path)) return this.#leaveAlone();
     const fd = sys.openat(AT.FDCWD, cstring(this.#path), O.WRONLY | O.CLOEXEC | O.NONBLOCK, 0);
     if (fd < 0) return this.#cannotOpen(fd);
     try {
@@ -99,11 +133,13 @@ export class Watchdog {
     this.#write(MAGIC_CLOSE);
     sys.close(this.#fd);
     this.#fd = undefined;
-    const armed = this.#state;
-    this.#state =
-      this.#magicClose || armed.kind !== 'armed'
-        ? { kind: 'off' }
-        : { kind: 'unstoppable', timeoutMs: armed.timeoutMs };
+    this.#state = { kind: 'off' };
+    return this.#state;
+  }
+
+  #leaveAlone(): WatchdogState {
+    const why = `${this.#path} cannot be stopped once it runs (nowayout), which would reset this machine after every switchover: it is not used; ${NOWAYOUT_REMEDY}`;
+    this.#state = { kind: 'nowayout', why };
     return this.#state;
   }
 
@@ -127,7 +163,6 @@ export class Watchdog {
     if (this.#ioctl(fd, WDIOC_GETSUPPORT, info) < 0) {
       throw this.#unusable('it is not a watchdog device');
     }
-    this.#magicClose = (info.readUInt32LE(0) & WDIOF_MAGICCLOSE) !== 0;
     const identity = info.toString('latin1', IDENTITY_AT).replace(/\0.*$/s, '');
     const value = Buffer.alloc(4);
     value.writeInt32LE(seconds);

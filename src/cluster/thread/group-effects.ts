@@ -162,6 +162,7 @@ export class GroupEffects {
       const { groupId, config } = this.#setup;
       const state = this.#watchdog?.arm(groupId, config.timings.leaseMs);
       if (state?.kind === 'absent') this.#emit('info', 'WATCHDOG_ABSENT', state.why);
+      if (state?.kind === 'nowayout') this.#emit('warning', 'WATCHDOG_NOWAYOUT', state.why);
     } catch (thrown) {
       if (!(thrown instanceof UnderstudyError)) throw thrown;
       this.#emit('error', thrown.code, thrown.message);

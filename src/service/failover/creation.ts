@@ -8,6 +8,7 @@ import { statementOf } from '../../cluster/arbiter/arbiter.ts';
 import { GatewayProbe } from '../../cluster/arbiter/gateway-probe.ts';
 import { VirtualAddresses } from '../../cluster/address/virtual-addresses.ts';
 import { Fencer } from '../../cluster/fencing/fencer.ts';
+import { isNowayout, NOWAYOUT_REMEDY } from '../../cluster/fencing/watchdog.ts';
 import { checkNewTimings } from '../../cluster/machine/config-check.ts';
 import type { ArbiterSettings } from '../../cluster/settings.ts';
 import type { GroupDefinition } from '../group-definition.ts';
@@ -51,6 +52,12 @@ async function checkAddresses({ addresses }: GroupSettings): Promise<void> {
 /** Whoever insists on a watchdog hears where there is none; whether it can be armed shows when it is. */
 function checkWatchdog({ fencing, watchdogPath, config }: GroupSettings, node: string): void {
   if (fencing?.watchdog.use !== 'required' || watchdogPath === null) return;
+  if (isNowayout(watchdogPath)) {
+    throw new UnderstudyError(
+      'WATCHDOG_UNUSABLE',
+      `group "${config.group}" requires a watchdog, and ${watchdogPath} of node "${node}" cannot be stopped once it runs (nowayout): ${NOWAYOUT_REMEDY}, or leave "watchdog" out to do without`,
+    );
+  }
   if (existsSync(watchdogPath)) return;
   throw new UnderstudyError(
     'WATCHDOG_UNUSABLE',
