@@ -150,9 +150,15 @@ export class Mount {
   isMirrored(node: Node): boolean {
     if (this.inodes.isCaptured(node)) return true;
     if (node.namesComplete || node.deleted || node.isDirectory) return false;
-    completeNames(this.inodes, [node]);
+    this.completeNames([node]);
     this.inodes.refresh(node);
     return this.inodes.isCaptured(node);
+  }
+
+  /** Makes all mirrored names of files known; where one may be that cannot be looked at, the stream lacks what it has. */
+  completeNames(nodes: readonly Node[]): void {
+    const result = completeNames(this.inodes, nodes);
+    if (result < 0) this.missed(result);
   }
 
   /** `/proc/self/fd/N` of a descriptor: how attributes of O_PATH descriptors are changed. */

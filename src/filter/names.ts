@@ -4,28 +4,53 @@
 // its changes belong into the stream all the same. The only way to know is to look through the
 // mirrored directories. That happens only for files with more names than are known, of which none
 // that is known is mirrored, and once for each while it is in use.
-import { O } from '../linux/constants.ts';
+import { errno, O } from '../linux/constants.ts';
 import { type DirectoryEntry, DirectoryReader, DT } from '../linux/dirents.ts';
 import { cstring, pin, sys } from '../linux/libc.ts';
 import { Stat } from '../linux/stat.ts';
 import type { InodeTable } from './inode-table.ts';
 import type { Node } from './node.ts';
+import { UNSERVED } from './read-faults.ts';
 
 const stat = new Stat();
 const link = Buffer.alloc(8192);
 const linkAddress = pin(link);
 
-/** Makes the table know all mirrored names of `nodes` (not directories). May read every directory. */
-export function completeNames(inodes: InodeTable, nodes: readonly Node[]): void {
+/**
+ * Makes the table know all mirrored names of `nodes` (not directories). May read every directory. 0, or the negative errno for
+ * which some may be missing.
+ */
+export function completeNames(inodes: InodeTable, nodes: readonly Node[]): number {
+  const incomplete = nodes.filter((node) => !node.namesComplete && !node.isDirectory);
+  const result = search(inodes, incomplete, inodes.root, false);
+  if (result === 0) for (const node of incomplete) node.namesComplete = true;
+  return result;
+}
+
+/** The same for the names below `directory`, mirrored or not. */
+export function completeNamesBelow(
+  inodes: InodeTable,
+  directory: Node,
+  nodes: Iterable<Node>,
+): number {
+  return search(inodes, nodes, directory, true);
+}
+
+function search(
+  inodes: InodeTable,
+  nodes: Iterable<Node>,
+  from: Node,
+  everywhere: boolean,
+): number {
   const wanted = new Map<number, number>();
   for (const node of nodes) {
-    if (node.namesComplete || node.isDirectory) continue;
     const fd = inodes.descriptor(node);
-    const missing = fd < 0 || stat.fd(fd) < 0 ? 0 : stat.nlink - node.nameCount;
-    node.namesComplete = true;
+    const result = fd < 0 ? fd : stat.fd(fd);
+    if (result < 0) return result;
+    const missing = stat.nlink - node.nameCount;
     if (missing > 0) wanted.set(node.nodeid, missing);
   }
-  if (wanted.size > 0) new Search(inodes, wanted, false).run();
+  return wanted.size === 0 ? 0 : new Search(inodes, wanted, everywhere).run(from);
 }
 
 /** Looks through directories, depth first, until every wanted name has been looked up. */
@@ -36,6 +61,8 @@ class Search {
   /** In directories that are not mirrored, too. */
   readonly #everywhere: boolean;
   readonly #pending: Node[] = [];
+  /** The first negative errno for which something was not looked at. */
+  #failure = 0;
 
   constructor(inodes: InodeTable, wanted: Map<number, number>, everywhere: boolean) {
     this.#inodes = inodes;
@@ -43,13 +70,19 @@ class Search {
     this.#everywhere = everywhere;
   }
 
-  run(): void {
-    this.#push(this.#inodes.root);
+  /** 0, or a negative errno: names may be where it could not look. */
+  run(from: Node): number {
+    this.#push(from);
     for (let next = this.#pending.pop(); next !== undefined; next = this.#pending.pop()) {
       if (this.#wanted.size > 0) this.#read(next);
       next.pins -= 1;
       this.#inodes.collect(next);
     }
+    return this.#wanted.size > 0 ? this.#failure : 0;
+  }
+
+  #note(result: number): void {
+    if (result < 0 && result !== -errno.ENOENT && !UNSERVED.has(result)) this.#failure ||= result;
   }
 
   #push(directory: Node): void {
@@ -59,10 +92,11 @@ class Search {
 
   #read(directory: Node): void {
     const fd = this.#inodes.open(directory, O.RDONLY | O.DIRECTORY | O.CLOEXEC);
-    if (fd < 0) return;
+    if (fd < 0) return this.#note(fd);
     const reader = new DirectoryReader(fd);
-    for (let entry = reader.next(); typeof entry === 'object'; entry = reader.next())
-      this.#look(directory, entry);
+    let entry = reader.next();
+    for (; typeof entry === 'object'; entry = reader.next()) this.#look(directory, entry);
+    this.#note(entry ?? 0);
     reader.close();
   }
 
@@ -73,7 +107,7 @@ class Search {
     const before = this.#inodes.get(entry.ino);
     const isNews = before === undefined || !before.isNamed(directory, entry.name);
     const found = this.#inodes.lookup(directory, cstring(entry.name), entry.name);
-    if (typeof found === 'number') return;
+    if (typeof found === 'number') return this.#note(found);
     if (missing !== undefined && isNews) {
       if (missing === 1) this.#wanted.delete(entry.ino);
       else this.#wanted.set(entry.ino, missing - 1);
@@ -92,7 +126,7 @@ export function restoreNode(inodes: InodeTable, nodeid: number): Node | undefine
   const path = findPathByHandle(inodes, nodeid);
   const found = path === undefined ? undefined : lookupPath(inodes, path);
   if (found?.nodeid === nodeid) return found;
-  new Search(inodes, new Map([[nodeid, 1]]), true).run();
+  new Search(inodes, new Map([[nodeid, 1]]), true).run(inodes.root);
   return inodes.get(nodeid);
 }
 

@@ -237,6 +237,21 @@ describe('passthrough', () => {
     expect(shell('cat busy', { cwd: mirror.b })).toBe('one');
   });
 
+  it('nor with a directory that has a name of it that nobody has looked at', async () => {
+    await start(['**'], ['inbox'], {
+      prepare: (a) =>
+        shell('mkdir -p inbox/a inbox/b; echo 1 > inbox/a/f; ln inbox/a/f inbox/b/f', { cwd: a }),
+    });
+    const fd = open('inbox/a/f', O.WRONLY);
+    expect(rename('inbox/b', 'final')).toBe(-errno.EXDEV);
+    here('mkdir inbox/c; mv inbox/c elsewhere');
+    sys.close(fd);
+    expect(rename('inbox/b', 'final')).toBe(0);
+    here('echo 2 >> inbox/a/f');
+    expect(await differences()).toEqual([]);
+    expect(shell('cat final/f', { cwd: mirror.b })).toBe('1\n2\n');
+  });
+
   it('a file that leaves the set while it is open stays with the driver', async () => {
     await start(['**'], EXCLUDE);
     const fd = open('log', O.RDWR | O.CREAT);

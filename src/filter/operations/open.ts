@@ -134,7 +134,8 @@ export function replyHandle(mount: Mount, request: Request, fh: number, offset: 
 function isSurelyUnmirrored(mount: Mount, node: Node, fd: number): boolean {
   if (!mount.passthrough || mount.inodes.isCaptured(node)) return false;
   const isReader = (sys.fcntl(fd, F_GETFL, 0) & O.ACCMODE) === O.RDONLY;
-  if (!isReader || node.namesComplete) return !mount.isMirrored(node);
+  if (!isReader || node.namesComplete)
+    return !mount.isMirrored(node) && (node.namesComplete || node.deleted);
   return openStat.fd(fd) === 0 && openStat.nlink <= node.nameCount;
 }
 

@@ -6,6 +6,7 @@ import type { Request } from '../channel.ts';
 import { op, rename2In, renameIn } from '../fuse-protocol.ts';
 import type { Node, NodeName } from '../node.ts';
 import type { Mount } from '../mount.ts';
+import { completeNamesBelow } from '../names.ts';
 import { recordAttributes } from './attributes.ts';
 import { isReserved } from './lookup.ts';
 import { nameGone } from './namespace.ts';
@@ -162,14 +163,20 @@ function refusal(mount: Mount, node: Node, from: End, to: End): number {
   }
   if (mount.inodes.wouldExceedPaths(node, path.length - from.path.length))
     return -errno.ENAMETOOLONG;
-  return opensBypassingBelow(mount, from.path, path) ? -errno.EXDEV : 0;
+  return opensBypassingBelow(mount, node, from.path, path) ? -errno.EXDEV : 0;
 }
 
-/** Whether a file below directory `from` is open by passthrough that would be mirrored below `to`. */
-function opensBypassingBelow(mount: Mount, from: string, to: string): boolean {
+/**
+ * Whether a file that has a name below `directory`, at path `from`, is open by passthrough and would be mirrored below `to`,
+ * or may be.
+ */
+function opensBypassingBelow(mount: Mount, directory: Node, from: string, to: string): boolean {
   if (mount.inodes.patterns.everything) return false;
-  for (const { node, passthrough } of mount.handles.all()) {
-    if (!passthrough) continue;
+  const bypassing = new Set<Node>();
+  for (const { node, passthrough } of mount.handles.all()) if (passthrough) bypassing.add(node);
+  // Names in directories that are not mirrored are known only where somebody has looked at them.
+  if (completeNamesBelow(mount.inodes, directory, bypassing) < 0) return true;
+  for (const node of bypassing) {
     for (const { parent, name } of node.names()) {
       const { path } = mount.inodes.childPath(parent, name, false);
       if (!path.startsWith(`${from}/`)) continue;

@@ -6,7 +6,6 @@ import { addressOf, cstring, EMPTY_NAME, pin, sys } from '../../linux/libc.ts';
 import { Stat } from '../../linux/stat.ts';
 import type { ChildPath } from '../inode-table.ts';
 import type { Mount } from '../mount.ts';
-import { completeNames } from '../names.ts';
 import type { Node, NodeName } from '../node.ts';
 import { UNSERVED } from '../read-faults.ts';
 import { recordAttributesAt } from './attributes.ts';
@@ -56,7 +55,7 @@ export class Arrival {
  * anything else happens.
  */
 export function captureSubtree(mount: Mount, node: Node, at: NodeName, arrival: Arrival): void {
-  if (node.isDirectory) completeNames(mount.inodes, linkedFilesBelow(mount, node));
+  if (node.isDirectory) mount.completeNames(linkedFilesBelow(mount, node));
   captureObject(mount, node, at, arrival);
 }
 
@@ -94,7 +93,7 @@ function linkedFilesBelow(mount: Mount, directory: Node): Node[] {
 
 /** Records the name as a further one of a file that the standby has under another; false if it has not. */
 function captureAsLink(mount: Mount, node: Node, at: NodeName, arrival: Arrival): boolean {
-  completeNames(mount.inodes, [node]);
+  mount.completeNames([node]);
   for (const other of node.names()) {
     if (other.parent === at.parent && other.name === at.name) continue;
     const known = pathAt(mount, node, other);
