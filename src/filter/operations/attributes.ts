@@ -31,10 +31,11 @@ export function setattr(mount: Mount, request: Request): void {
   if (node === undefined) return;
   const valid = request.u32(setattrIn.valid);
   const result = apply(mount, request, node, valid);
-  if (result < 0) return mount.channel.result(request, result);
   const refreshed = mount.inodes.refresh(node);
+  // Also after a failure: what came before it has been changed.
+  if (refreshed >= 0 && mount.records(node)) record(mount, node, valid);
+  if (result < 0) return mount.channel.result(request, result);
   if (refreshed < 0) return mount.channel.result(request, refreshed);
-  if (mount.records(node)) record(mount, node, valid);
   mount.channel.attributes(mount.stat);
   mount.channel.success(request, attrOut.bytes);
 }

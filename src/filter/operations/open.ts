@@ -85,13 +85,10 @@ export function open(mount: Mount, request: Request): void {
 function truncateOnOpen(mount: Mount, node: Node, fd: number, kill: boolean): number {
   const result = truncate(mount, node, fd);
   mount.capture.changed.touchAll(mount.index, node.nodeid);
-  if (result < 0) return result;
-  if (kill) killPrivileges(mount, node);
-  if (mount.records(node)) {
-    mount.stat.fd(fd);
-    recordTruncate(mount, node);
-  }
-  return 0;
+  if (result >= 0 && kill) killPrivileges(mount, node);
+  // Also after a failure, which may have moved the end of the file and its mtime.
+  if (mount.records(node) && mount.stat.fd(fd) >= 0) recordTruncate(mount, node);
+  return result;
 }
 
 /** A file that is opened for reading can be emptied as well. */
