@@ -72,9 +72,10 @@ export interface ReceiverHandlers {
   isEmpty(): boolean;
   /**
    * A scan begins behind `sequence` of another stream or after a loss: end the applier and begin
-   * the journal, the state and the applier anew. Resolves when records may be appended.
+   * the journal, the state and the applier anew. Resolves when records may be appended; with false
+   * when the copy is not to be replaced after all.
    */
-  onScanBegin(scan: ScanStart): Promise<void>;
+  onScanBegin(scan: ScanStart): Promise<boolean>;
   /** The end of a scan is applied: make the copy complete, unless another scan has begun. */
   onScanApplied(): void;
   /** The journal needs a checkpoint to be able to free something. */
@@ -495,6 +496,10 @@ export class Receiver implements LinkServerHandlers {
     if (at > 0) this.#append(session, body.subarray(0, at), view, true);
     // Without room the link was reset, and the primary comes again.
     if (this.#parts.journal.position.sequence !== sequence) return;
+    if (this.#halted !== null) {
+      session.link.refuse('COPY_HALTED', this.#halted);
+      return;
+    }
     const { streamId, epoch } = session.hello;
     const rest = body.subarray(at);
     this.#beginHeld(session, rest, {
@@ -577,15 +582,17 @@ export class Receiver implements LinkServerHandlers {
   }
 
   async #beginScan(session: Session, scan: ScanStart): Promise<void> {
+    let isBegun = false;
     try {
       await this.#commit.settle();
-      await this.#handlers.onScanBegin(scan);
+      isBegun = await this.#handlers.onScanBegin(scan);
     } catch (error) {
       this.#handlers.onFatal(error);
       return;
     } finally {
       this.#beginning = undefined;
     }
+    if (!isBegun) return this.#endNotBegun(session);
     this.#noteRoom();
     this.#preparedScan = scan.position.sequence + 1;
     this.#appliedConfirmed = scan.position.sequence;
@@ -601,6 +608,13 @@ export class Receiver implements LinkServerHandlers {
       }
     }
     if (session === this.#session && !this.#isFull) session.link.resume();
+  }
+
+  /** The same scan is offered again by the next connection. */
+  #endNotBegun(session: Session): void {
+    if (session !== this.#session) return;
+    if (this.#halted === null) session.link.drop('the copy is not replaced now');
+    else session.link.refuse('COPY_HALTED', this.#halted);
   }
 
   #ping(session: Session, body: Buffer): string | undefined {

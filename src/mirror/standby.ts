@@ -457,17 +457,19 @@ export class Standby {
    * that no record is dropped that somebody could still have wanted from this copy. Whoever ends this
    * standby meanwhile wants the copy as it is.
    */
-  async #beginScan(scan: ScanStart): Promise<void> {
+  async #beginScan(scan: ScanStart): Promise<boolean> {
     const { position, trustedSinceMs } = scan;
     const { state, gate, checkpointer, journal, receiver, applier } = this.#parts;
     await this.#course.untilUnpaused();
+    // While it was waited for, too.
+    if (gate.halted !== null) return false;
     const from = state.data.copy;
     gate.lift(position.sequence);
     const isDrained = from === 'complete' && (await this.#course.drain());
     await this.#course.stop();
     // The scan compares with what is in memory now: after a power cut it must be on the disk too.
     await checkpointer.sync();
-    if (!receiver.isOpen) return;
+    if (!receiver.isOpen) return false;
     if (isDrained) state.update({ checkpoint: journal.position });
     const { sequence } = position;
     const staged = isDrained ? this.#past.stage(sequence) : this.#past.stageAgain(sequence);
@@ -487,6 +489,7 @@ export class Standby {
       this.#course.start(sequence, 'salvage', { ownSinceMs });
     } else this.#course.start(sequence, staged === null ? 'scanning' : 'staged');
     applier.control.trustedSinceMs = trustedSinceMs;
+    return true;
   }
 
   #keepHouse(): void {

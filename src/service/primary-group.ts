@@ -215,7 +215,7 @@ export class PrimaryGroup {
       onScan: (progress, finished, fault) => this.#scans.onProgress(progress, finished, fault),
       onVerify: (progress, finished, fault) =>
         this.#scans.onVerifyProgress(progress, finished, fault),
-      onScanNeeded: () => this.rescan(),
+      onScanNeeded: () => this.#scans.rescan(),
       onMark: (point) => this.#onPoint(point),
       onEnded: (lastSequence) => {
         this.#mounts.lost(this.#spec.directories.map(({ dir }) => dir));
@@ -224,7 +224,7 @@ export class PrimaryGroup {
       onFailed: (message) => this.#dependencies.onFatal(message),
     });
     // Where the process before was amid a scan, the standby waits for its end.
-    if (this.#filter.owesScan && this.#sender?.isHolding === true) this.rescan();
+    if (this.#filter.owesScan && this.#sender?.isHolding === true) this.#scans.rescan();
     this.#watchPolicy();
     this.#measureRates();
     this.#limit.start();
@@ -305,6 +305,7 @@ export class PrimaryGroup {
 
   #onAck(ack: Ack): void {
     this.#commits.onAck(ack);
+    this.#scans.onCopy();
     if (this.#scans.isScanning) this.#filter.applied(ack.appliedSequence);
     if (this.#commits.isAlone) this.#commits.apply();
   }
@@ -411,17 +412,17 @@ export class PrimaryGroup {
 
   /**
    * Somebody writes past the filter: what both copies were known to have in common proves nothing, and cannot be
-   * known before the comparison that ends it ({@link rescan}).
+   * known before the comparison that ends it ({@link repair}).
    */
   noteBypassed(): void {
     this.#isBypassed = true;
     this.#marks.clear();
   }
 
-  /** Compares and completes the standby's copy once more. */
-  rescan(): void {
+  /** See {@link PrimaryScans.repair}. */
+  repair(): void {
+    this.#scans.repair();
     this.#isBypassed = false;
-    this.#scans.start({ mode: 'hash' });
   }
 
   /** See {@link PrimaryScans.verify}. */

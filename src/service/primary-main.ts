@@ -85,7 +85,7 @@ const control = new ControlServer(spec.controlSocket, {
     return {};
   },
   rescan: () => {
-    group.rescan();
+    group.repair();
     return {};
   },
   share: ({ share }) => group.setShare(share === null ? null : Number(share)),

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Filter } from '../filter/filter.ts';
 import type { ScanPlan } from '../filter/scanner.ts';
 import type { Marks } from '../journal/marks.ts';
+import type { CopyState } from '../mirror/link/frame.ts';
 import type { Sender } from '../mirror/sender.ts';
 import { PrimaryScans } from './primary-scans.ts';
 
@@ -11,6 +12,7 @@ const FAULT = '/srv/shop/orders cannot be read (EIO)';
 let begun: ScanPlan[] = [];
 let said: string[] = [];
 let isHolding = true;
+let copy: CopyState | undefined;
 let scans: PrimaryScans;
 
 beforeEach(() => {
@@ -18,12 +20,16 @@ beforeEach(() => {
   begun = [];
   said = [];
   isHolding = true;
+  copy = 'up-to-date';
   scans = new PrimaryScans({
     group: 'shop',
     filter: { underneath: [], scan: (plan: ScanPlan) => begun.push(plan) } as unknown as Filter,
     sender: {
       get isHolding() {
         return isHolding;
+      },
+      get copy() {
+        return copy;
       },
     } as Sender,
     marks: { upTo: () => undefined } as unknown as Marks,
@@ -65,4 +71,25 @@ test('a scan that the standby asks for meanwhile takes its place; without a stre
   isHolding = false;
   vi.advanceTimersByTime(600_000);
   expect(begun).toHaveLength(2);
+});
+
+test('a copy that is halted, or that nothing is known of yet, is compared as soon as it can be', () => {
+  copy = undefined;
+  scans.rescan();
+  copy = 'halted';
+  scans.onCopy();
+  expect(begun).toEqual([]);
+  expect(() => scans.repair()).toThrow('understudy accept shop');
+  copy = 'catching-up';
+  scans.onCopy();
+  scans.onCopy();
+  expect(begun).toEqual([{ mode: 'hash' }]);
+  copy = 'halted';
+  scans.rescan();
+  scans.onWanted({ mode: 'full', since: null });
+  copy = 'up-to-date';
+  scans.onCopy();
+  expect(begun).toEqual([{ mode: 'hash' }, { mode: 'full' }]);
+  scans.repair();
+  expect(begun).toHaveLength(3);
 });

@@ -41,6 +41,9 @@ export class PrimaryScans {
     | { readonly why: string; readonly times: number; readonly retry: NodeJS.Timeout }
     | undefined;
 
+  /** A comparison that begins as soon as the standby can take it. */
+  #isOwed = false;
+
   constructor(options: PrimaryScansOptions) {
     this.#options = options;
   }
@@ -63,7 +66,35 @@ export class PrimaryScans {
       : { mode, sinceMs: mark.wallMs, sinceSequence: mark.sequence };
   }
 
+  /**
+   * Compares and completes the standby's copy once more. One that is halted would refuse that, and everything behind
+   * it in the stream; it goes on receiving, and is compared when a person has decided.
+   */
+  rescan(): void {
+    this.#isOwed = true;
+    if (this.#options.sender === undefined) this.start({ mode: 'hash' });
+    else this.onCopy();
+  }
+
+  /** As {@link rescan}, for somebody who can come again. Errors: COPY_HALTED. */
+  repair(): void {
+    const { group, sender } = this.#options;
+    if (sender?.copy === 'halted') {
+      const why = `nothing is applied to the copy of group ${group} before a person says so`;
+      const way = `see "understudy status"; "understudy accept ${group}" on its node lets it go on`;
+      throw new UnderstudyError('COPY_HALTED', `${why}: ${way}`);
+    }
+    this.rescan();
+  }
+
+  /** The standby has told how its copy is. */
+  onCopy(): void {
+    const copy = this.#options.sender?.copy;
+    if (this.#isOwed && copy !== undefined && copy !== 'halted') this.start({ mode: 'hash' });
+  }
+
   start(plan: ScanPlan): void {
+    this.#isOwed = false;
     this.#begin(plan);
     const why = `the standby's copy is not complete: ${SCANS[plan.mode]}`;
     this.#options.emit('info', 'SCAN_STARTED', why);

@@ -22,7 +22,7 @@ export async function startVerify(service: NodeService, group: string): Promise<
 
 /**
  * Makes the standby's copy equal, while applications work. Errors: GROUP_UNKNOWN, NOT_PRIMARY_HERE,
- * VERIFY_NOT_POSSIBLE.
+ * VERIFY_NOT_POSSIBLE, COPY_HALTED.
  */
 export async function repair(service: NodeService, group: string): Promise<void> {
   const runtime = primaryOf(service, group);

@@ -167,7 +167,10 @@ export class StandbyRig {
       },
       {
         isEmpty: () => true,
-        onScanBegin: async ({ position }) => this.#beginScan(position),
+        onScanBegin: async ({ position }) => {
+          await this.#beginScan(position);
+          return true;
+        },
         onScanApplied: () => {
           this.completed += 1;
           this.state.update({ copy: 'complete' });

@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { recordType } from '../../journal/record.ts';
 import { makeIdentities, until } from '../../../test/support/mirror-rig.ts';
 import { StandbyPair } from '../../../test/support/standby-pair.ts';
 import { compareTrees } from '../../../test/support/tree.ts';
@@ -150,6 +151,30 @@ test('a takeover uses the halted copy as of before, if a person says so', async 
   await pair.standby.exited();
   expect(files()).toBe(300);
 });
+
+test('a scan within the stream is refused until a person decides, and costs the halted copy nothing', async () => {
+  await fill(300);
+  const { sequence } = pair.recorder;
+  remove(0, 300);
+  await halted();
+  const before = await pair.standby.call('rewind-list');
+  pair.recorder.create('before the scan');
+  pair.recorder.emit({ type: recordType.scanBegin });
+  await until(
+    () => pair.rig.sender.link.reason.includes('COPY_HALTED') || scanIsTaken(),
+    'the scan is refused',
+  );
+  expect(pair.rig.sender.link.reason).toContain('COPY_HALTED');
+  const status = await pair.standby.call('status');
+  expect(status).toMatchObject({ copy: 'halted', receivedSequence: sequence + 301 });
+  expect(await pair.standby.call('rewind-list')).toEqual(before);
+  const finished = await pair.standby.call('finish', { accepts: ['up-to-date', 'halted'] });
+  expect(finished).toMatchObject({ copy: 'halted', sequence });
+  await pair.standby.exited();
+  expect(files()).toBe(300);
+});
+
+const scanIsTaken = (): boolean => pair.standby.log.includes('"to":"syncing"');
 
 test('a halted copy that is taken back is halted no more', async () => {
   await fill(300);
