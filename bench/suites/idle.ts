@@ -74,6 +74,9 @@ export async function idle(): Promise<Row[]> {
   });
 }
 
+const used = (name: string, unit: string, value: number, max?: number): Row =>
+  row({ suite: 'idle', name, unit, values: [value] }, undefined, below(max, unit));
+
 async function watch(bed: Bed, { prefix, percentMax, residentMiBMax }: Kind): Promise<Row[]> {
   await sleep(SETTLE_MS);
   const hosts = [bed.a, bed.b];
@@ -85,16 +88,10 @@ async function watch(bed: Bed, { prefix, percentMax, residentMiBMax }: Kind): Pr
     const { ticks, residentMiB, takenMiB } = present(after[index], 'what the host uses');
     const spent = ticks - present(before[index], 'what the host used').ticks;
     const percent = (100 * spent) / TICKS_PER_SECOND / (WATCH_MS / 1000);
-    const one = (name: string, unit: string, value: number, max?: number): Row =>
-      row(
-        { suite: 'idle', name: `${prefix}${name}`, unit, values: [value] },
-        undefined,
-        below(max, unit),
-      );
     return [
-      one(`CPU ${of}`, '%', percent, percentMax),
-      one(`memory ${of}`, 'MiB', residentMiB, residentMiBMax),
-      one(`memory ${of}, common pages once`, 'MiB', takenMiB),
+      used(`${prefix}CPU ${of}`, '%', percent, percentMax),
+      used(`${prefix}memory ${of}`, 'MiB', residentMiB, residentMiBMax),
+      used(`${prefix}memory ${of}, common pages once`, 'MiB', takenMiB),
     ];
   });
 }

@@ -251,8 +251,9 @@ test('an address that somebody removes by hand is put back', async () => {
   await a.call('take');
   host('a').exec('ip', 'addr', 'del', `${VIP}/24`, 'dev', 'eth0');
   expect(await eventually(() => has('a', VIP), 4000)).toBe(true);
-  const told = (): boolean => (a.events as AddressEvent[]).some(({ kind }) => kind === 'restored');
-  expect(await eventually(told)).toBe(true);
+  const isRestored = (): boolean =>
+    (a.events as AddressEvent[]).some(({ kind }) => kind === 'restored');
+  expect(await eventually(isRestored)).toBe(true);
 });
 
 test('an interface that is made anew under its name: the address moves to it, and keeps no other one waiting', async () => {
