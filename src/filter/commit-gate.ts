@@ -23,6 +23,7 @@ import {
   BUSY,
   CLOSED,
   kind,
+  LOCAL_DONE,
   noteFault,
   QUEUE_AT,
   QUEUE_HEAD,
@@ -49,6 +50,9 @@ interface Call {
 interface Commit extends Call {
   /** The record that the standby has to confirm; undefined: none. */
   readonly waitsFor: number | undefined;
+  readonly node: Node;
+  /** `Capture.period` in which it began. */
+  readonly period: number;
 }
 
 /** The capture thread's side. */
@@ -62,6 +66,8 @@ export class CommitGate {
    * applications make at a time.
    */
   readonly #deferred: Commit[] = [];
+  /** By slot: commits that bring the times of a file to the disk, until it is known what has become of them. */
+  readonly #full = new Map<number, Commit>();
 
   /** `onCrowded` is called once, when a call first has to wait for another one in a helper. */
   constructor(memory: SharedArrayBuffer, onCrowded: () => void = () => undefined) {
@@ -79,6 +85,7 @@ export class CommitGate {
     call: { fd: number; dataOnly: boolean; node: Node; mount: Mount },
   ): void {
     const { capture } = call.mount;
+    for (const index of this.#full.keys()) this.#settle(index);
     const isClosed = Atomics.load(this.#words, CLOSED) === 1;
     const isMirrored = (capture.enabled || isClosed) && call.mount.isMirrored(call.node);
     const isNews = isMirrored && !(capture.enabled && this.#hasStandbyAll(capture.sequence));
@@ -86,7 +93,9 @@ export class CommitGate {
       fuseFd: channel.fd,
       uniqueLow: request.uniqueLow,
       uniqueHigh: request.uniqueHigh,
-      kind: call.dataOnly ? kind.fdatasync : kind.fsync,
+      kind: call.dataOnly && hasTimes(call.node, capture.period) ? kind.fdatasync : kind.fsync,
+      node: call.node,
+      period: capture.period,
       fd: call.fd,
       since: now(),
       // Where nothing is recorded, the next record is the beginning of a scan: with that the standby does not
@@ -123,6 +132,7 @@ export class CommitGate {
     const index = this.#find();
     if (index < 0) return index;
     this.#fill(index, one);
+    if (one.kind === kind.fsync) this.#full.set(index, one);
     const isClosed = Atomics.load(this.#words, CLOSED) === 1;
     const gated = isClosed && one.waitsFor !== undefined && !this.#isConfirmed(one.waitsFor);
     Atomics.store(this.#words, base(index) + slot.done, gated ? 0 : REMOTE_DONE);
@@ -179,7 +189,19 @@ export class CommitGate {
     return -1;
   }
 
+  /** Looks whether a full sync has ended, and how. */
+  #settle(index: number): void {
+    const commit = this.#full.get(index);
+    const at = base(index);
+    if (commit === undefined || (Atomics.load(this.#words, at + slot.done) & LOCAL_DONE) === 0)
+      return;
+    this.#full.delete(index);
+    if (this.#words[at + slot.result] !== 0) return;
+    commit.node.timesSyncedIn = Math.max(commit.node.timesSyncedIn, commit.period);
+  }
+
   #fill(index: number, call: Call): void {
+    this.#settle(index);
     const at = base(index);
     this.#words[at + slot.kind] = call.kind;
     this.#words[at + slot.fd] = call.fd;
@@ -216,6 +238,12 @@ export class CommitGate {
     this.#onCrowded();
   }
 }
+
+/**
+ * Whether its times are on the disk since the last mark: after a power cut they have to tell that the file was changed since
+ * then (journal/marks.ts), and fdatasync leaves them out.
+ */
+const hasTimes = (node: Node, period: number): boolean => node.timesSyncedIn === period;
 
 /** Milliseconds, modulo 2^32: threads compare them. */
 const now = (): number => Math.floor(performance.timeOrigin + performance.now()) | 0;

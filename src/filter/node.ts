@@ -45,7 +45,7 @@ export class Node {
   /** How the kernel has the file open: id of the backing file, 0 when not by passthrough. */
   backingId = 0;
   passthroughOpens = 0;
-  /** `Capture.period` in which a commit brought its times to the disk. */
+  /** `Capture.period` in which a commit brought its times to the disk; owned by the commit gate. */
   timesSyncedIn = -1;
   /** How far it is in the log: see state-log.ts. */
   logged = 0;

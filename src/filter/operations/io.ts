@@ -145,18 +145,7 @@ export function fsync(mount: Mount, request: Request): void {
   if (handle === undefined) return;
   const dataOnly = (request.u32(fsyncIn.flags) & FSYNC_FDATASYNC) !== 0;
   const { fd, node } = handle;
-  const call = { fd, dataOnly: dataOnly && !needsTimes(mount, handle), node, mount };
-  mount.gate.commit(mount.channel, request, call);
-}
-
-/**
- * The first time since the last mark the times go to the disk too: after a power cut they have to tell
- * that the file was changed since the mark (journal/marks.ts), and fdatasync leaves them out.
- */
-function needsTimes({ capture: { period } }: Mount, { node }: Handle): boolean {
-  const isFirst = node.timesSyncedIn !== period;
-  node.timesSyncedIn = period;
-  return isFirst;
+  mount.gate.commit(mount.channel, request, { fd, dataOnly, node, mount });
 }
 
 export function fallocate(mount: Mount, request: Request): void {
