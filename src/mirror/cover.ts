@@ -17,7 +17,7 @@ export interface CoveredDirectory {
 
 /**
  * Opens the directories and covers them; covers of a former process stay, so that nobody can write in between.
- * Errors: DIRECTORY_UNUSABLE, COVER_FAILED; then nothing is covered.
+ * Errors: DIRECTORY_UNUSABLE, COVER_FAILED; what is covered by then stays so, too.
  */
 export function coverDirectories(dirs: readonly string[]): CoveredDirectory[] {
   const covered: CoveredDirectory[] = [];
@@ -34,7 +34,6 @@ export function coverDirectories(dirs: readonly string[]): CoveredDirectory[] {
     return covered;
   } catch (error) {
     for (const { fd } of covered) sys.close(fd);
-    uncoverDirectories(dirs);
     throw error;
   }
 }

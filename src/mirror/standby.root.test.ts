@@ -1,7 +1,7 @@
 // The standby as a process, over a real directory: what the primary records is in the copy,
 // wherever the process is killed.
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Identities, makeIdentities, until } from '../../test/support/mirror-rig.ts';
@@ -70,6 +70,28 @@ describe('standby process', () => {
     expect(mountsOn(pair.copy)).toBe(0);
     write();
     expect(readFileSync(join(pair.copy, 'file'), 'utf8')).toBe('x');
+  });
+
+  it('is read-only also while the next process cannot start, and goes on when one can', async () => {
+    pair.startPrimary();
+    pair.recorder.create('file', 0o644);
+    await pair.applied();
+    await pair.standby.call('shutdown', { keepCover: true });
+    await pair.standby.exited();
+    const state = join(pair.top, 'state');
+    renameSync(state, `${state}-aside`);
+    writeFileSync(state, 'no directory can be made here');
+    await expect(pair.standby.start()).rejects.toThrow('did not start');
+    expect(() => writeFileSync(join(pair.copy, 'file'), 'x')).toThrow(/EROFS/);
+    rmSync(state);
+    renameSync(`${state}-aside`, state);
+    await pair.standby.start();
+    pair.recorder.create('another', 0o644);
+    await pair.applied();
+    await pair.complete();
+    expect(pair.rig.scansWanted).toEqual([]);
+    expect(compareTrees(pair.source, pair.copy)).toEqual([]);
+    expect(mountsOn(pair.copy)).toBe(1);
   });
 
   it('finishes with everything applied, and refuses to when it is not up to date', async () => {

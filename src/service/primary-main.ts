@@ -10,7 +10,7 @@ import { FilterThreads } from '../filter/filter-threads.ts';
 import { sys } from '../linux/libc.ts';
 import { readMountTable } from '../linux/mount-table.ts';
 import { removeShelf } from '../mirror/applier/shelf.ts';
-import { coverAgain } from '../mirror/cover.ts';
+import { coverAgain, uncoverDirectories } from '../mirror/cover.ts';
 import { fingerprintOf } from '../mirror/link/tls.ts';
 import { keepMemorySmall } from '../linux/idle-memory.ts';
 import { bandwidthSchema } from './bandwidth.ts';
@@ -22,7 +22,7 @@ import { PROGRAM } from './installation.ts';
 import { processLogger } from './process-logger.ts';
 import { removeLeftoverMounts } from './mount-cleanup.ts';
 import { PrimaryGroup, type StreamEnd } from './primary-group.ts';
-import { DirectoryGuard } from './safety-identity.ts';
+import { DirectoryGuard, isHalt } from './safety-identity.ts';
 
 const PR_SET_IO_FLUSHER = 57;
 const OOM_SCORE_ADJUSTMENT = '-900';
@@ -201,7 +201,9 @@ try {
   // Whoever gave the mounts away may try once more.
   if (takeOver === undefined) {
     group.detach();
-    for (const { dir } of spec.directories) removeLeftoverMounts(dir, { covers: true });
+    // Covers stay until another attempt succeeds, or the service ends the group; but a halt is for people to bring back
+    // what was there.
+    if (isHalt(thrown)) uncoverDirectories(spec.directories.map(({ dir }) => dir));
   }
   process.exit(1);
 }

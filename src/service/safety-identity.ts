@@ -50,6 +50,12 @@ const haltSchema = z.strictObject({
 /** Why a group process does not start. */
 export type StartHalt = z.infer<typeof haltSchema>;
 
+/** Whether a start was refused because a directory is not what it was. */
+export function isHalt(thrown: unknown): boolean {
+  const { code } = haltSchema.shape;
+  return thrown instanceof UnderstudyError && code.safeParse(thrown.code).success;
+}
+
 const noteSchema = z.strictObject({
   version: z.literal(1),
   directories: z.array(identitySchema).max(64),

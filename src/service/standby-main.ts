@@ -24,7 +24,7 @@ import { rewindWishSchema } from './rewind-wish.ts';
 import { PROGRAM } from './installation.ts';
 import { processLogger } from './process-logger.ts';
 import { removeLeftoverMounts } from './mount-cleanup.ts';
-import { DirectoryGuard } from './safety-identity.ts';
+import { DirectoryGuard, isHalt } from './safety-identity.ts';
 
 const SPACE_INTERVAL_MS = 10_000;
 const COVER_INTERVAL_MS = 1000;
@@ -206,7 +206,8 @@ try {
   // Processes like this one rarely end by themselves, which is when Node would keep compiled code.
   flushCompileCache();
 } catch (thrown) {
-  // Also a cover that the primary before left.
-  for (const dir of protectedDirectories) removeLeftoverMounts(dir, { covers: true });
+  // Covers stay until another attempt succeeds, or the service ends the group; but a halt is for people to bring back what
+  // was there.
+  if (isHalt(thrown)) uncoverDirectories(protectedDirectories);
   fail('the standby cannot start', thrown);
 }
