@@ -3,7 +3,7 @@ import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { UnderstudyError } from '../core/errors.ts';
 import {
   ControlClient,
@@ -17,6 +17,8 @@ import {
 let directory = '';
 let path = '';
 let server: ControlServer;
+let atOnce = 0;
+let atOnceMax = 0;
 
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'understudy-control-'));
@@ -24,6 +26,12 @@ beforeEach(async () => {
   server = new ControlServer(path, {
     echo: (params) => params,
     slow: async () => sleep(5000),
+    soon: async () => {
+      atOnce += 1;
+      atOnceMax = Math.max(atOnceMax, atOnce);
+      await sleep(20);
+      atOnce -= 1;
+    },
     long: () => 'x'.repeat(LINE_BYTES_MAX),
     refuse: () => {
       throw new UnderstudyError('DIRECTORY_BUSY', '/srv is in use', {
@@ -120,6 +128,18 @@ test('what is said behind an answer is heard behind it, also by whoever waits th
   await ended;
   expect(heard).toEqual(['first', 'second', 'third', 'last 0', 'last 1', 'last 2']);
   speaker.close();
+});
+
+test('whoever asks more at once than is worked on gets all answers, with what waits for them', async () => {
+  const CALLS = 300;
+  const lines = Array.from({ length: CALLS }, (_, id) => `{"id":${id},"method":"soon"}\n`);
+  const socket = createConnection(path);
+  let heard = '';
+  socket.on('data', (chunk: Buffer) => (heard += chunk.toString()));
+  socket.write(lines.join(''));
+  await vi.waitFor(() => expect(heard.split('\n')).toHaveLength(CALLS + 1));
+  expect(atOnceMax).toBe(256);
+  socket.destroy();
 });
 
 test('only root may connect', () => {

@@ -7,8 +7,8 @@
 //   server → client   {"notice":…}                                             at any time, for the program
 //
 // Rules: a line is at most LINE_BYTES_MAX long, longer ones end the connection; the socket file has
-// mode 0600, so only root speaks; a client that does not read is cut off instead of buffered for;
-// what the server says is heard in its order, also by whoever waits for an answer.
+// mode 0600, so only root speaks; a client that does not read is cut off instead of buffered for; one that asks for too much at once
+// waits; what the server says is heard in its order, also by whoever waits for an answer.
 import { once } from 'node:events';
 import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
@@ -165,20 +165,13 @@ export class ControlServer {
       return;
     }
     this.#sockets.add(socket);
-    let pending = 0;
-    const splitter = new LineSplitter(LINE_BYTES_MAX, (line) => {
-      if (pending >= PENDING_CALLS_MAX) {
-        socket.destroy();
-        return;
-      }
-      pending += 1;
-      void this.#answer(socket, line).finally(() => {
-        pending -= 1;
-      });
-    });
+    const calls = new CallQueue(socket, async (line) => this.#answer(socket, line));
+    const splitter = new LineSplitter(LINE_BYTES_MAX, (line) => calls.push(line));
     socket.on('data', (chunk: Buffer) => {
-      if (!splitter.push(chunk)) socket.destroy();
+      if (splitter.push(chunk)) calls.goOn();
+      else socket.destroy();
     });
+    socket.on('drain', () => calls.goOn());
     socket.on('error', () => socket.destroy());
     socket.on('close', () => this.#sockets.delete(socket));
     for (const event of this.#events) send(socket, encodeLine({ event }));
@@ -207,6 +200,45 @@ export class ControlServer {
       answer = encodeLine({ id, error: error.serialize() });
     }
     send(socket, answer);
+  }
+}
+
+/**
+ * Calls of one client: beyond those that are worked on, and while it has not read the answers to earlier ones, it is not listened to.
+ * Whatever a process that stood still was asked meanwhile is answered so, one after the other.
+ */
+class CallQueue {
+  readonly #socket: Socket;
+  readonly #answer: (line: string) => Promise<void>;
+  /** Of what was read at once. */
+  readonly #waiting: string[] = [];
+  #pending = 0;
+
+  constructor(socket: Socket, answer: (line: string) => Promise<void>) {
+    this.#socket = socket;
+    this.#answer = answer;
+  }
+
+  push(line: string): void {
+    this.#waiting.push(line);
+  }
+
+  goOn(): void {
+    while (this.#hasRoom) {
+      const line = this.#waiting.shift();
+      if (line === undefined) break;
+      this.#pending += 1;
+      void this.#answer(line).finally(() => {
+        this.#pending -= 1;
+        this.goOn();
+      });
+    }
+    if (this.#waiting.length > 0) this.#socket.pause();
+    else this.#socket.resume();
+  }
+
+  get #hasRoom(): boolean {
+    return this.#pending < PENDING_CALLS_MAX && !this.#socket.writableNeedDrain;
   }
 }
 

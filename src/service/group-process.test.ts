@@ -24,9 +24,13 @@ import { descriptorsOf } from './open-files.ts';
 import { isLocked, openLock } from './process-lock.ts';
 import { type GroupPaths, groupPaths, servicePaths } from './service-paths.ts';
 
+const SHORT_MS = 300;
+
 let top = '';
 let paths: GroupPaths;
 let exits: ProcessExit[] = [];
+let told: string[] = [];
+let again: string[][] = [];
 const opened: GroupProcess[] = [];
 
 beforeEach(() => {
@@ -36,7 +40,7 @@ beforeEach(() => {
   paths = groupPaths(servicePaths(roots), 'shop');
   mkdirSync(paths.directory, { recursive: true });
   mkdirSync(join(top, 'log'));
-  exits = [];
+  [exits, told, again] = [[], [], []];
 });
 afterEach(async () => {
   for (const one of opened.splice(0)) {
@@ -52,7 +56,8 @@ function group(programs = standInPrograms): GroupProcess {
     group: 'shop',
     paths,
     programs,
-    onEvent: () => undefined,
+    onEvent: ({ code }) => told.push(code),
+    onFound: (kept) => again.push(kept.map(({ code }) => code)),
     onNotice: () => undefined,
     onExit: (exit) => exits.push(exit),
   });
@@ -172,6 +177,46 @@ test('the last answer of one that was adopted counts, though its lock was seen f
   expect(await answered).toBeNull();
 });
 
+test('one that dies while it is adopted is not taken for one that runs', async () => {
+  const before = group();
+  await before.start(spec('primary'));
+  before.release();
+  behave({ lastStatusMs: 1200 });
+  await expect(group().adopt()).rejects.toMatchObject({ code: 'GROUP_PROCESS_START_FAILED' });
+});
+
+/** The process ends the connection of whoever says something that is no request. */
+async function loseConnection(to: GroupProcess): Promise<void> {
+  const noMethod = 'x'.repeat(65);
+  await expect(to.call(noMethod, {}, 5000)).rejects.toMatchObject({ code: 'CONTROL_CLOSED' });
+}
+
+test('a connection that is lost is made again, and nothing is told twice', async () => {
+  const one = group();
+  const { pid } = await one.start(spec('standby'));
+  await loseConnection(one);
+  await until('it is asked anew', async () => again.length === 1);
+  expect(await one.status()).toMatchObject({ pid });
+  await loseConnection(one);
+  await until('it is asked anew', async () => again.length === 2);
+  expect(told).toEqual(['STAND_IN']);
+  expect(again).toEqual([['STAND_IN'], ['STAND_IN']]);
+  expect(exits).toEqual([]);
+});
+
+test('a connection that is lost for good is not made again', async () => {
+  const one = group();
+  await one.start(spec('standby'));
+  one.release();
+  const next = group();
+  await next.adopt();
+  next.kill();
+  await until('its end is told', async () => exits.length === 1);
+  await sleep(SHORT_MS);
+  // What the one that was found had said before.
+  expect(again).toEqual([['STAND_IN']]);
+});
+
 test('a prepared process that dies is replaced', async () => {
   const one = group();
   const first = await prepared(one);
@@ -264,8 +309,6 @@ test('it ends when it is not wanted any more, or the service stops', async () =>
   await until('it ends', async () => stateOf(second) === 'gone');
   expect(one.preparedPid).toBeUndefined();
 });
-
-const SHORT_MS = 300;
 
 test.each(['refused', 'not agreed'] as const)(
   'mounts that cannot be held at first are held later: %s',

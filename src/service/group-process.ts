@@ -35,6 +35,8 @@ const LAST_ANSWER_MS = 3000;
 /** A process that has let go has nothing to do but to end. */
 const LET_GO_END_MS = 2000;
 const LOG_TAIL_LINES = 6;
+const AGAIN_MS = 100;
+const AGAIN_MS_MAX = 5000;
 const HOLD_ANSWER_MS = 5000;
 const HOLD_RETRY_MS = 20;
 const HOLD_RETRY_MS_MAX = 5000;
@@ -63,8 +65,12 @@ export interface GroupProcessOptions {
   readonly group: string;
   readonly paths: GroupPaths;
   readonly programs: GroupPrograms;
-  /** `isKept`: it is from before the connection was made. */
-  readonly onEvent: (event: ControlEvent, isKept: boolean) => void;
+  readonly onEvent: (event: ControlEvent) => void;
+  /**
+   * A process that runs is heard of again: one that an earlier service started, or whose connection was lost. What it said is missed,
+   * but for events, of which it keeps some: they may have been told before.
+   */
+  readonly onFound: (kept: readonly ControlEvent[]) => void;
   readonly onNotice: (notice: unknown) => void;
   /** Called once for every process that ended, expected or not. */
   readonly onExit: (exit: ProcessExit) => void;
@@ -77,6 +83,8 @@ interface Present {
   /** Undefined for a process that was adopted. */
   readonly child: GroupChild | undefined;
   ended: Promise<void>;
+  /** What it says is heard by this service for the first time: nothing was missed. */
+  isNew: boolean;
   /** How it ended. */
   exit: ProcessExit | undefined;
 }
@@ -164,7 +172,7 @@ export class GroupProcess {
     const waiting = spec.role === 'primary' ? this.#prepared : this.#preparedStandby;
     const child = (await this.#beginPrepared(waiting)) ?? (await this.#spawn(spec.role));
     child.closeLock();
-    const present: Present = { child, ended: Promise.resolve(), exit: undefined };
+    const present = makePresent(child);
     present.ended = child.ended.then((how) => this.#finished(present, how));
     this.#present = present;
     await child.listens(START_TIMEOUT_MS);
@@ -229,7 +237,7 @@ export class GroupProcess {
   #cannotHold(why: string): void {
     const { group, onEvent } = this.#options;
     const sentence = `the mounts of group "${group}" end with its process: ${why}. Open files are lost to their applications then`;
-    onEvent(makeEvent('warning', 'MOUNTS_NOT_HELD', sentence), false);
+    onEvent(makeEvent('warning', 'MOUNTS_NOT_HELD', sentence));
   }
 
   /** The prepared process begins; undefined when there is none that works. */
@@ -284,7 +292,7 @@ export class GroupProcess {
    * lives and does not answer.
    */
   async adopt(): Promise<ProcessStatus> {
-    const present: Present = { child: undefined, ended: Promise.resolve(), exit: undefined };
+    const present = makePresent(undefined);
     this.#present = present;
     present.ended = this.#watchLock(present);
     return this.#connect(present, ADOPT_TIMEOUT_MS);
@@ -363,12 +371,10 @@ export class GroupProcess {
 
   async #connect(present: Present, timeoutMs: number): Promise<ProcessStatus> {
     const { paths, group } = this.#options;
-    const hasEnded = (): boolean => present.exit !== undefined;
     try {
-      return await this.#self.connect(async (client) => this.#greet(present, client), {
-        timeoutMs,
-        hasEnded,
-      });
+      const status = await this.#reach(present, timeoutMs);
+      if (status['role'] === 'primary' && !this.#holder.isHolding) void this.#hold(present);
+      return status;
     } catch (cause) {
       if (present.exit !== undefined) throw startFailed(group, present.exit);
       throw new UnderstudyError(
@@ -379,17 +385,54 @@ export class GroupProcess {
     }
   }
 
+  /** Rejects with what went wrong last. */
+  async #reach(present: Present, timeoutMs: number): Promise<ProcessStatus> {
+    const hasEnded = (): boolean => !this.#isPresent(present);
+    return this.#self.connect(async (client) => this.#greet(present, client), {
+      timeoutMs,
+      hasEnded,
+    });
+  }
+
   async #greet(present: Present, client: ControlClient): Promise<ProcessStatus> {
     const status = (await client.call('status', {}, 5000)) as ProcessStatus;
+    const { onEvent, onFound, onNotice } = this.#options;
+    // Its end may have been seen before its answer.
+    if (!this.#isPresent(present)) throw new Error('it has ended, or is not wanted any more');
     this.#client = client;
     // What it had kept came before its answer.
-    let isKept = true;
-    client.onEvent((event) => this.#options.onEvent(event, isKept));
-    isKept = false;
-    client.onNotice(this.#options.onNotice);
-    client.onClose(() => this.#nudge?.());
-    if (status['role'] === 'primary' && !this.#holder.isHolding) void this.#hold(present);
+    const kept: ControlEvent[] = [];
+    let hear = (event: ControlEvent): unknown => kept.push(event);
+    client.onEvent((event) => hear(event));
+    hear = onEvent;
+    client.onNotice(onNotice);
+    if (present.isNew) kept.forEach(onEvent);
+    else onFound(kept);
+    present.isNew = false;
+    client.onClose(() => {
+      this.#nudge?.();
+      void this.#connectAgain(present);
+    });
     return status;
+  }
+
+  #isPresent(present: Present): boolean {
+    return present === this.#present && present.exit === undefined;
+  }
+
+  /** A process can lose its connection and live on; without one, nobody hears what it wants, and it cannot be told anything. */
+  async #connectAgain(present: Present): Promise<void> {
+    for (let pauseMs = AGAIN_MS; ; pauseMs = Math.min(2 * pauseMs, AGAIN_MS_MAX)) {
+      await sleep(pauseMs, undefined, { ref: false });
+      if (!this.#isPresent(present)) return;
+      try {
+        if (!this.isAlive) return;
+        await this.#reach(present, 0);
+        return;
+      } catch {
+        // It does not answer now, or there are no descriptors.
+      }
+    }
   }
 
   /** For a process that is not our child: its lock tells. */
@@ -421,6 +464,10 @@ export class GroupProcess {
     this.#client = undefined;
     this.#options.onExit(present.exit);
   }
+}
+
+function makePresent(child: GroupChild | undefined): Present {
+  return { child, ended: Promise.resolve(), isNew: child !== undefined, exit: undefined };
 }
 
 function startFailed(group: string, { how, logTail }: ProcessExit): UnderstudyError {

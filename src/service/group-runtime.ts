@@ -14,7 +14,6 @@ import { isDeepStrictEqual } from 'node:util';
 import { messageOf, UnderstudyError } from '../core/errors.ts';
 import type { AgentSupervision } from './agent-supervision.ts';
 import { type ControlEvent, makeEvent } from './control-channel.ts';
-import type { KnownEvents } from './event-log.ts';
 import { readJsonFile, writeJsonDurably } from './durable-file.ts';
 import { SalvageStore } from '../mirror/salvage/salvage-store.ts';
 import type { MachineView } from '../cluster/thread/machine-view.ts';
@@ -99,8 +98,6 @@ export class GroupRuntime {
   /** Calls of `exclusive` that have not ended. */
   #pending = 0;
   #closed = false;
-  /** Of a process that was found. */
-  #known: KnownEvents | undefined;
   readonly #poller = new StatusPoller({
     ask: () => (this.#phase === 'running' ? this.process.status(2000) : undefined),
     onStatus: (status) => {
@@ -126,7 +123,8 @@ export class GroupRuntime {
       group: definition.name,
       paths: this.#files,
       programs: context.programs,
-      onEvent: (...event) => this.#relay(...event),
+      onEvent: (event) => this.#relay(event),
+      onFound: (kept) => this.#found(kept),
       onExit: (exit) => this.#onExit(exit),
       onNotice: (notice) => this.#onNotice(notice as GroupNotice),
     });
@@ -688,10 +686,7 @@ export class GroupRuntime {
     if (!this.process.isAlive) return false;
     this.#phase = 'starting';
     this.#bandwidth.found();
-    this.#known = this.#context.knownEvents(this.name);
-    const status = await this.process.adopt().finally(() => {
-      this.#known = undefined;
-    });
+    const status = await this.process.adopt();
     if (status['role'] === this.state.role) {
       if (this.state.role === 'primary') await this.process.untilMounted(MOUNT_TIMEOUT_MS);
       this.#setRunning();
@@ -813,10 +808,16 @@ export class GroupRuntime {
     });
   }
 
+  /** The process tells its last events to whoever connects; what else it said meanwhile is asked for. */
+  #found(kept: readonly ControlEvent[]): void {
+    const known = this.#context.knownEvents(this.name);
+    for (const event of kept) if (!known.has(event)) this.#relay(event);
+    this.#poller.forget();
+    if (this.#phase === 'running') this.#owner?.onRunning();
+  }
+
   /** An event of the process, with the group's name added. */
-  #relay(event: ControlEvent, isKept: boolean): void {
-    // A process tells its last events to whoever connects.
-    if (isKept && this.#known?.has(event) === true) return;
+  #relay(event: ControlEvent): void {
     this.#context.onEvent({ ...event, details: { group: this.name, ...event.details } });
   }
 }

@@ -135,6 +135,23 @@ test('a process that is started for a service that knows nothing of the one befo
   await until('b is told', async () => view(b)?.stale === true, PATIENCE_MS);
 }, 120_000);
 
+test('what a process wishes whose connection was lost is heard when there is one again, and its events once', async () => {
+  await create();
+  const { a } = nodes;
+  const runtime = a.service.group('shop');
+  const heard = vi.spyOn(a.service.failover.of(runtime), 'onNotice');
+  a.behave({ commits: 'alone-wanted' });
+  // Whoever says something that is no request is cut off.
+  await expect(runtime.process.call('x'.repeat(65), {}, 5000)).rejects.toMatchObject({
+    code: 'CONTROL_CLOSED',
+  });
+  await vi.waitFor(
+    () => expect(heard).toHaveBeenCalledWith(expect.objectContaining({ state: 'alone-wanted' })),
+    PATIENCE_MS,
+  );
+  expect((await a.eventCodes()).filter((code) => code === 'STAND_IN')).toHaveLength(1);
+});
+
 test('a disk that works again is known to do so, though another service has told that it had failed', async () => {
   const { b } = nodes;
   await create();
