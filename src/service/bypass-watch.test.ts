@@ -11,14 +11,19 @@ let events: string[];
 let rescans: number;
 let notes: number;
 let rescanFails: boolean;
+let findFails: boolean;
 let watch: BypassWatch;
 
 beforeEach(() => {
   vi.useFakeTimers();
-  [users, trouble, events, rescans, notes, rescanFails] = [[], null, [], 0, 0, false];
+  [users, trouble, events, rescans, notes] = [[], null, [], 0, 0];
+  [rescanFails, findFails] = [false, false];
   watch = new BypassWatch({
     group: 'shop',
-    find: () => users,
+    find: () => {
+      if (findFails) throw new Error('EMFILE: too many open files, scandir /proc');
+      return users;
+    },
     onBypass: (sentence) => (trouble = sentence),
     noteBypassed: async () => {
       notes += 1;
@@ -72,6 +77,16 @@ test('who stays is told once and shown, until nobody is left and both copies wer
   expect(events.at(-1)).toMatch(/^FILTER_BYPASS_OVER/);
   await vi.advanceTimersByTimeAsync(60_000);
   expect(rescans).toBe(2);
+});
+
+test('a look for which there is no descriptor is taken again', async () => {
+  users = [SHELL];
+  findFails = true;
+  watch.begin();
+  await vi.advanceTimersByTimeAsync(3500);
+  findFails = false;
+  await vi.advanceTimersByTimeAsync(7000);
+  expect(events).toEqual([expect.stringMatching(/^FILTER_BYPASSED/)]);
 });
 
 test('the end of the primary ends it', async () => {

@@ -57,9 +57,19 @@ export class BypassWatch {
   }
 
   #look(): void {
-    const { find, onBypass } = this.#options;
-    const users = find();
+    let users: readonly DirectoryUser[] | undefined;
+    try {
+      users = this.#options.find();
+    } catch {
+      // There is no descriptor for it at this moment.
+      return this.#again(AGAIN_MS);
+    }
+    this.#judge(users);
+  }
+
+  #judge(users: readonly DirectoryUser[] | undefined): void {
     if (users === undefined) return this.stop();
+    const { onBypass } = this.#options;
     const stayed = users.filter(({ pid }) => this.#before.has(pid) || this.#isTold);
     this.#before = new Set(users.map(({ pid }) => pid));
     if (stayed.length > 0) {

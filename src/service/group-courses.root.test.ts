@@ -409,6 +409,19 @@ test('a standby whose process dies while it is to be replaced has another one', 
   expect(runtime.process.pid).not.toBe(pid);
 });
 
+test('an attempt to start that is due while another process goes on with the mounts leaves it to that', async () => {
+  a.behave({ mounts: 'shared' });
+  await create();
+  const runtime = runtimeOf(a);
+  await until('its mounts are held', async () => runtime.process.held !== null);
+  runtime.process.kill();
+  await until('the death is noticed', async () => runtime.isSucceeding);
+  await runtime.boot(0);
+  await untilRunning(a);
+  expect(await a.eventCodes()).toContain('GROUP_PROCESS_SUCCEEDED');
+  expect(await a.eventCodes()).not.toContain('GROUP_START_FAILED');
+});
+
 test('what is kept aside is not taken out into itself', async () => {
   await create();
   const { salvages } = runtimeOf(a);

@@ -477,7 +477,8 @@ export class GroupRuntime {
   async boot(patienceMs = BOOT_PATIENCE_MS): Promise<void> {
     this.watch();
     await this.exclusive(async () => {
-      if (this.#closed || this.#phase === 'running') return;
+      // A process that is started beside a successor would take the mounts from it.
+      if (this.#closed || this.#phase === 'running' || this.isSucceeding) return;
       await this.#attempt(async () => {
         if (await this.#adopt()) return;
         await this.#startInRole(patienceMs);

@@ -13,8 +13,9 @@ export class RestartBackoff {
     this.#attempt = attempt;
   }
 
-  /** It runs. */
+  /** It runs: there is nothing to try any more. */
   started(): void {
+    this.cancel();
     this.#startedMs = performance.now();
   }
 

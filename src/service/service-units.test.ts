@@ -2,12 +2,13 @@
 import { appendFileSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { makeEvent } from './control-channel.ts';
 import { parseKernelVersion } from './doctor.ts';
 import { EventLog } from './event-log.ts';
 import { firstSequenceAfter } from './group-state.ts';
 import { isLocked, lockOwner, tryLock } from './process-lock.ts';
+import { RestartBackoff } from './restart-backoff.ts';
 
 let top = '';
 beforeEach(() => {
@@ -70,6 +71,20 @@ test('a lock excludes a second taker until it is released', () => {
   lock?.release();
   expect(isLocked(path)).toBe(false);
   expect(lockOwner(join(top, 'none'))).toBeUndefined();
+});
+
+test('what runs by now is not tried again', () => {
+  vi.useFakeTimers();
+  const attempt = vi.fn<() => void>();
+  const retry = new RestartBackoff(attempt);
+  retry.schedule();
+  retry.started();
+  vi.runAllTimers();
+  expect(attempt).not.toHaveBeenCalled();
+  retry.schedule();
+  vi.runAllTimers();
+  expect(attempt).toHaveBeenCalledOnce();
+  vi.useRealTimers();
 });
 
 test('kernel versions', () => {
