@@ -68,6 +68,8 @@ export class CopySalvage {
     if (this.#store === undefined || options.undo === undefined) return null;
     const isOwn = from.copy === 'empty' && !from.isEmpty && options.salvage?.isBase !== true;
     if (pending === null && !isOwn && from.copy !== 'diverged') return null;
+    // What a scan had made of a copy is no version of anybody's, and its log leads back to that copy.
+    if (pending === null && state.data.staged !== null) return null;
     // What led to a diverged copy is not what was there.
     if (pending === null && from.copy === 'diverged') undo.clear();
     const why = undo.prepareScan(position.sequence, { goesOn: pending !== null });

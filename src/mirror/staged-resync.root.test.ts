@@ -6,7 +6,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Identities, makeIdentities, until } from '../../test/support/mirror-rig.ts';
 import { Random } from '../../test/support/random.ts';
 import { randomOperation } from '../../test/support/recorder-ops.ts';
-import { Recorder } from '../../test/support/recorder.ts';
+import { namespaceBlock, Recorder } from '../../test/support/recorder.ts';
 import { scanTree } from '../../test/support/scan-tree.ts';
 import { StandbyPair } from '../../test/support/standby-pair.ts';
 import { compareTrees, snapshotTree } from '../../test/support/tree.ts';
@@ -179,6 +179,26 @@ describe('a staged scan', () => {
       data: { epoch: 1, sequence: before.sequence },
     });
     const finished = await pair.standby.call('finish', { accepts: ['up-to-date', 'catching-up'] });
+    expect(finished).toMatchObject({ streamId: OLD_STREAM, sequence: before.sequence });
+    await pair.standby.exited();
+    copyIsAsBefore();
+  });
+
+  it('that does not fit is begun again, and the copy from before the first stays within reach', async () => {
+    await anotherPrimary();
+    await scan();
+    const scans = pair.rig.scansWanted.length;
+    // It ends what did not begin.
+    pair.recorder.emit({
+      type: recordType.scanDirEnd,
+      path: 'nowhere',
+      payload: namespaceBlock(pair.recorder.stat('')),
+    });
+    await pair.scanWanted(scans);
+    expect(pair.standby.log).toContain('COPY_DIVERGED');
+    await scan();
+    expect(await pair.standby.call('status')).toMatchObject({ copy: 'catching-up' });
+    const finished = await pair.standby.call('finish', { accepts: ['catching-up'] });
     expect(finished).toMatchObject({ streamId: OLD_STREAM, sequence: before.sequence });
     await pair.standby.exited();
     copyIsAsBefore();
