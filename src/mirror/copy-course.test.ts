@@ -1,5 +1,6 @@
 // Whoever wants a copy to stand still gets it alone, or not at all.
 import { describe, expect, it } from 'vitest';
+import { systemClock } from '../core/clock.ts';
 import { CopyCourse } from './copy-course.ts';
 import type { StandbyParts } from './standby-parts.ts';
 
@@ -9,10 +10,12 @@ function courseOf(receiver: { isBeginning: boolean; isOpen: boolean }): CopyCour
     options: { group: 'shop' },
     state: { data: { copy: 'complete', checkpoint: { sequence: 0 } }, update: () => undefined },
     journal: { position: { streamId: '', epoch: 1 }, segmentOf: () => 1, durableSequence: 0 },
-    gate: { begin: () => 0 },
+    gate: { begin: () => 0, halted: { sequence: 9 } },
+    clock: systemClock,
     bookmarks: { all: [] },
     applier: {
       control: { moment: 0, applied: 0, waitForApplied: async () => new Promise(() => undefined) },
+      isRunning: true,
       start: () => undefined,
       stop: async () => undefined,
     },
@@ -37,5 +40,10 @@ describe('a copy', () => {
     const waiting = [course.untilUnpaused(), course.untilUnpaused()];
     resolve('read');
     await Promise.all([...waiting, expect(reading).resolves.toBe('read')]);
+  });
+
+  it('that is halted is not applied beyond what there is: the scan amid which it was may be gone', async () => {
+    const course = courseOf({ isBeginning: false, isOpen: true });
+    expect(await course.drain()).toBe(false);
   });
 });

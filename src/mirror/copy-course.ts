@@ -100,7 +100,10 @@ export class CopyCourse {
     let seen = this.applied;
     let since = clock.monotonicMs();
     const { halted } = gate;
-    while (seen < (halted?.sequence ?? journal.durableSequence)) {
+    // The number of a halt amid a scan that was given up is above everything there is.
+    const until = (): number =>
+      Math.min(halted?.sequence ?? Number.MAX_SAFE_INTEGER, journal.durableSequence);
+    while (seen < until()) {
       if (!applier.isRunning || state.data.copy === 'diverged') return false;
       if (clock.monotonicMs() - since > DRAIN_STALL_MS) return false;
       await control.waitForApplied(seen, WAIT_MS);
