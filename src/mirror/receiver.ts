@@ -282,6 +282,10 @@ export class Receiver implements LinkServerHandlers {
   /** The applier cannot apply record `sequence`: the copy does not fit the stream. */
   diverged(sequence: number, message: string): void {
     const { state, marks } = this.#parts;
+    const { group } = this.#options;
+    const what = `the copy of ${group} does not fit the stream at record ${sequence}`;
+    // First: on a full disk the process ends with what it has to write down.
+    this.#handlers.onEvent('error', 'COPY_DIVERGED', `${what}: ${message}`, { sequence });
     state.update({ copy: 'diverged' });
     // Whatever led to this, what is known of the copy may be wrong.
     marks.clear();
@@ -291,9 +295,6 @@ export class Receiver implements LinkServerHandlers {
     this.#divergedAt = now;
     this.#isCaughtUp = false;
     this.#scanEnd = undefined;
-    const { group } = this.#options;
-    const what = `the copy of ${group} does not fit the stream at record ${sequence}`;
-    this.#handlers.onEvent('error', 'COPY_DIVERGED', `${what}: ${message}`, { sequence });
     this.#session?.link.drop('the copy has diverged');
   }
 

@@ -1,7 +1,16 @@
 // The standby as a process, over a real directory: what the primary records is in the copy,
 // wherever the process is killed.
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Identities, makeIdentities, until } from '../../test/support/mirror-rig.ts';
@@ -114,6 +123,28 @@ describe('standby process', () => {
     // Until whoever promotes it has mounted the filter over it.
     expect(() => writeFileSync(join(pair.copy, 'new'), 'x')).toThrow(/EROFS/);
     expect(compareTrees(pair.source, pair.copy)).toEqual([]);
+  });
+
+  it('tells what a comparison found also when its disk does not take that, and keeps it as soon as it does', async () => {
+    pair.startPrimary();
+    pair.recorder.create('one', 0o644);
+    await pair.applied();
+    const report = join(pair.top, 'verify.json');
+    mkdirSync(`${report}.new`);
+    pair.recorder.emit({ type: recordType.verifyBegin });
+    pair.recorder.emit({ type: recordType.verifyEnd });
+    await pair.applied();
+    await until(
+      () => pair.standby.log.includes('VERIFY_EQUAL'),
+      () => `the verdict: ${pair.standby.log}`,
+      10_000,
+    );
+    expect(await pair.standby.call('status')).toMatchObject({ verify: { state: 'equal' } });
+    rmdirSync(`${report}.new`);
+    await until(
+      () => existsSync(report) && readFileSync(report, 'utf8').includes('"equal"'),
+      'it is kept',
+    );
   });
 
   it('asks for a scan when the copy does not fit, and is repaired by it', async () => {

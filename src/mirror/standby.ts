@@ -504,6 +504,7 @@ export class Standby {
     } catch (error) {
       this.#logger.error({ message: messageOf(error) }, 'the halt cannot be remembered');
     }
+    this.#keepReport();
     void this.#checkpoints.look();
   }
 
@@ -518,6 +519,16 @@ export class Standby {
     for (const notice of notices)
       isOver = this.#verify.note(notice, this.#clock.wallMs()) || isOver;
     if (isOver) this.#tell(verifyEvent(this.#options.group, this.#verify.data));
+    this.#keepReport();
+  }
+
+  /** A disk that is full must not end this process: it is tried again. */
+  #keepReport(): void {
+    try {
+      this.#verify.keep();
+    } catch (error) {
+      this.#logger.error({ message: messageOf(error) }, 'the comparison cannot be remembered');
+    }
   }
 
   #block(sequence: number, message: string): void {

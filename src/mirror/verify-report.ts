@@ -47,6 +47,7 @@ const NONE: VerifyReportData = {
 export class VerifyReport {
   readonly #path: string;
   #data: VerifyReportData;
+  #isKept = true;
 
   /** A file that cannot be used counts as none: a comparison can be made again. */
   constructor(path: string) {
@@ -59,11 +60,11 @@ export class VerifyReport {
     return this.#data;
   }
 
-  /** Takes over what the applier says. Returns true at the end of a comparison. Errors: STATE_IO. */
+  /** Takes over what the applier says. Returns true at the end of a comparison. To be {@link keep | kept}. */
   note(notice: VerifyNotice, nowMs: number): boolean {
     switch (notice.kind) {
       case 'begin':
-        this.#save({ ...NONE, state: 'running', beganAtMs: nowMs });
+        this.#change({ ...NONE, state: 'running', beganAtMs: nowMs });
         return false;
       case 'difference':
         this.#add(notice.difference);
@@ -71,15 +72,15 @@ export class VerifyReport {
       case 'end': {
         const { objects, bytes } = notice;
         const state = this.#data.count === 0 ? 'equal' : 'differs';
-        this.#save({ ...this.#data, state, objects, bytes, endedAtMs: nowMs });
+        this.#change({ ...this.#data, state, objects, bytes, endedAtMs: nowMs });
         return true;
       }
     }
   }
 
-  /** A scan has begun, or the copy is given up. Errors: STATE_IO. */
+  /** A scan has begun, or the copy is given up. To be {@link keep | kept}. */
   interrupt(): void {
-    if (this.#data.state === 'running') this.#save({ ...this.#data, state: 'interrupted' });
+    if (this.#data.state === 'running') this.#change({ ...this.#data, state: 'interrupted' });
   }
 
   #add(difference: Difference): void {
@@ -88,9 +89,16 @@ export class VerifyReport {
     this.#data = { ...this.#data, count: count + 1, differences: listed };
   }
 
-  #save(data: VerifyReportData): void {
+  #change(data: VerifyReportData): void {
     this.#data = data;
-    replaceFile(this.#path, `${JSON.stringify(data)}\n`);
+    this.#isKept = false;
+  }
+
+  /** Writes down what another process will have to know. Errors: STATE_IO; then it is to be tried again. */
+  keep(): void {
+    if (this.#isKept) return;
+    replaceFile(this.#path, `${JSON.stringify(this.#data)}\n`);
+    this.#isKept = true;
   }
 }
 
