@@ -58,9 +58,10 @@ export const word = {
   logTail: 8,
   /** Which of the two notes is valid: 0 none, 1, 2. */
   note: 10,
+  /** Two words, one for each. */
   noteBytes: 11,
   /** The stream lacks something that only a scan brings, and that one was not begun yet. */
-  lacking: 12,
+  lacking: 13,
   mounts: 32,
 } as const;
 

@@ -216,3 +216,14 @@ it('a state that is not complete, or of another version, is of no use', () => {
   Atomics.store(state.words, word.version, 99);
   expect(SharedState.open(state.fd).isUsable).toBe(false);
 });
+
+it('each word has its place: flags change no note', () => {
+  for (const value of ['first', 'second', 'third']) {
+    state.note = value;
+    const flags = [word.enabled, word.scanning, word.logBroken, word.lacking];
+    for (const flag of flags) Atomics.store(state.words, flag, 1);
+    expect(state.note).toBe(value);
+    for (const flag of flags) Atomics.store(state.words, flag, 0);
+    expect(state.note).toBe(value);
+  }
+});
