@@ -16,6 +16,9 @@ import { addressOf, sys } from '../linux/libc.ts';
 import { errno } from '../linux/constants.ts';
 import { Stat } from '../linux/stat.ts';
 
+/** A search may read every directory, and applications wait for it. */
+const SEARCH_AGAIN_MS = 600_000;
+
 export interface MountOptions {
   /** Number of the protected directory within its group. */
   readonly index: number;
@@ -56,6 +59,8 @@ export class Mount {
   readonly orphans = new Map<Node, string>();
   /** The scan under way, which must hear of moved objects. */
   scanner: RevisitedByScan | undefined;
+  /** A search of names has met something unreadable: the scan that was asked for then tells people of it. */
+  #searchAgainMs = 0;
   readonly #procPath = Buffer.alloc(64);
   readonly #procAddress = addressOf(this.#procPath);
 
@@ -150,6 +155,7 @@ export class Mount {
   isMirrored(node: Node): boolean {
     if (this.inodes.isCaptured(node)) return true;
     if (node.namesComplete || node.deleted || node.isDirectory) return false;
+    if (performance.now() < this.#searchAgainMs) return false;
     this.completeNames([node]);
     this.inodes.refresh(node);
     return this.inodes.isCaptured(node);
@@ -158,7 +164,9 @@ export class Mount {
   /** Makes all mirrored names of files known; where one may be that cannot be looked at, the stream lacks what it has. */
   completeNames(nodes: readonly Node[]): void {
     const result = completeNames(this.inodes, nodes);
-    if (result < 0) this.missed(result);
+    if (result >= 0) return;
+    this.#searchAgainMs = performance.now() + SEARCH_AGAIN_MS;
+    this.missed(result);
   }
 
   /** `/proc/self/fd/N` of a descriptor: how attributes of O_PATH descriptors are changed. */
@@ -186,6 +194,8 @@ export class Mount {
    */
   missed(result: number): void {
     this.gate.noteFault(result);
+    // Before anything is recorded there is a scan anyway.
+    if (!this.capture.enabled) return;
     this.intent.needsScan = true;
     this.capture.lack();
   }

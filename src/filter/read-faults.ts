@@ -30,7 +30,7 @@ export const UNSERVED: ReadonlySet<number> = new Set([
 
 /**
  * open_by_handle_at(2) says ESTALE also of what the disk could not read. Whatever is removed is removed through the filter, which
- * takes its names away.
+ * takes its names away; where somebody has gone past it, the next scan finds that out.
  */
 const isThere = (node: Node): boolean =>
   !node.deleted && (node.isRoot || node.parent !== undefined);
@@ -42,10 +42,8 @@ export class ReadFaults {
   /** Takes the result of a system call: negative errno for a failure. Returns whether it succeeded. */
   passes(mount: Mount, node: Node, result: number, name = ''): boolean {
     if (result >= 0) return true;
-    if (result === -errno.ESTALE && isThere(node)) {
-      mount.gate.noteFault(-errno.EIO);
+    if (result === -errno.ESTALE && isThere(node))
       return this.passes(mount, node, -errno.EIO, name);
-    }
     if (GONE.has(result)) return false;
     const above = mount.inodes.pathOf(node) ?? '';
     const path = name === '' ? above : above === '' ? name : `${above}/${name}`;

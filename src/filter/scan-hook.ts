@@ -7,6 +7,8 @@ export interface RevisitedByScan {
   prepare(mount: Mount, directory: Node): void;
   /** The first name of `node` is gone; those that are left may not be on the standby yet. */
   firstNameGone(mount: Mount, node: Node): void;
+  /** `node` is not mirrored any more, though it is still there. */
+  removed(node: Node): void;
   /** `node` got the name `at` in the mirrored tree. */
   revisit(mount: Mount, node: Node, at: NodeName): void;
 }

@@ -167,6 +167,11 @@ export class Scanner {
     this.#emit(mount, directory, mount.inodes.pathOf(directory) ?? '');
   }
 
+  /** Should it be mirrored again, all of it is recorded anew: the standby knows nothing of the directory whose end would come. */
+  removed(node: Node): void {
+    if (this.#directory?.node === node) this.#closeDirectory();
+  }
+
   firstNameGone(mount: Mount, node: Node): void {
     if (node.isDirectory) return;
     this.#nameless.add(node);
@@ -201,7 +206,7 @@ export class Scanner {
   /** With the largest record, and what that may leave unused at the end of the ring, more than half would be used. */
   get #isRingFull(): boolean {
     const { usedBytes, capacity } = this.#capture.ring;
-    return usedBytes > 0 && usedBytes + 2 * PAYLOAD_BYTES_MAX > capacity / 2;
+    return usedBytes > Math.max(capacity / 4, capacity / 2 - 2 * PAYLOAD_BYTES_MAX);
   }
 
   /** Gives up: the standby has gone or another scan starts. */

@@ -1,9 +1,12 @@
 // Patterns: what is mirrored, what is not, and what moves between the two.
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { filteredTree } from '../../test/support/filtered-tree.ts';
 import { FilterMirror, type FilterMirrorOptions } from '../../test/support/filter-mirror.ts';
 import { shell, startShell } from '../../test/support/shell.ts';
 import { compareTrees, snapshotTree } from '../../test/support/tree.ts';
+import { MiB } from '../core/units.ts';
 import { AT, errno, O, RENAME } from '../linux/constants.ts';
 import { cstring, sys } from '../linux/libc.ts';
 import { Patterns } from '../core/patterns.ts';
@@ -266,4 +269,23 @@ describe('passthrough', () => {
     expect(await differences()).toEqual([]);
     expect(shell('cat log log2', { cwd: mirror.b })).toBe('rotated\nold!?');
   });
+});
+
+/** The scanner waits in the middle of the directory: its names are more than it may put into the ring. */
+const NAMES = 2800;
+const NAME_CHARS = 240;
+
+it('a directory that a scan is in leaves what is mirrored, and comes back', async () => {
+  await start(['**'], ['*.out'], { captureFromStart: false, ringBytes: 4 * MiB });
+  here(`mkdir d; cd d; seq -f '%0${NAME_CHARS}.0f' ${NAMES} | xargs touch`);
+  await mirror.hold(true);
+  await mirror.scan({ mode: 'full' });
+  await sleep(500);
+  // Its records need more room than there is now.
+  const moving = startShell(`cd ${mirror.a}; mv d d.out; mv d.out d`);
+  const moved = once(moving, 'exit');
+  await sleep(300);
+  await mirror.hold(false);
+  expect(await moved).toEqual([0, null]);
+  expect(await differences()).toEqual([]);
 });

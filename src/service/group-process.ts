@@ -44,8 +44,8 @@ const HOLD_RETRY_MS_MAX = 5000;
 /** Answer of a primary to `descriptors`. */
 const descriptorsSchema = z.object({
   held: filterDescriptorsSchema.nullable(),
-  /** It has none, and will have none. */
-  isFinal: z.boolean(),
+  /** It has none, and will have none. One of the version before does not say that; it has been running for a while. */
+  isFinal: z.boolean().default(true),
 });
 
 /** Scripts of the two kinds of group process. */

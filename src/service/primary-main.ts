@@ -91,7 +91,8 @@ const control = new ControlServer(spec.controlSocket, {
   share: ({ share }) => group.setShare(share === null ? null : Number(share)),
   descriptors: ({ holder }) => {
     group.noteHolder(Number(holder));
-    return { held: group.descriptors, isFinal: group.isAgreed };
+    const isFinal = group.isAgreed;
+    return { held: group.descriptors, isFinal };
   },
   limit: ({ bandwidth }) => group.changeBandwidth(bandwidthSchema.parse(bandwidth)),
   allowAlone: ({ request }) => group.allowAlone(Number(request)),

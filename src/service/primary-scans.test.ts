@@ -93,3 +93,14 @@ test('a copy that is halted, or that nothing is known of yet, is compared as soo
   scans.repair();
   expect(begun).toHaveLength(3);
 });
+
+test('a scan that is to be tried again waits for a copy that was halted meanwhile', () => {
+  scans.start({ mode: 'hash' });
+  scans.onProgress(PROGRESS, false, FAULT);
+  copy = 'halted';
+  vi.advanceTimersByTime(30_000);
+  expect(begun).toHaveLength(1);
+  copy = 'up-to-date';
+  scans.onCopy();
+  expect(begun).toHaveLength(2);
+});

@@ -72,8 +72,7 @@ export class PrimaryScans {
    */
   rescan(): void {
     this.#isOwed = true;
-    if (this.#options.sender === undefined) this.start({ mode: 'hash' });
-    else this.onCopy();
+    this.onCopy();
   }
 
   /** As {@link rescan}, for somebody who can come again. Errors: COPY_HALTED. */
@@ -137,7 +136,9 @@ export class PrimaryScans {
 
   /** A standby that is not there, and for which nothing is kept, asks for a scan when it comes. */
   #retry(plan: ScanPlan): void {
-    if (this.#options.sender?.isHolding === true) this.#begin(plan);
+    const { sender } = this.#options;
+    if (sender?.copy === 'halted') this.#isOwed = true;
+    else if (sender?.isHolding === true) this.#begin(plan);
   }
 
   /** The scan is over, or what it was for. */

@@ -94,7 +94,7 @@ export class VirtualAddresses {
   #timer: NodeJS.Timeout | undefined;
   #restoredAtMs = 0;
   /** What goes wrong while they are held, by what was attempted. */
-  readonly #faults = new Map<string, { readonly message: string; readonly sinceMs: number }>();
+  readonly #faults = new Map<string, { readonly code: string; readonly sinceMs: number }>();
 
   constructor(options: AddressOptions, parts: AddressParts) {
     this.#options = options;
@@ -283,8 +283,9 @@ export class VirtualAddresses {
       this.#faults.delete(what);
     } catch (thrown) {
       const message = messageOf(thrown);
-      if (this.#faults.get(what)?.message === message) return;
-      this.#faults.set(what, { message, sinceMs: nowMs });
+      const code = thrown instanceof UnderstudyError ? thrown.code : message;
+      if (this.#faults.get(what)?.code === code) return;
+      this.#faults.set(what, { code, sinceMs: nowMs });
       this.#parts.onEvent({ kind: 'fault', message });
     }
   }
@@ -353,7 +354,9 @@ export class VirtualAddresses {
    */
   #placeAgain(held: HeldAddress, network: NetworkView, nowMs: number): PlacedAddress {
     const { address, family } = held.placed;
-    const sinceMs = this.#faults.get(address.ip)?.sinceMs ?? nowMs;
+    const fault = this.#faults.get(address.ip);
+    // Since the interface is there, and lacks it.
+    const sinceMs = fault?.code === 'ADDRESS_OUTSIDE_NETWORK' ? fault.sinceMs : nowMs;
     const isUrgent = family === 6 || nowMs - sinceMs >= OWN_ADDRESS_MS;
     const placed = placeAddress(isUrgent ? { ...address, force: true } : address, network);
     return { ...placed, address };

@@ -189,6 +189,8 @@ const REFUSED: ReadonlySet<number> = new Set([
   -errno.EINVAL,
   -errno.EBADF,
   -errno.EPERM,
+  -errno.EFBIG,
+  -errno.ENODEV,
 ]);
 
 /** Records what a range of a file is now: its data as writes, holes where it has none. */

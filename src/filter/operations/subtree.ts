@@ -279,6 +279,7 @@ export function recordRemoval(
 ): void {
   if (node.isDirectory) removeChildren(mount, node, path, before);
   else mount.scanner?.firstNameGone(mount, node);
+  mount.scanner?.removed(node);
   const type = node.isDirectory ? recordType.rmdir : recordType.unlink;
   mount.capture.draft(type, mount.index, path);
   mount.capture.publishNamespace(undefined, mount.refreshParent(parent, mount.parentStat));
@@ -291,6 +292,7 @@ function removeChildren(mount: Mount, node: Node, path: string, before: string):
     if (mount.inodes.patterns.matches(childBefore, child.isDirectory)) {
       if (child.isDirectory) removeChildren(mount, child, childPath, childBefore);
       else mount.scanner?.firstNameGone(mount, child);
+      mount.scanner?.removed(child);
       const type = child.isDirectory ? recordType.rmdir : recordType.unlink;
       mount.capture.draft(type, mount.index, childPath);
       mount.capture.publishNamespace(undefined, undefined);

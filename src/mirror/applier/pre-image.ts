@@ -190,7 +190,8 @@ export class PreImages {
     let result = this.#saveName(path);
     if (isTwo && result === 0) result = this.#saveName(path2);
     if (result === 0 && record.type === recordType.rmdir) result = this.#saveOwnBelow(path);
-    if (result === 0 && record.type === recordType.rename) result = this.#saveOwnBelow(path2);
+    const replaces = record.type === recordType.rename && (record.aux & RENAME.EXCHANGE) === 0;
+    if (result === 0 && replaces) result = this.#saveOwnBelow(path2);
     if (result < 0) return result;
     this.#byPath.clear();
     const overlay = this.#overlay;
