@@ -81,20 +81,27 @@ describe('a scan', () => {
   });
 });
 
+/** Both trees are equal after it; with undo, the copy is then as it was before it again. */
+function applyAndGoBack(undo: string, record: () => void): void {
+  if (undo === 'without') rig.closeKeeper();
+  else rig.startKeeper(rig.applier.sequence);
+  const { sequence } = rig.applier;
+  record();
+  if (undo === 'without') rig.applyAll();
+  else rig.applyKept();
+  expect(rig.differences()).toEqual([]);
+  if (undo === 'without') return;
+  rig.goBack(sequence);
+  expectOwn();
+}
+
 describe('a directory with files of this node', () => {
   it.each(['with', 'without'])('is removed like on the primary, %s undo', (undo) => {
     growOwn();
-    if (undo === 'without') rig.closeKeeper();
-    else rig.startKeeper(rig.applier.sequence);
-    const { sequence } = rig.applier;
-    rig.recorder.rmdir('d');
-    rig.recorder.mkdir('d');
-    if (undo === 'without') rig.applyAll();
-    else rig.applyKept();
-    expect(rig.differences()).toEqual([]);
-    if (undo === 'without') return;
-    rig.goBack(sequence);
-    expectOwn();
+    applyAndGoBack(undo, () => {
+      rig.recorder.rmdir('d');
+      rig.recorder.mkdir('d');
+    });
   });
 
   it.each(['with', 'without'])('is replaced by another one, %s undo', (undo) => {
@@ -102,17 +109,8 @@ describe('a directory with files of this node', () => {
     rig.recorder.mkdir('e');
     rig.recorder.create('e/new');
     rig.applyAll();
-    if (undo === 'without') rig.closeKeeper();
-    else rig.startKeeper(rig.applier.sequence);
-    const { sequence } = rig.applier;
-    rig.recorder.rename('e', 'd');
-    if (undo === 'without') rig.applyAll();
-    else rig.applyKept();
-    expect(rig.differences()).toEqual([]);
-    if (undo === 'without') return;
-    rig.goBack(sequence);
-    expectOwn();
-    expect(fs.existsSync(join(rig.copy, 'e/new'))).toBe(true);
+    applyAndGoBack(undo, () => rig.recorder.rename('e', 'd'));
+    expect(fs.existsSync(join(rig.copy, 'e/new'))).toBe(undo === 'with');
   });
 
   it('is moved and removed at once, and comes back with all of its names', () => {

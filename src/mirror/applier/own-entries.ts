@@ -2,8 +2,15 @@
 // primary, and outside the patterns. The primary knows nothing of it, so it is in nobody's way: it goes
 // only with the directory that it is in.
 import type { Patterns } from '../../core/patterns.ts';
+import { ORPHAN_DIRECTORY } from '../../journal/record.ts';
 import { AT, errno, S } from '../../linux/constants.ts';
-import { type DirectoryEntry, DirectoryReader, DT, openDirectory } from '../../linux/dirents.ts';
+import {
+  type DirectoryEntry,
+  DirectoryReader,
+  DT,
+  openDirectory,
+  readDirectory,
+} from '../../linux/dirents.ts';
 import { cstring } from '../../linux/libc.ts';
 import { Stat } from '../../linux/stat.ts';
 import type { ApplyContext } from './context.ts';
@@ -11,10 +18,29 @@ import type { Place } from './volume.ts';
 
 const stat = new Stat();
 
-/** Whether an entry of the mirrored directory `path`, which is open as `fd`, is mirrored. */
-export function isMirrored(
+interface OpenDirectory {
+  readonly fd: number;
+  /** Of the records. */
+  readonly path: string;
+}
+
+/** Mirrored entries of a directory that are not among the `known` ones; or a negative errno. */
+export function surplusIn(
   patterns: Patterns,
-  { fd, path }: { fd: number; path: string },
+  directory: OpenDirectory,
+  known: ReadonlySet<string> | undefined,
+): DirectoryEntry[] | number {
+  const entries = readDirectory(directory.fd);
+  if (typeof entries === 'number') return entries;
+  return entries.filter((entry) => {
+    const isOurs = directory.path === '' && entry.name === ORPHAN_DIRECTORY;
+    return known?.has(entry.name) !== true && !isOurs && isMirrored(patterns, directory, entry);
+  });
+}
+
+function isMirrored(
+  patterns: Patterns,
+  { fd, path }: OpenDirectory,
   { name, type }: DirectoryEntry,
 ): boolean {
   if (patterns.everything) return true;

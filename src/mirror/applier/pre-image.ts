@@ -26,7 +26,7 @@ import { NameOverlay } from './name-overlay.ts';
 import type { ApplyContext } from './context.ts';
 import type { RecordView } from './record-view.ts';
 import type { ScanState } from './scan-state.ts';
-import { isMirrored } from './own-entries.ts';
+import { surplusIn } from './own-entries.ts';
 import { SHELF_NAME } from './shelf.ts';
 import type { Volume } from './volume.ts';
 import { nameOf, parentOf } from './paths.ts';
@@ -469,13 +469,10 @@ export class PreImages {
     if (saved < 0) return saved;
     const open = this.#volume.directory(directory.origin);
     if (typeof open === 'number') return open;
-    const entries = readDirectory(open.fd);
-    if (typeof entries === 'number') return entries;
     const seen = this.#scan.seenIn(directory.origin);
-    for (const entry of entries) {
-      const { name } = entry;
-      if (seen?.has(name) === true || (path === '' && name === ORPHAN_DIRECTORY)) continue;
-      if (!isMirrored(this.#patterns, { fd: open.fd, path }, entry)) continue;
+    const surplus = surplusIn(this.#patterns, { fd: open.fd, path }, seen);
+    if (typeof surplus === 'number') return surplus;
+    for (const { name } of surplus) {
       const result = this.#saveName(path === '' ? name : `${path}/${name}`);
       if (result < 0) return result;
     }

@@ -1,20 +1,14 @@
 // A scan (first copy or resync): the records say what there is, and the copy is made so. All of them
 // may be applied any number of times.
-import {
-  NAMESPACE_BYTES,
-  ORPHAN_DIRECTORY,
-  attrField,
-  decodeXattrs,
-} from '../../journal/record.ts';
-import { S, SEEK, errno } from '../../linux/constants.ts';
-import { readDirectory } from '../../linux/dirents.ts';
+import { NAMESPACE_BYTES, attrField, decodeXattrs } from '../../journal/record.ts';
+import { S, errno } from '../../linux/constants.ts';
 import { cstring, sys } from '../../linux/libc.ts';
 import { packDevice } from '../../linux/stat.ts';
 import { applyObjectTimes, applyOwnerAndMode, applyXattrs, hasSameTime } from './attributes.ts';
 import { type ApplyContext, mark } from './context.ts';
 import { separate } from './hard-links.ts';
 import { makeObject } from './name-records.ts';
-import { isMirrored } from './own-entries.ts';
+import { surplusIn } from './own-entries.ts';
 import type { Place } from './volume.ts';
 
 const target = Buffer.alloc(4096);
@@ -187,15 +181,8 @@ export function pruneDirectory(context: ApplyContext): number {
   if (seen === undefined) return -errno.EINVAL;
   const directory = volume.directory(path);
   if (typeof directory === 'number') return directory;
-  const rewound = sys.lseek(directory.fd, 0, SEEK.SET);
-  const entries = rewound < 0 ? rewound : readDirectory(directory.fd);
-  if (typeof entries === 'number') return entries;
-  const surplus = entries.filter((entry) => {
-    const isOurs = path === '' && entry.name === ORPHAN_DIRECTORY;
-    return (
-      !seen.has(entry.name) && !isOurs && isMirrored(patterns, { fd: directory.fd, path }, entry)
-    );
-  });
+  const surplus = surplusIn(patterns, { fd: directory.fd, path }, seen);
+  if (typeof surplus === 'number') return surplus;
   let result = surplus.length === 0 ? 0 : mark(context, 0, 0);
   for (const { name } of surplus) {
     if (result < 0) return result;

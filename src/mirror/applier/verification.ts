@@ -8,19 +8,18 @@ import {
   decodeXattrs,
   HASH_BLOCK_BYTES,
   NAMESPACE_BYTES,
-  ORPHAN_DIRECTORY,
   recordType,
   verifyMask,
 } from '../../journal/record.ts';
 import { errno, S, SEEK } from '../../linux/constants.ts';
-import { readDirectory, readXattrs } from '../../linux/dirents.ts';
+import { readXattrs } from '../../linux/dirents.ts';
 import { EMPTY_NAME, sys } from '../../linux/libc.ts';
 import { packDevice, Stat } from '../../linux/stat.ts';
 import { hasSameTime, isOwnXattr } from './attributes.ts';
 import { openFileBeneath, openHandleBeneath, procPath } from './beneath.ts';
 import { hasHash, isZero, readBlock, ZEROS } from './blocks.ts';
 import type { ApplyContext } from './context.ts';
-import { isMirrored } from './own-entries.ts';
+import { surplusIn } from './own-entries.ts';
 import type { RecordView } from './record-view.ts';
 
 /** What is not equal. */
@@ -113,20 +112,14 @@ export class Verification {
     if ((record.aux & 1) === 0) return;
     const directory = volume.directory(path);
     // One that is not here was told of as an object.
-    if (typeof directory !== 'number' && sys.lseek(directory.fd, 0, SEEK.SET) === 0)
-      this.#tellSurplus(context, directory.fd);
+    if (typeof directory !== 'number') this.#tellSurplus(context, directory.fd);
     this.#names.clear();
   }
 
   #tellSurplus(context: ApplyContext, fd: number): void {
     const { path } = context.record;
-    const entries = readDirectory(fd);
-    for (const entry of typeof entries === 'number' ? [] : entries) {
-      const { name } = entry;
-      const isOurs = path === '' && name === ORPHAN_DIRECTORY;
-      if (isOurs || this.#names.has(name)) continue;
-      // What is not may be here all the same: this node wrote it while it was the primary.
-      if (!isMirrored(context.patterns, { fd, path }, entry)) continue;
+    const surplus = surplusIn(context.patterns, { fd, path }, this.#names);
+    for (const { name } of typeof surplus === 'number' ? [] : surplus) {
       this.#tell(context, 'surplus', { path: path === '' ? name : `${path}/${name}` });
     }
   }
