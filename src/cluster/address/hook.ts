@@ -14,20 +14,6 @@ export interface HookContext {
   readonly timeoutMs: number;
 }
 
-/**
- * The hooks of one group run one after the other, also those of machines that take each other's place: the release of the one
- * before must not end after the taking of the next.
- */
-export class HookTurns {
-  #last: Promise<unknown> = Promise.resolve();
-
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#last.then(work, work);
-    this.#last = turn;
-    return turn;
-  }
-}
-
 /** Errors: ADDRESS_HOOK_UNUSABLE. */
 export function checkHook(hook: string): void {
   try {

@@ -8,6 +8,7 @@
 import { messageOf, UnderstudyError } from '../../core/errors.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Logger } from '../../core/logger.ts';
+import { Turns } from '../../core/turns.ts';
 import { formatAddress, formatMac, parseAddress } from '../../linux/ip-address.ts';
 import { addAddress, listAddresses, listNeighbours } from '../../linux/netlink.ts';
 import { ANNOUNCEMENT_TIMING_DEFAULT, type AnnouncementTiming } from './announcer.ts';
@@ -18,7 +19,7 @@ import {
   type ProbeTiming,
 } from './duplicate-probe.ts';
 import { HeldAddress } from './held-address.ts';
-import { HookTurns, runHook } from './hook.ts';
+import { runHook } from './hook.ts';
 import { isAnyPresent, removeAddresses } from './removal.ts';
 import {
   currentNetwork,
@@ -79,15 +80,15 @@ export interface AddressParts {
    * right must not claim them from the one that has them since. Default: always.
    */
   readonly mayHold?: () => boolean;
-  /** Of the group, where another machine of it may have hooks that still run. */
-  readonly hooks?: HookTurns;
+  /** Of the group, where another machine of it may have hooks that still run: its release must not end after the next taking. */
+  readonly hooks?: Turns;
 }
 
 export class VirtualAddresses {
   readonly #options: AddressOptions;
   readonly #parts: AddressParts;
   readonly #addresses: readonly VirtualAddress[];
-  readonly #hooks: HookTurns;
+  readonly #hooks: Turns;
   #held: HeldAddress[] = [];
   #ownMacs: ReadonlySet<string> = new Set();
   #taking: AbortController | undefined;
@@ -101,7 +102,7 @@ export class VirtualAddresses {
     // The kernel lists addresses in their canonical form.
     this.#addresses = options.addresses.map((one) => ({ ...one, ip: canonical(one.ip) }));
     this.#parts = parts;
-    this.#hooks = parts.hooks ?? new HookTurns();
+    this.#hooks = parts.hooks ?? new Turns();
   }
 
   get held(): boolean {
@@ -255,7 +256,7 @@ export class VirtualAddresses {
   /** One after the other: a release must not be overtaken by the taking before it. */
   async #runHooks(action: 'take' | 'release'): Promise<string | undefined> {
     const { group, hookTimeoutMs = HOOK_TIMEOUT_MS_DEFAULT } = this.#options;
-    return this.#hooks.run(async () => {
+    return this.#hooks.take(async () => {
       const context = { group, timeoutMs: hookTimeoutMs };
       const all = this.#addresses.map(async (address) => runHook(action, address, context));
       return (await Promise.all(all)).find((fault) => fault !== undefined);

@@ -7,7 +7,7 @@
 //   gateway   silence while the gateway answered      the gateway answered since the peer heard us, but for lulls
 //   none      fenced, or it said goodbye              fenced before it can have gone on alone, or goodbye
 import { addressAnswer, gatewayStableSinceMs } from './gateway.ts';
-import { isAhead, isGone, isOutdated, isSelf, type MachineState } from './state.ts';
+import { isAhead, isGone, isCurrent, isSelf, type MachineState } from './state.ts';
 import { seconds } from './draft.ts';
 import { DRIFT, gatewayWaitMs, leaseWaitMs } from './timings.ts';
 
@@ -100,9 +100,9 @@ function recordAllows(s: MachineState, now: number): Verdict {
   const { vote, config, peer } = s;
   if (!vote.known) return no('ARBITER_SILENT', 'etcd has not answered yet');
   const { record } = vote;
-  if (record === null || isOutdated(s, record)) {
+  if (!isCurrent(s, record)) {
     if (peer.beat !== null && !peer.beat.asks) return yes('etcd: nobody ever held the group');
-    const lacks = record === null ? 'no record' : 'only an earlier record';
+    const lacks = vote.record === null ? 'no record' : 'only an earlier record';
     return no('ARBITER_EMPTY', `etcd has ${lacks} of the group`, LATER, true);
   }
   if (record.released || isSelf(s, record.holder)) return yes('etcd: nobody holds the group');
@@ -173,7 +173,7 @@ export function nothingMissing(s: MachineState, now: number): Verdict {
 function recordSaysComplete(s: MachineState): Verdict {
   const { config, vote } = s;
   const { record } = vote;
-  if (record === null || isOutdated(s, record)) return unproven(s);
+  if (!isCurrent(s, record)) return unproven(s);
   if (isSelf(s, record.holder)) return yes('its own data is the newest');
   if (record.alone) {
     const why =

@@ -364,9 +364,12 @@ export function isIntact(copy: CopyState): boolean {
   return copy === 'up-to-date' || copy === 'catching-up' || copy === 'halted';
 }
 
-/** Somebody served after what the record says: etcd was put back to an earlier state. */
-export function isOutdated({ epoch }: MachineState, record: ArbiterRecord): boolean {
-  return record.epoch < epoch;
+/** False: etcd was set up anew, or put back to an earlier state; somebody has served after what it says. */
+export function isCurrent(
+  { epoch }: MachineState,
+  record: ArbiterRecord | null,
+): record is ArbiterRecord {
+  return record !== null && record.epoch >= epoch;
 }
 
 /**
@@ -376,7 +379,7 @@ export function isOutdated({ epoch }: MachineState, record: ArbiterRecord): bool
 export function isComplete(s: MachineState): boolean {
   const { record } = s.vote;
   // It got the record last, for which it had to be complete; whether it came to serve or not.
-  if (record !== null && record.epoch >= s.epoch && isSelf(s, record.holder)) return true;
+  if (isCurrent(s, record) && isSelf(s, record.holder)) return true;
   return s.fresh || (s.memo.served > 0 && s.memo.served >= s.epoch);
 }
 
@@ -384,8 +387,7 @@ export function isComplete(s: MachineState): boolean {
 export function isStale(s: MachineState): boolean {
   const { record } = s.vote;
   // What it was told before it served last was given up by whoever let it serve.
-  if (record !== null && record.alone && record.epoch >= s.epoch && isSelf(s, record.holder))
-    return false;
+  if (isCurrent(s, record) && record.alone && isSelf(s, record.holder)) return false;
   return s.memo.stale || (record !== null && record.alone && !isSelf(s, record.holder));
 }
 

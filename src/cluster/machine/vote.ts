@@ -8,7 +8,7 @@ import type { MachineEvent } from './event-types.ts';
 import type { Draft } from './draft.ts';
 import { cannotWrite } from './evidence.ts';
 import { keepsRecord, ownEpoch } from './lease.ts';
-import { type ArbiterAsk, isOutdated, isSelf, type MachineState, type VoteState } from './state.ts';
+import { type ArbiterAsk, isCurrent, isSelf, type MachineState, type VoteState } from './state.ts';
 import { leaseEndMs, suspectAfterMs } from './timings.ts';
 import type { ArbiterRecord } from './types.ts';
 
@@ -82,16 +82,12 @@ function renew(d: Draft): void {
   if (isHeld) {
     const flag = s.role === 'primary' ? alone : record.alone;
     ask(d, { kind: 'renew', epoch, token: record.token, alone: flag });
-  } else if (s.role === 'primary' && isLost(s, record)) {
-    ask(d, { kind: 'acquire', epoch, token: record?.token ?? null, alone });
+  } else if (s.role === 'primary' && !isCurrent(s, record)) {
+    // Whoever would take over later could not know what it may.
+    ask(d, { kind: 'acquire', epoch, token: s.vote.record?.token ?? null, alone });
   } else {
     ask(d, { kind: 'read' });
   }
-}
-
-/** etcd was set up anew, or put back to an earlier state: whoever would take over later could not know what it may. */
-function isLost(s: MachineState, record: ArbiterRecord | null): boolean {
-  return record === null || isOutdated(s, record);
 }
 
 function readOrRelease(d: Draft): void {
@@ -166,7 +162,7 @@ function isToBeWritten(
   { result, record }: Pick<Extract<MachineEvent, { kind: 'arbiter' }>, 'result' | 'record'>,
 ): boolean {
   if (record !== null && holdsRecord(s, record)) return result === 'conflict';
-  return s.role === 'primary' && isLost(s, record);
+  return s.role === 'primary' && !isCurrent(s, record);
 }
 
 function tellWrittenAgain(d: Draft): void {

@@ -3,9 +3,9 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { present, unreachable } from '../../core/assert.ts';
 import { messageOf } from '../../core/errors.ts';
+import { Turns } from '../../core/turns.ts';
 import { bootClock } from '../../linux/boottime.ts';
 import { tellRunning } from '../../linux/threads.ts';
-import { HookTurns } from '../address/hook.ts';
 import { NodeWatchdog } from '../fencing/node-watchdog.ts';
 import { Watchdog } from '../fencing/watchdog.ts';
 import { HeartbeatBoard } from '../heartbeat/board.ts';
@@ -33,11 +33,11 @@ const responder = new ServingResponder(options, { clock });
 const groups = new Map<string, Group>();
 /** By the path of the device. */
 const watchdogs = new Map<string, NodeWatchdog>();
-/** By group; they outlive its machines. */
-const hooks = new Map<string, HookTurns>();
+/** For the hooks of addresses, by group; they outlive its machines. */
+const hooks = new Map<string, Turns>();
 
-function hooksOf(groupId: string): HookTurns {
-  const known = hooks.get(groupId) ?? new HookTurns();
+function hooksOf(groupId: string): Turns {
+  const known = hooks.get(groupId) ?? new Turns();
   hooks.set(groupId, known);
   return known;
 }

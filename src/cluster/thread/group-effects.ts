@@ -4,9 +4,9 @@
 import type { Clock } from '../../core/clock.ts';
 import { silentLogger } from '../../core/logger.ts';
 import { messageOf, UnderstudyError } from '../../core/errors.ts';
+import type { Turns } from '../../core/turns.ts';
 import { LEASE_CELL } from '../../linux/lease-cell.ts';
 import { mapSharedCells } from '../../linux/shared-cells.ts';
-import type { HookTurns } from '../address/hook.ts';
 import { type AddressEvent, VirtualAddresses } from '../address/virtual-addresses.ts';
 import type { ArbiterAnswer, RecordArbiter } from '../arbiter/arbiter.ts';
 import { GatewayProbe } from '../arbiter/gateway-probe.ts';
@@ -44,7 +44,7 @@ export interface GroupParts {
   /** The device at this path, which groups share. */
   readonly watchdogAt: (path: string) => NodeWatchdog;
   /** Of this group, from the machine before this one to the next. */
-  readonly hooks: HookTurns;
+  readonly hooks: Turns;
   /** Whether it is a virtual address of any group. */
   readonly isVirtual: (ip: string) => boolean;
   readonly deliver: (event: MachineEvent) => void;
